@@ -1,0 +1,73 @@
+# `make help` lists the targets. VARIANT=gpu takes onnxruntime-gpu, in a virtual environment of its own.
+SHELL   := /bin/bash
+VARIANT ?= cpu
+PYTHON  ?= python3
+VENV    := $(if $(filter gpu,$(VARIANT)),.venv-gpu,.venv)
+BIN     := $(VENV)/bin
+TREE    := artifact cli digits_client service training tests benchmarks
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev serve test check lint types bench train proto lock clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# What is installed is stamped with the lock file it came from, so a second set-up is a stat() call.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "digits needs Python 3.11 or newer, and this is " + sys.version.split()[0])'
+	$(PYTHON) -m venv $(VENV)
+
+define install
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+endef
+
+$(VENV)/.stamp-$(VARIANT): requirements/$(VARIANT).txt pyproject.toml | $(BIN)/python
+	@echo "installing what serving needs into $(VENV) (a minute or so, once)"
+	$(call install,requirements/$(VARIANT).txt)
+
+$(VENV)/.stamp-dev: requirements/dev.txt pyproject.toml | $(BIN)/python
+	@echo "installing what training, tests and checks need into $(VENV) (a minute or two, once)"
+	$(call install,requirements/dev.txt)
+	@touch $(VENV)/.stamp-cpu
+
+setup: $(VENV)/.stamp-$(VARIANT)  ## make .venv/ with what serving needs; quick when nothing changed
+
+setup-dev: $(VENV)/.stamp-dev  ## the same with training, tests and checks
+
+serve: setup  ## serve the models under models/ (settings: ARGS="--port 9001", or DIGITS_* in the environment)
+	$(BIN)/digits serve $(ARGS)
+
+test: setup-dev  ## the tests that need Python packages only
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: setup-dev  ## style and unused code
+	$(BIN)/ruff format --check $(TREE)
+	$(BIN)/ruff check $(TREE)
+
+types: setup-dev  ## static types
+	$(BIN)/mypy
+
+check: lint types test  ## all that must be green before a change lands
+
+bench: setup-dev  ## measure speed and memory; results go to benchmarks/
+	$(BIN)/python -m benchmarks $(ARGS)
+
+train: setup-dev  ## train every recipe again and export it (minutes)
+	for recipe in digits-8x8 mnist-16x16-logistic mnist-16x16-relu; do $(BIN)/digits train $$recipe $(ARGS) || exit; done
+
+proto: setup-dev  ## generate stubs/ from proto/ again
+	$(BIN)/python -m stubs.generate
+
+lock: $(BIN)/python  ## resolve requirements/*.txt again
+	$(BIN)/python -m pip install --quiet uv
+	for variant in dev cpu gpu; do \
+	  extras="--extra serve --extra $$variant"; [ $$variant = dev ] && extras="--extra dev"; \
+	  echo "setuptools>=80" | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
+	    --python-version 3.11 $$extras $$([ $$variant = dev ] || echo "--constraint requirements/dev.txt") \
+	    pyproject.toml - --output-file requirements/$$variant.txt || exit; \
+	done
+
+clean:  ## remove what the targets made
+	rm -rf .venv .venv-gpu build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

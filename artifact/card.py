@@ -1,0 +1,191 @@
+"""A model's card: what the model says of itself.
+
+The card rides inside `model.onnx` as one JSON string in the ONNX metadata, under the key
+`CARD_KEY`, so the file can be copied anywhere and still be served. `card.json` beside the
+model repeats it for people and adds the date.
+"""
+
+import dataclasses
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+CARD_KEY = "digits.card"
+
+Activation = Literal["identity", "logistic", "tanh", "relu"]
+OutputActivation = Literal["softmax", "logistic"]
+Preparation = Literal["mass", "blocks"]
+
+# A model's name is a folder, a health service and part of a metric: letters, digits, `.`, `_`, `-`.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+MAX_VERSION = 2**31 - 1
+
+
+class CardError(ValueError):
+    """A card cannot be read, or contradicts itself; the message names the field."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """One version of one model.
+
+    The network's input for a pixel `p` is `(p - pixel_offset) * pixel_scale`; both are folded into
+    the first layer of the ONNX graph, whose input is the raw uint8 pixel.
+    """
+
+    name: str
+    """Name of the model, see `NAME`."""
+    version: int
+    """Positive; the greatest is the newest."""
+    rows: int
+    """Height of an image in pixels."""
+    cols: int
+    """Width of an image in pixels."""
+    pixel_max: int
+    """Pixels lie in 0..pixel_max, at most 255; ink is bright."""
+    pixel_scale: float
+    pixel_offset: float = 0.0
+    preparation: Preparation
+    """How a picture of any size becomes pixels, see `artifact.prepare`."""
+    classes: tuple[str, ...]
+    """Names of the classes, in score order."""
+    labels: tuple[int, ...]
+    """What the output `label` and `Prediction.digit` hold for each class, in score order."""
+    layer_widths: tuple[int, ...]
+    """Neurons per layer from input to output, e.g. (784, 16, 16, 10)."""
+    activation: Activation
+    """Of the hidden layers."""
+    output_activation: OutputActivation = "softmax"
+    """`logistic` only for a model of two classes, which has one output neuron."""
+    members: int = 1
+    """Networks in the committee whose scores are averaged."""
+    recipe: dict[str, Any] = field(default_factory=dict)
+    """How it was trained; empty when unknown."""
+    seed: int | None = None
+    dataset: str
+    dataset_sha256: str
+    """Over the pixels (uint8) and labels of the data set, see `training.datasets`."""
+    test_rows: int
+    """Images in the test set."""
+    accuracy: float
+    """Share of the test set that is classified right, 0..1."""
+    confusion: tuple[tuple[int, ...], ...]
+    """Test images by true class (outer) and predicted class (inner)."""
+    tolerance: dict[str, float]
+    """Largest absolute difference of a golden score that is accepted, by execution provider."""
+    libraries: dict[str, str] = field(default_factory=dict)
+    """Versions of the libraries that trained and exported the model."""
+
+    def __post_init__(self) -> None:
+        for name, wanted, holds in (
+            ("name", "1 to 64 letters, digits, '.', '_' or '-'", NAME.fullmatch(self.name)),
+            ("version", f"1..{MAX_VERSION}", 1 <= self.version <= MAX_VERSION),
+            ("rows", "1..4096", 1 <= self.rows <= 4096),
+            ("cols", "1..4096", 1 <= self.cols <= 4096),
+            ("pixel_max", "1..255", 1 <= self.pixel_max <= 255),
+            ("preparation", f"one of {get_args(Preparation)}", self.preparation in get_args(Preparation)),
+            ("classes", "at least two names", len(self.classes) >= 2),
+            ("labels", "one for each class", len(self.labels) == len(self.classes)),
+            ("activation", f"one of {get_args(Activation)}", self.activation in get_args(Activation)),
+            (
+                "output_activation",
+                f"one of {get_args(OutputActivation)}",
+                self.output_activation in get_args(OutputActivation),
+            ),
+            (
+                "layer_widths",
+                "input = rows*cols, at least two layers, output = number of classes (1 for logistic)",
+                len(self.layer_widths) >= 2
+                and self.layer_widths[0] == self.features
+                and self.layer_widths[-1]
+                == (1 if self.output_activation == "logistic" else len(self.classes)),
+            ),
+            ("members", "at least 1", self.members >= 1),
+            ("accuracy", "0..1", 0 <= self.accuracy <= 1),
+            ("tolerance", "at least that of CPUExecutionProvider", "CPUExecutionProvider" in self.tolerance),
+        ):
+            if not holds:
+                raise CardError(f"card: {name} is {getattr(self, name)!r}, expected {wanted}")
+
+    @property
+    def features(self) -> int:
+        """Input neurons: rows * cols."""
+        return self.rows * self.cols
+
+    @property
+    def hidden_widths(self) -> tuple[int, ...]:
+        """Widths of the hidden layers, of all members one after the other."""
+        return self.layer_widths[1:-1] * self.members
+
+    @property
+    def hidden_names(self) -> tuple[str, ...]:
+        """Names of the ONNX outputs that give the hidden layers: hidden_1, hidden_2, …"""
+        return tuple(f"hidden_{i + 1}" for i in range(len(self.hidden_widths)))
+
+    @property
+    def parameters(self) -> int:
+        """Weights and biases of all members together."""
+        pairs = zip(self.layer_widths[:-1], self.layer_widths[1:], strict=True)
+        return self.members * sum(a * b + b for a, b in pairs)
+
+    def to_json(self, **extra: Any) -> str:
+        """The card as JSON with sorted keys (same card, same bytes), `extra` keys added."""
+        return json.dumps(dataclasses.asdict(self) | extra, sort_keys=True, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Card":
+        """The inverse of `to_json`; keys it does not know are ignored.
+
+        Raises `CardError` naming the field that is missing, of a wrong type or out of bounds.
+        """
+        try:
+            raw = json.loads(text)
+        except ValueError as error:
+            raise CardError(f"card: not JSON ({error})") from None
+        if not isinstance(raw, dict):
+            raise CardError(f"card: expected a JSON object, got {type(raw).__name__}")
+        values = {}
+        for spec in dataclasses.fields(cls):
+            if spec.name in raw:
+                values[spec.name] = _read(spec.name, raw[spec.name])
+            elif spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING:
+                raise CardError(f"card: {spec.name} is missing")
+        return cls(**values)
+
+
+_LISTS = {"classes": str, "labels": int, "layer_widths": int}
+_NUMBERS = ("pixel_scale", "pixel_offset", "accuracy")
+_WHOLE = ("version", "rows", "cols", "pixel_max", "members", "test_rows")
+_OBJECTS = ("recipe", "tolerance", "libraries")
+
+
+def _read(name: str, value: Any) -> Any:
+    """`value` of the field `name` as the dataclass holds it, or a `CardError`."""
+
+    def expect(kind: type | tuple[type, ...], wanted: str, item: Any = value) -> Any:
+        if not isinstance(item, kind) or isinstance(item, bool):
+            raise CardError(f"card: {name} is {item!r}, expected {wanted}")
+        return item
+
+    if name in _LISTS:
+        kind = _LISTS[name]
+        return tuple(expect(kind, f"a list of {kind.__name__}", item) for item in expect(list, "a list"))
+    if name == "confusion":
+        rows = expect(list, "a list of lists of int")
+        return tuple(
+            tuple(
+                expect(int, "a list of lists of int", cell)
+                for cell in expect(list, "a list of lists of int", row)
+            )
+            for row in rows
+        )
+    if name in _NUMBERS:
+        return float(expect((int, float), "a number"))
+    if name in _WHOLE:
+        return expect(int, "a whole number")
+    if name in _OBJECTS:
+        return expect(dict, "an object")
+    if name == "seed":
+        return value if value is None else expect(int, "a whole number or null")
+    return expect(str, "a string")

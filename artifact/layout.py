@@ -1,0 +1,127 @@
+"""Where a model lies on disk: `models/<name>/<version>/{model.onnx, card.json, golden.npz, report/}`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from artifact.card import MAX_VERSION, NAME
+
+# The names inside model.onnx. Hidden layers are `Card.hidden_names`; the parameters of layer 1, 2, …
+# of member 0, 1, … are initializers named by `weights_name` and `biases_name`.
+INPUT = "pixels"
+LABEL = "label"
+SCORES = "scores"
+
+
+def weights_name(member: int, layer: int) -> str:
+    """Initializer with the weights, float32 [inputs, neurons], of `layer` (from 1) of `member` (from 0)."""
+    return f"member_{member}.weights_{layer}"
+
+
+def biases_name(member: int, layer: int) -> str:
+    """Initializer with the biases, float32 [neurons], of `layer` (from 1) of `member` (from 0)."""
+    return f"member_{member}.biases_{layer}"
+
+
+class LayoutError(ValueError):
+    """A models folder or a file in it is missing or malformed; the message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """The parity receipt: real test images and what scikit-learn made of them."""
+
+    pixels: NDArray[np.uint8]
+    """uint8 [K, rows*cols], in the card's pixel range."""
+    labels: NDArray[np.int64]
+    """int64 [K], scikit-learn's predictions, as the output `label` gives them."""
+    scores: NDArray[np.float32]
+    """float32 [K, classes], scikit-learn's `predict_proba`."""
+
+
+@dataclass(frozen=True, slots=True)
+class VersionFolder:
+    """One version of one model on disk."""
+
+    models: Path
+    name: str
+    version: int
+
+    @property
+    def path(self) -> Path:
+        return self.models / self.name / str(self.version)
+
+    @property
+    def onnx(self) -> Path:
+        return self.path / "model.onnx"
+
+    @property
+    def card(self) -> Path:
+        return self.path / "card.json"
+
+    @property
+    def golden(self) -> Path:
+        return self.path / "golden.npz"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report"
+
+    def write_golden(self, golden: Golden) -> None:
+        """Write `golden.npz`; the same rows give the same bytes."""
+        np.savez_compressed(self.golden, pixels=golden.pixels, labels=golden.labels, scores=golden.scores)
+
+    def read_golden(self) -> Golden:
+        """Read `golden.npz`; raises `LayoutError` when it is missing or not of the form `Golden` states."""
+        try:
+            with np.load(self.golden, allow_pickle=False) as arrays:
+                golden = Golden(arrays["pixels"], arrays["labels"], arrays["scores"])
+        except FileNotFoundError:
+            raise LayoutError(f"{self.golden} is missing") from None
+        except Exception as error:  # a damaged zip raises what it likes
+            raise LayoutError(f"{self.golden} cannot be read: {error}") from None
+        forms = {
+            "pixels": (golden.pixels, np.uint8, 2),
+            "labels": (golden.labels, np.int64, 1),
+            "scores": (golden.scores, np.float32, 2),
+        }
+        for key, (array, dtype, ndim) in forms.items():
+            if (
+                array.dtype != dtype
+                or array.ndim != ndim
+                or len(array) != len(golden.labels)
+                or len(array) == 0
+            ):
+                raise LayoutError(
+                    f"{self.golden}: {key} is {array.dtype}{list(array.shape)}, expected {np.dtype(dtype)} "
+                    f"with {ndim} dimension{'s' * (ndim > 1)} and as many rows, at least 1, as the other arrays"
+                )
+        return golden
+
+
+def find_versions(models: Path) -> list[VersionFolder]:
+    """All versions below `models`, by name, then by version ascending.
+
+    Folders whose name is no model name or no positive integer, and those whose name starts with a dot,
+    are passed over; a version folder is listed whatever is in it. Raises `LayoutError` when `models` is
+    missing or not a folder.
+    """
+    if not models.is_dir():
+        what = "is not a folder" if models.exists() else "does not exist"
+        raise LayoutError(f"models folder {models} {what}")
+    found = []
+    for entry in models.iterdir():
+        if entry.is_dir() and NAME.fullmatch(entry.name):
+            for child in entry.iterdir():
+                if child.is_dir() and is_version(child.name):
+                    found.append(VersionFolder(models, entry.name, int(child.name)))
+    return sorted(found, key=lambda folder: (folder.name, folder.version))
+
+
+def is_version(text: str) -> bool:
+    """Whether `text` is a version as a folder or a request writes it: 1, 2, …, without leading zeros."""
+    return (
+        text.isascii() and text.isdigit() and text[0] != "0" and len(text) <= 10 and int(text) <= MAX_VERSION
+    )
