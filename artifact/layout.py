@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,22 +52,27 @@ class VersionFolder:
 
     @property
     def path(self) -> Path:
+        """The folder itself."""
         return self.models / self.name / str(self.version)
 
     @property
     def onnx(self) -> Path:
+        """The model, whole by itself."""
         return self.path / "model.onnx"
 
     @property
     def card(self) -> Path:
+        """The card for people, with the date; nothing reads it to serve."""
         return self.path / "card.json"
 
     @property
     def golden(self) -> Path:
+        """The parity receipt, see `Golden`."""
         return self.path / "golden.npz"
 
     @property
     def report(self) -> Path:
+        """Folder of pictures about the training and the test set."""
         return self.path / "report"
 
     def write_golden(self, golden: Golden) -> None:
@@ -82,7 +88,7 @@ class VersionFolder:
             raise LayoutError(f"{self.golden} is missing") from None
         except Exception as error:  # a damaged zip raises what it likes
             raise LayoutError(f"{self.golden} cannot be read: {error}") from None
-        forms = {
+        forms: dict[str, tuple[NDArray[Any], type, int]] = {
             "pixels": (golden.pixels, np.uint8, 2),
             "labels": (golden.labels, np.int64, 1),
             "scores": (golden.scores, np.float32, 2),
@@ -95,8 +101,8 @@ class VersionFolder:
                 or len(array) == 0
             ):
                 raise LayoutError(
-                    f"{self.golden}: {key} is {array.dtype}{list(array.shape)}, expected {np.dtype(dtype)} "
-                    f"with {ndim} dimension{'s' * (ndim > 1)} and as many rows, at least 1, as the other arrays"
+                    f"{self.golden}: {key} is {array.dtype}{list(array.shape)}, expected {np.dtype(dtype)} with "
+                    f"{ndim} dimension{'s' * (ndim > 1)} and as many rows, at least 1, as the other arrays"
                 )
         return golden
 
@@ -111,12 +117,14 @@ def find_versions(models: Path) -> list[VersionFolder]:
     if not models.is_dir():
         what = "is not a folder" if models.exists() else "does not exist"
         raise LayoutError(f"models folder {models} {what}")
-    found = []
+    found: list[VersionFolder] = []
     for entry in models.iterdir():
         if entry.is_dir() and NAME.fullmatch(entry.name):
-            for child in entry.iterdir():
-                if child.is_dir() and is_version(child.name):
-                    found.append(VersionFolder(models, entry.name, int(child.name)))
+            found += [
+                VersionFolder(models, entry.name, int(child.name))
+                for child in entry.iterdir()
+                if child.is_dir() and is_version(child.name)
+            ]
     return sorted(found, key=lambda folder: (folder.name, folder.version))
 
 

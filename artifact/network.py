@@ -1,0 +1,51 @@
+"""The weights and biases inside `model.onnx`, as scikit-learn has them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from artifact.card import Card
+from artifact.layout import biases_name, weights_name
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer of neurons: output = activation(input @ weights + biases)."""
+
+    activation: str
+    weights: NDArray[np.float32]
+    """float32 [inputs, neurons], for inputs scaled as the card says."""
+    biases: NDArray[np.float32]
+    """float32 [neurons]."""
+
+
+def layer_activation(card: Card, layer: int) -> str:
+    """The activation of `layer` (from 1)."""
+    return card.output_activation if layer == len(card.layer_widths) - 1 else card.activation
+
+
+def read_layer(model: bytes, card: Card, member: int, layer: int) -> Layer:
+    """One layer of `model` (the bytes of model.onnx), `member` from 0 and `layer` from 1.
+
+    In the file the scaling of the pixels is folded into the first layer; here it is taken out again,
+    in float64, so what returns is `MLPClassifier.coefs_[layer - 1]` and `intercepts_[layer - 1]` to
+    float32 precision. Raises `ValueError` when the file lacks the layer.
+    """
+    import onnx  # only here: a server that is never asked does not pay for the import
+    from onnx import numpy_helper
+
+    wanted = {weights_name(member, layer), biases_name(member, layer)}
+    found = {
+        tensor.name: numpy_helper.to_array(tensor)
+        for tensor in onnx.load_model_from_string(model).graph.initializer
+        if tensor.name in wanted
+    }
+    if missing := wanted - found.keys():
+        raise ValueError(f"the graph has no initializer {', '.join(sorted(missing))}")
+    weights = found[weights_name(member, layer)].astype(np.float64)
+    biases = found[biases_name(member, layer)].astype(np.float64)
+    if layer == 1:
+        biases = biases + card.pixel_offset * weights.sum(axis=0)
+        weights = weights / card.pixel_scale
+    return Layer(layer_activation(card, layer), weights.astype(np.float32), biases.astype(np.float32))

@@ -1,0 +1,50 @@
+"""`digits serve`: one flag for each setting of `service.config`."""
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from cli.fail import fail
+
+
+def serve_command() -> Callable[..., None]:
+    """The command, its flags made from the fields of `Settings`."""
+    from service.config import PREFIX, Settings, bounds, flag
+
+    def serve(**given: Any) -> None:
+        """Serve models over gRPC until SIGTERM or Ctrl-C."""
+        from service.config import SettingsError, read_settings
+        from service.serve import StartError
+        from service.serve import serve as run
+
+        try:
+            settings = read_settings({name: value for name, value in given.items() if value is not None})
+        except SettingsError as error:
+            fail(str(error), code=2)
+        try:
+            code = run(settings)
+        except StartError as error:
+            fail(str(error))
+        raise typer.Exit(code)
+
+    parameters = []
+    for name, field in Settings.model_fields.items():
+        switch = field.annotation is bool
+        notes = f"[{bounds(field)}; {PREFIX}{name.upper()}]" if bounds(field) else f"[{PREFIX}{name.upper()}]"
+        default = ("on" if field.default else "off") if switch else field.default
+        option = typer.Option(
+            f"{flag(name)}/--no-{flag(name)[2:]}" if switch else flag(name),
+            help=f"{field.description} {notes}" + (f" [default: {default}]" if str(default) else ""),
+            show_default=False,
+        )
+        kind = bool if switch else str  # Settings parses and bounds the text, so that one place does
+        parameters.append(
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
+            )
+        )
+    serve.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    serve.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return serve

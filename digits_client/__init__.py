@@ -1,0 +1,51 @@
+"""The Python client of the digits service, for threads and for asyncio.
+
+    from digits_client import DigitsClient
+
+    with DigitsClient("localhost:8001") as client:
+        print(client.classify("seven.png").digit)
+
+`AsyncDigitsClient` is the same with `async with` and `await`.
+"""
+
+from digits_client.aio import AsyncDigitsClient
+from digits_client.client import DigitsClient
+from digits_client.errors import (
+    DeadlineExceeded,
+    DigitsError,
+    InvalidInput,
+    ModelNotFound,
+    NotAllowed,
+    Overloaded,
+    ServerError,
+    TooLarge,
+    Unavailable,
+)
+from digits_client.health import Health
+from digits_client.models import ListedModel, ListedVersion, Listing, ModelCard, Network, NetworkLayer
+from digits_client.results import Classification, Classifications, ModelIdentity, Timings
+
+__all__ = [
+    "AsyncDigitsClient",
+    "Classification",
+    "Classifications",
+    "DeadlineExceeded",
+    "DigitsClient",
+    "DigitsError",
+    "Health",
+    "InvalidInput",
+    "ListedModel",
+    "ListedVersion",
+    "Listing",
+    "ModelCard",
+    "ModelIdentity",
+    "ModelNotFound",
+    "Network",
+    "NetworkLayer",
+    "NotAllowed",
+    "Overloaded",
+    "ServerError",
+    "Timings",
+    "TooLarge",
+    "Unavailable",
+]

@@ -1,0 +1,237 @@
+"""The client for threads."""
+
+import itertools
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any, Self, Unpack, overload
+
+import grpc
+from numpy.typing import NDArray
+
+from digits_client import health as health_messages
+from digits_client.channel import (
+    CLASSIFY,
+    GET_MODEL,
+    GET_NETWORK,
+    LIST_MODELS,
+    OPTIONS,
+    Deadline,
+    Defaults,
+    Metadata,
+    Options,
+    Rpc,
+    stream_on,
+)
+from digits_client.errors import InvalidInput, ModelNotFound, from_rpc
+from digits_client.health import Health
+from digits_client.images import File, Images, Several, read_images
+from digits_client.models import ListedVersion, Listing, ModelCard, Network, read_card, read_layer, read_listing
+from digits_client.results import Classification, Classifications, read_identity, read_response
+from digits_client.stream import Answers, StreamResult
+from stubs.digits.v1 import digits_pb2 as pb
+
+
+class DigitsClient:
+    """Calls one digits server; to be shared between threads, and closed (or used with `with`).
+
+    Every method has a deadline of `timeout` seconds and raises a `DigitsError` when the call fails.
+    Calls that find no server, or one that is going away, are repeated by gRPC up to three times; calls
+    refused because a queue is full are repeated, as the server bids, as long as there is time.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        model: str = "",
+        version: str = "",
+        timeout: float = 5.0,
+        channels: int = 1,
+        credentials: grpc.ChannelCredentials | None = None,
+        metadata: Metadata = (),
+    ) -> None:
+        """A client of the server at `target`, e.g. `localhost:8001`; it connects with the first call.
+
+        `model` and `version` are meant when a call names none; empty: the server's default model, its newest
+        ready version. `channels` connections are used in turn. With `credentials` they use TLS.
+        `metadata` goes with every call.
+        """
+        if channels < 1:
+            raise ValueError(f"channels is {channels}, expected at least 1")
+        self._defaults = Defaults(target, model, version, timeout)
+        self._metadata = tuple(metadata)
+        self._channels = [
+            grpc.secure_channel(target, credentials, OPTIONS)
+            if credentials is not None
+            else grpc.insecure_channel(target, OPTIONS)
+            for _ in range(channels)
+        ]
+        rpcs = (CLASSIFY, LIST_MODELS, GET_MODEL, GET_NETWORK)
+        self._methods = {rpc: [rpc.on(channel) for channel in self._channels] for rpc in rpcs}
+        self._turn = itertools.count()
+        self._listing: Listing | None = None
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; calls in flight end with an error."""
+        for channel in self._channels:
+            channel.close()
+
+    @overload
+    def classify(self, images: Several, **options: Unpack[Options]) -> Classifications: ...
+    @overload
+    def classify(self, images: File, **options: Unpack[Options]) -> Classification: ...
+    @overload
+    def classify(self, images: NDArray[Any], **options: Unpack[Options]) -> Any: ...
+    def classify(
+        self,
+        images: Images,
+        *,
+        model: str | None = None,
+        version: str | None = None,
+        activations: bool = False,
+        timeout: float | None = None,
+    ) -> Classification | Classifications:
+        """Classify one image, which gives a `Classification`, or several, which give `Classifications`.
+
+        An image is an array of raw pixels, [rows, cols] or [rows*cols], whole numbers in the model's range,
+        ink bright; or the path or bytes of an image file, or a PIL image, of any size, which the server
+        prepares. Several are a list of these, or an array [N, rows, cols] or [N, rows*cols].
+
+        With `activations` each result carries the values of every layer. Raises `ValueError` or `TypeError`
+        for an array that does not fit the model, `OSError` for a file that cannot be read.
+        """
+        deadline = self._defaults.deadline(timeout)
+        batch = read_images(images)
+        request = self._defaults.request(model, version, activations)
+        wanted = self._version(request, deadline) if batch.arrays else None
+        single = batch.fill(request, wanted)
+        try:
+            response = self._call(CLASSIFY, request, deadline)
+        except (InvalidInput, ModelNotFound):
+            self._listing = None
+            raise
+        if wanted is not None and response.model.version != wanted.version:
+            self._listing = None  # a newer version answers by now
+        results = read_response(response, activations=activations)
+        return results[0] if single else results
+
+    def classify_stream(
+        self,
+        images: Iterable[Images],
+        *,
+        model: str | None = None,
+        version: str | None = None,
+        activations: bool = False,
+        timeout: float = 600.0,
+    ) -> Iterator[StreamResult]:
+        """Classify as images come; yields what `classify` would return for each, in order.
+
+        An item that fails yields its error (a `DigitsError`, `ValueError`, `TypeError` or `OSError`) in its
+        place and the stream goes on. What ends the whole stream is raised, as is an error of the iterable.
+        The deadline is for the whole stream. The iterable is read ahead of the answers, in another thread.
+        """
+        deadline = self._defaults.deadline(timeout)
+        answers = Answers(activations)
+
+        def requests() -> Iterator[pb.ClassifyStreamRequest]:
+            try:
+                for item in images:
+                    request = self._defaults.request(model, version, activations)
+                    try:
+                        batch = read_images(item)
+                        wanted = self._version(request, deadline) if batch.arrays else None
+                        single = batch.fill(request, wanted)
+                    except Exception as error:  # told to the caller in its place
+                        answers.failed(error)
+                        continue
+                    yield pb.ClassifyStreamRequest(id=answers.sent(single), request=request)
+            except Exception as error:  # gRPC would only log what the iterable raises
+                answers.broken = error
+
+        stream = stream_on(self._channels[next(self._turn) % len(self._channels)])
+        call = stream(requests(), timeout=deadline.left(), metadata=self._metadata)
+        try:
+            for response in call:
+                yield from answers.take(response)
+        except grpc.RpcError as error:
+            raise from_rpc(error, self._defaults.target, deadline.seconds) from error
+        finally:
+            call.cancel()
+        yield from answers.rest()
+
+    def models(self, *, timeout: float | None = None) -> Listing:
+        """All models of the server with their versions, and the limits of a call."""
+        self._listing = read_listing(self._call(LIST_MODELS, pb.ListModelsRequest(), self._defaults.deadline(timeout)))
+        return self._listing
+
+    def model(self, name: str | None = None, version: str | None = None, *, timeout: float | None = None) -> ModelCard:
+        """What a model says of itself."""
+        name, version = self._defaults.named(name, version)
+        request = pb.GetModelRequest(model=name, version=version)
+        return read_card(self._call(GET_MODEL, request, self._defaults.deadline(timeout)))
+
+    def network(
+        self, name: str | None = None, version: str | None = None, *, member: int = 0, timeout: float | None = None
+    ) -> Network:
+        """The weights and biases of a model, or of one member of a committee."""
+        deadline = self._defaults.deadline(timeout)
+        name, version = self._defaults.named(name, version)
+        shapes = self._call(GET_NETWORK, pb.GetNetworkRequest(model=name, version=version, member=member), deadline)
+        # The layers are asked of the version that answered, so that all are of one network.
+        asked = {"model": shapes.model.name, "version": shapes.model.version, "member": member}
+        layers = [
+            read_layer(self._call(GET_NETWORK, pb.GetNetworkRequest(**asked, layer=layer.layer), deadline))
+            for layer in shapes.layers
+        ]
+        return Network(read_identity(shapes.model), tuple(shapes.layer_widths), tuple(layers))
+
+    def health(self, service: str = "", *, timeout: float | None = None) -> Health:
+        """Whether the server, a service or a model serves; true when it does. Not repeated on failure."""
+        deadline = self._defaults.deadline(timeout)
+        try:
+            status: Health = self._channels[0].unary_unary(
+                health_messages.PATH,
+                request_serializer=health_messages.write_request,
+                response_deserializer=health_messages.read_response,
+            )(service, timeout=deadline.left(), metadata=self._metadata)
+            return status
+        except grpc.RpcError as error:
+            if error.code() == grpc.StatusCode.NOT_FOUND:
+                return Health.SERVICE_UNKNOWN
+            raise from_rpc(error, self._defaults.target, deadline.seconds) from error
+
+    def _version(self, request: pb.ClassifyRequest, deadline: Deadline) -> ListedVersion:
+        """What will answer the request, from the listing, which is asked for once."""
+        listing = self._listing
+        if listing is not None:
+            try:
+                return listing.find(request.model, request.version)
+            except ModelNotFound:
+                pass  # it may be there by now
+        with self._lock:
+            if self._listing is listing:
+                self._listing = read_listing(self._call(LIST_MODELS, pb.ListModelsRequest(), deadline))
+            listing = self._listing
+        assert listing is not None
+        return listing.find(request.model, request.version)
+
+    def _call(self, rpc: Rpc, request: Any, deadline: Deadline) -> Any:
+        methods = self._methods[rpc]
+        while True:
+            try:
+                method = methods[next(self._turn) % len(methods)]
+                return method(request, timeout=deadline.left(), metadata=self._metadata)
+            except grpc.RpcError as cause:
+                error = from_rpc(cause, self._defaults.target, deadline.seconds)
+                pause = deadline.pause(error)
+                if pause is None:
+                    raise error from cause
+            time.sleep(pause)

@@ -1,0 +1,79 @@
+"""Single images asked for in the same turn of the event loop go out as one call."""
+
+import asyncio
+import copy
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from digits_client.errors import InvalidInput
+from digits_client.results import Classification, Classifications
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What images must share to go together."""
+
+    model: str
+    version: str
+    activations: bool
+    timeout: float
+
+
+Waiting = tuple[bytes, asyncio.Future[Classification]]
+Send = Callable[[Kind, bytes], Awaitable[Classifications]]
+
+
+class Coalescer:
+    """Collects images until the loop's next turn."""
+
+    def __init__(self, send: Send) -> None:
+        """`send` classifies images that stand back to back."""
+        self._send = send
+        self._waiting: dict[Kind, list[Waiting]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def add(self, kind: Kind, pixels: bytes, most: int) -> asyncio.Future[Classification]:
+        """The result of one image, of raw pixels that fit the model; at most `most` go together."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Classification] = loop.create_future()
+        waiting = self._waiting.setdefault(kind, [])
+        waiting.append((pixels, future))
+        if len(waiting) == 1:
+            loop.call_soon(self._flush, kind)
+        if len(waiting) >= most:
+            self._flush(kind)
+        return future
+
+    def _flush(self, kind: Kind) -> None:
+        waiting = self._waiting.pop(kind, None)
+        if waiting:
+            task = asyncio.get_running_loop().create_task(self._run(kind, waiting))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, kind: Kind, waiting: list[Waiting]) -> None:
+        waiting = [each for each in waiting if not each[1].done()]
+        if not waiting:
+            return
+        try:
+            results = await self._send(kind, b"".join([pixels for pixels, _ in waiting]))
+        except InvalidInput as error:
+            if len(waiting) > 1:  # one of them is bad: each gets its own answer
+                await asyncio.gather(*(self._run(kind, [each]) for each in waiting))
+                return
+            _fail(waiting, error)
+        except Exception as error:  # whatever it is, the callers wait for it
+            _fail(waiting, error)
+        else:
+            for (_, future), result in zip(waiting, results, strict=True):
+                if not future.done():
+                    future.set_result(result)
+
+
+def _fail(waiting: list[Waiting], error: Exception) -> None:
+    """Each caller gets an error object of its own, or their tracebacks would grow into each other."""
+    for _, future in waiting:
+        if not future.done():
+            own = copy.copy(error)
+            own.__cause__ = error.__cause__
+            future.set_exception(own)

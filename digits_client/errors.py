@@ -1,0 +1,105 @@
+"""What can go wrong with a call: one class for each situation."""
+
+from typing import Any
+
+import grpc
+from google.protobuf.message import DecodeError
+from google.rpc.error_details_pb2 import BadRequest, RetryInfo
+from google.rpc.status_pb2 import Status
+
+
+class DigitsError(Exception):
+    """A call failed. The message is one sentence; `__cause__` is gRPC's error where there is one."""
+
+
+class InvalidInput(DigitsError):
+    """The server refused the images or another field of the request (INVALID_ARGUMENT)."""
+
+    def __init__(self, message: str, violations: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(message)
+        self.violations = violations
+        """What is wrong, as (field of the request, description)."""
+
+
+class ModelNotFound(DigitsError):
+    """The server has no such model or version (NOT_FOUND)."""
+
+
+class Overloaded(DigitsError):
+    """The server's queue is full, and stayed so until the deadline (RESOURCE_EXHAUSTED with RetryInfo)."""
+
+    def __init__(self, message: str, retry_after: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """Seconds after which the server wants to be asked again."""
+
+
+class TooLarge(DigitsError):
+    """The request or the answer is larger than one message may be (RESOURCE_EXHAUSTED without RetryInfo)."""
+
+
+class Unavailable(DigitsError):
+    """The server cannot be reached, is draining, or the model is not ready (UNAVAILABLE)."""
+
+
+class DeadlineExceeded(DigitsError):
+    """No answer came within the timeout (DEADLINE_EXCEEDED)."""
+
+
+class NotAllowed(DigitsError):
+    """Credentials are missing, wrong, or do not suffice (UNAUTHENTICATED, PERMISSION_DENIED)."""
+
+
+class ServerError(DigitsError):
+    """The server failed, or answered what it should not (INTERNAL and all other codes)."""
+
+
+_CLASSES: dict[grpc.StatusCode, type[DigitsError]] = {
+    grpc.StatusCode.NOT_FOUND: ModelNotFound,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: TooLarge,
+    grpc.StatusCode.UNAVAILABLE: Unavailable,
+    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
+    grpc.StatusCode.UNAUTHENTICATED: NotAllowed,
+    grpc.StatusCode.PERMISSION_DENIED: NotAllowed,
+}
+_BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
+
+
+def from_rpc(error: Any, target: str, timeout: float) -> DigitsError:
+    """The error for a `grpc.RpcError` of a call to `target` that had `timeout` seconds."""
+    code = error.code()
+    message = _sentence(error.details() or code.name)
+    if code == grpc.StatusCode.DEADLINE_EXCEEDED:
+        message = f"no answer from {target} within {timeout:g} s"
+    elif code == grpc.StatusCode.UNAVAILABLE and "connect" in message.lower():
+        message = f"cannot reach {target}: {message}"
+    details = {key: value for key, value in error.trailing_metadata() or () if key == "grpc-status-details-bin"}
+    status = Status()
+    try:
+        status.ParseFromString(details.get("grpc-status-details-bin", b""))
+    except DecodeError:  # the code and the message say enough
+        status.Clear()
+    return _translate(code, message, status)
+
+
+def from_status(status: Status) -> DigitsError:
+    """The error for one message of a stream."""
+    code = _BY_NUMBER.get(status.code, grpc.StatusCode.UNKNOWN)
+    return _translate(code, _sentence(status.message or code.name), status)
+
+
+def _translate(code: grpc.StatusCode, message: str, status: Status) -> DigitsError:
+    bad, retry = BadRequest(), RetryInfo()
+    for detail in status.details:
+        if code == grpc.StatusCode.INVALID_ARGUMENT and detail.Is(BadRequest.DESCRIPTOR):
+            detail.Unpack(bad)
+        elif code == grpc.StatusCode.RESOURCE_EXHAUSTED and detail.Is(RetryInfo.DESCRIPTOR):
+            detail.Unpack(retry)
+            return Overloaded(message, retry.retry_delay.ToNanoseconds() / 1e9)
+    if code == grpc.StatusCode.INVALID_ARGUMENT:
+        return InvalidInput(message, tuple((each.field, each.description) for each in bad.field_violations))
+    return _CLASSES.get(code, ServerError)(message)
+
+
+def _sentence(details: str) -> str:
+    return " ".join(details.split())

@@ -1,0 +1,39 @@
+"""The two messages of grpc.health.v1, each with one field.
+
+They are written by hand so that nothing is registered in protobuf's pool, where the health messages of
+other packages in the process live under the same names.
+"""
+
+from enum import IntEnum
+
+PATH = "/grpc.health.v1.Health/Check"
+
+
+class Health(IntEnum):
+    """`HealthCheckResponse.ServingStatus`; true when serving."""
+
+    UNKNOWN = 0
+    SERVING = 1
+    NOT_SERVING = 2
+    SERVICE_UNKNOWN = 3
+
+    def __bool__(self) -> bool:
+        return self is Health.SERVING
+
+
+def write_request(service: str) -> bytes:
+    """`HealthCheckRequest{string service = 1}` on the wire."""
+    name = service.encode()
+    if not name:
+        return b""
+    length, size = len(name), bytearray()
+    while length > 0x7F:
+        size.append(length & 0x7F | 0x80)
+        length >>= 7
+    return b"\x0a" + bytes(size) + bytes([length]) + name
+
+
+def read_response(data: bytes) -> Health:
+    """`HealthCheckResponse{ServingStatus status = 1}` from the wire; what is not known is UNKNOWN."""
+    status = data[1] if len(data) >= 2 and data[0] == 0x08 else 0
+    return Health(status) if status in list(Health) else Health.UNKNOWN

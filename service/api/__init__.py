@@ -1,0 +1,1 @@
+"""The RPCs as values; knows nothing of any transport."""

@@ -1,0 +1,180 @@
+"""`digits.v1.DigitsService`: validate, prepare images, queue, and write the answer."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import numpy as np
+from google.protobuf.message import Message
+from numpy.typing import NDArray
+
+from artifact.pixels import PixelError, check_pixels
+from service.api.errors import translate
+from service.api.methods import Call, Kind, Method
+from service.api.models import ModelsApi, identity
+from service.runtime.batcher import Answer
+from service.runtime.errors import InvalidInput
+from service.runtime.preparer import Preparer
+from service.runtime.repository import Repository, Version
+from stubs.digits.v1 import digits_pb2 as pb
+
+SERVICE = "digits.v1.DigitsService"
+
+# Messages of one stream that may be in the queue or unanswered; more would only wait there.
+STREAM_WINDOW = 64
+
+Rows = tuple[NDArray[np.uint8], list[tuple[int, str]]]
+
+
+class DigitsApi:
+    """The handlers of the service."""
+
+    def __init__(self, repository: Repository, preparer: Preparer, models: ModelsApi, max_rows: int) -> None:
+        """`max_rows` is the most images in one call."""
+        self._repository = repository
+        self._preparer = preparer
+        self._models = models
+        self._max_rows = max_rows
+
+    def methods(self) -> tuple[Method, ...]:
+        """The RPCs of the service."""
+        unary, models = Kind.UNARY, self._models
+        return (
+            _method("Classify", pb.ClassifyRequest, pb.ClassifyResponse, unary, self.classify),
+            _method(
+                "ClassifyStream",
+                pb.ClassifyStreamRequest,
+                pb.ClassifyStreamResponse,
+                Kind.STREAM,
+                self.classify_stream,
+            ),
+            _method("ListModels", pb.ListModelsRequest, pb.ListModelsResponse, unary, models.list_models),
+            _method("GetModel", pb.GetModelRequest, pb.GetModelResponse, unary, models.get_model),
+            _method("GetNetwork", pb.GetNetworkRequest, pb.GetNetworkResponse, unary, models.get_network),
+        )
+
+    async def classify(
+        self, request: pb.ClassifyRequest, call: Call, admitted: asyncio.Future[None] | None = None
+    ) -> pb.ClassifyResponse:
+        """One prediction for each image.
+
+        With `admitted` it waits where it would refuse because a queue is full, and sets `admitted` once
+        the images are in the queue.
+        """
+        version = self._repository.find(request.model, request.version)
+        if request.encoded_images:
+            pixels, warnings = await self._decode(request, version, call, wait=admitted is not None)
+        else:
+            pixels, warnings = self._read(request, version)
+        hidden = request.include_activations
+        if admitted is not None:
+            await version.batcher.room(len(pixels), call.deadline)
+        future = version.batcher.submit(
+            pixels,
+            lambda answer: _response(version, pixels, warnings, answer, hidden),
+            hidden=hidden,
+            deadline=call.deadline,
+        )
+        if admitted is not None:
+            admitted.set_result(None)
+        return await future
+
+    async def classify_stream(
+        self, requests: AsyncIterator[pb.ClassifyStreamRequest], call: Call
+    ) -> AsyncIterator[pb.ClassifyStreamResponse]:
+        """One answer for each message, in their order.
+
+        Reading goes ahead of answering by up to `STREAM_WINDOW` messages, so that one stream can fill
+        batches; it stops while the queue is full.
+        """
+        pending: asyncio.Queue[tuple[str, asyncio.Task[pb.ClassifyResponse]] | None] = asyncio.Queue()
+        window = asyncio.Semaphore(STREAM_WINDOW)
+        tasks: set[asyncio.Task[pb.ClassifyResponse]] = set()
+        loop = asyncio.get_running_loop()
+
+        async def read() -> None:
+            async for message in requests:
+                admitted: asyncio.Future[None] = loop.create_future()
+                task = loop.create_task(self.classify(message.request, call, admitted))
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+                pending.put_nowait((message.id, task))
+                await asyncio.wait((admitted, task), return_when=asyncio.FIRST_COMPLETED)
+                await window.acquire()
+
+        reader = loop.create_task(read())
+        reader.add_done_callback(lambda _: pending.put_nowait(None))
+        try:
+            while (item := await pending.get()) is not None:
+                id_, task = item
+                try:
+                    answer = pb.ClassifyStreamResponse(id=id_, response=await task)
+                except Exception as error:
+                    status = translate(error, f"/{SERVICE}/ClassifyStream").status()
+                    answer = pb.ClassifyStreamResponse(id=id_, error=status)
+                yield answer
+                window.release()
+            await reader
+        finally:
+            reader.cancel()
+            for task in tasks:
+                task.cancel()
+
+    def _read(self, request: pb.ClassifyRequest, version: Version) -> Rows:
+        """The raw pixels of a request, uint8 [N, rows*cols], and warnings as (row, sentence)."""
+        card = version.session.card
+        data = request.pixels
+        if not data:
+            raise InvalidInput("pixels", f"is empty, and so is encoded_images; expected {card.features} bytes an image")
+        count, rest = divmod(len(data), card.features)
+        if rest:
+            raise InvalidInput(
+                "pixels",
+                f"has {len(data)} bytes, expected a multiple of {card.features} "
+                f"({card.rows}×{card.cols}, one byte a pixel) for model {card.name}",
+            )
+        self._check_count("pixels", count)
+        pixels = np.frombuffer(data, np.uint8).reshape(count, card.features)
+        try:
+            return pixels, check_pixels(pixels, card)
+        except PixelError as error:
+            raise InvalidInput("pixels", str(error)) from None
+
+    async def _decode(self, request: pb.ClassifyRequest, version: Version, call: Call, *, wait: bool) -> Rows:
+        """The same for encoded images; `wait` for room among those being decoded instead of refusing."""
+        if request.pixels:
+            raise InvalidInput("pixels", "is set, and so is encoded_images; expected exactly one of the two")
+        self._check_count("encoded_images", len(request.encoded_images))
+        if wait:
+            await self._preparer.room(len(request.encoded_images), call.deadline)
+        pixels, warnings = await self._preparer.prepare(request.encoded_images, version.session.card, call.deadline)
+        return pixels, [(row, warning) for row, each in enumerate(warnings) for warning in each]
+
+    def _check_count(self, field: str, count: int) -> None:
+        if count > self._max_rows:
+            raise InvalidInput(field, f"holds {count} images, expected at most {self._max_rows} in one call")
+
+
+def _method(name: str, request: type[Message], response: type[Message], kind: Kind, handler: object) -> Method:
+    return Method(f"/{SERVICE}/{name}", request, response, kind, handler)  # type: ignore[arg-type]
+
+
+def _response(
+    version: Version, pixels: NDArray[np.uint8], warnings: list[tuple[int, str]], answer: Answer, hidden: bool
+) -> pb.ClassifyResponse:
+    response = pb.ClassifyResponse(
+        model=identity(version),
+        timings=pb.Timings(queue_us=answer.queue_us, inference_us=answer.inference_us, batch_rows=answer.batch_rows),
+    )
+    add = response.predictions.add
+    scored = answer.scored
+    for label, scores in zip(scored.labels.tolist(), scored.scores.tolist(), strict=True):
+        *_, second, best = sorted(scores)
+        add(digit=label, scores=scores, margin=best - second)
+    for row, warning in warnings:
+        response.predictions[row].warnings.append(warning)
+    if hidden:
+        values = (pixels.tolist(), *(layer.tolist() for layer in scored.hidden))
+        for name, rows in zip(("pixels", *version.session.card.hidden_names), values, strict=True):
+            for prediction, row in zip(response.predictions, rows, strict=True):
+                prediction.activations.add(name=name, values=row)
+    return response

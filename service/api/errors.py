@@ -1,0 +1,74 @@
+"""The one table from what went wrong to what the client is told."""
+
+from dataclasses import dataclass, field
+
+import grpc
+from google.protobuf.any_pb2 import Any
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import BadRequest, RetryInfo
+from google.rpc.status_pb2 import Status
+
+from service.observe.logs import log
+from service.runtime.errors import (
+    DeadlinePassed,
+    InvalidInput,
+    NotFound,
+    NotReady,
+    QueueFull,
+    RunFailed,
+)
+
+CODES: dict[type[Exception], grpc.StatusCode] = {
+    NotFound: grpc.StatusCode.NOT_FOUND,
+    InvalidInput: grpc.StatusCode.INVALID_ARGUMENT,
+    QueueFull: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    DeadlinePassed: grpc.StatusCode.DEADLINE_EXCEEDED,
+    NotReady: grpc.StatusCode.UNAVAILABLE,
+    RunFailed: grpc.StatusCode.INTERNAL,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How a call ends that did not go well."""
+
+    code: grpc.StatusCode
+    message: str
+    details: tuple[Message, ...] = ()
+    trailers: dict[str, str | bytes] = field(default_factory=dict)
+
+    def status(self) -> Status:
+        """The same as a message."""
+        packed = []
+        for detail in self.details:
+            any_ = Any()
+            any_.Pack(detail)
+            packed.append(any_)
+        return Status(code=self.code.value[0], message=self.message, details=packed)
+
+    def metadata(self) -> tuple[tuple[str, str | bytes], ...]:
+        """The trailers that go with it, `grpc-status-details-bin` among them where there are details."""
+        trailers = dict(self.trailers)
+        if self.details:
+            trailers["grpc-status-details-bin"] = self.status().SerializeToString()
+        return tuple(trailers.items())
+
+
+def translate(error: Exception, path: str) -> Failure:
+    """How a call of `path` ends that raised `error`.
+
+    What the table does not know is logged in full and answered as INTERNAL with no detail.
+    """
+    code = CODES.get(type(error))
+    if code is None:
+        log.error("call failed", method=path, exc_info=error)
+        return Failure(grpc.StatusCode.INTERNAL, "internal error")
+    if isinstance(error, InvalidInput):
+        violation = BadRequest.FieldViolation(field=error.field, description=error.description)
+        return Failure(code, str(error), (BadRequest(field_violations=[violation]),))
+    if isinstance(error, QueueFull):
+        milliseconds = max(round(error.retry_after * 1000), 1)
+        info = RetryInfo()
+        info.retry_delay.FromMilliseconds(milliseconds)
+        return Failure(code, str(error), (info,), {"grpc-retry-pushback-ms": str(milliseconds)})
+    return Failure(code, str(error))

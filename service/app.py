@@ -1,0 +1,59 @@
+"""The service without a transport: what is in it, composed in one place."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Self
+
+from service.api import digits, health, reflection
+from service.api.digits import DigitsApi
+from service.api.health import HealthApi
+from service.api.methods import Methods, table
+from service.api.models import ModelsApi
+from service.config import Settings
+from service.runtime.preparer import Preparer
+from service.runtime.repository import Repository
+
+
+class App:
+    """All RPCs as values. Belongs to the event loop in which it was made."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Find the models, still to be loaded. Raises `RepositoryError` when there is nothing to serve."""
+        self.repository = Repository(settings)
+        self._preparer = Preparer(
+            max_image_pixels=settings.max_image_megapixels * 1_000_000, max_images=settings.max_queue_rows
+        )
+        self.health = HealthApi(self.repository, [digits.SERVICE])
+        models = ModelsApi(
+            self.repository, max_rows=settings.max_batch_rows, max_message_bytes=settings.max_message_bytes
+        )
+        api = DigitsApi(self.repository, self._preparer, models, settings.max_batch_rows)
+        described = reflection.methods([digits.SERVICE, health.SERVICE]) if settings.reflection else ()
+        self.methods: Methods = table(*api.methods(), *self.health.methods(), *described)
+        """Every RPC by its path."""
+
+    async def load(self) -> None:
+        """Load the models; from then on the server is ready. Raises `RepositoryError` when none can be served."""
+        await self.repository.load()
+        self.health.loaded()
+
+    def drain(self) -> None:
+        """Turn NOT_SERVING and refuse what comes from now on with UNAVAILABLE."""
+        self.health.drain()
+        self.repository.drain()
+
+    def close(self) -> None:
+        """Fail what waits and let the threads end."""
+        self.repository.close()
+        self._preparer.close()
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, settings: Settings) -> AsyncIterator[Self]:
+        """A loaded app in this process: no server, the same handlers."""
+        app = cls(settings)
+        try:
+            await app.load()
+            yield app
+        finally:
+            app.close()

@@ -1,0 +1,132 @@
+"""Every setting once: its flag, its environment variable, default, unit and bounds.
+
+`Settings` reads the environment (`DIGITS_PORT`, …); `digits serve` makes a flag of each field
+(`--port`, …), and a flag wins over the environment.
+"""
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "DIGITS_"
+
+
+class SettingsError(ValueError):
+    """A setting is unknown or has a bad value; the message names its flag and its variable."""
+
+
+class Settings(BaseSettings):
+    """What `digits serve` can be told."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", cli_parse_args=False)
+
+    host: Annotated[str, Field(min_length=1, description="address to listen on")] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535, description="port for gRPC; 0 takes a free one")] = 8001
+    models: Annotated[Path, Field(description="folder with the models, <name>/<version>/model.onnx")] = Path("models")
+    default_model: Annotated[
+        str,
+        Field(description="model of requests that name none; empty: mnist-16x16 if there, else the first by name"),
+    ] = ""
+    provider: Annotated[
+        Literal["cpu", "cuda", "auto"],
+        Field(description="what onnxruntime runs on; auto takes CUDA where it truly works, else the CPU"),
+    ] = "auto"
+    require_provider: Annotated[
+        bool, Field(description="refuse to start when the provider asked for does not work")
+    ] = False
+    threads: Annotated[
+        int, Field(ge=0, le=256, description="threads of one onnxruntime run; 0: one for each usable core")
+    ] = 1
+    max_batch_rows: Annotated[int, Field(ge=1, le=65536, description="most images in one run, and so in one call")] = (
+        1024
+    )
+    max_queue_rows: Annotated[
+        int,
+        Field(ge=1, le=10_000_000, description="most images waiting per model version before calls are refused"),
+    ] = 8192
+    inline_us: Annotated[
+        int,
+        Field(ge=0, le=1_000_000, description="longest run that may happen on the event loop, microseconds"),
+    ] = 250
+    max_message_mb: Annotated[int, Field(ge=1, le=1024, description="largest request, MiB")] = 16
+    max_image_megapixels: Annotated[
+        int, Field(ge=1, le=1000, description="largest encoded image, millions of pixels")
+    ] = 25
+    grace_seconds: Annotated[
+        float, Field(ge=0, le=3600, description="how long calls in flight may finish when stopping, seconds")
+    ] = 10.0
+    reflection: Annotated[bool, Field(description="let clients ask for the service's descriptors")] = True
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Field(description="least level logged; debug: each call"),
+    ] = "info"
+    log_format: Annotated[
+        Literal["auto", "json", "console"], Field(description="auto: console on a terminal, else JSON lines")
+    ] = "auto"
+
+    @model_validator(mode="after")
+    def _agree(self) -> "Settings":
+        if self.max_queue_rows < self.max_batch_rows:
+            raise ValueError(
+                f"max_queue_rows is {self.max_queue_rows}, expected at least max_batch_rows, {self.max_batch_rows}"
+            )
+        if self.require_provider and self.provider == "auto":
+            raise ValueError("require_provider needs a provider, cpu or cuda, not auto")
+        return self
+
+    @property
+    def max_message_bytes(self) -> int:
+        """Largest request in bytes."""
+        return self.max_message_mb * 2**20
+
+
+def flag(name: str) -> str:
+    """The flag of a field: `max_batch_rows` -> `--max-batch-rows`."""
+    return "--" + name.replace("_", "-")
+
+
+def bounds(field: FieldInfo) -> str:
+    """What values a field takes, for people: `1..65536`, `cpu|cuda|auto`, or an empty string."""
+    if get_origin(field.annotation) is Literal:
+        return "|".join(get_args(field.annotation))
+    limits = {name: getattr(item, name) for item in field.metadata for name in ("ge", "le") if hasattr(item, name)}
+    return f"{limits['ge']}..{limits['le']}" if len(limits) == 2 else ""
+
+
+def read_settings(given: Mapping[str, Any]) -> Settings:
+    """Settings from `given` (by field name) over the environment over the defaults.
+
+    Raises `SettingsError`, one sentence for each bad setting. An unknown `DIGITS_` variable is refused:
+    a limit that was mistyped and silently ignored is worse than a server that does not start.
+    """
+    known = [PREFIX + name.upper() for name in Settings.model_fields]
+    for variable in os.environ:
+        if variable.startswith(PREFIX) and variable not in known:
+            near = difflib.get_close_matches(variable, known, n=1)
+            hint = f", did you mean {near[0]}?" if near else "; `digits serve --help` lists all"
+            raise SettingsError(f"{variable} is not a setting{hint}")
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise SettingsError("; ".join(_sentence(dict(item)) for item in error.errors())) from None
+
+
+def _sentence(item: dict[str, Any]) -> str:
+    if not item["loc"]:
+        return str(item["ctx"]["error"])
+    name = str(item["loc"][0])
+    field = Settings.model_fields.get(name)
+    if field is None:
+        return f"{name} is not a setting"
+    wanted = bounds(field) or {int: "a whole number", float: "a number", bool: "true or false"}.get(
+        field.annotation,  # type: ignore[arg-type]
+        "a value",
+    )
+    kind = {int: "a whole number ", float: "a number "}.get(field.annotation, "") if bounds(field) else ""  # type: ignore[arg-type]
+    return f"{flag(name)} ({PREFIX}{name.upper()}) is {item['input']!r}, expected {kind}{wanted}"

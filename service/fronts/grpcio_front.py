@@ -1,0 +1,250 @@
+"""The default front: the table of methods on a `grpc.aio` server."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import aclosing
+from typing import Any, NoReturn
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+
+from service.api.errors import Failure, translate
+from service.api.methods import Call, Kind, Method, Methods
+from service.observe.logs import debugging, log
+from service.runtime.errors import InvalidInput, NotReady
+
+Context = Any  # grpc.aio's ServicerContext, which grpcio does not type
+
+# When stopping: how long, at most, until no call has come for how long.
+SETTLE_SECONDS = 1.0
+QUIET_SECONDS = 0.02
+
+
+class ListenError(Exception):
+    """The address cannot be listened on; the message says why in one sentence."""
+
+
+class GrpcioFront:
+    """Serves the table over HTTP/2, unencrypted."""
+
+    def __init__(self, methods: Methods, *, max_message_bytes: int) -> None:
+        """Requests over `max_message_bytes` are refused by grpc itself, with RESOURCE_EXHAUSTED."""
+        self._calls = _Calls()
+        self._server = grpc.aio.server(
+            options=[
+                ("grpc.so_reuseport", 0),  # a second server on the port is refused
+                ("grpc.max_receive_message_length", max_message_bytes),
+                ("grpc.max_send_message_length", -1),
+                ("grpc.max_metadata_size", 16 * 1024),
+                # Clients may ping a connection that is idle, as load balancers do, every 10 s.
+                ("grpc.keepalive_permit_without_calls", 1),
+                ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+            ]
+        )
+        self._server.add_generic_rpc_handlers([_Table(methods, self._calls)])
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen and accept calls; returns the port, a free one for 0. Raises `ListenError`."""
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        _probe(host, port)
+        try:
+            bound: int = self._server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise ListenError(f"cannot listen on {address}: {error}") from None
+        await self._server.start()
+        return bound
+
+    async def stop(self, grace: float) -> None:
+        """Accept no new calls; those whose handler was entered may finish within `grace` seconds.
+
+        Streams are read no further: what was read is answered, then they end with UNAVAILABLE. Calls that
+        grpc had received but not yet handed over it would cancel without a reason, so there is first a
+        moment in which they still come in, for their handlers to answer or refuse.
+        """
+        self._calls.draining.set()
+        began = time.monotonic()
+        settled = began + min(SETTLE_SECONDS, grace)
+        entered = -1
+        while entered != self._calls.entered and time.monotonic() < settled:
+            entered = self._calls.entered
+            await asyncio.sleep(QUIET_SECONDS)
+        await self._server.stop(max(0.0, began + grace - time.monotonic()))
+
+
+class _Calls:
+    """What the front knows of all its calls together."""
+
+    def __init__(self) -> None:
+        self.entered = 0
+        """Calls handed over to a handler since the start."""
+        self.draining = asyncio.Event()
+
+
+def _probe(host: str, port: int) -> None:
+    """Find out why an address cannot be bound before grpc does, which would not say."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as grpc does
+            probe.bind(address)
+            probe.listen(1)
+    except OSError as error:
+        raise ListenError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+
+
+class _Table(grpc.GenericRpcHandler):  # type: ignore[misc]
+    """Looks a call's handler up by its path."""
+
+    def __init__(self, methods: Methods, calls: _Calls) -> None:
+        traced = debugging()
+        self._handlers = {path: _handler(method, calls, traced) for path, method in methods.items()}
+        self._calls = calls
+
+    def service(self, handler_call_details: Any) -> Any:
+        self._calls.entered += 1
+        return self._handlers.get(handler_call_details.method)
+
+
+def _handler(method: Method, calls: _Calls, traced: bool) -> Any:
+    if method.kind is Kind.UNARY:
+        unary = _unary(method)
+        return grpc.unary_unary_rpc_method_handler(_traced(unary, method) if traced else unary)
+    return grpc.stream_stream_rpc_method_handler(_stream(method, calls.draining))
+
+
+def _unary(method: Method) -> Callable[[bytes, Context], Awaitable[bytes]]:
+    """The method as grpc.aio calls it, bytes in and bytes out."""
+    parse = method.request.FromString
+    handler: Any = method.handler
+
+    async def answer(data: bytes, context: Context) -> bytes:
+        try:
+            call = _call(context)
+            response: Message = await handler(_parsed(parse, data, method), call)
+        except Exception as error:
+            await _abort(context, translate(error, method.path))
+        if call.trailers:
+            context.set_trailing_metadata(tuple(call.trailers.items()))
+        return response.SerializeToString()
+
+    return answer
+
+
+def _stream(method: Method, draining: asyncio.Event) -> Callable[[Any, Context], AsyncIterator[bytes]]:
+    """The same for a stream."""
+    parse = method.request.FromString
+    handler: Any = method.handler
+
+    async def answers(requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:
+        cut = False
+
+        async def messages() -> AsyncIterator[Message]:
+            nonlocal cut
+            async for data in _until(draining, requests):
+                yield _parsed(parse, data, method)
+            cut = draining.is_set()
+
+        call = _call(context)
+        try:
+            async with aclosing(handler(messages(), call)) as responses:
+                async for response in responses:
+                    yield response.SerializeToString()
+            if cut:
+                raise NotReady("the server is draining")
+        except Exception as error:
+            await _abort(context, translate(error, method.path))
+        if call.trailers:
+            context.set_trailing_metadata(tuple(call.trailers.items()))
+
+    return answers
+
+
+async def _until(event: asyncio.Event, items: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """`items` until they end or `event` is set, whichever comes first."""
+    stop = asyncio.ensure_future(event.wait())
+    try:
+        while True:
+            item = asyncio.ensure_future(anext(items, None))
+            await asyncio.wait((item, stop), return_when=asyncio.FIRST_COMPLETED)
+            if not item.done():
+                item.cancel()
+                return
+            if (data := item.result()) is None:
+                return
+            yield data
+    finally:
+        stop.cancel()
+
+
+def _parsed(parse: Callable[[bytes], Message], data: bytes, method: Method) -> Message:
+    try:
+        return parse(data)
+    except DecodeError:
+        name = method.request.DESCRIPTOR.full_name
+        raise InvalidInput("message", f"{len(data)} bytes that are no {name}") from None
+
+
+def _call(context: Context) -> Call:
+    remaining = context.time_remaining()
+    deadline = None if remaining is None else time.monotonic() + remaining
+    return Call(metadata=_Metadata(context), deadline=deadline, peer=context.peer())
+
+
+class _Metadata(Mapping[str, str | bytes]):
+    """What the client sent along, read when a handler first looks."""
+
+    __slots__ = ("_context", "_items")
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._items: dict[str, str | bytes] | None = None
+
+    def _read(self) -> dict[str, str | bytes]:
+        if self._items is None:
+            self._items = dict(self._context.invocation_metadata() or ())
+        return self._items
+
+    def __getitem__(self, key: str) -> str | bytes:
+        return self._read()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+
+async def _abort(context: Context, failure: Failure) -> NoReturn:
+    await context.abort(failure.code, failure.message, failure.metadata())
+    raise AssertionError("abort raises")
+
+
+def _traced(
+    answer: Callable[[bytes, Context], Awaitable[bytes]], method: Method
+) -> Callable[[bytes, Context], Awaitable[bytes]]:
+    """The same with one debug line a call."""
+
+    async def traced(data: bytes, context: Context) -> bytes:
+        began = time.perf_counter()
+        size = None
+        try:
+            response = await answer(data, context)
+            size = len(response)
+            return response
+        finally:
+            code = context.code()
+            log.debug(
+                "call",
+                method=method.path,
+                code=getattr(code, "name", None) or ("OK" if size is not None else "CANCELLED"),
+                peer=context.peer(),
+                request_bytes=len(data),
+                response_bytes=size,
+                ms=round((time.perf_counter() - began) * 1e3, 3),
+            )
+
+    return traced

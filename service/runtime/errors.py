@@ -1,0 +1,38 @@
+"""What can go wrong with a request; `service.api.errors` says which status each one becomes."""
+
+
+class ServiceError(Exception):
+    """Base of the errors whose sentence may be told to the caller."""
+
+
+class NotFound(ServiceError):
+    """There is no such model, version or health service."""
+
+
+class InvalidInput(ServiceError):
+    """The request is malformed; carries the name of the field and what was expected of it."""
+
+    def __init__(self, field: str, description: str) -> None:
+        super().__init__(f"{field}: {description}")
+        self.field = field
+        self.description = description
+
+
+class QueueFull(ServiceError):
+    """The queue has no room; the same call may succeed after `retry_after` seconds."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class DeadlinePassed(ServiceError):
+    """The caller's deadline passed before the work began; it was dropped, not run."""
+
+
+class NotReady(ServiceError):
+    """The model is loading or failed its check, or the server is draining."""
+
+
+class RunFailed(ServiceError):
+    """onnxruntime failed; the cause is in the log, not in the answer."""

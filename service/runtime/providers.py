@@ -1,0 +1,51 @@
+"""Which execution providers of onnxruntime may be tried, and with which options."""
+
+from typing import Any, Literal
+
+import artifact  # noqa: F401 - switches onnxruntime's telemetry off before the import below
+
+# isort: split
+import onnxruntime
+
+CPU = "CPUExecutionProvider"
+CUDA = "CUDAExecutionProvider"
+
+Provider = tuple[str, dict[str, Any]]
+
+# TensorFloat-32 alone moves scores by 1e-3, so the golden rows would not reproduce.
+_OPTIONS: dict[str, dict[str, Any]] = {CPU: {}, CUDA: {"use_tf32": "0"}}
+
+
+def candidates(wanted: Literal["cpu", "cuda", "auto"]) -> list[Provider]:
+    """Providers to try, best first: whoever asks for CUDA is offered the CPU after it.
+
+    `auto` tries CUDA only where the installed onnxruntime has it.
+    """
+    names = [CPU] if wanted == "cpu" else [CUDA, CPU]
+    if wanted == "auto" and CUDA not in onnxruntime.get_available_providers():
+        names = [CPU]
+    if CUDA in names and hasattr(onnxruntime, "preload_dlls"):
+        onnxruntime.preload_dlls()  # finds the CUDA and cuDNN libraries of NVIDIA's pip packages
+    return [(name, _OPTIONS[name]) for name in names]
+
+
+def open_session(model: bytes, provider: Provider, threads: int) -> onnxruntime.InferenceSession:
+    """A session over `model` on `provider` with `threads` threads a run.
+
+    onnxruntime falls back to the CPU with no more than a log line when a library of CUDA is missing, so
+    what it took is compared with what was asked: raises `RuntimeError` when they differ, and whatever
+    onnxruntime raises for a broken model.
+    """
+    name, options = provider
+    if name not in onnxruntime.get_available_providers():
+        raise RuntimeError(f"this onnxruntime has no {name}; it has {onnxruntime.get_available_providers()}")
+    config = onnxruntime.SessionOptions()
+    config.intra_op_num_threads = threads
+    config.inter_op_num_threads = 1
+    config.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle cores stay idle
+    config.log_severity_level = 3
+    session = onnxruntime.InferenceSession(model, config, providers=[(name, options)])
+    taken = session.get_providers()[0]
+    if taken != name:
+        raise RuntimeError(f"onnxruntime took {taken} where {name} was asked for; are its libraries installed?")
+    return session

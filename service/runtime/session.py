@@ -1,0 +1,189 @@
+"""One version of one model in memory, checked against its card and its golden rows."""
+
+import hashlib
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from artifact.card import CARD_KEY, Card, CardError
+from artifact.layout import INPUT, LABEL, SCORES, LayoutError, VersionFolder
+from service.observe.logs import log
+from service.runtime.providers import Provider, open_session
+
+
+class ModelError(Exception):
+    """A version cannot be served; the message says why in one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What the network made of some rows."""
+
+    labels: NDArray[np.int64]
+    """int64 [N], see `Card.labels`."""
+    scores: NDArray[np.float32]
+    """float32 [N, classes], in class order, each row sums to 1."""
+    hidden: tuple[NDArray[np.float32], ...]
+    """float32 [N, width] per hidden layer, in the order of `Card.hidden_names`; empty when not asked for."""
+
+    def rows(self, start: int, stop: int) -> "Scored":
+        """The rows start..stop-1, as views."""
+        return Scored(self.labels[start:stop], self.scores[start:stop], tuple(h[start:stop] for h in self.hidden))
+
+
+class Session:
+    """A loaded model; `run` may be called from any thread."""
+
+    def __init__(self, card: Card, sha256: str, provider: str, session: onnxruntime.InferenceSession) -> None:
+        self.card = card
+        self.sha256 = sha256
+        """SHA-256 of model.onnx in hexadecimal."""
+        self.provider = provider
+        """The execution provider actually in use."""
+        self._session = session
+        self._plain = [LABEL, SCORES]
+        self._with_hidden = [*self._plain, *card.hidden_names]
+
+    def run(self, pixels: NDArray[np.uint8], *, hidden: bool = False) -> Scored:
+        """Class scores of `pixels`, uint8 [N, rows*cols]; the hidden layers as well when `hidden`."""
+        names = self._with_hidden if hidden else self._plain
+        labels, scores, *layers = self._session.run(names, {INPUT: pixels})
+        return Scored(labels, scores, tuple(layers))
+
+    def rows_within(self, seconds: float, limit: int) -> int:
+        """How many rows, at most `limit`, one run does in `seconds`: measured here and now, in milliseconds.
+
+        0 when even a single row takes longer.
+        """
+        rows = 1
+        while rows <= limit:
+            pixels = np.zeros((rows, self.card.features), np.uint8)
+            if statistics.median(self._timed(pixels) for _ in range(5)) > seconds:
+                break
+            rows *= 2
+        return min(rows // 2, limit)
+
+    def _timed(self, pixels: NDArray[np.uint8]) -> float:
+        began = time.perf_counter()
+        self.run(pixels)
+        return time.perf_counter() - began
+
+
+def load_session(folder: VersionFolder, providers: Sequence[Provider], threads: int) -> Session:
+    """Load a version on the first of `providers` on which it reproduces its golden rows.
+
+    Takes some milliseconds to seconds; call it in a thread. Raises `ModelError`.
+    """
+    try:
+        model = folder.onnx.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{folder.onnx} cannot be read: {error.strerror}") from None
+    reasons = []
+    for provider in providers:
+        try:
+            session = _open(folder, model, provider, threads)
+            _check_golden(session, folder)
+        except ModelError as error:
+            reasons.append(str(error))
+            if provider is not providers[-1]:
+                log.warning("provider refused", model=folder.name, version=folder.version, reason=str(error))
+        else:
+            return session
+    raise ModelError("; ".join(dict.fromkeys(reasons)))
+
+
+def _open(folder: VersionFolder, model: bytes, provider: Provider, threads: int) -> Session:
+    try:
+        session = open_session(model, provider, threads)
+    except Exception as error:  # onnxruntime has no common base for what it raises
+        raise ModelError(f"{folder.onnx} cannot be loaded on {provider[0]}: {_first_line(error)}") from error
+    text = session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
+    if text is None:
+        raise ModelError(f"{folder.onnx} has no card: its ONNX metadata lacks the key {CARD_KEY}")
+    try:
+        card = Card.from_json(text)
+    except CardError as error:
+        raise ModelError(f"{folder.onnx}: {error}") from None
+    if (card.name, card.version) != (folder.name, folder.version):
+        raise ModelError(
+            f"{folder.onnx} says it is {card.name} version {card.version}, "
+            f"but its folder says {folder.name} version {folder.version}"
+        )
+    _check_graph(session, card, folder)
+    return Session(card, hashlib.sha256(model).hexdigest(), provider[0], session)
+
+
+def _check_graph(session: onnxruntime.InferenceSession, card: Card, folder: VersionFolder) -> None:
+    """Hold the graph's inputs and outputs against what the card says of them."""
+    wanted = {
+        LABEL: ("tensor(int64)", None),
+        SCORES: ("tensor(float)", len(card.classes)),
+        **{name: ("tensor(float)", width) for name, width in zip(card.hidden_names, card.hidden_widths, strict=True)},
+    }
+    _check_nodes(session.get_inputs(), {INPUT: ("tensor(uint8)", card.features)}, "input", folder)
+    _check_nodes(session.get_outputs(), wanted, "output", folder)
+
+
+def _check_nodes(
+    nodes: Sequence[Any], wanted: dict[str, tuple[str, int | None]], kind: str, folder: VersionFolder
+) -> None:
+    found = {node.name: (node.type, node.shape) for node in nodes}
+    if kind == "input" and found.keys() - wanted.keys():
+        raise ModelError(f"{folder.onnx} wants the inputs {sorted(found)}, expected {sorted(wanted)} alone")
+    for name, (dtype, width) in wanted.items():
+        if name not in found:
+            raise ModelError(f"{folder.onnx} has no {kind} {name}, which its card promises")
+        got, shape = found[name]
+        # A graph need not state widths; one it does state must be the card's.
+        fits = len(shape) == (1 if width is None else 2) and (
+            width is None or not isinstance(shape[1], int) or shape[1] == width
+        )
+        if got != dtype or not fits:
+            form = "[N]" if width is None else f"[N, {width}]"
+            raise ModelError(f"{folder.onnx}: {kind} {name} is {got}{shape}, its card says {dtype}{form}")
+
+
+def _check_golden(session: Session, folder: VersionFolder) -> None:
+    """Reproduce the golden rows on this very device within the card's tolerance for it."""
+    card = session.card
+    try:
+        golden = folder.read_golden()
+    except LayoutError as error:
+        raise ModelError(str(error)) from None
+    if golden.pixels.shape[1] != card.features or golden.scores.shape[1] != len(card.classes):
+        raise ModelError(
+            f"{folder.golden} has rows of {golden.pixels.shape[1]} pixels and {golden.scores.shape[1]} scores, "
+            f"the card says {card.features} and {len(card.classes)}"
+        )
+    try:
+        ours = session.run(golden.pixels, hidden=True)
+    except Exception as error:  # onnxruntime has no common base for what it raises
+        raise ModelError(f"{folder.onnx} cannot be run on {session.provider}: {_first_line(error)}") from error
+    for name, width, values in zip(card.hidden_names, card.hidden_widths, ours.hidden, strict=True):
+        if values.shape != (len(golden.pixels), width):
+            raise ModelError(f"{folder.onnx}: {name} gives {list(values.shape)}, its card says [N, {width}]")
+    if ours.scores.shape != golden.scores.shape or ours.labels.shape != golden.labels.shape:
+        raise ModelError(f"{folder.onnx}: scores give {list(ours.scores.shape)}, expected {list(golden.scores.shape)}")
+    tolerance = card.tolerance.get(session.provider)
+    if tolerance is None:
+        raise ModelError(
+            f"the card of {folder.name} version {folder.version} states no tolerance for {session.provider}"
+        )
+    difference = float(np.abs(ours.scores - golden.scores).max())
+    wrong = int((ours.labels != golden.labels).sum())
+    if not difference <= tolerance or wrong:  # `not <=` so that NaN fails as well
+        raise ModelError(
+            f"{folder.name} version {folder.version} does not reproduce its golden rows on {session.provider}: "
+            f"scores differ by {difference:.2g} where {tolerance:.2g} is allowed, "
+            f"{wrong} of {len(golden.labels)} labels differ"
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -1,0 +1,71 @@
+"""The real server for every test that wants one, on a free port of 127.0.0.1."""
+
+import gzip
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.harness import DIGITS, MODELS, ROOT, Server, StartServer, Stub, environment
+
+MNIST = ROOT / "tests" / "data" / "mnist"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "extra(program): needs a program that is no Python package")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what this machine cannot run, saying so; `make check` sets REQUIRE_EXTRAS, and then it fails."""
+    for marker in item.iter_markers("extra"):
+        [program] = marker.args
+        if shutil.which(program) is None:
+            sentence = f"{program} is not on the PATH"
+            pytest.fail(sentence, pytrace=False) if os.environ.get("REQUIRE_EXTRAS") else pytest.skip(sentence)
+
+
+@pytest.fixture(scope="session")
+def start_server() -> Iterator[StartServer]:
+    """Start `digits serve` with some flags; waits until it serves unless told otherwise."""
+    servers = []
+
+    def start(
+        *flags: str, models: Path = MODELS, wait: bool = True, env: dict[str, str] | None = None, port: int | None = 0
+    ) -> Server:
+        given = [] if port is None else [f"--port={port}"]
+        command = [str(DIGITS), "serve", f"--models={models}", "--log-format=json", *given, *flags]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment(**(env or {})))
+        server = Server(process)
+        servers.append(server)
+        if wait:
+            server.port = server.wait_for("serving")["port"]
+        return server
+
+    yield start
+    for server in servers:
+        server.end()
+
+
+@pytest.fixture(scope="session")
+def server(start_server: StartServer) -> Server:
+    """One server with the committed models, shared by all tests that leave it as it was."""
+    return start_server()
+
+
+@pytest.fixture
+def stub(server: Server) -> Iterator[Stub]:
+    """The service of the shared server."""
+    with server.channel() as channel:
+        yield Stub(channel)
+
+
+@pytest.fixture(scope="session")
+def mnist_test() -> tuple[np.ndarray, np.ndarray]:
+    """MNIST's test set: pixels uint8 [10000, 784] and labels uint8 [10000]."""
+    pixels = gzip.decompress((MNIST / "t10k-images-idx3-ubyte.gz").read_bytes())
+    labels = gzip.decompress((MNIST / "t10k-labels-idx1-ubyte.gz").read_bytes())
+    return np.frombuffer(pixels, np.uint8, offset=16).reshape(-1, 784), np.frombuffer(labels, np.uint8, offset=8)

@@ -1,0 +1,119 @@
+"""What tests drive the real server with: its process and its methods."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+
+from stubs.digits.v1 import digits_pb2 as pb
+
+ROOT = Path(__file__).resolve().parent.parent
+MODELS = ROOT / "models"
+DIGITS = Path(sys.executable).with_name("digits")
+START_SECONDS = 60
+STEM = "/digits.v1.DigitsService/"
+
+
+@dataclass
+class Server:
+    """A `digits serve` process."""
+
+    process: subprocess.Popen[str]
+    lines: list[dict] = field(default_factory=list)
+    text: list[str] = field(default_factory=list)
+    port: int = 0
+
+    def __post_init__(self) -> None:
+        self._fresh = threading.Condition()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self) -> None:
+        for line in self.process.stderr:
+            with self._fresh:
+                self.text.append(line)
+                if line.startswith("{"):
+                    self.lines.append(json.loads(line))
+                self._fresh.notify_all()
+        with self._fresh:
+            self._fresh.notify_all()
+
+    def wait_for(self, event: str, seconds: float = START_SECONDS) -> dict:
+        """The first log line of that event."""
+        deadline = time.monotonic() + seconds
+        with self._fresh:
+            while True:
+                for line in self.lines:
+                    if line["event"] == event:
+                        return line
+                left = deadline - time.monotonic()
+                if left <= 0 or (self.process.poll() is not None and not self.reader.is_alive()):
+                    raise AssertionError(f"no {event!r} in the log:\n{''.join(self.text)}")
+                self._fresh.wait(min(left, 0.2))
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def channel(self) -> grpc.Channel:
+        """A channel of its own, that takes answers of any size."""
+        return grpc.insecure_channel(
+            self.address,
+            options=[
+                ("grpc.max_receive_message_length", -1),
+                ("grpc.max_send_message_length", -1),
+                ("grpc.use_local_subchannel_pool", 1),
+            ],
+        )
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def end(self, seconds: float = 30) -> int:
+        """Ask the process to end, and return its exit code."""
+        if self.process.poll() is None:
+            self.signal(signal.SIGTERM)
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """The environment without any DIGITS_ setting but the given ones."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("DIGITS_")}
+    return kept | settings
+
+
+StartServer = Callable[..., Server]
+
+
+class Stub:
+    """The methods of DigitsService on a channel."""
+
+    def __init__(self, channel: grpc.Channel) -> None:
+        def unary(name: str, response: type):
+            return channel.unary_unary(
+                STEM + name,
+                request_serializer=lambda m: m.SerializeToString(),
+                response_deserializer=response.FromString,
+            )
+
+        self.classify = unary("Classify", pb.ClassifyResponse)
+        self.list_models = unary("ListModels", pb.ListModelsResponse)
+        self.get_model = unary("GetModel", pb.GetModelResponse)
+        self.get_network = unary("GetNetwork", pb.GetNetworkResponse)
+        self.classify_stream = channel.stream_stream(
+            STEM + "ClassifyStream",
+            request_serializer=lambda m: m.SerializeToString(),
+            response_deserializer=pb.ClassifyStreamResponse.FromString,
+        )

@@ -1,0 +1,1 @@
+"""Offline: data becomes a fitted `MLPClassifier`, and that becomes a model of the repository."""

@@ -1,0 +1,148 @@
+"""A stranger's classifier, from a file, with its test data, becomes a model of the repository."""
+
+import hashlib
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from artifact.card import Card, Preparation
+from artifact.layout import VersionFolder
+from training.datasets import Part
+from training.export import Description, ExportError, check_classifier, export
+from training.fitted_file import read_fitted
+from training.images import read_images
+from training.report import write_report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What the caller says of the model; what is None is found out or has a default."""
+
+    name: str | None = None
+    """By default the file's name without its ending."""
+    version: int = 1
+    rows: int | None = None
+    """By default from the test data's shape, else the square root of the inputs."""
+    cols: int | None = None
+    pixel_max: int = 255
+    pixel_scale: float | None = None
+    """By default 1 / pixel_max."""
+    pixel_offset: float = 0.0
+    preparation: str = "mass"
+    classes: tuple[str, ...] | None = None
+    dataset_name: str | None = None
+    """By default the test data's name without its ending."""
+
+
+def adopt(
+    file: Path, test_data: Path, wish: Wish, models: Path, *, trust: bool = False, force: bool = False
+) -> tuple[VersionFolder, Card]:
+    """Read the classifier in `file`, judge it by `test_data`, write it below `models` with its report.
+
+    `test_data` is a .npz file with `pixels` uint8 [N, rows*cols] or [N, rows, cols] and `labels` [N], or a
+    folder of images, one subfolder a class. Raises `ExportError`, `FittedFileError` and `DatasetError`.
+    """
+    classifier = read_fitted(file, trust=trust)
+    check_classifier(classifier)
+    if wish.preparation not in get_args(Preparation):
+        raise ExportError(f"preparation is {wish.preparation!r}, expected one of {', '.join(get_args(Preparation))}")
+    preparation: Preparation = wish.preparation  # type: ignore[assignment]
+    if not 1 <= wish.pixel_max <= 255:
+        raise ExportError(f"pixel_max is {wish.pixel_max}, expected 1..255")
+    features = classifier.coefs_[0].shape[0]
+    if test_data.is_dir():
+        rows, cols = _shape(features, wish, ())
+        pixels, labels = read_images(test_data, rows=rows, cols=cols, pixel_max=wish.pixel_max, preparation=preparation)
+        labels = _as_classes(labels, classifier.classes_)
+    else:
+        pixels, labels = _read_npz(test_data)
+        rows, cols = _shape(features, wish, pixels.shape[1:])
+        pixels = pixels.reshape(len(pixels), -1)
+    description = Description(
+        name=wish.name or file.stem,
+        version=wish.version,
+        rows=rows,
+        cols=cols,
+        pixel_max=wish.pixel_max,
+        pixel_scale=1 / wish.pixel_max if wish.pixel_scale is None else wish.pixel_scale,
+        pixel_offset=wish.pixel_offset,
+        preparation=preparation,
+        classes=wish.classes,
+        dataset=wish.dataset_name or test_data.stem,
+        dataset_sha256=_sha256(pixels, labels),
+    )
+
+    def report(folder: Path, card: Card, scores: NDArray[Any]) -> None:
+        positions = np.searchsorted(classifier.classes_, labels)
+        losses = list(getattr(classifier, "loss_curve_", []))
+        write_report(
+            folder,
+            card,
+            test=Part(pixels, positions),
+            scores=scores,
+            first_weights=classifier.coefs_[0],
+            losses={"images learned from": losses} if losses else {},
+        )
+
+    folder = export(classifier, pixels, labels, description, models, force=force, report=report)
+    return folder, Card.from_json(folder.card.read_text(encoding="utf-8"))
+
+
+def _read_npz(file: Path) -> tuple[NDArray[np.uint8], NDArray[Any]]:
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            pixels, labels = arrays["pixels"], arrays["labels"]
+    except KeyError:
+        raise ExportError(f"{file} lacks `pixels` or `labels`") from None
+    except FileNotFoundError:
+        raise ExportError(f"{file} is not there") from None
+    except Exception as error:  # a damaged zip raises what it likes, a pickled array ValueError
+        raise ExportError(f"{file} is no .npz file of plain arrays: {' '.join(str(error).split())}") from None
+    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or len(pixels) == 0:
+        raise ExportError(
+            f"{file}: pixels are {pixels.dtype}{list(pixels.shape)}, "
+            "expected uint8 [N, rows*cols] or [N, rows, cols] with N at least 1"
+        )
+    return pixels, labels
+
+
+def _shape(features: int, wish: Wish, image: tuple[int, ...]) -> tuple[int, int]:
+    """Rows and columns: as wished, else as the images have them, else of a square."""
+    if len(image) == 2:
+        found = image
+        if (wish.rows or found[0], wish.cols or found[1]) != found:
+            raise ExportError(
+                f"the test images have {found[0]} rows and {found[1]} columns, not {wish.rows} and {wish.cols}"
+            )
+        return found
+    side = math.isqrt(features)
+    if wish.rows is None and wish.cols is None:
+        if side * side != features:
+            raise ExportError(f"{features} inputs are no square image; say --rows and --cols")
+        return side, side
+    rows = wish.rows if wish.rows is not None else features // max(1, wish.cols or 1)
+    cols = wish.cols if wish.cols is not None else features // max(1, rows)
+    return rows, cols
+
+
+def _as_classes(names: NDArray[np.str_], classes: NDArray[Any]) -> NDArray[Any]:
+    """Names of subfolders as the classifier calls its classes: numbers where it has numbers."""
+    if classes.dtype.kind in "UO":
+        return names
+    try:
+        return names.astype(classes.dtype)
+    except ValueError:
+        raise ExportError(
+            f"the classes are {classes.tolist()}, and the subfolders are called {sorted(set(names.tolist()))}"
+        ) from None
+
+
+def _sha256(pixels: NDArray[np.uint8], labels: NDArray[Any]) -> str:
+    """Over the pixels, then the labels as one line of text each."""
+    digest = hashlib.sha256(np.ascontiguousarray(pixels).data)
+    digest.update("".join(f"{label}\n" for label in labels.tolist()).encode())
+    return digest.hexdigest()

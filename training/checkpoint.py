@@ -1,0 +1,68 @@
+"""A fit that was cut off: everything the next epoch depends on, in one file that is whole or not there."""
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Arrays = list[NDArray[np.float32]]
+
+
+@dataclass(slots=True)
+class Checkpoint:
+    """The state after `epoch` epochs."""
+
+    epoch: int
+    parameters: Arrays
+    """Weights of all layers, then biases of all layers."""
+    first_moments: Arrays
+    """Adam's, one for each parameter."""
+    second_moments: Arrays
+    """Adam's, one for each parameter."""
+    steps: int
+    """Adam's step counter."""
+    losses: list[float] = field(default_factory=list)
+    """Training loss of each epoch."""
+    validation_losses: list[float] = field(default_factory=list)
+    """Likewise, on the validation rows; empty where there are none."""
+
+    def write(self, file: Path, fingerprint: dict[str, Any]) -> None:
+        """Replace `file` in one step; `fingerprint` says what is being fitted, from what."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        meta = {
+            "fingerprint": fingerprint,
+            "epoch": self.epoch,
+            "steps": self.steps,
+            "losses": self.losses,
+            "validation_losses": self.validation_losses,
+        }
+        arrays = {}
+        for name in ("parameters", "first_moments", "second_moments"):
+            for position, array in enumerate(getattr(self, name)):
+                arrays[f"{name}_{position}"] = array
+        beside = file.with_suffix(".partial")
+        with beside.open("wb") as stream:
+            np.savez(stream, meta=np.array(json.dumps(meta)), **arrays)
+            stream.flush()
+            os.fsync(stream.fileno())
+        beside.replace(file)
+
+    @classmethod
+    def read(cls, file: Path, fingerprint: dict[str, Any]) -> "Checkpoint | None":
+        """The checkpoint in `file`; none where it is missing, damaged, or of another fit."""
+        try:
+            with np.load(file, allow_pickle=False) as arrays:
+                meta = json.loads(str(arrays["meta"]))
+                if meta.pop("fingerprint") != json.loads(json.dumps(fingerprint)):
+                    return None
+                lists: dict[str, Any] = {
+                    name: [arrays[f"{name}_{i}"] for i in range((len(arrays.files) - 1) // 3)]
+                    for name in ("parameters", "first_moments", "second_moments")
+                }
+            return cls(**meta, **lists)
+        except Exception:  # a damaged zip raises what it likes; the fit then starts over
+            return None

@@ -1,0 +1,152 @@
+"""A fitted `MLPClassifier` as an ONNX graph that takes raw pixels and shows its hidden layers.
+
+skl2onnx writes the network; here its graph is cut down to the arithmetic, given a uint8 input, and its
+tensors get the names that `artifact.layout` promises to the server.
+"""
+
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from artifact.card import CARD_KEY, Card
+from artifact.layout import INPUT, LABEL, SCORES, biases_name, weights_name
+
+# Both are read by every onnxruntime that the server may run on (1.26 and newer).
+OPSET = 17
+IR_VERSION = 8
+
+_INK = "ink"  # the pixels as float32
+# Between the float32 input and the float32 scores these two change nothing.
+_DOES_NOTHING = ("Cast", "Identity")
+
+
+class GraphError(ValueError):
+    """The classifier cannot become a graph; the message says why."""
+
+
+def build_graph(classifier: Any, card: Card) -> bytes:
+    """`model.onnx` for a fitted `MLPClassifier`; the same classifier and card give the same bytes.
+
+    Input `pixels` uint8 [N, rows*cols]. Outputs `label` int64 [N], `scores` float32 [N, classes] and
+    `hidden_1`, `hidden_2`, … float32 [N, width], the values after the activation. The scaling
+    `(p - pixel_offset) * pixel_scale` is folded into the first layer in float64. The card rides in the
+    metadata. Raises `GraphError` when skl2onnx cannot convert the classifier or gives another form.
+    """
+    converted = _convert(classifier)
+    arithmetic = _arithmetic(converted.graph, card)
+    used = {name for node in arithmetic for name in node.input}
+    initializers = [tensor for tensor in converted.graph.initializer if tensor.name in used]
+    for name, array in _parameters(classifier, card).items():
+        initializers.append(numpy_helper.from_array(array, name))
+    nodes = [helper.make_node("Cast", [INPUT], [_INK], to=TensorProto.FLOAT), *arithmetic]
+    outputs = [
+        helper.make_tensor_value_info(LABEL, TensorProto.INT64, ["N"]),
+        helper.make_tensor_value_info(SCORES, TensorProto.FLOAT, ["N", len(card.classes)]),
+    ]
+    for name, width in zip(card.hidden_names, card.hidden_widths, strict=True):
+        outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", width]))
+
+    counting = card.labels == tuple(range(len(card.labels)))
+    winner = LABEL if counting else "winner"
+    nodes.append(helper.make_node("ArgMax", [SCORES], [winner], axis=1, keepdims=0))
+    if not counting:
+        initializers.append(numpy_helper.from_array(np.array(card.labels, dtype=np.int64), "labels"))
+        nodes.append(helper.make_node("Gather", ["labels", winner], [LABEL], axis=0))
+    for node in nodes:
+        node.name = node.output[0]
+
+    graph = helper.make_graph(
+        nodes,
+        card.name,
+        [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["N", card.features])],
+        outputs,
+        initializers,
+    )
+    model = helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="digits",
+        model_version=card.version,
+    )
+    helper.set_model_props(model, {CARD_KEY: card.to_json()})
+    onnx.checker.check_model(model, full_check=True)
+    encoded: bytes = model.SerializeToString(deterministic=True)
+    return encoded
+
+
+def _convert(classifier: Any) -> onnx.ModelProto:
+    """What skl2onnx makes of the classifier, with scores as one float32 tensor."""
+    from skl2onnx import to_onnx
+    from skl2onnx.common.data_types import FloatTensorType
+
+    try:
+        converted: onnx.ModelProto = to_onnx(
+            classifier,
+            initial_types=[(INPUT, FloatTensorType([None, classifier.coefs_[0].shape[0]]))],
+            options={id(classifier): {"zipmap": False}},
+            target_opset={"": OPSET, "ai.onnx.ml": 1},
+        )
+    except Exception as error:  # it raises what it likes
+        raise GraphError(f"skl2onnx cannot convert the classifier: {error}") from error
+    return converted
+
+
+def _parameters(classifier: Any, card: Card) -> dict[str, NDArray[np.float32]]:
+    """Weights [inputs, neurons] and biases [neurons] of all layers by their names in the file."""
+    parameters = {}
+    for layer, (weights, biases) in enumerate(zip(classifier.coefs_, classifier.intercepts_, strict=True), start=1):
+        weights, biases = weights.astype(np.float64), biases.astype(np.float64)
+        if layer == 1:
+            weights = weights * card.pixel_scale
+            biases = biases - card.pixel_offset * weights.sum(axis=0)
+        parameters[weights_name(0, layer)] = np.ascontiguousarray(weights, dtype=np.float32)
+        parameters[biases_name(0, layer)] = np.ascontiguousarray(biases, dtype=np.float32)
+    return parameters
+
+
+def _arithmetic(graph: onnx.GraphProto, card: Card) -> list[onnx.NodeProto]:
+    """skl2onnx's nodes from the pixels to the scores, without those that do nothing, under our names."""
+    makers = {name: node for node in graph.node for name in node.output}
+    needed, waiting = set(), ["probabilities"]
+    while waiting:
+        name = waiting.pop()
+        needed.add(name)
+        waiting.extend(makers[name].input if name in makers else ())
+
+    names = {INPUT: _INK}
+    kept: list[onnx.NodeProto] = []
+    for node in graph.node:
+        if node.output[0] in needed and node.op_type in _DOES_NOTHING:
+            names[node.output[0]] = names.get(node.input[0], node.input[0])
+        elif node.output[0] in needed:
+            kept.append(node)
+            node.input[:] = [names.get(name, name) for name in node.input]
+    layers = len(card.layer_widths) - 1
+    kinds = [node.op_type for node in kept]
+    if [kind for kind in kinds if kind in ("MatMul", "Add")] != ["MatMul", "Add"] * layers:
+        raise GraphError(f"skl2onnx gave a graph of another form than expected: {', '.join(kinds)}")
+
+    hidden = iter(card.hidden_names)
+    layer = 0
+    for position, node in enumerate(kept):
+        if node.op_type == "MatMul":
+            layer += 1
+            node.input[1] = weights_name(0, layer)
+        elif node.op_type == "Add":
+            node.input[1] = biases_name(0, layer)
+        following = kinds[position + 1 : position + 2]
+        # A hidden layer's last value is what the next product reads, with an activation or without.
+        new = SCORES if not following else next(hidden) if following == ["MatMul"] else f"value_{position}"
+        _rename(kept, node.output[0], new)
+    return kept
+
+
+def _rename(nodes: list[onnx.NodeProto], old: str, new: str) -> None:
+    """Call the tensor `old` `new` in all nodes."""
+    for node in nodes:
+        node.input[:] = [new if name == old else name for name in node.input]
+        node.output[:] = [new if name == old else name for name in node.output]

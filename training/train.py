@@ -1,0 +1,140 @@
+"""From a recipe to a version in the model repository: rehearse, fit, export, report."""
+
+import contextlib
+import dataclasses
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from artifact.card import Card
+from artifact.layout import VersionFolder
+from training.datasets import SHAPES, Dataset, load
+from training.export import Description, export
+from training.fit import Fitted, fit
+from training.images import image_folder
+from training.inputs import scaled
+from training.progress import progress
+from training.recipes import Recipe
+from training.report import write_report
+
+Say = Callable[[str], None]
+
+
+def train_all(
+    recipes: Sequence[Recipe],
+    models: Path,
+    *,
+    data_dir: Path | None = None,
+    images: Path | None = None,
+    seed: int | None = None,
+    say: Say = lambda line: None,
+) -> list[VersionFolder]:
+    """Make the versions one after the other; those that stood there are replaced.
+
+    `seed` takes the place of the recipes', and the folder `images` (see `training.images`) that of their
+    data. What a cut-off call had fitted is kept until all versions are made. Raises `DatasetError` and
+    `ExportError`.
+    """
+    folders = []
+    for recipe in recipes:
+        dataset = _dataset(recipe, data_dir, images)
+        if images is not None:  # what was tried was tried on the recipe's own data
+            recipe = dataclasses.replace(recipe, dataset=dataset.name, chosen_on="", choices=())
+        folders.append(train(recipe, dataset, models, seed=recipe.seed if seed is None else seed, say=say))
+    for recipe in recipes:
+        shutil.rmtree(unfinished_folder(models, recipe), ignore_errors=True)
+    with contextlib.suppress(OSError):  # another recipe may be under way beside this one
+        unfinished_folder(models, recipes[0]).parent.rmdir()
+    return folders
+
+
+def unfinished_folder(models: Path, recipe: Recipe) -> Path:
+    """Where a fit of `recipe` keeps its state; a dot folder, which servers pass over."""
+    return models / ".training" / f"{recipe.name}-{recipe.version}"
+
+
+def _dataset(recipe: Recipe, data_dir: Path | None, images: Path | None) -> Dataset:
+    if images is None:
+        return load(recipe.dataset, data_dir)
+    rows, cols, pixel_max = SHAPES[recipe.dataset]
+    return image_folder(images, rows=rows, cols=cols, pixel_max=pixel_max, preparation=recipe.preparation)
+
+
+def train(recipe: Recipe, dataset: Dataset, models: Path, *, seed: int, say: Say = lambda line: None) -> VersionFolder:
+    """Make one version.
+
+    The recipe is fitted twice. The rehearsal learns without the validation rows, and what it scores on them
+    is the figure by which recipes are chosen; the final fit learns from all training rows. Only then, once,
+    does the exported model see the test set. Cut off at any point, the next call goes on where it was.
+    """
+    say(f"{recipe.key}: {len(dataset.train)} images to learn from, {len(dataset.test)} to be judged by")
+    unfinished = unfinished_folder(models, recipe)
+    with progress(f"{recipe.key} rehearsal", recipe.epochs) as on_epoch:
+        rehearsal = fit(
+            recipe,
+            dataset,
+            dataset.learning,
+            seed=seed,
+            checkpoint=unfinished / "rehearsal.checkpoint",
+            validation=dataset.validation,
+            on_epoch=on_epoch,
+        )
+    validation_accuracy = _accuracy(recipe, rehearsal, dataset)
+    say(f"{recipe.key}: {validation_accuracy:.2%} of the validation images right")
+    with progress(f"{recipe.key} final fit", recipe.epochs) as on_epoch:
+        final = fit(
+            recipe, dataset, dataset.train, seed=seed, checkpoint=unfinished / "final.checkpoint", on_epoch=on_epoch
+        )
+
+    def report(path: Path, card: Card, scores: NDArray[Any]) -> None:
+        write_report(
+            path,
+            card,
+            test=dataset.test,
+            scores=scores,
+            first_weights=final.classifier.coefs_[0],
+            losses={
+                "rehearsal: images learned from": rehearsal.losses,
+                "rehearsal: validation images": rehearsal.validation_losses,
+                "final fit: images learned from": final.losses,
+            },
+            recipe=recipe,
+        )
+
+    return export(
+        final.classifier,
+        dataset.test.pixels,
+        dataset.test.labels,
+        describe(recipe, dataset, seed, validation_accuracy),
+        models,
+        force=True,
+        report=report,
+    )
+
+
+def describe(recipe: Recipe, dataset: Dataset, seed: int, validation_accuracy: float) -> Description:
+    """What the card shall say of a model of this recipe."""
+    return Description(
+        name=recipe.name,
+        version=recipe.version,
+        rows=dataset.rows,
+        cols=dataset.cols,
+        pixel_max=dataset.pixel_max,
+        preparation=recipe.preparation,
+        dataset=dataset.name,
+        dataset_sha256=dataset.sha256,
+        pixel_scale=recipe.pixel_scale,
+        pixel_offset=recipe.pixel_offset,
+        classes=dataset.classes,
+        recipe=recipe.to_dict() | {"validation_accuracy": round(validation_accuracy, 6)},
+        seed=seed,
+    )
+
+
+def _accuracy(recipe: Recipe, fitted: Fitted, dataset: Dataset) -> float:
+    inputs = scaled(dataset.validation.pixels, pixel_scale=recipe.pixel_scale, pixel_offset=recipe.pixel_offset)
+    return float(np.mean(fitted.classifier.predict(inputs) == dataset.validation.labels))
