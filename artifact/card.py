@@ -98,8 +98,7 @@ class Card:
                 "input = rows*cols, at least two layers, output = number of classes (1 for logistic)",
                 len(self.layer_widths) >= 2
                 and self.layer_widths[0] == self.features
-                and self.layer_widths[-1]
-                == (1 if self.output_activation == "logistic" else len(self.classes)),
+                and self.layer_widths[-1] == (1 if self.output_activation == "logistic" else len(self.classes)),
             ),
             ("members", "at least 1", self.members >= 1),
             ("accuracy", "0..1", 0 <= self.accuracy <= 1),
@@ -174,10 +173,7 @@ def _read(name: str, value: Any) -> Any:
     if name == "confusion":
         rows = expect(list, "a list of lists of int")
         return tuple(
-            tuple(
-                expect(int, "a list of lists of int", cell)
-                for cell in expect(list, "a list of lists of int", row)
-            )
+            tuple(expect(int, "a list of lists of int", cell) for cell in expect(list, "a list of lists of int", row))
             for row in rows
         )
     if name in _NUMBERS:

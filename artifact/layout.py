@@ -94,12 +94,7 @@ class VersionFolder:
             "scores": (golden.scores, np.float32, 2),
         }
         for key, (array, dtype, ndim) in forms.items():
-            if (
-                array.dtype != dtype
-                or array.ndim != ndim
-                or len(array) != len(golden.labels)
-                or len(array) == 0
-            ):
+            if array.dtype != dtype or array.ndim != ndim or len(array) != len(golden.labels) or len(array) == 0:
                 raise LayoutError(
                     f"{self.golden}: {key} is {array.dtype}{list(array.shape)}, expected {np.dtype(dtype)} with "
                     f"{ndim} dimension{'s' * (ndim > 1)} and as many rows, at least 1, as the other arrays"
@@ -130,6 +125,4 @@ def find_versions(models: Path) -> list[VersionFolder]:
 
 def is_version(text: str) -> bool:
     """Whether `text` is a version as a folder or a request writes it: 1, 2, …, without leading zeros."""
-    return (
-        text.isascii() and text.isdigit() and text[0] != "0" and len(text) <= 10 and int(text) <= MAX_VERSION
-    )
+    return text.isascii() and text.isdigit() and text[0] != "0" and len(text) <= 10 and int(text) <= MAX_VERSION

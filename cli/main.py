@@ -1,18 +1,77 @@
-"""The console script `digits`."""
+"""The console script `digits`.
 
-import typer
+Each command lives in a file of its own, which is imported when the command is called: `digits --help` does
+not wait for onnxruntime, and `digits health` runs where scikit-learn is not installed.
+"""
 
-from cli.serve import serve_command
+import importlib
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-app.command("serve")(serve_command())
+from cli.need import Needs
+
+# Name of the command, its line in `digits --help`, and the extras that it needs.
+COMMANDS = {
+    "serve": ("Serve models over gRPC until SIGTERM or Ctrl-C.", "serve,cpu"),
+    "classify": ("Classify image files and draw what the network saw.", "serve"),
+    "models": ("List what a server has.", "serve"),
+    "health": ("Ask a server whether it serves; the exit code tells.", "serve"),
+    "train": ("Train a recipe, export it and write its report.", "train,cpu"),
+    "export": ("Export a fitted MLPClassifier to ONNX, checked against scikit-learn.", "train,cpu"),
+}
 
 
-@app.callback()
-def digits() -> None:
-    """Handwritten digits in, class scores out."""
+def build(arguments: list[str]) -> Any:
+    """The Typer app for these arguments: all commands by name, the one that is called in full."""
+    import typer
+
+    app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+    @app.callback()
+    def digits(
+        show_version: bool = typer.Option(False, "--version", help="Print the version and exit.", is_eager=True),
+    ) -> None:
+        """Handwritten digits in, class scores out."""
+        if show_version:
+            typer.echo(f"digits {version('digits')}")
+            raise typer.Exit
+
+    digits_callback = app.registered_callback
+    assert digits_callback is not None
+    digits_callback.invoke_without_command = True
+    called = next((argument for argument in arguments if not argument.startswith("-")), None)
+    for name, (line, _) in COMMANDS.items():
+        app.command(name, short_help=line)(_command(name) if name == called else _named(name))
+    return app
+
+
+def _command(name: str) -> Callable[..., None]:
+    """The function of a command, with all that it imports."""
+    module = importlib.import_module(f"cli.{name}")
+    if name == "serve":
+        made: Callable[..., None] = module.serve_command()
+        return made
+    function: Callable[..., None] = getattr(module, name)
+    return function
+
+
+def _named(name: str) -> Callable[..., None]:
+    """Stands for a command that is not called, for the list in `digits --help`."""
+
+    def command() -> None:
+        raise AssertionError(f"{name} was not loaded")
+
+    return command
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line on `sys.argv`; ends with an exit code, 2 for wrong usage."""
+    arguments = sys.argv[1:]
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # an old terminal gets `?` for what it cannot show
+            stream.reconfigure(errors="replace")
+    called = next((argument for argument in arguments if not argument.startswith("-")), "")
+    with Needs(COMMANDS.get(called, ("", "serve"))[1]):
+        build(arguments)(arguments, prog_name="digits")

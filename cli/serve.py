@@ -32,11 +32,12 @@ def serve_command() -> Callable[..., None]:
     parameters = []
     for name, field in Settings.model_fields.items():
         switch = field.annotation is bool
-        notes = f"[{bounds(field)}; {PREFIX}{name.upper()}]" if bounds(field) else f"[{PREFIX}{name.upper()}]"
-        default = ("on" if field.default else "off") if switch else field.default
+        default = ("on" if field.default else "off") if switch else str(field.default)
+        notes = [PREFIX + name.upper(), *([f"default {default}"] if default else [])]
         option = typer.Option(
             f"{flag(name)}/--no-{flag(name)[2:]}" if switch else flag(name),
-            help=f"{field.description} {notes}" + (f" [default: {default}]" if str(default) else ""),
+            metavar=None if switch else bounds(field) or "TEXT",
+            help=f"{field.description} ({', '.join(notes)})",
             show_default=False,
         )
         kind = bool if switch else str  # Settings parses and bounds the text, so that one place does

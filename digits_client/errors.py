@@ -62,6 +62,8 @@ _CLASSES: dict[grpc.StatusCode, type[DigitsError]] = {
     grpc.StatusCode.UNAUTHENTICATED: NotAllowed,
     grpc.StatusCode.PERMISSION_DENIED: NotAllowed,
 }
+# How gRPC's own words begin when there is no connection; what they end in is the reason.
+_UNREACHED = ("failed to connect", "DNS resolution failed", "Socket closed")
 _BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -71,8 +73,8 @@ def from_rpc(error: Any, target: str, timeout: float) -> DigitsError:
     message = _sentence(error.details() or code.name)
     if code == grpc.StatusCode.DEADLINE_EXCEEDED:
         message = f"no answer from {target} within {timeout:g} s"
-    elif code == grpc.StatusCode.UNAVAILABLE and "connect" in message.lower():
-        message = f"cannot reach {target}: {message}"
+    elif code == grpc.StatusCode.UNAVAILABLE and message.startswith(_UNREACHED):
+        message = f"cannot reach {target}: {message.rsplit(': ', 1)[-1]}"
     details = {key: value for key, value in error.trailing_metadata() or () if key == "grpc-status-details-bin"}
     status = Status()
     try:

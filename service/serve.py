@@ -1,6 +1,7 @@
 """`digits serve`: startup, serving until a signal, shutdown."""
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Coroutine
@@ -51,6 +52,8 @@ async def _serve(settings: Settings) -> int:
     try:
         if loading.done():
             await loading
+            gc.collect()
+            gc.freeze()  # what was loaded stays: the collector need not look through it again and again
             log.info("serving", host=settings.host, port=port, default_model=app.repository.default_model)
             await signals.first
     except RepositoryError as error:

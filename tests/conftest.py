@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.harness import DIGITS, MODELS, ROOT, Server, StartServer, Stub, environment
 
@@ -69,3 +70,11 @@ def mnist_test() -> tuple[np.ndarray, np.ndarray]:
     pixels = gzip.decompress((MNIST / "t10k-images-idx3-ubyte.gz").read_bytes())
     labels = gzip.decompress((MNIST / "t10k-labels-idx1-ubyte.gz").read_bytes())
     return np.frombuffer(pixels, np.uint8, offset=16).reshape(-1, 784), np.frombuffer(labels, np.uint8, offset=8)
+
+
+@pytest.fixture(scope="session")
+def seven(mnist_test: tuple[np.ndarray, np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A PNG of 140×140 with a seven in black ink on white."""
+    path = tmp_path_factory.mktemp("images") / "seven.png"
+    Image.fromarray(255 - mnist_test[0][0].reshape(28, 28)).resize((140, 140)).save(path)
+    return path

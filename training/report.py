@@ -196,7 +196,7 @@ def _weights(card: Card, weights: NDArray[Any]) -> Any:
     bar.outline.set_visible(False)
     bar.set_ticks([-reach, 0, reach], labels=["inhibits", "0", "excites"])
     which = "each neuron" if neurons == weights.shape[1] else f"the first {neurons} neurons"
-    figure.suptitle(f"What excites {which} of the first hidden layer", fontsize=11)
+    figure.suptitle(f"What {which} of the first hidden layer looks for", fontsize=11)
     return figure
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from google.protobuf.message import Message
 from numpy.typing import NDArray
 
-from artifact.pixels import PixelError, check_pixels
+from artifact.pixels import PixelError, check_range
 from service.api.errors import translate
 from service.api.methods import Call, Kind, Method
 from service.api.models import ModelsApi, identity
@@ -22,7 +22,9 @@ SERVICE = "digits.v1.DigitsService"
 # Messages of one stream that may be in the queue or unanswered; more would only wait there.
 STREAM_WINDOW = 64
 
-Rows = tuple[NDArray[np.uint8], list[tuple[int, str]]]
+Rows = NDArray[np.uint8]
+Warnings = list[tuple[int, str]]
+"""(row, sentence)"""
 
 
 class DigitsApi:
@@ -61,10 +63,11 @@ class DigitsApi:
         the images are in the queue.
         """
         version = self._repository.find(request.model, request.version)
+        warnings: Warnings = []
         if request.encoded_images:
             pixels, warnings = await self._decode(request, version, call, wait=admitted is not None)
         else:
-            pixels, warnings = self._read(request, version)
+            pixels = self._read(request, version)
         hidden = request.include_activations
         if admitted is not None:
             await version.batcher.room(len(pixels), call.deadline)
@@ -120,7 +123,7 @@ class DigitsApi:
                 task.cancel()
 
     def _read(self, request: pb.ClassifyRequest, version: Version) -> Rows:
-        """The raw pixels of a request, uint8 [N, rows*cols], and warnings as (row, sentence)."""
+        """The raw pixels of a request, uint8 [N, rows*cols]."""
         card = version.session.card
         data = request.pixels
         if not data:
@@ -135,12 +138,15 @@ class DigitsApi:
         self._check_count("pixels", count)
         pixels = np.frombuffer(data, np.uint8).reshape(count, card.features)
         try:
-            return pixels, check_pixels(pixels, card)
+            check_range(pixels, card)
         except PixelError as error:
             raise InvalidInput("pixels", str(error)) from None
+        return pixels
 
-    async def _decode(self, request: pb.ClassifyRequest, version: Version, call: Call, *, wait: bool) -> Rows:
-        """The same for encoded images; `wait` for room among those being decoded instead of refusing."""
+    async def _decode(
+        self, request: pb.ClassifyRequest, version: Version, call: Call, *, wait: bool
+    ) -> tuple[Rows, Warnings]:
+        """The same for encoded images, with what looks wrong; `wait` for room to decode instead of refusing."""
         if request.pixels:
             raise InvalidInput("pixels", "is set, and so is encoded_images; expected exactly one of the two")
         self._check_count("encoded_images", len(request.encoded_images))
@@ -158,9 +164,7 @@ def _method(name: str, request: type[Message], response: type[Message], kind: Ki
     return Method(f"/{SERVICE}/{name}", request, response, kind, handler)  # type: ignore[arg-type]
 
 
-def _response(
-    version: Version, pixels: NDArray[np.uint8], warnings: list[tuple[int, str]], answer: Answer, hidden: bool
-) -> pb.ClassifyResponse:
+def _response(version: Version, pixels: Rows, warnings: Warnings, answer: Answer, hidden: bool) -> pb.ClassifyResponse:
     response = pb.ClassifyResponse(
         model=identity(version),
         timings=pb.Timings(queue_us=answer.queue_us, inference_us=answer.inference_us, batch_rows=answer.batch_rows),
@@ -170,7 +174,7 @@ def _response(
     for label, scores in zip(scored.labels.tolist(), scored.scores.tolist(), strict=True):
         *_, second, best = sorted(scores)
         add(digit=label, scores=scores, margin=best - second)
-    for row, warning in warnings:
+    for row, warning in dict.fromkeys((*warnings, *scored.warnings)):
         response.predictions[row].warnings.append(warning)
     if hidden:
         values = (pixels.tolist(), *(layer.tolist() for layer in scored.hidden))

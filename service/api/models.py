@@ -4,7 +4,8 @@ import asyncio
 import hashlib
 import json
 
-from artifact.network import Layer, layer_activation, read_layer
+from artifact.card import Card
+from artifact.network import layer_activation, read_layer
 from service.api.methods import Call
 from service.runtime.errors import InvalidInput, NotReady
 from service.runtime.repository import Repository, State, Version
@@ -89,19 +90,11 @@ class ModelsApi:
             raise InvalidInput("layer", f"is {request.layer}, expected 1..{count}, or 0 for the shapes alone")
         if request.member >= card.members:
             raise InvalidInput("member", f"is {request.member}, expected 0..{card.members - 1}")
-        response = pb.GetNetworkResponse(model=identity(version), layer_widths=card.layer_widths)
-        for number in [request.layer] if request.layer else range(1, count + 1):
-            response.layers.add(
-                layer=number,
-                activation=layer_activation(card, number),
-                inputs=card.layer_widths[number - 1],
-                neurons=card.layer_widths[number],
-            )
-        if request.layer:
-            layer = await asyncio.to_thread(_read_layer, version, request.member, request.layer)
-            response.layers[0].weights.extend(layer.weights.ravel())
-            response.layers[0].biases.extend(layer.biases)
-        return response
+        if request.layer:  # a megabyte to read and to write: not on the event loop
+            layers = [await asyncio.to_thread(_filled_layer, version, request.member, request.layer)]
+        else:
+            layers = [_layer(card, number) for number in range(1, count + 1)]
+        return pb.GetNetworkResponse(model=identity(version), layer_widths=card.layer_widths, layers=layers)
 
 
 def _version(version: Version) -> pb.ModelVersion:
@@ -113,8 +106,18 @@ def _version(version: Version) -> pb.ModelVersion:
     return message
 
 
-def _read_layer(version: Version, member: int, layer: int) -> Layer:
-    """The layer from disk, as long as the file is still the one that serves."""
+def _layer(card: Card, number: int) -> pb.NetworkLayer:
+    """A layer without its numbers."""
+    return pb.NetworkLayer(
+        layer=number,
+        activation=layer_activation(card, number),
+        inputs=card.layer_widths[number - 1],
+        neurons=card.layer_widths[number],
+    )
+
+
+def _filled_layer(version: Version, member: int, number: int) -> pb.NetworkLayer:
+    """A layer with its numbers from disk, as long as the file is still the one that serves."""
     session = version.session
     try:
         model = version.folder.onnx.read_bytes()
@@ -124,4 +127,8 @@ def _read_layer(version: Version, member: int, layer: int) -> Layer:
         raise NotReady(
             f"model.onnx of {version.name} version {version.version} on disk is no longer the one that serves"
         )
-    return read_layer(model, session.card, member, layer)
+    layer = read_layer(model, session.card, member, number)
+    message = _layer(session.card, number)
+    message.weights.extend(layer.weights.ravel().tolist())
+    message.biases.extend(layer.biases.tolist())
+    return message

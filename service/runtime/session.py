@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from artifact.card import CARD_KEY, Card, CardError
 from artifact.layout import INPUT, LABEL, SCORES, LayoutError, VersionFolder
+from artifact.pixels import find_warnings
 from service.observe.logs import log
 from service.runtime.providers import Provider, open_session
 
@@ -31,10 +32,17 @@ class Scored:
     """float32 [N, classes], in class order, each row sums to 1."""
     hidden: tuple[NDArray[np.float32], ...]
     """float32 [N, width] per hidden layer, in the order of `Card.hidden_names`; empty when not asked for."""
+    warnings: Sequence[tuple[int, str]] = ()
+    """What looks wrong with the pixels though they were scored, as (row, sentence)."""
 
     def rows(self, start: int, stop: int) -> "Scored":
         """The rows start..stop-1, as views."""
-        return Scored(self.labels[start:stop], self.scores[start:stop], tuple(h[start:stop] for h in self.hidden))
+        return Scored(
+            self.labels[start:stop],
+            self.scores[start:stop],
+            tuple([layer[start:stop] for layer in self.hidden]),
+            [(row - start, text) for row, text in self.warnings if start <= row < stop] if self.warnings else (),
+        )
 
 
 class Session:
@@ -54,7 +62,7 @@ class Session:
         """Class scores of `pixels`, uint8 [N, rows*cols]; the hidden layers as well when `hidden`."""
         names = self._with_hidden if hidden else self._plain
         labels, scores, *layers = self._session.run(names, {INPUT: pixels})
-        return Scored(labels, scores, tuple(layers))
+        return Scored(labels, scores, tuple(layers), find_warnings(pixels, self.card))
 
     def rows_within(self, seconds: float, limit: int) -> int:
         """How many rows, at most `limit`, one run does in `seconds`: measured here and now, in milliseconds.

@@ -1,0 +1,199 @@
+"""`digits classify`: image files in, digits drawn in the terminal or JSON out."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
+
+import typer
+
+from cli.fail import fail
+from cli.server import Timeout
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from digits_client import Classification, Classifications, Listing
+
+# Files of one call; few enough that drawing begins soon and a bad file costs few calls.
+_MOST_FILES = 64
+# Bytes of a request beside its files: names, field numbers, lengths.
+_ROOM = 4096
+
+
+class Source(Protocol):
+    """Where the answers come from: a server, or this process."""
+
+    def models(self) -> "Listing": ...  # noqa: D102 as in DigitsClient
+    def classify(self, images: list[bytes], *, activations: bool) -> "Classifications": ...  # noqa: D102
+
+
+def classify(
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help="Image files; - reads one from stdin.")],
+    server: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Where the server listens.", show_default="localhost:8001"),
+    ] = None,
+    local: Annotated[bool, typer.Option("--local", help="Without a server: load the models here.")] = False,
+    models: Annotated[
+        Path | None, typer.Option(help="Models folder for --local.", show_default="models, or DIGITS_MODELS")
+    ] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME[:VERSION]", help="Which model.", show_default="the server's default, newest version"
+        ),
+    ] = "",
+    activations: Annotated[bool, typer.Option("--activations", help="Show what every neuron held.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a file, for machines.")] = False,
+    timeout: Timeout = 30.0,
+) -> None:
+    """Classify image files and draw what the network saw.
+
+    A file that cannot be read does not stop the others; the exit code is 1 when there was one.
+    """
+    from digits_client import DigitsClient, DigitsError, Unavailable
+
+    if local and server is not None:
+        fail("--server and --local exclude each other", code=2)
+    if models is not None and not local:
+        fail("--models goes with --local; a server has models of its own", code=2)
+    name, _, version = model.partition(":")
+    failed = False
+    try:
+        source: Any
+        if local:
+            from cli.local import LocalDigits
+
+            source = LocalDigits(models, model=name, version=version)
+        else:
+            source = DigitsClient(server or "localhost:8001", model=name, version=version, timeout=timeout)
+        with source:
+            listing = source.models()
+            listing.find(name, version)
+            show = _json_printer(activations) if as_json else _drawer(listing, activations)
+            for file, answer in _answers(source, listing, files, activations=activations or not as_json):
+                failed |= isinstance(answer, Exception)
+                show(file, answer)
+    except Unavailable as error:
+        fail(f"{error}; start one with `digits serve`, or use --local")
+    except DigitsError as error:
+        fail(str(error))
+    raise typer.Exit(1 if failed else 0)
+
+
+def _answers(
+    source: Source, listing: "Listing", files: list[str], *, activations: bool
+) -> Iterator[tuple[str, "Classification | Exception"]]:
+    """Each file with its result or what was wrong with it, in order, in calls within the server's limits."""
+    room = listing.max_message_bytes - _ROOM
+    most = min(listing.max_rows, _MOST_FILES)
+    group: list[tuple[str, bytes | Exception]] = []
+    size = 0
+    for file in files:
+        data = _read(file)
+        if isinstance(data, bytes) and len(data) > room:
+            data = ValueError(f"has {len(data)} bytes, more than the {room} that one call may carry")
+        length = len(data) if isinstance(data, bytes) else 0
+        if len(group) == most or size + length > room:
+            yield from _group_answers(source, group, activations=activations)
+            group, size = [], 0
+        group.append((file, data))
+        size += length
+    yield from _group_answers(source, group, activations=activations)
+
+
+def _group_answers(
+    source: Source, group: list[tuple[str, bytes | Exception]], *, activations: bool
+) -> Iterator[tuple[str, "Classification | Exception"]]:
+    from digits_client import DigitsError, InvalidInput
+
+    images = [data for _, data in group if isinstance(data, bytes)]
+    answers: Iterator[Classification | Exception]
+    try:
+        answers = iter(source.classify(images, activations=activations) if images else ())
+    except InvalidInput as error:
+        if len(images) > 1:  # one of them is bad: each is asked for alone
+            for each in group:
+                yield from _group_answers(source, [each], activations=activations)
+            return
+        answers = iter([error])
+    except DigitsError as error:
+        answers = iter([error] * len(images))
+    for file, data in group:
+        yield file, data if isinstance(data, Exception) else next(answers)
+
+
+def _read(file: str) -> bytes | Exception:
+    try:
+        return sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    except OSError as error:
+        return ValueError(error.strerror or str(error))
+
+
+def _sentence(error: Exception) -> str:
+    """What was wrong, without the request's field, which means nothing to who gave a file."""
+    violations = getattr(error, "violations", ())
+    return violations[0][1] if violations else str(error).removeprefix("encoded_images[0]: ")
+
+
+def _json_printer(activations: bool) -> Any:
+    def show(file: str, answer: "Classification | Exception") -> None:
+        if isinstance(answer, Exception):
+            record: dict[str, Any] = {"file": file, "error": _sentence(answer)}
+        else:
+            record = {
+                "file": file,
+                "digit": answer.digit,
+                "scores": answer.scores.tolist(),
+                "margin": answer.margin,
+                "warnings": answer.warnings,
+                "model": {"name": answer.model.name, "version": answer.model.version, "sha256": answer.model.sha256},
+            }
+            if activations and answer.activations is not None:
+                record["activations"] = {name: values.tolist() for name, values in answer.activations.items()}
+        sys.stdout.write(json.dumps(record, ensure_ascii=False) + "\n")
+        sys.stdout.flush()
+
+    return show
+
+
+def _drawer(listing: "Listing", activations: bool) -> Any:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+
+    def show(file: str, answer: "Classification | Exception") -> None:
+        if isinstance(answer, Exception):
+            sys.stdout.flush()
+            sys.stderr.write(f"digits: {file}: {_sentence(answer)}\n")
+        else:
+            _draw(console, listing, file, answer, layers=activations)
+
+    return show
+
+
+def _draw(console: "Console", listing: "Listing", file: str, answer: "Classification", *, layers: bool) -> None:
+    from rich.text import Text
+
+    from cli.drawing import draw_bars, draw_beside, draw_layer, draw_picture, is_coloured
+
+    version = listing.find(answer.model.name, answer.model.version)
+    assert answer.activations is not None
+    pixels = answer.activations["pixels"].reshape(version.rows, version.cols)
+    picture = draw_picture(pixels, version.pixel_max, coloured=is_coloured(console))
+    room = console.width - max(line.cell_len for line in picture) - 5
+    names = max(len(name) for name in version.classes)
+    bars = draw_bars(answer.scores, version.classes, width=min(max(room - names - 10, 8), 36))
+    title = Text.assemble((file, "bold"), "  ", (f"{answer.digit}", "bold green"))
+    title.append(f"  by {answer.model.name} {answer.model.version}", "dim")
+    console.print(title, soft_wrap=True)
+    console.print(draw_beside(picture, bars), end="", soft_wrap=True)
+    if layers:
+        for name, values in answer.activations.items():
+            if name != "pixels":
+                console.print(Text("  ") + draw_layer(name, values, width=console.width), soft_wrap=True)
+    for warning in answer.warnings:
+        console.print(Text(f"  warning: {warning}", style="yellow"), soft_wrap=True)
+    console.print()

@@ -1,0 +1,105 @@
+"""`digits models`: what a server has."""
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.server import Server, Timeout
+
+if TYPE_CHECKING:
+    from digits_client import Listing
+
+
+def models(
+    server: Server = "localhost:8001",
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
+    timeout: Timeout = 10.0,
+) -> None:
+    """List what a server has: its models with their versions, and the limits of a call."""
+    from cli.fail import fail
+    from digits_client import DigitsClient, DigitsError
+
+    try:
+        with DigitsClient(server, timeout=timeout) as client:
+            listing = client.models()
+            accuracies = {
+                (model.name, version.version): client.model(model.name, version.version).accuracy
+                for model in listing.models
+                for version in model.versions
+                if version.ready
+            }
+    except DigitsError as error:
+        fail(str(error))
+    if as_json:
+        typer.echo(json.dumps(_as_object(listing, accuracies), ensure_ascii=False))
+    else:
+        _print_table(listing, accuracies)
+
+
+def _as_object(listing: "Listing", accuracies: dict[tuple[str, str], float]) -> dict[str, Any]:
+    return {
+        "default_model": listing.default_model,
+        "max_rows": listing.max_rows,
+        "max_message_bytes": listing.max_message_bytes,
+        "models": [
+            {
+                "name": model.name,
+                "version": version.version,
+                "state": version.state,
+                "reason": version.reason,
+                "rows": version.rows,
+                "cols": version.cols,
+                "pixel_max": version.pixel_max,
+                "classes": version.classes,
+                "accuracy": accuracies.get((model.name, version.version)),
+            }
+            for model in listing.models
+            for version in model.versions
+        ],
+    }
+
+
+def _print_table(listing: "Listing", accuracies: dict[tuple[str, str], float]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in ("model", "version", "state", "image", "pixels", "classes", "accuracy"):
+        table.add_column(title, justify="right" if title in ("version", "accuracy") else "left")
+    reasons = []
+    for model in listing.models:
+        answers = max((each.version for each in model.versions if each.ready), key=int, default=None)
+        for version in model.versions:
+            meant = model.name == listing.default_model and version.version == answers
+            accuracy = accuracies.get((model.name, version.version))
+            colour = {"ready": "green", "failed": "red"}.get(version.state, "yellow")
+            table.add_row(
+                Text(model.name + (" (default)" if meant else ""), style="bold" if meant else ""),
+                version.version,
+                Text(version.state, style=colour),
+                f"{version.rows}×{version.cols}" if version.rows else "",
+                f"0..{version.pixel_max}" if version.rows else "",
+                _classes(version.classes),
+                "" if accuracy is None else f"{accuracy:.2%}",
+            )
+            if version.reason:
+                reasons.append(f"{model.name} {version.version}: {version.reason}")
+    console = Console(highlight=False)
+    console.print(table)
+    for reason in reasons:
+        console.print(reason, style="red", markup=False, soft_wrap=True)
+    console.print(
+        f"One call carries up to {listing.max_rows} images and {listing.max_message_bytes / 2**20:g} MiB.",
+        style="dim",
+    )
+
+
+def _classes(names: tuple[str, ...]) -> str:
+    """Names of the classes, or how many there are when they would fill the table."""
+    if names == tuple(str(number) for number in range(len(names))) and names:
+        return f"0..{len(names) - 1}"
+    text = " ".join(names)
+    return text if len(text) <= 30 else f"{len(names)} classes"

@@ -1,0 +1,185 @@
+"""`digits classify` on real files, with a server and without."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+DIGITS = str(Path(sys.executable).with_name("digits"))
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(*arguments: object, stdin: bytes | None = None, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """The command's result; colours are off unless the environment asks for them."""
+    kept = {key: value for key, value in os.environ.items() if key not in ("FORCE_COLOR", "NO_COLOR")}
+    return subprocess.run(
+        [DIGITS, "classify", *map(str, arguments)],
+        input=stdin,
+        capture_output=True,
+        timeout=120,
+        cwd=ROOT,
+        env=kept | {"COLUMNS": "100"} | environment,
+    )
+
+
+def objects(done: subprocess.CompletedProcess[bytes]) -> list[dict]:
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture
+def files(tmp_path: Path, mnist_test) -> list[Path]:
+    """The first three test digits, 7, 2 and 1, as black ink on white."""
+    paths = []
+    for index, name in enumerate(("seven", "two", "one")):
+        image = Image.fromarray(255 - mnist_test[0][index].reshape(28, 28))
+        paths.append(tmp_path / f"{name}.png")
+        image.resize((140, 140)).save(paths[-1])
+    return paths
+
+
+@pytest.fixture(params=["server", "local"])
+def where(request: pytest.FixtureRequest) -> list[str]:
+    """The options that say who answers."""
+    if request.param == "local":
+        return ["--local"]
+    return [f"--server={request.getfixturevalue('server').address}"]
+
+
+def test_each_file_is_one_json_object(where, files):
+    """--json gives one line for each file, in order, with scores, warnings and the model."""
+    done = run(*files, *where, "--json")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == b""
+    found = objects(done)
+    assert [each["digit"] for each in found] == [7, 2, 1]
+    assert [each["file"] for each in found] == [str(file) for file in files]
+    assert sum(found[0]["scores"]) == pytest.approx(1, abs=1e-5)
+    assert found[0]["model"]["name"] == "mnist-16x16"
+    assert "activations" not in found[0]
+
+
+def test_a_bad_file_does_not_stop_the_others(where, files, tmp_path):
+    """Files that are missing, no image, or folders get an error of their own; the rest is answered; exit code 1."""
+    text = tmp_path / "text.png"
+    text.write_text("seven")
+    truncated = tmp_path / "truncated.png"
+    truncated.write_bytes(files[0].read_bytes()[:200])
+    done = run(files[0], tmp_path / "nowhere.png", text, tmp_path, truncated, files[1], *where, "--json")
+    assert done.returncode == 1
+    found = objects(done)
+    assert [each.get("digit") for each in found] == [7, None, None, None, None, 2]
+    errors = [each.get("error", "") for each in found]
+    assert "No such file" in errors[1]
+    assert "not an image" in errors[2]
+    assert "directory" in errors[3]
+    assert "truncated" in errors[4]
+    assert done.stderr == b""
+
+
+def test_server_and_local_agree(server, files):
+    """The same scores come from a server and from this process."""
+    remote, local = (objects(run(*files, option, "--json")) for option in (f"--server={server.address}", "--local"))
+    assert remote == local
+
+
+def test_stdin(where, files):
+    """A dash reads one image from stdin."""
+    assert objects(run("-", *where, "--json", stdin=files[1].read_bytes()))[0]["digit"] == 2
+
+
+def test_another_model_with_activations(where, files):
+    """--model takes a version, --activations adds every layer."""
+    found = objects(run(files[0], *where, "--model=digits-8x8:1", "--activations", "--json"))[0]
+    assert (found["model"]["name"], found["model"]["version"]) == ("digits-8x8", "1")
+    assert len(found["activations"]["pixels"]) == 64
+    assert max(found["activations"]["pixels"]) <= 16
+
+
+@pytest.mark.parametrize(("name", "words"), [("x", b"no model 'x'"), ("mnist-16x16:9", b"no version '9'")])
+def test_an_unknown_model_is_named(where, files, name, words):
+    """An unknown model or version ends the command with one sentence that says what there is."""
+    done = run(files[0], *where, f"--model={name}")
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_more_files_than_one_call_takes(start_server, files):
+    """With a server that takes two images a call, five files are all answered, a bad one among them."""
+    small = start_server("--max-batch-rows=2", "--max-queue-rows=2")
+    names = [files[0], files[1], Path(__file__), files[2], files[0]]
+    found = objects(run(*names, f"--server={small.address}", "--json"))
+    assert [each.get("digit") for each in found] == [7, 2, None, 1, 7]
+
+
+def test_a_file_larger_than_a_message(start_server, files, tmp_path):
+    """A file that no call can carry is refused here, with its size; the others are answered."""
+    small = start_server("--max-message-mb=1")
+    large = tmp_path / "large.bmp"
+    Image.fromarray(np.zeros((1100, 1100), np.uint8)).save(large)
+    done = run(large, files[0], f"--server={small.address}", "--json")
+    assert done.returncode == 1
+    found = objects(done)
+    assert "bytes, more than" in found[0]["error"]
+    assert found[1]["digit"] == 7
+
+
+def test_the_drawing(server, files):
+    """Without a colour terminal: the digit in blocks, ten bars, the file and the answer on top."""
+    done = run(files[0], f"--server={server.address}", "--activations")
+    assert done.returncode == 0
+    text = done.stdout.decode()
+    lines = text.splitlines()
+    assert lines[0].startswith(f"{files[0]}  7  by mnist-16x16 ")
+    bars = [line for line in lines if line.endswith("%")]
+    assert len(bars) == 10
+    assert "7 ███" in bars[7]
+    assert sum("█" in line[:30] for line in lines) > 5
+    assert "hidden_2" in text
+    assert "\x1b" not in text
+
+
+def test_colours_only_where_they_are_wanted(server, files):
+    """A colour terminal gets shades of grey; NO_COLOR takes them off again."""
+    colours = {"FORCE_COLOR": "1", "COLORTERM": "truecolor", "TERM": "xterm-256color"}
+    assert b"\x1b[38;2;" in run(files[0], f"--server={server.address}", **colours).stdout
+    assert b"38;2;" not in run(files[0], f"--server={server.address}", **colours, NO_COLOR="1").stdout
+
+
+def test_warnings_and_errors_in_the_drawing(server, files, tmp_path):
+    """A blank image is drawn with its warning; a bad file is told on stderr with its name."""
+    Image.new("L", (50, 50), 255).save(tmp_path / "blank.png")
+    done = run(tmp_path / "blank.png", tmp_path / "nowhere.png", f"--server={server.address}")
+    assert done.returncode == 1
+    assert "warning: the image is blank" in done.stdout.decode()
+    assert done.stderr.decode() == f"digits: {tmp_path}/nowhere.png: No such file or directory\n"
+
+
+def test_no_server():
+    """Without a server one sentence says so, and what to do."""
+    done = run(__file__, "--server=127.0.0.1:1")
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"digits: cannot reach 127.0.0.1:1: Connection refused")
+    assert b"digits serve" in done.stderr
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_local_without_models(tmp_path):
+    """--local with a models folder that is missing is one sentence."""
+    done = run(__file__, "--local", f"--models={tmp_path / 'none'}")
+    assert done.returncode == 1
+    assert b"none does not exist" in done.stderr
+    assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("options", [["--local", "--server=localhost:1"], ["--models=models", "--server=localhost:1"]])
+def test_options_that_exclude_each_other(options):
+    """--server and --local, and --models without --local, are wrong usage."""
+    done = run(__file__, *options)
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"digits: --")

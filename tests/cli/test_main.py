@@ -1,0 +1,90 @@
+"""The console script: what it lists, how fast, and how it fails."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cli.main import COMMANDS
+
+DIGITS = str(Path(sys.executable).with_name("digits"))
+
+
+def run(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([DIGITS, *arguments], capture_output=True, text=True, timeout=60, **options)
+
+
+def test_help_lists_every_command():
+    """`digits --help` has one line for each command."""
+    shown = run("--help")
+    assert shown.returncode == 0
+    for name, (line, _) in COMMANDS.items():
+        assert f"{name}" in shown.stdout
+        assert line in shown.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_says_what_it_does(name: str):
+    """`digits COMMAND --help` works, and its first words are those of the list."""
+    shown = run(name, "--help")
+    assert shown.returncode == 0, shown.stderr
+    assert f"Usage: digits {name}" in shown.stdout
+    assert COMMANDS[name][0].split(" ")[0] in shown.stdout
+
+
+def test_help_is_quick():
+    """`digits --help` imports nothing heavy: no protobuf, onnxruntime, NumPy or scikit-learn."""
+    code = (
+        "import sys; sys.argv = ['digits', '--help']; from cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit: print(*sys.modules)"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"numpy", "grpc", "onnxruntime", "sklearn", "google.protobuf", "pydantic", "PIL"} & set(loaded)
+    start = time.monotonic()
+    run("--help")
+    assert time.monotonic() - start < 3
+
+
+def test_version():
+    """`digits --version` prints the version."""
+    assert run("--version").stdout.startswith("digits 0.")
+
+
+@pytest.mark.parametrize("arguments", [["nope"], ["--nope"], ["classify"], ["health", "--timeout", "soon"]])
+def test_wrong_usage(arguments: list[str]):
+    """Wrong usage exits with 2 and a sentence, without a traceback."""
+    failed = run(*arguments)
+    assert failed.returncode == 2
+    assert "Error" in failed.stderr
+    assert "Traceback" not in failed.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "package", "extra"),
+    [
+        ("train", "sklearn", 'pip install "digits[train,cpu]"'),
+        ("classify", "rich", 'pip install "digits[serve]"'),
+        ("serve", "onnxruntime", 'pip install "digits[serve,cpu]"'),
+        ("health", "typer", 'pip install "digits[serve]"'),
+    ],
+)
+def test_a_missing_extra_is_named(command: str, package: str, extra: str, tmp_path: Path, server):
+    """Where a package of an extra is not installed, one sentence says what to install."""
+    (tmp_path / f"{package}.py").write_text(f"raise ModuleNotFoundError('no', name='{package}')")
+    more = {
+        "train": ["digits-8x8", f"--out={tmp_path}"],
+        "classify": [__file__, f"--server={server.address}"],
+        "serve": ["--port=0"],
+        "health": [],
+    }
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from cli.main import main; main()"
+    failed = subprocess.run(
+        [sys.executable, "-c", code, command, *more[command]], capture_output=True, text=True, timeout=60
+    )
+    assert failed.returncode == 1
+    assert failed.stderr.startswith(f"digits: this command needs the package {package}")
+    assert extra in failed.stderr
+    assert "Traceback" not in failed.stderr

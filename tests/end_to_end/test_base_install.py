@@ -1,0 +1,39 @@
+"""The base install is the client alone, and lives beside tritonclient in one process."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.harness import ROOT, Server, environment
+
+SCRIPT = """
+import sys
+import tritonclient.grpc
+from digits_client import DigitsClient
+import google.protobuf
+assert google.protobuf.__version__ < "7", google.protobuf.__version__
+assert tritonclient.grpc.service_pb2.ModelInferRequest().model_name == ""
+heavy = {"onnxruntime", "onnx", "sklearn", "PIL", "pydantic", "typer"} & set(sys.modules)
+assert not heavy, heavy
+with DigitsClient(sys.argv[1]) as client:
+    answer = client.classify(open(sys.argv[2], "rb").read())
+    print(answer.digit)
+"""
+
+
+@pytest.mark.skipif(not os.environ.get("REQUIRE_EXTRAS"), reason="installs packages into an environment of its own")
+def test_the_base_install_classifies_in_one_process_with_tritonclient(server: Server, tmp_path: Path, seven: Path):
+    """A fresh virtual environment with `pip install digits tritonclient[grpc]`, and a real call."""
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    install = [python, "-m", "pip", "install", "--quiet", ROOT, "tritonclient[grpc]>=2.60"]
+    subprocess.run(install, check=True, cwd=tmp_path)
+    done = subprocess.run(
+        [python, "-c", SCRIPT, server.address, seven],
+        cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "7"

@@ -1,0 +1,112 @@
+"""The grpcio front with a table of its own: what it does with answers, trailers and errors."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import grpc
+import pytest
+from google.protobuf.wrappers_pb2 import StringValue
+
+from service.api.methods import Call, Kind, Method, table
+from service.fronts.grpcio_front import GrpcioFront
+
+
+async def speak(request: StringValue, call: Call) -> StringValue:
+    if request.value == "trailers":
+        call.trailers["x-note"] = "kept"
+    if request.value == "metadata":
+        return StringValue(value=f"{call.metadata['x-name']} {call.deadline is not None} {call.peer[:5]}")
+    if request.value == "crash":
+        raise KeyError("secret")
+    return request
+
+
+async def repeat(requests: AsyncIterator[StringValue], call: Call) -> AsyncIterator[StringValue]:
+    async for request in requests:
+        if request.value == "crash":
+            raise KeyError("secret")
+        yield request
+
+
+@pytest.fixture
+async def channel():
+    methods = table(
+        Method("/t.T/Speak", StringValue, StringValue, Kind.UNARY, speak),
+        Method("/t.T/Repeat", StringValue, StringValue, Kind.STREAM, repeat),
+    )
+    front = GrpcioFront(methods, max_message_bytes=1000)
+    port = await front.start("127.0.0.1", 0)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as made:
+        yield made
+    await front.stop(0)
+
+
+def say(value: str) -> bytes:
+    return StringValue(value=value).SerializeToString()
+
+
+async def test_a_handler_sees_metadata_deadline_and_peer(channel):
+    """All that Call promises."""
+    answer = await channel.unary_unary("/t.T/Speak")(say("metadata"), metadata=(("x-name", "Ada"),), timeout=9)
+    assert StringValue.FromString(answer).value == "Ada True ipv4:"
+
+
+async def test_trailers_of_a_handler_reach_the_client(channel):
+    """As trailing metadata."""
+    call = channel.unary_unary("/t.T/Speak")(say("trailers"))
+    await call
+    assert dict(await call.trailing_metadata())["x-note"] == "kept"
+
+
+@pytest.mark.parametrize("kind", ["unary", "stream"])
+async def test_an_unexpected_error_is_internal_and_tells_nothing(channel, kind, capsys):
+    """The log has it in full, the client gets no detail."""
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        if kind == "unary":
+            await channel.unary_unary("/t.T/Speak")(say("crash"))
+        else:
+            async for _ in channel.stream_stream("/t.T/Repeat")(iter([say("a"), say("crash")])):
+                pass
+    assert raised.value.code() is grpc.StatusCode.INTERNAL
+    assert raised.value.details() == "internal error"
+
+
+async def test_a_stream_answers_as_it_goes(channel):
+    """Message by message."""
+    call = channel.stream_stream("/t.T/Repeat")()
+    for word in ("one", "two"):
+        await call.write(say(word))
+        assert StringValue.FromString(await call.read()).value == word
+    await call.done_writing()
+    assert await call.read() is grpc.aio.EOF
+
+
+async def test_a_request_over_the_limit_is_refused(channel):
+    """By grpc itself."""
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await channel.unary_unary("/t.T/Speak")(say("x" * 2000))
+    assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_stopping_waits_for_calls_within_the_grace_time():
+    """The handler that was entered ends; the front stops right after it."""
+    entered, release = asyncio.Event(), asyncio.Event()
+
+    async def slow(request: StringValue, call: Call) -> StringValue:
+        entered.set()
+        await release.wait()
+        return request
+
+    front = GrpcioFront(
+        table(Method("/t.T/Slow", StringValue, StringValue, Kind.UNARY, slow)), max_message_bytes=1000
+    )
+    port = await front.start("127.0.0.1", 0)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call = asyncio.ensure_future(channel.unary_unary("/t.T/Slow")(say("x")))
+        await entered.wait()
+        stopping = asyncio.create_task(front.stop(30))
+        await asyncio.sleep(0.2)
+        assert not stopping.done()
+        release.set()
+        assert StringValue.FromString(await call).value == "x"
+        await asyncio.wait_for(stopping, 5)
