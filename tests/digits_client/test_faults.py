@@ -181,6 +181,23 @@ async def test_asyncio_repeats_and_waits_likewise(faulty):
     assert len(faulty.requests) == 3
 
 
+def test_a_stream_that_breaks_raises(faulty):
+    """What ends a whole stream is raised, after the answers that came."""
+    faulty.be_slow(0)
+    faulty.fail_with(grpc.StatusCode.INTERNAL, "it broke")
+    found = []
+    with DigitsClient(faulty.target) as client, pytest.raises(ServerError, match="it broke"):
+        found.extend(client.classify_stream([IMAGE + 1, IMAGE, IMAGE]))
+
+
+async def test_an_asyncio_stream_that_breaks_raises(faulty):
+    """The asyncio client raises it as well."""
+    faulty.fail_with(grpc.StatusCode.INTERNAL, "it broke")
+    async with AsyncDigitsClient(faulty.target) as client:
+        with pytest.raises(ServerError, match="it broke"):
+            _ = [each async for each in client.classify_stream([IMAGE])]
+
+
 async def test_asyncio_deadline(faulty):
     """The asyncio client gives up at the timeout."""
     faulty.be_slow(2)

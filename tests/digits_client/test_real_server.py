@@ -159,6 +159,14 @@ def test_a_stream_answers_in_order_and_goes_on(client, mnist_test):
     assert np.array_equal(found[5].scores, client.classify(images[2:5]).scores)
 
 
+def test_a_stream_that_begins_badly(client, mnist_test):
+    """Items that never leave are told in their place when they come first, last, or alone."""
+    found = list(client.classify_stream([np.zeros(3), "nowhere.png", mnist_test[0][0], np.zeros(3)]))
+    assert [type(each) for each in found] == [ValueError, FileNotFoundError, Classification, ValueError]
+    assert [type(each) for each in client.classify_stream([np.zeros(3)])] == [ValueError]
+    assert list(client.classify_stream([])) == []
+
+
 def test_a_long_stream(client, mnist_test):
     """Two thousand images in one stream are as good as in one call."""
     found = [result.digit for result in client.classify_stream(iter(mnist_test[0][:2000]))]
