@@ -19,7 +19,7 @@ COMMANDS = {
     "models": ("List what a server has.", "serve"),
     "health": ("Ask a server whether it serves; the exit code tells.", "serve"),
     "train": ("Train a recipe, export it and write its report.", "train,cpu"),
-    "export": ("Export a fitted MLPClassifier to ONNX, checked against scikit-learn.", "train,cpu"),
+    "export": ("Export anyone's fitted MLPClassifier to ONNX.", "train,cpu"),
 }
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import Any, NoReturn
 
@@ -123,7 +123,7 @@ def _unary(method: Method) -> Callable[[bytes, Context], Awaitable[bytes]]:
 
     async def answer(data: bytes, context: Context) -> bytes:
         try:
-            call = _call(context)
+            call = _GrpcCall(context)
             response: Message = await handler(_parsed(parse, data, method), call)
         except Exception as error:
             await _abort(context, translate(error, method.path))
@@ -148,7 +148,7 @@ def _stream(method: Method, draining: asyncio.Event) -> Callable[[Any, Context],
                 yield _parsed(parse, data, method)
             cut = draining.is_set()
 
-        call = _call(context)
+        call = _GrpcCall(context)
         try:
             async with aclosing(handler(messages(), call)) as responses:
                 async for response in responses:
@@ -188,34 +188,25 @@ def _parsed(parse: Callable[[bytes], Message], data: bytes, method: Method) -> M
         raise InvalidInput("message", f"{len(data)} bytes that are no {name}") from None
 
 
-def _call(context: Context) -> Call:
-    remaining = context.time_remaining()
-    deadline = None if remaining is None else time.monotonic() + remaining
-    return Call(metadata=_Metadata(context), deadline=deadline, peer=context.peer())
+class _GrpcCall(Call):
+    """A call that asks grpc for what a handler looks at, when it looks: most handlers look at nothing."""
 
-
-class _Metadata(Mapping[str, str | bytes]):
-    """What the client sent along, read when a handler first looks."""
-
-    __slots__ = ("_context", "_items")
+    __slots__ = ("_context",)
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._items: dict[str, str | bytes] | None = None
+        remaining = context.time_remaining()
+        self.deadline = None if remaining is None else time.monotonic() + remaining
+        self.identity = None
+        self.trailers = {}
 
-    def _read(self) -> dict[str, str | bytes]:
-        if self._items is None:
-            self._items = dict(self._context.invocation_metadata() or ())
-        return self._items
+    @property
+    def metadata(self) -> Mapping[str, str | bytes]:  # type: ignore[override]
+        return dict(self._context.invocation_metadata() or ())
 
-    def __getitem__(self, key: str) -> str | bytes:
-        return self._read()[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._read())
-
-    def __len__(self) -> int:
-        return len(self._read())
+    @property
+    def peer(self) -> str:  # type: ignore[override]
+        return str(self._context.peer())
 
 
 async def _abort(context: Context, failure: Failure) -> NoReturn:

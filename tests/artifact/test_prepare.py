@@ -13,7 +13,7 @@ from artifact.card import CARD_KEY, Card
 from artifact.prepare import prepare
 
 LIMIT = 25_000_000
-COUNT = 600
+COUNT = 400
 
 
 def card(rows: int = 28, cols: int = 28, pixel_max: int = 255, preparation: str = "mass") -> Card:

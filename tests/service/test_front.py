@@ -97,9 +97,7 @@ async def test_stopping_waits_for_calls_within_the_grace_time():
         await release.wait()
         return request
 
-    front = GrpcioFront(
-        table(Method("/t.T/Slow", StringValue, StringValue, Kind.UNARY, slow)), max_message_bytes=1000
-    )
+    front = GrpcioFront(table(Method("/t.T/Slow", StringValue, StringValue, Kind.UNARY, slow)), max_message_bytes=1000)
     port = await front.start("127.0.0.1", 0)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         call = asyncio.ensure_future(channel.unary_unary("/t.T/Slow")(say("x")))
