@@ -60,7 +60,7 @@ check: lint types .cache/bin/grpcurl  ## all that must be green before a change 
 bench: setup-dev  ## measure speed and memory; results go to benchmarks/
 	$(BIN)/python -m benchmarks $(ARGS)
 
-train: setup-dev  ## train every recipe again and export it (minutes)
+train: setup-dev  ## train every recipe again and export it (about an hour; goes on where it was)
 	for recipe in digits-8x8 mnist-16x16; do $(BIN)/digits train $$recipe $(ARGS) || exit; done
 
 proto: setup-dev  ## generate stubs/ from proto/ again
