@@ -75,6 +75,18 @@ class VersionFolder:
         """Folder of pictures about the training and the test set."""
         return self.path / "report"
 
+    def fingerprint(self) -> tuple[tuple[int, int, int] | None, ...]:
+        """Changes when model.onnx or golden.npz is replaced or written to: their time, size and inode."""
+
+        def of(path: Path) -> tuple[int, int, int] | None:
+            try:
+                stat = path.stat()
+            except OSError:
+                return None
+            return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+        return of(self.onnx), of(self.golden)
+
     def write_golden(self, golden: Golden) -> None:
         """Write `golden.npz`; the same rows give the same bytes."""
         np.savez_compressed(self.golden, pixels=golden.pixels, labels=golden.labels, scores=golden.scores)

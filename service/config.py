@@ -33,6 +33,16 @@ class Settings(BaseSettings):
         str,
         Field(description="model of requests that name none; empty: mnist-16x16 if there, else the first by name"),
     ] = ""
+    model_control: Annotated[
+        Literal["none", "poll", "explicit"],
+        Field(
+            description="how models change while serving: not at all, by what is in the folder, or by calls that "
+            "load and unload"
+        ),
+    ] = "none"
+    poll_seconds: Annotated[
+        float, Field(ge=0.1, le=3600, description="how often the folder is looked at under poll, seconds")
+    ] = 2.0
     provider: Annotated[
         Literal["cpu", "cuda", "auto"],
         Field(description="what onnxruntime runs on; auto takes CUDA where it truly works, else the CPU"),

@@ -9,6 +9,7 @@ from typing import Any
 
 import onnxruntime
 
+from service.api.health import SERVING
 from service.app import App
 from service.config import Settings
 from service.fronts.grpcio_front import GrpcioFront, ListenError
@@ -54,8 +55,11 @@ async def _serve(settings: Settings) -> int:
             await loading
             gc.collect()
             gc.freeze()  # what was loaded stays: the collector need not look through it again and again
-            log.info("serving", host=settings.host, port=port, default_model=app.repository.default_model)
+            ready = app.health.status("") == SERVING
+            log.info("serving", host=settings.host, port=port, default_model=app.repository.default_model, ready=ready)
+            watching = asyncio.create_task(app.repository.watch())
             await signals.first
+            watching.cancel()
     except RepositoryError as error:
         await front.stop(0)
         raise StartError(str(error)) from None

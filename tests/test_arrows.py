@@ -22,7 +22,14 @@ ARROWS = {
     "service.fronts": {"service.api", "service.runtime", "service.config", "service.observe"},
     # The two that compose: the service without a transport, and the process with one.
     "service.app": {"service.api", "service.runtime", "service.config", "service.observe"},
-    "service.serve": {"service.app", "service.fronts", "service.runtime", "service.config", "service.observe"},
+    "service.serve": {
+        "service.app",
+        "service.api",
+        "service.fronts",
+        "service.runtime",
+        "service.config",
+        "service.observe",
+    },
     "cli": {"*"},
 }
 GRPC_ALLOWED = ("service.fronts.", "service.api.errors", "digits_client.")

@@ -14,7 +14,8 @@ from service.api.models import ModelsApi, identity
 from service.runtime.batcher import Answer
 from service.runtime.errors import InvalidInput
 from service.runtime.preparer import Preparer
-from service.runtime.repository import Repository, Version
+from service.runtime.repository import Repository
+from service.runtime.version import Version
 from stubs.digits.v1 import digits_pb2 as pb
 
 SERVICE = "digits.v1.DigitsService"

@@ -12,8 +12,10 @@ from service.observe.logs import log
 from service.runtime.errors import (
     DeadlinePassed,
     InvalidInput,
+    NotAllowed,
     NotFound,
     NotReady,
+    NotSupported,
     QueueFull,
     RunFailed,
 )
@@ -25,6 +27,8 @@ CODES: dict[type[Exception], grpc.StatusCode] = {
     DeadlinePassed: grpc.StatusCode.DEADLINE_EXCEEDED,
     NotReady: grpc.StatusCode.UNAVAILABLE,
     RunFailed: grpc.StatusCode.INTERNAL,
+    NotAllowed: grpc.StatusCode.FAILED_PRECONDITION,
+    NotSupported: grpc.StatusCode.UNIMPLEMENTED,
 }
 
 

@@ -10,7 +10,8 @@ from grpc_health.v1 import health_pb2 as pb
 
 from service.api.methods import Call, Kind, Method
 from service.runtime.errors import InvalidInput, NotFound
-from service.runtime.repository import Repository, State
+from service.runtime.repository import Repository
+from service.runtime.version import State
 
 SERVICE = "grpc.health.v1.Health"
 
@@ -89,9 +90,10 @@ class HealthApi:
             if status != told:
                 told = status
                 yield pb.HealthCheckResponse(status=status)
-            if self._draining:
+            elif self._draining:
                 return
-            await changed.wait()
+            else:
+                await changed.wait()
 
     async def list_statuses(self, request: pb.HealthListRequest, call: Call) -> pb.HealthListResponse:
         """The status of every name."""

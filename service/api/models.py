@@ -8,13 +8,15 @@ from artifact.card import Card
 from artifact.network import layer_activation, read_layer
 from service.api.methods import Call
 from service.runtime.errors import InvalidInput, NotReady
-from service.runtime.repository import Repository, State, Version
+from service.runtime.repository import Repository
+from service.runtime.version import State, Version
 from stubs.digits.v1 import digits_pb2 as pb
 
 _STATES = {
     State.LOADING: pb.MODEL_STATE_LOADING,
     State.READY: pb.MODEL_STATE_READY,
     State.FAILED: pb.MODEL_STATE_FAILED,
+    State.UNLOADED: pb.MODEL_STATE_UNLOADED,
 }
 
 

@@ -21,6 +21,7 @@ from service.observe.logs import log
 from service.runtime.errors import DeadlinePassed, NotReady, QueueFull, RunFailed
 from service.runtime.room import Room
 from service.runtime.session import Scored
+from service.runtime.statistics import Statistics
 
 # Turns of the loop without a new call before a batch is run, once calls have been found to share one.
 # Measured on grpc.aio with 128 calls in flight: 2 turns gather 1.2 calls a batch, 4 gather 51, 8 gather 80.
@@ -59,9 +60,16 @@ class Batcher:
     """The queue in front of one session. Belongs to one event loop; only the run may be in a thread."""
 
     def __init__(
-        self, run: Run, *, max_batch_rows: int, max_queue_rows: int, inline_rows: int, executor: Executor
+        self,
+        run: Run,
+        *,
+        max_batch_rows: int,
+        max_queue_rows: int,
+        inline_rows: int,
+        executor: Executor,
+        statistics: Statistics | None = None,
     ) -> None:
-        """`run(pixels, hidden)` scores uint8 [N, features].
+        """`run(pixels, hidden)` scores uint8 [N, features]; `statistics` counts what happens.
 
         Batches of up to `inline_rows` rows run on the event loop, since a thread hop costs more than
         the run, larger ones on `executor`.
@@ -71,6 +79,7 @@ class Batcher:
         self.max_queue_rows = max_queue_rows
         self._inline_rows = inline_rows
         self._executor = executor
+        self._statistics = statistics or Statistics()
         self._loop = asyncio.get_running_loop()
         self._queue: deque[_Entry] = deque()
         self._rows = 0
@@ -189,6 +198,7 @@ class Batcher:
         self._room.wake()
         if not batch:
             return
+        taken = time.perf_counter_ns()
         pixels = batch[0].pixels if len(batch) == 1 else np.concatenate([entry.pixels for entry in batch])
         hidden = any(entry.hidden for entry in batch)
         began = time.perf_counter_ns()
@@ -198,14 +208,16 @@ class Batcher:
             except Exception as error:
                 self._fail(batch, error)
             else:
-                self._deliver(batch, scored, began, time.perf_counter_ns(), rows)
+                self._deliver(batch, scored, taken, began, time.perf_counter_ns(), rows)
             if self._queue:
                 self._schedule()
         else:
             self._running = True
-            self._task = self._loop.create_task(self._run_in_thread(batch, pixels, hidden, rows))
+            self._task = self._loop.create_task(self._run_in_thread(batch, pixels, hidden, rows, taken))
 
-    async def _run_in_thread(self, batch: list[_Entry], pixels: NDArray[np.uint8], hidden: bool, rows: int) -> None:
+    async def _run_in_thread(
+        self, batch: list[_Entry], pixels: NDArray[np.uint8], hidden: bool, rows: int, taken: int
+    ) -> None:
         def timed() -> tuple[Scored, int, int]:
             began = time.perf_counter_ns()
             return self._run(pixels, hidden), began, time.perf_counter_ns()
@@ -215,18 +227,21 @@ class Batcher:
         except Exception as error:
             self._fail(batch, error)
         else:
-            self._deliver(batch, scored, began, ended, rows)
+            self._deliver(batch, scored, taken, began, ended, rows)
         finally:
             self._running = False
             if self._queue:
                 self._schedule()
 
-    def _deliver(self, batch: list[_Entry], scored: Scored, began: int, ended: int, rows: int) -> None:
+    def _deliver(self, batch: list[_Entry], scored: Scored, taken: int, began: int, ended: int, rows: int) -> None:
+        """Hand the callers their rows; `taken`, `began` and `ended` by `time.perf_counter_ns`."""
+        queued = 0
         inference_us = (ended - began) // 1000
         self._row_seconds = (ended - began) / 1e9 / rows
         start = 0
         for entry in batch:
             stop = start + len(entry.pixels)
+            queued += began - entry.submitted
             if not entry.future.done():
                 own = scored if len(batch) == 1 else scored.rows(start, stop)
                 queue_us = (began - entry.submitted) // 1000
@@ -235,6 +250,8 @@ class Batcher:
                 except Exception as error:
                     entry.future.set_exception(error)
             start = stop
+        self._statistics.queue.add(queued, len(batch))
+        self._statistics.ran(rows, began - taken, ended - began, time.perf_counter_ns() - ended)
 
     def _fail(self, batch: list[_Entry], error: Exception) -> None:
         log.error("run failed", rows=sum(len(entry.pixels) for entry in batch), exc_info=error)

@@ -36,3 +36,11 @@ class NotReady(ServiceError):
 
 class RunFailed(ServiceError):
     """onnxruntime failed; the cause is in the log, not in the answer."""
+
+
+class NotAllowed(ServiceError):
+    """The server's settings, or the state of a model, do not allow what was asked; it will not help to repeat it."""
+
+
+class NotSupported(ServiceError):
+    """The protocol has it, this server has not."""

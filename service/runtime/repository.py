@@ -4,17 +4,17 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from enum import Enum
 
 from artifact.layout import LayoutError, VersionFolder, find_versions
 from service.config import Settings
 from service.observe.logs import log
 from service.runtime.batcher import Batcher
 from service.runtime.cores import usable_cores
-from service.runtime.errors import NotFound, NotReady
+from service.runtime.errors import NotAllowed, NotFound, NotReady
+from service.runtime.policy import Policy, PolicyError, read_policy
 from service.runtime.providers import Provider, candidates
 from service.runtime.session import ModelError, Session, load_session
+from service.runtime.version import State, Version
 
 PREFERRED_MODEL = "mnist-16x16"
 
@@ -23,84 +23,54 @@ class RepositoryError(Exception):
     """The models folder cannot be served from; the message says why in one sentence."""
 
 
-class State(Enum):
-    """Whether a version answers."""
-
-    LOADING = "loading"
-    READY = "ready"
-    FAILED = "failed"
-
-
-@dataclass(slots=True, eq=False)
-class Version:
-    """One version of one model; `session` and `batcher` are there once it is ready."""
-
-    folder: VersionFolder
-    state: State = State.LOADING
-    reason: str = "the model is being loaded"
-    """Why it is not ready; empty when it is."""
-    loaded_session: Session | None = None
-    loaded_batcher: Batcher | None = None
-
-    @property
-    def name(self) -> str:
-        """Name of the model."""
-        return self.folder.name
-
-    @property
-    def version(self) -> str:
-        """The version in decimal, as requests write it."""
-        return str(self.folder.version)
-
-    @property
-    def session(self) -> Session:
-        """The loaded model. Raises `NotReady`."""
-        if self.loaded_session is None:
-            raise NotReady(f"model {self.name} version {self.version} is not ready: {self.reason}")
-        return self.loaded_session
-
-    @property
-    def batcher(self) -> Batcher:
-        """The queue in front of it. Raises `NotReady`."""
-        if self.loaded_batcher is None:
-            raise NotReady(f"model {self.name} version {self.version} is not ready: {self.reason}")
-        return self.loaded_batcher
-
-
 class Repository:
-    """All versions below the models folder. Belongs to one event loop."""
+    """All versions below the models folder. Belongs to one event loop.
+
+    What is on disk is compared with what is held: at the start, then never again (`--model-control none`),
+    every few seconds (`poll`), or model by model when a client asks (`explicit`).
+    """
 
     def __init__(self, settings: Settings) -> None:
-        """Find the versions, all still to be loaded. Raises `RepositoryError` when there is nothing to serve."""
+        """Find the versions, all still to be loaded.
+
+        Raises `RepositoryError` when the folder is missing, or empty and can only stay so.
+        """
         self._settings = settings
-        try:
-            folders = find_versions(settings.models)
-        except LayoutError as error:
-            raise RepositoryError(str(error)) from None
-        if not folders:
-            raise RepositoryError(
-                f"models folder {settings.models} holds no model, expected <name>/<version>/model.onnx in it"
-            )
         self._models: dict[str, list[Version]] = {}
-        for folder in folders:
-            self._models.setdefault(folder.name, []).append(Version(folder))
-        self.default_model = self._choose_default(settings.default_model)
-        """Name of the model that an empty name means."""
+        self._policies: dict[str, Policy] = {}
+        self._routes: dict[tuple[str, str], Version] = {}
+        self._draining = False
+        self._changing = asyncio.Lock()
+        self._trouble = ""
         self._providers: list[Provider] = candidates(settings.provider)
         if settings.require_provider:
             self._providers = self._providers[:1]
         self._executor = ThreadPoolExecutor(usable_cores(), thread_name_prefix="run")
-        self._draining = False
-        self._routes: dict[tuple[str, str], Version] = {}
         self.on_change: Callable[[], None] = lambda: None
-        """Called on the event loop after a version became ready or failed."""
-
-    def _choose_default(self, wanted: str) -> str:
-        if wanted and wanted not in self._models:
+        """Called on the event loop after the versions, or their states, changed."""
+        self.load_failures: dict[str, int] = {}
+        """How often a version of each model could not be loaded or failed its check."""
+        try:
+            found = find_versions(settings.models)
+        except LayoutError as error:
+            raise RepositoryError(str(error)) from None
+        if not found and settings.model_control == "none":
             raise RepositoryError(
-                f"default model {wanted} is not in {self._settings.models}, which holds {', '.join(self._models)}"
+                f"models folder {settings.models} holds no model, expected <name>/<version>/model.onnx in it"
             )
-        return wanted or (PREFERRED_MODEL if PREFERRED_MODEL in self._models else next(iter(self._models)))
+        for folder in found:
+            self._models.setdefault(folder.name, []).append(Version(folder))
+        if settings.default_model and settings.default_model not in self._models:
+            raise RepositoryError(
+                f"default model {settings.default_model} is not in {settings.models}, "
+                f"which holds {', '.join(self._models) or 'none'}"
+            )
+
+    @property
+    def default_model(self) -> str:
+        """Name of the model that an empty name means; empty when there is none."""
+        names = self._models
+        return self._settings.default_model or (PREFERRED_MODEL if PREFERRED_MODEL in names else min(names, default=""))
 
     @property
     def models(self) -> dict[str, list[Version]]:
@@ -112,22 +82,132 @@ class Repository:
         return (version for versions in self._models.values() for version in versions)
 
     async def load(self) -> None:
-        """Load every version, one after the other, in a thread.
+        """Load the versions that were found, in a thread, one after the other.
 
         A version that fails is kept with its reason and the others go on. Raises `RepositoryError` when
-        none is ready at the end, when a default model that was named is not, or when a version is not
-        ready on the provider that is required.
+        none is ready at the end and none can become so, when a default model that was named is not, or
+        when a version is not ready on the provider that is required.
         """
-        for version in self.versions():
-            await self._load(version)
+        try:
+            await self.refresh()
+        except LayoutError as error:
+            raise RepositoryError(str(error)) from None
         failed = [version for version in self.versions() if version.state is State.FAILED]
         default = self._settings.default_model
+        none_ready = not any(version.state is State.READY for version in self.versions())
         if failed and (
             self._settings.require_provider
-            or not any(version.state is State.READY for version in self.versions())
-            or (default and all(version in failed for version in self._models[default]))
+            or (none_ready and self._settings.model_control == "none")
+            or (default and all(version in failed for version in self._models.get(default, ())))
         ):
             raise RepositoryError("; ".join(dict.fromkeys(version.reason for version in failed)))
+
+    async def watch(self) -> None:
+        """Follow the models folder until cancelled, when polling is asked for; else return at once."""
+        while self._settings.model_control == "poll":
+            await asyncio.sleep(self._settings.poll_seconds)
+            try:
+                await self.refresh()
+            except Exception as error:  # whatever it is, what is loaded goes on, and so does the watch
+                if str(error) != self._trouble:
+                    log.error(
+                        "models folder not followed", reason=str(error), exc_info=not isinstance(error, LayoutError)
+                    )
+                self._trouble = str(error)
+            else:
+                self._trouble = ""
+
+    async def load_model(self, name: str) -> None:
+        """Load what is new or changed of a model on disk, and let go what is gone.
+
+        Raises `NotFound` when there is no such model on disk, and `NotAllowed` unless models are controlled
+        explicitly, or when no version of it could be loaded.
+        """
+        self._require_explicit()
+        await self.refresh(name)
+        versions = self._models.get(name)
+        if not versions:
+            raise NotFound(f"there is no model {name!r} in the models folder")
+        if not any(version.state is State.READY for version in versions):
+            reasons = dict.fromkeys(version.reason for version in versions)
+            raise NotAllowed(f"model {name} was not loaded: {'; '.join(reasons)}")
+
+    async def unload_model(self, name: str) -> None:
+        """Let a model go; calls in flight finish on it. Raises `NotFound` and `NotAllowed`."""
+        self._require_explicit()
+        async with self._changing:
+            versions = self._models.get(name)
+            if versions is None:
+                raise self._no_model(name)
+            self._models[name] = [
+                Version(version.folder, state=State.UNLOADED, reason="it was unloaded") for version in versions
+            ]
+            log.info("model unloaded", model=name)
+            self._changed()
+
+    def _require_explicit(self) -> None:
+        mode = self._settings.model_control
+        if mode != "explicit":
+            raise NotAllowed(
+                f"models are loaded and unloaded by call under --model-control explicit, and this is {mode}"
+            )
+
+    async def refresh(self, only: str | None = None) -> None:
+        """Make what is held what is on disk, for all models or one. Raises `LayoutError`."""
+        async with self._changing:
+            folders = await asyncio.to_thread(find_versions, self._settings.models)
+            names = dict.fromkeys([folder.name for folder in folders] + list(self._models))
+            for name in [only] if only is not None else names:
+                await self._refresh_model(name, [folder for folder in folders if folder.name == name])
+
+    async def _refresh_model(self, name: str, folders: list[VersionFolder]) -> None:
+        """Load what is new or changed, newest first, then let go what is gone or no longer wanted."""
+        policy = self._policy(name)
+        held = {version.folder.version: version for version in self._models.get(name, ())}
+        kept: dict[int, Version] = {}
+        for folder in sorted(folders, key=lambda folder: -folder.version):
+            if not policy.wants(folder.version):
+                continue
+            number = folder.version
+            kept[number] = await self._refresh_version(folder, held.get(number))
+            if policy.versions == "newest" and kept[number].state is State.READY:
+                break
+        gone = [number for number, version in held.items() if number not in kept and version.state is State.READY]
+        if gone:
+            log.info("versions removed", model=name, versions=sorted(gone))
+        if kept or held:
+            self._models[name] = [kept[number] for number in sorted(kept)]
+            if not kept:
+                del self._models[name]
+            self._changed()
+
+    def _policy(self, name: str) -> Policy:
+        try:
+            self._policies[name] = read_policy(self._settings.models / name)
+        except PolicyError as error:
+            before = self._policies.setdefault(name, Policy())
+            log.error(
+                "policy not read, the one before goes on", model=name, before=str(before.versions), reason=str(error)
+            )
+        return self._policies[name]
+
+    async def _refresh_version(self, folder: VersionFolder, held: Version | None) -> Version:
+        """The version to keep: the one held if nothing changed on disk or what is there is no good."""
+        fingerprint = folder.fingerprint()
+        if held is not None and held.fingerprint == fingerprint:
+            return held
+        fresh = Version(folder, fingerprint)
+        versions = self._models.setdefault(folder.name, [])
+        if held is None:  # to be seen while it loads
+            versions.append(fresh)
+            versions.sort(key=lambda version: version.folder.version)
+        await self._load(fresh)
+        if fresh.state is State.FAILED and held is not None and held.state is State.READY:
+            held.reason, held.fingerprint = fresh.reason, fingerprint
+            return held
+        versions[:] = [fresh if version is held else version for version in versions]
+        self._changed()  # from here on calls find the new one
+        return fresh
 
     async def _load(self, version: Version) -> None:
         began = time.perf_counter()
@@ -136,50 +216,50 @@ class Repository:
             session, inline_rows = await asyncio.to_thread(self._open, folder)
         except ModelError as error:
             version.state, version.reason = State.FAILED, str(error)
+            self.load_failures[folder.name] = self.load_failures.get(folder.name, 0) + 1
             log.error("model failed", model=folder.name, version=folder.version, reason=str(error))
-        else:
-            version.loaded_session = session
-            version.loaded_batcher = Batcher(
-                lambda pixels, hidden: session.run(pixels, hidden=hidden),
-                max_batch_rows=settings.max_batch_rows,
-                max_queue_rows=settings.max_queue_rows,
-                inline_rows=inline_rows,
-                executor=self._executor,
-            )
-            version.state, version.reason = State.READY, ""
-            log.info(
-                "model ready",
-                model=folder.name,
-                version=folder.version,
-                provider=session.provider,
-                sha256=session.sha256[:12],
-                inline_rows=inline_rows,
-                load_ms=round((time.perf_counter() - began) * 1e3),
-            )
-        self._reroute()
-        self.on_change()
+            return
+        version.loaded_session = session
+        version.loaded_batcher = Batcher(
+            lambda pixels, hidden: session.run(pixels, hidden=hidden),
+            max_batch_rows=settings.max_batch_rows,
+            max_queue_rows=settings.max_queue_rows,
+            inline_rows=inline_rows,
+            executor=self._executor,
+            statistics=version.statistics,
+        )
+        version.state, version.reason = State.READY, ""
+        log.info(
+            "model ready",
+            model=folder.name,
+            version=folder.version,
+            provider=session.provider,
+            sha256=session.sha256[:12],
+            inline_rows=inline_rows,
+            load_ms=round((time.perf_counter() - began) * 1e3),
+        )
 
     def _open(self, folder: VersionFolder) -> tuple[Session, int]:
         settings = self._settings
         session = load_session(folder, self._providers, settings.threads or usable_cores())
         return session, session.rows_within(settings.inline_us / 1e6, settings.max_batch_rows)
 
-    def _reroute(self) -> None:
+    def _changed(self) -> None:
         """Lay down which ready version each (name, version) of a request means, empty ones included."""
         if self._draining:
             return
-        routes = {}
+        routes: dict[tuple[str, str], Version] = {}
+        default = self.default_model
         for name, versions in self._models.items():
             for version in versions:  # ascending, so the newest ready one stays under ""
                 if version.state is State.READY:
-                    routes[name, version.version] = routes[name, ""] = version
-        for (name, number), version in list(routes.items()):
-            if name == self.default_model:
-                routes["", number] = version
+                    for alias in (name, "") if name == default else (name,):
+                        routes[alias, version.version] = routes[alias, ""] = version
         self._routes = routes
+        self.on_change()
 
     def find(self, name: str, version: str) -> Version:
-        """The ready version that a request means; an empty name is the default model, an empty version the newest.
+        """The ready version that a request means: no name is the default model, no version the newest.
 
         Raises `NotFound` naming what there is, or `NotReady` with the reason.
         """
@@ -191,15 +271,18 @@ class Repository:
             raise NotReady("the server is draining")
         versions = self._models.get(name)
         if versions is None:
-            raise NotFound(f"there is no model {name!r}; there is {', '.join(self._models)}")
+            raise self._no_model(name)
         if not version:
             raise NotReady(f"no version of model {name} is ready: {'; '.join(each.reason for each in versions)}")
         for each in versions:
             if each.version == version:
-                raise NotReady(f"model {name} version {version} is not ready: {each.reason}")
+                raise each.not_ready()
         raise NotFound(
             f"model {name} has no version {version!r}; it has {', '.join(each.version for each in versions)}"
         )
+
+    def _no_model(self, name: str) -> NotFound:
+        return NotFound(f"there is no model {name!r}; there is {', '.join(self._models) or 'none'}")
 
     def drain(self) -> None:
         """Find nothing from now on; who has found a version already may use it."""

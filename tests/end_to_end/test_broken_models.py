@@ -11,6 +11,7 @@ import pytest
 from artifact.card import CARD_KEY, Card
 from stubs.digits.v1 import digits_pb2 as pb
 from tests.harness import MODELS, StartServer, Stub
+from tests.repositories import edit_card, spoil
 
 
 @pytest.fixture
@@ -70,14 +71,7 @@ def change(models: Path, edit) -> None:
 
 def with_card(**fields):
     """An edit that changes fields of the card."""
-
-    def edit(model: onnx.ModelProto) -> None:
-        for prop in model.metadata_props:
-            if prop.key == CARD_KEY:
-                card = {name: getattr(Card.from_json(prop.value), name) for name in Card.__dataclass_fields__}
-                prop.value = Card(**(card | fields)).to_json()
-
-    return edit
+    return lambda model: edit_card(model, **fields)
 
 
 def without_card(model: onnx.ModelProto) -> None:
@@ -104,14 +98,6 @@ def with_other_scores(model: onnx.ModelProto) -> None:
                     names[index] = "points"
 
 
-def with_a_weight_changed(model: onnx.ModelProto) -> None:
-    for tensor in model.graph.initializer:
-        if tensor.name == "member_0.weights_1":
-            weights = onnx.numpy_helper.to_array(tensor).copy()
-            weights += 0.01
-            tensor.CopyFrom(onnx.numpy_helper.from_array(weights, tensor.name))
-
-
 @pytest.mark.parametrize(
     ("edit", "sentence"),
     [
@@ -121,7 +107,7 @@ def with_a_weight_changed(model: onnx.ModelProto) -> None:
         (with_card(name="other"), "says it is other version 1, but its folder says digits-8x8 version 1"),
         (with_card(version=2), "says it is digits-8x8 version 2, but its folder says digits-8x8 version 1"),
         (with_other_scores, "has no output scores, which its card promises"),
-        (with_a_weight_changed, "does not reproduce its golden rows on CPUExecutionProvider"),
+        (spoil, "does not reproduce its golden rows on CPUExecutionProvider"),
         (with_card(tolerance={"CPUExecutionProvider": 0.0}), "does not reproduce its golden rows"),
     ],
 )
@@ -178,7 +164,7 @@ def test_a_default_model_that_is_not_there(start_server):
 def test_a_default_model_that_is_broken(start_server, models):
     """Whoever names a default wants it, not another."""
     shutil.copytree(MODELS / "mnist-16x16", models / "mnist-16x16")
-    change(models, with_a_weight_changed)
+    change(models, spoil)
     assert "does not reproduce" in refused(start_server, models, "--default-model=digits-8x8")
 
 

@@ -1,0 +1,62 @@
+"""What one version of a model has done, counted in plain integers: the hot path pays nanoseconds for it."""
+
+import time
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Tally:
+    """How often something happened, and how long it took altogether."""
+
+    count: int = 0
+    ns: int = 0
+
+    def add(self, ns: int, times: int = 1) -> None:
+        """It happened `times` more, and took `ns` nanoseconds altogether."""
+        self.count += times
+        self.ns += ns
+
+
+@dataclass(slots=True)
+class Statistics:
+    """Of one version since it was loaded."""
+
+    success: Tally = field(default_factory=Tally)
+    """Calls answered, from the handler's entry to the answer."""
+    failures: dict[str, Tally] = field(default_factory=dict)
+    """Calls that failed, by the class of the error, e.g. `InvalidInput`; `Cancelled` when the client went away."""
+    queue: Tally = field(default_factory=Tally)
+    """Calls run, from the submission to the start of the run."""
+    compute_input: Tally = field(default_factory=Tally)
+    """Batches, making one array of the callers' rows."""
+    compute_infer: Tally = field(default_factory=Tally)
+    """Batches, the run itself."""
+    compute_output: Tally = field(default_factory=Tally)
+    """Batches, writing the callers' answers."""
+    rows: int = 0
+    """Images scored."""
+    batches: dict[int, Tally] = field(default_factory=dict)
+    """Runs, by the number of rows in them."""
+    last_inference_ms: int = 0
+    """When the last run ended, milliseconds since 1970; 0 when there was none."""
+
+    @property
+    def executions(self) -> int:
+        """Runs."""
+        return self.compute_infer.count
+
+    def ran(self, rows: int, input_ns: int, infer_ns: int, output_ns: int) -> None:
+        """Count one run of `rows` rows."""
+        self.rows += rows
+        self.compute_input.add(input_ns)
+        self.compute_infer.add(infer_ns)
+        self.compute_output.add(output_ns)
+        tally = self.batches.get(rows)
+        if tally is None:
+            tally = self.batches[rows] = Tally()
+        tally.add(infer_ns)
+        self.last_inference_ms = time.time_ns() // 1_000_000
+
+    def failed(self, reason: str, ns: int) -> None:
+        """Count one call that failed."""
+        self.failures.setdefault(reason, Tally()).add(ns)
