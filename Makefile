@@ -7,15 +7,16 @@ BIN     := $(VENV)/bin
 TREE    := artifact cli digits_client service training tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev serve test check lint types bench train proto lock clean
+.PHONY: help setup setup-dev serve test check lint types soak bench train proto lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # What is installed is stamped with the lock file it came from, so a second set-up is a stat() call.
-$(BIN)/python:
+$(VENV)/.stamp-venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "digits needs Python 3.11 or newer, and this is " + sys.version.split()[0])'
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
 
 define install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1)
@@ -23,11 +24,11 @@ define install
 	@touch $@
 endef
 
-$(VENV)/.stamp-$(VARIANT): requirements/$(VARIANT).txt pyproject.toml | $(BIN)/python
+$(VENV)/.stamp-$(VARIANT): requirements/$(VARIANT).txt pyproject.toml | $(VENV)/.stamp-venv
 	@echo "installing what serving needs into $(VENV) (a minute or so, once)"
 	$(call install,requirements/$(VARIANT).txt)
 
-$(VENV)/.stamp-dev: requirements/dev.txt pyproject.toml | $(BIN)/python
+$(VENV)/.stamp-dev: requirements/dev.txt pyproject.toml | $(VENV)/.stamp-venv
 	@echo "installing what training, tests and checks need into $(VENV) (a minute or two, once)"
 	$(call install,requirements/dev.txt)
 	@touch $(VENV)/.stamp-cpu
@@ -57,6 +58,9 @@ types: setup-dev  ## static types
 check: lint types .cache/bin/grpcurl  ## all that must be green before a change lands; skips nothing
 	PATH=$(CURDIR)/.cache/bin:$$PATH REQUIRE_EXTRAS=1 $(MAKE) --no-print-directory test
 
+soak: setup-dev  ## models change under half a minute of full load
+	SOAK_SECONDS=30 $(BIN)/python -m pytest tests/end_to_end/test_changes_under_load.py $(ARGS)
+
 bench: setup-dev  ## measure speed and memory; results go to benchmarks/
 	$(BIN)/python -m benchmarks $(ARGS)
 
@@ -66,7 +70,7 @@ train: setup-dev  ## train every recipe again and export it (about an hour; goes
 proto: setup-dev  ## generate stubs/ from proto/ again
 	$(BIN)/python -m stubs.generate
 
-lock: $(BIN)/python  ## resolve requirements/*.txt again
+lock: $(VENV)/.stamp-venv  ## resolve requirements/*.txt again
 	$(BIN)/python -m pip install --quiet uv
 	for variant in dev cpu gpu; do \
 	  extras="--extra serve --extra $$variant"; [ $$variant = dev ] && extras="--extra dev"; \

@@ -7,6 +7,7 @@ model repeats it for people and adds the date.
 
 import dataclasses
 import json
+import math
 import re
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -20,6 +21,7 @@ Preparation = Literal["mass", "blocks"]
 # A model's name is a folder, a health service and part of a metric: letters, digits, `.`, `_`, `-`.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 MAX_VERSION = 2**31 - 1
+MAX_MEMBERS = 256
 
 
 class CardError(ValueError):
@@ -86,7 +88,24 @@ class Card:
             ("pixel_max", "1..255", 1 <= self.pixel_max <= 255),
             ("preparation", f"one of {get_args(Preparation)}", self.preparation in get_args(Preparation)),
             ("classes", "at least two names", len(self.classes) >= 2),
-            ("labels", "one for each class", len(self.labels) == len(self.classes)),
+            ("pixel_scale", "a finite number, not 0", math.isfinite(self.pixel_scale) and self.pixel_scale != 0),
+            ("pixel_offset", "a finite number", math.isfinite(self.pixel_offset)),
+            (
+                "labels",
+                "one for each class, each of 32 bits",
+                len(self.labels) == len(self.classes) and all(-(2**31) <= label < 2**31 for label in self.labels),
+            ),
+            ("seed", "a whole number of 64 bits, or none", self.seed is None or -(2**63) <= self.seed < 2**63),
+            ("test_rows", "0 or more", 0 <= self.test_rows < 2**32),
+            (
+                "confusion",
+                "counts, a row for each class",
+                not self.confusion
+                or (
+                    [len(row) for row in self.confusion] == [len(self.classes)] * len(self.classes)
+                    and all(0 <= count < 2**32 for row in self.confusion for count in row)
+                ),
+            ),
             ("activation", f"one of {get_args(Activation)}", self.activation in get_args(Activation)),
             (
                 "output_activation",
@@ -100,9 +119,15 @@ class Card:
                 and self.layer_widths[0] == self.features
                 and self.layer_widths[-1] == (1 if self.output_activation == "logistic" else len(self.classes)),
             ),
-            ("members", "at least 1", self.members >= 1),
+            ("members", f"1..{MAX_MEMBERS}", 1 <= self.members <= MAX_MEMBERS),
             ("accuracy", "0..1", 0 <= self.accuracy <= 1),
-            ("tolerance", "at least that of CPUExecutionProvider", "CPUExecutionProvider" in self.tolerance),
+            (
+                "tolerance",
+                "a number of 0 or more for each execution provider, CPUExecutionProvider among them",
+                "CPUExecutionProvider" in self.tolerance
+                and all(isinstance(value, (int, float)) and value >= 0 for value in self.tolerance.values()),
+            ),
+            ("libraries", "text for each library", all(isinstance(text, str) for text in self.libraries.values())),
         ):
             if not holds:
                 raise CardError(f"card: {name} is {getattr(self, name)!r}, expected {wanted}")
@@ -140,7 +165,8 @@ class Card:
         """
         try:
             raw = json.loads(text)
-        except ValueError as error:
+            json.dumps(raw, ensure_ascii=False).encode()  # half of a surrogate pair is text to JSON, but to nobody else
+        except (ValueError, RecursionError) as error:
             raise CardError(f"card: not JSON ({error})") from None
         if not isinstance(raw, dict):
             raise CardError(f"card: expected a JSON object, got {type(raw).__name__}")
@@ -177,7 +203,10 @@ def _read(name: str, value: Any) -> Any:
             for row in rows
         )
     if name in _NUMBERS:
-        return float(expect((int, float), "a number"))
+        try:
+            return float(expect((int, float), "a number"))
+        except OverflowError:
+            raise CardError(f"card: {name} is out of range, expected a number of 64 bits") from None
     if name in _WHOLE:
         return expect(int, "a whole number")
     if name in _OBJECTS:

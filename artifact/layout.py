@@ -87,6 +87,15 @@ class VersionFolder:
 
         return of(self.onnx), of(self.golden)
 
+    def read_onnx(self) -> bytes:
+        """The bytes of model.onnx; raises `LayoutError` when it is missing, unreadable or no regular file."""
+        try:
+            if not self.onnx.is_file() and self.onnx.exists():
+                raise LayoutError(f"{self.onnx} cannot be read: it is no file")
+            return self.onnx.read_bytes()
+        except OSError as error:
+            raise LayoutError(f"{self.onnx} cannot be read: {error.strerror}") from None
+
     def write_golden(self, golden: Golden) -> None:
         """Write `golden.npz`; the same rows give the same bytes."""
         np.savez_compressed(self.golden, pixels=golden.pixels, labels=golden.labels, scores=golden.scores)
@@ -119,19 +128,21 @@ def find_versions(models: Path) -> list[VersionFolder]:
 
     Folders whose name is no model name or no positive integer, and those whose name starts with a dot,
     are passed over; a version folder is listed whatever is in it. Raises `LayoutError` when `models` is
-    missing or not a folder.
+    missing, not a folder, or not to be read.
     """
-    if not models.is_dir():
-        what = "is not a folder" if models.exists() else "does not exist"
-        raise LayoutError(f"models folder {models} {what}")
-    found: list[VersionFolder] = []
-    for entry in models.iterdir():
-        if entry.is_dir() and NAME.fullmatch(entry.name):
-            found += [
-                VersionFolder(models, entry.name, int(child.name))
-                for child in entry.iterdir()
-                if child.is_dir() and is_version(child.name)
-            ]
+    try:
+        if not models.is_dir():
+            what = "is not a folder" if models.exists() else "does not exist"
+            raise LayoutError(f"models folder {models} {what}")
+        found = [
+            VersionFolder(models, entry.name, int(child.name))
+            for entry in models.iterdir()
+            if NAME.fullmatch(entry.name) and entry.is_dir()
+            for child in entry.iterdir()
+            if is_version(child.name) and child.is_dir()
+        ]
+    except OSError as error:
+        raise LayoutError(f"models folder {error.filename or models} cannot be read: {error.strerror}") from None
     return sorted(found, key=lambda folder: (folder.name, folder.version))
 
 

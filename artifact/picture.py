@@ -6,39 +6,27 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import (
-    BmpImagePlugin,
-    ExifTags,
-    GifImagePlugin,
-    Image,
-    JpegImagePlugin,
-    PngImagePlugin,
-    PpmImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-)
+from PIL import BmpImagePlugin, GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+
+from artifact.slim import slim_bmp, slim_gif, slim_jpeg, slim_png, slim_webp
 
 # The limit that counts is the caller's `max_image_pixels`. Pillow's own is a global, and lower for some.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 # Damage in a client's file is told to the client, not to the server's stderr.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
-FORMATS = "PNG, JPEG, GIF, BMP, TIFF, WebP or PPM"
+FORMATS = "PNG, JPEG, GIF, BMP or WebP"
 
 # By the first bytes. The classes are called directly: Image.open would apply Pillow's global limit, and
-# on demand import a parser for any of fifty formats.
-_KINDS: tuple[tuple[bytes, Any], ...] = (
-    (b"\x89PNG\r\n\x1a\n", PngImagePlugin.PngImageFile),
-    (b"\xff\xd8\xff", JpegImagePlugin.JpegImageFile),
-    (b"GIF87a", GifImagePlugin.GifImageFile),
-    (b"GIF89a", GifImagePlugin.GifImageFile),
-    (b"BM", BmpImagePlugin.BmpImageFile),
-    (b"II*\x00", TiffImagePlugin.TiffImageFile),
-    (b"MM\x00*", TiffImagePlugin.TiffImageFile),
-    (b"II+\x00", TiffImagePlugin.TiffImageFile),
-    (b"MM\x00+", TiffImagePlugin.TiffImageFile),
-    (b"RIFF", WebPImagePlugin.WebPImageFile),
-    *((b"P%d" % kind, PpmImagePlugin.PpmImageFile) for kind in range(1, 7)),
+# on demand import a parser for any of fifty formats. Others are left out on purpose: a TIFF file of 1 KB
+# makes libtiff allocate gigabytes, and PPM is decoded in Python, for seconds.
+_KINDS: tuple[tuple[bytes, Any, Any], ...] = (
+    (b"\x89PNG\r\n\x1a\n", slim_png, PngImagePlugin.PngImageFile),
+    (b"\xff\xd8\xff", slim_jpeg, JpegImagePlugin.JpegImageFile),
+    (b"GIF87a", slim_gif, GifImagePlugin.GifImageFile),
+    (b"GIF89a", slim_gif, GifImagePlugin.GifImageFile),
+    (b"BM", slim_bmp, BmpImagePlugin.BmpImageFile),
+    (b"RIFF", slim_webp, WebPImagePlugin.WebPImageFile),
 )
 
 # Formats people do send, to be named in the refusal.
@@ -52,6 +40,8 @@ _REFUSED: tuple[tuple[bytes, str], ...] = (
     (b"PK\x03\x04", "a ZIP archive"),
     (b"\x1f\x8b", "a gzip file"),
     (b"\x93NUMPY", "a NumPy array"),
+    *((magic, "a TIFF image") for magic in (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")),
+    *((b"P%d%c" % (kind, space), "a PPM image") for kind in range(1, 8) for space in b"\n\r\t #"),
 )
 
 # How each EXIF orientation is undone, see the EXIF standard, tag 0x0112.
@@ -64,6 +54,9 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+# BMP's two compressions, which Pillow decodes in Python, for seconds.
+_RUN_LENGTHS = (BmpImagePlugin.BmpImageFile.COMPRESSIONS["RLE8"], BmpImagePlugin.BmpImageFile.COMPRESSIONS["RLE4"])
 
 # A picture is worked on at no more than this many pixels along its longer side.
 _SIDE = 1024
@@ -88,45 +81,56 @@ def read_picture(data: bytes, *, max_image_pixels: int) -> NDArray[np.float32]:
     Raises `ImageError` when `data` is not an image, of a format other than `FORMATS`, damaged, or of more
     than `max_image_pixels` pixels; the size is read from the header, before anything is decoded.
     """
-    image = _open(data)
+    image, orientation = _open(data, max_image_pixels)
     width, height = image.size
-    if width * height > max_image_pixels:
-        raise ImageError(
-            f"the image is {width}×{height} = {width * height} pixels, more than the {max_image_pixels} allowed"
-        )
-    if width * height == 0:
-        raise ImageError(f"the image is {width}×{height} pixels, so there is nothing in it")
     try:
         image.draft("L", (_SIDE, _SIDE))  # lets libjpeg decode at 1/2, 1/4 or 1/8 of the size
         image.load()
-        return _grey(image)
+        return _grey(image, orientation)
     except MemoryError:
         raise ImageError(f"the image of {width}×{height} pixels does not fit into memory") from None
     except Exception as error:  # decoders raise whatever the damage leads them to
         raise ImageError(f"the {image.format} image is truncated or damaged ({_reason(error)})") from None
 
 
-def _open(data: bytes) -> Any:
-    """The header parsed, nothing decoded."""
+def _open(data: bytes, max_image_pixels: int) -> tuple[Any, int]:
+    """The header parsed and found within the limit, nothing decoded; with the EXIF orientation."""
     if not data:
         raise ImageError("the image is empty: 0 bytes")
-    for magic, kind in _KINDS:
+    for magic, slim, kind in _KINDS:
         if data.startswith(magic):
             try:
-                return kind(io.BytesIO(data))
-            except Image.DecompressionBombError:
-                raise ImageError("the image has far more pixels than allowed") from None
+                slimmed = slim(data)
+                # Before Pillow comes in: for some formats it allocates what the header says at once.
+                _check(slimmed.width, slimmed.height, max_image_pixels)
+                image = kind(io.BytesIO(slimmed.data))
+                if image.size != (slimmed.width, slimmed.height):
+                    raise ValueError("it contradicts itself")
+            except ImageError:
+                raise
             except Exception as error:  # header parsers raise whatever the damage leads them to
                 raise ImageError(
                     f"the bytes begin like an image but its header is truncated or damaged ({_reason(error)})"
                 ) from None
+            if image.format == "BMP" and image.info["compression"] in _RUN_LENGTHS:
+                raise ImageError("the BMP image is run-length compressed, expected one that is not, or a PNG image")
+            return image, slimmed.orientation
     start = data[:256].lstrip(b"\xef\xbb\xbf\r\n\t ")
     for magic, name in _REFUSED:
         if start.startswith(magic):
-            raise ImageError(f"the file is {name}, expected an image: {FORMATS}")
+            raise ImageError(f"the file is {name}, expected {FORMATS}")
     if data[4:8] == b"ftyp":
-        raise ImageError(f"the file is a HEIC, AVIF or video file, expected an image: {FORMATS}")
+        raise ImageError(f"the file is a HEIC, AVIF or video file, expected {FORMATS}")
     raise ImageError(f"the bytes are not an image of a known format, expected {FORMATS}")
+
+
+def _check(width: int, height: int, max_image_pixels: int) -> None:
+    if width * height > max_image_pixels:
+        raise ImageError(
+            f"the image is {width}×{height} = {width * height} pixels, more than the {max_image_pixels} allowed"
+        )
+    if width * height == 0:
+        raise ImageError(f"the image is {width}×{height} pixels, so there is nothing in it")
 
 
 def _reason(error: Exception) -> str:
@@ -134,17 +138,13 @@ def _reason(error: Exception) -> str:
     return " ".join(str(error).split())[:120] or type(error).__name__
 
 
-def _grey(image: Image.Image) -> NDArray[np.float32]:
+def _grey(image: Image.Image, orientation: int) -> NDArray[np.float32]:
     """Grey values of a decoded image, reduced, upright and laid on a background."""
     factor = -(-max(image.size) // _SIDE)
-    orientation = _orientation(image)
-    transparent = image.has_transparency_data
-    if image.mode.startswith(("I", "F")):
-        image = Image.fromarray(_unit(np.asarray(image)))
-    elif transparent:
-        image = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
-    elif image.mode == "LAB":
-        image = image.getchannel(0)
+    if image.mode.startswith("I"):  # 16 bits
+        image = Image.fromarray(np.asarray(image, np.float32) / np.float32(65535))
+    elif image.has_transparency_data:
+        image = image.convert("RGBA")
     elif image.mode not in ("L", "RGB"):
         image = image.convert("L" if image.mode in ("1", "P") else "RGB")
     if image.mode == "RGB":
@@ -161,22 +161,3 @@ def _grey(image: Image.Image) -> NDArray[np.float32]:
     shades, alpha = values[..., :3] @ _LUMA / np.float32(255), values[..., 3] / np.float32(255)
     on_white = shades * alpha + (1 - alpha)
     return shades * alpha if np.ptp(on_white) < VISIBLE else on_white
-
-
-def _orientation(image: Image.Image) -> int:
-    """EXIF orientation, 1..8; 1 when there is none or the EXIF data is damaged. Pillow turns TIFF itself."""
-    try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # a camera's broken metadata does not spoil its picture
-        return 1
-
-
-def _unit(values: NDArray[Any]) -> NDArray[np.float32]:
-    """Values of 16 or 32 bits, or floats, as float32 in 0..1; the range is the narrowest usual one that fits."""
-    floats = np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
-    if values.dtype == np.uint16:
-        return floats / np.float32(65535)
-    floats -= min(0.0, float(floats.min()))
-    peak = float(floats.max())
-    usual = 1.0 if values.dtype.kind == "f" and peak <= 1 else 255.0 if peak <= 255 else 65535.0
-    return floats / np.float32(max(usual, peak))

@@ -13,43 +13,22 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import grpc
-import numpy as np
 from rich.console import Console
 from rich.table import Table
-from sklearn.datasets import load_digits
 
 from benchmarks import load
 from benchmarks.echo import PATH as ECHO
+from benchmarks.requests import CLASSIFY, PREFIX, answer, classify, images, infer, infer_by_shared_memory
 from benchmarks.servers import Running, digits_server, echo_server
+from service.runtime.cores import usable_cores
 from service.runtime.providers import CPU, open_session
-from stubs.digits.v1 import digits_pb2 as pb
 
 ROUNDS = 5
 BATCHES = (1, 32, 256, 1024)
-CLASSIFY = "/digits.v1.DigitsService/Classify"
 MODEL = Path("models/mnist-16x16/2/model.onnx")
 OUT = Path(__file__).parent / "results.json"
 
 console = Console()
-
-
-def images(count: int) -> np.ndarray:
-    """Real digits of the size of MNIST's, uint8 [count, 784]: scikit-learn's, enlarged."""
-    digits = load_digits().images[: count % 1797 or count]
-    digits = np.resize(digits, (count, 8, 8)).repeat(3, axis=1).repeat(3, axis=2) * 15.9
-    return np.pad(digits, ((0, 0), (2, 2), (2, 2))).astype(np.uint8).reshape(count, 784)
-
-
-def classify(server: Running, request: bytes) -> bytes:
-    """One call, whose answer is looked at: load that only counts answers must not measure errors."""
-    with grpc.insecure_channel(f"127.0.0.1:{server.port}", [("grpc.max_receive_message_length", -1)]) as channel:
-        answer: bytes = channel.unary_unary(CLASSIFY)(request, timeout=10)
-    rows = len(pb.ClassifyRequest.FromString(request).pixels) // 784
-    response = pb.ClassifyResponse.FromString(answer)
-    if len(response.predictions) != rows or abs(sum(response.predictions[0].scores) - 1) > 1e-5:
-        raise RuntimeError("the server answered wrongly")
-    return answer
 
 
 def onnxruntime_alone(batch: int, seconds: float = 0.5) -> float:
@@ -68,49 +47,63 @@ def median(values: list[float]) -> float:
     return statistics.median(values)
 
 
+def measure_batch(server: Running, batch: int) -> dict[str, Any]:
+    """Images a second in calls of `batch` by each way in, beside onnxruntime alone, one after the other."""
+    with infer_by_shared_memory(server.port, batch) as shared:
+        requests = {
+            "Classify": classify(batch),
+            "ModelInfer uint8": infer(batch, "UINT8"),
+            "ModelInfer float32": infer(batch, "FP32"),
+            "ModelInfer shared memory": shared,
+        }
+        rates: dict[str, list[float]] = {name: [] for name in requests}
+        ratios: dict[str, list[float]] = {name: [] for name in requests}
+        floors = []
+        for request in requests.values():
+            answer(server.port, request)
+        for _ in range(ROUNDS):
+            floors.append(onnxruntime_alone(batch))
+            for name, request in requests.items():
+                calls = max(300, 8000 // batch)
+                seen = load.measure(server.port, request.path, request.body, calls=calls, connections=2, streams=4)
+                rates[name].append(seen.calls_per_second * batch)
+                ratios[name].append(rates[name][-1] / floors[-1])
+    console.print(f"calls of {batch} images", style="dim")
+    return {
+        "images": batch,
+        "onnxruntime_images_per_second": median(floors),
+        "images_per_second": {name: median(values) for name, values in rates.items()},
+        "ratio": {name: median(values) for name, values in ratios.items()},
+    }
+
+
 def measure() -> dict[str, Any]:
     """All figures."""
-    single = pb.ClassifyRequest(pixels=images(1).tobytes()).SerializeToString()
+    single = classify(1)
     rounds: list[dict[str, load.Load]] = []
-    with digits_server() as server:
-        answer = classify(server, single)
-        with echo_server(len(answer)) as echo:
+    with digits_server(f"--shared-memory={PREFIX}") as server:
+        response_bytes = len(answer(server.port, single))
+        with echo_server(response_bytes) as echo:
             targets = {"echo": (echo, ECHO), "classify": (server, CLASSIFY)}
             for number in range(ROUNDS + 1):  # the first warms up and is thrown away
                 figures = {}
                 for name, (target, path) in targets.items():
-                    busy = load.measure(target.port, path, single, calls=15_000, connections=4, streams=32)
-                    alone = load.measure(target.port, path, single, calls=2_000)
+                    busy = load.measure(target.port, path, single.body, calls=15_000, connections=4, streams=32)
+                    alone = load.measure(target.port, path, single.body, calls=2_000)
                     figures |= {f"{name}_busy": busy, f"{name}_alone": alone}
                 if number:
                     rounds.append(figures)
                     console.print(f"round {number} of {ROUNDS}", style="dim")
-        batches = {}
-        for batch in BATCHES:
-            request = pb.ClassifyRequest(pixels=images(batch).tobytes()).SerializeToString()
-            classify(server, request)
-            rates, floors = [], []
-            for _ in range(ROUNDS):
-                floors.append(onnxruntime_alone(batch))
-                calls = max(200, 4000 // batch)
-                rates.append(
-                    load.measure(server.port, CLASSIFY, request, calls=calls, streams=8).calls_per_second * batch
-                )
-            batches[batch] = {
-                "service_images_per_second": median(rates),
-                "onnxruntime_images_per_second": median(floors),
-                "ratio": median([rate / floor for rate, floor in zip(rates, floors, strict=True)]),
-            }
-            console.print(f"calls of {batch} images", style="dim")
+        batches = [measure_batch(server, batch) for batch in BATCHES]
         memory = server.resident_mb()
     return {
         "date": date.today().isoformat(),
         "client": load.NAME,
-        "machine": {"python": platform.python_version(), "system": platform.machine(), "cores": 2},
+        "machine": {"python": platform.python_version(), "system": platform.machine(), "cores": usable_cores()},
         "versions": {name: version(name) for name in ("grpcio", "onnxruntime", "protobuf", "numpy", "uvloop")},
         "single": {
-            "request_bytes": len(single),
-            "response_bytes": len(answer),
+            "request_bytes": len(single.body),
+            "response_bytes": response_bytes,
             **{
                 name: {
                     "calls_per_second": median([r[f"{name}_busy"].calls_per_second for r in rounds]),
@@ -141,16 +134,13 @@ def show(results: dict[str, Any]) -> None:
         table.add_row(label, f"{row['calls_per_second']:,.0f}", f"{row['p50_us']:.0f} µs", f"{row['p99_us']:.0f} µs")
     table.add_row("ratio", f"{single['throughput_ratio']:.0%}", f"{single['latency_ratio']:.2f}×", "")
     console.print(table)
-    table = Table(title="batches, images/s")
-    for column in ("images a call", "Classify", "onnxruntime alone", "ratio"):
+    first = results["batches"][0]
+    table = Table(title="images/s by images a call, and as a part of onnxruntime alone on one core")
+    for column in ("images a call", "onnxruntime alone", *first["ratio"]):
         table.add_column(column, justify="right")
-    for batch, row in results["batches"].items():
-        table.add_row(
-            str(batch),
-            f"{row['service_images_per_second']:,.0f}",
-            f"{row['onnxruntime_images_per_second']:,.0f}",
-            f"{row['ratio']:.1%}",
-        )
+    for row in results["batches"]:
+        cells = [f"{row['images_per_second'][name]:,.0f} {row['ratio'][name]:.0%}" for name in row["ratio"]]
+        table.add_row(str(row["images"]), f"{row['onnxruntime_images_per_second']:,.0f}", *cells)
     console.print(table)
     console.print(f"start to ready {results['ready_seconds']:.2f} s, resident {results['resident_mb']:.0f} MiB")
 

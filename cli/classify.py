@@ -68,7 +68,11 @@ def classify(
 
             source = LocalDigits(models, model=name, version=version)
         else:
-            source = DigitsClient(server or "localhost:8001", model=name, version=version, timeout=timeout)
+            address = "localhost:8001" if server is None else server
+            try:
+                source = DigitsClient(address, model=name, version=version, timeout=timeout)
+            except ValueError as error:
+                fail(str(error), code=2)
         with source:
             listing = source.models()
             listing.find(name, version)

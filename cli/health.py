@@ -24,6 +24,8 @@ def health(
     try:
         with DigitsClient(server, timeout=timeout) as client:
             status = client.health(service)
+    except ValueError as error:  # of the options
+        fail(str(error), code=2)
     except DigitsError as error:
         fail(str(error), code=3)
     typer.echo(status.name)

@@ -29,6 +29,8 @@ def models(
                 for version in model.versions
                 if version.ready
             }
+    except ValueError as error:  # of the options
+        fail(str(error), code=2)
     except DigitsError as error:
         fail(str(error))
     if as_json:

@@ -24,10 +24,9 @@ def serve_command() -> Callable[..., None]:
         except SettingsError as error:
             fail(str(error), code=2)
         try:
-            code = run(settings)
+            run(settings)
         except StartError as error:
             fail(str(error))
-        raise typer.Exit(code)
 
     parameters = []
     for name, field in Settings.model_fields.items():

@@ -2,6 +2,7 @@
 # ruff: noqa: ASYNC109  a timeout here becomes the deadline that the server is told
 
 import asyncio
+import copy
 import itertools
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from typing import Any, Self, Unpack, overload
@@ -26,7 +27,7 @@ from digits_client.channel import (
     stream_on,
 )
 from digits_client.coalescing import Coalescer, Kind
-from digits_client.errors import InvalidInput, ModelNotFound, from_rpc
+from digits_client.errors import DeadlineExceeded, DigitsError, InvalidInput, ModelNotFound, from_rpc
 from digits_client.health import Health
 from digits_client.images import Batch, File, Images, Several, read_images
 from digits_client.models import ListedVersion, Listing, ModelCard, Network, read_card, read_layer, read_listing
@@ -41,9 +42,12 @@ _ROOM = 1024
 class AsyncDigitsClient:
     """Calls one digits server from one event loop; to be shared between tasks, and closed (or used with `async with`).
 
-    Every method has a deadline of `timeout` seconds and raises a `DigitsError` when the call fails.
-    Calls that find no server, or one that is going away, are repeated by gRPC up to three times; calls
+    Every method has a deadline of `timeout` seconds, at most a year, and raises a `DigitsError` when the call
+    fails. Calls that find no server, or one that is going away, are repeated by gRPC up to three times; calls
     refused because a queue is full are repeated, as the server bids, as long as there is time.
+
+    Where nobody listens a call fails with `Unavailable` within a second, whatever its timeout. With
+    `wait_for_ready` it waits for a server until its deadline instead, and fails with `DeadlineExceeded`.
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class AsyncDigitsClient:
         channels: int = 1,
         credentials: grpc.ChannelCredentials | None = None,
         metadata: Metadata = (),
+        wait_for_ready: bool = False,
         coalesce: bool = False,
     ) -> None:
         """A client of the server at `target`, e.g. `localhost:8001`; it connects with the first call.
@@ -63,12 +68,15 @@ class AsyncDigitsClient:
         `model` and `version` are meant when a call names none; empty: the server's default model, its newest
         ready version. `channels` connections are used in turn. With `credentials` they use TLS.
         `metadata` goes with every call. With `coalesce` single arrays that are classified in the same turn
-        of the event loop travel in one call; each still gets its own result or error.
+        of the event loop travel in one call; each still gets its own result or error. With `wait_for_ready`
+        calls wait for a server that is still starting.
+
+        Raises `ValueError` or `TypeError` for an address, a name or a timeout that cannot be one.
         """
         if channels < 1:
             raise ValueError(f"channels is {channels}, expected at least 1")
         self._defaults = Defaults(target, model, version, timeout)
-        self._metadata = tuple(metadata)
+        self._sent: dict[str, Any] = {"metadata": tuple(metadata), "wait_for_ready": wait_for_ready}
         self._credentials = credentials
         self._count = channels
         self._coalescer = Coalescer(self._send) if coalesce else None
@@ -139,7 +147,9 @@ class AsyncDigitsClient:
 
         An item that fails yields its error (a `DigitsError`, `ValueError`, `TypeError` or `OSError`) in its
         place and the stream goes on. What ends the whole stream is raised, as is an error of the iterable.
-        The deadline is for the whole stream. The iterable is read ahead of the answers.
+        The deadline is for the whole stream. The iterable is read ahead of the answers; one that is not
+        asynchronous is read in the event loop, so it must not block. Closing the generator cancels the call
+        and stops the reading.
         """
         deadline = self._defaults.deadline(timeout)
         answers = Answers(activations)
@@ -154,13 +164,14 @@ class AsyncDigitsClient:
                         single = batch.fill(request, wanted)
                     except Exception as error:  # told to the caller in its place
                         answers.failed(error)
+                        await asyncio.sleep(0)  # or endless bad items would never let go of the loop
                         continue
                     yield pb.ClassifyStreamRequest(id=answers.sent(single), request=request)
             except Exception as error:  # gRPC would only log what the iterable raises
                 answers.broken = error
 
         stream = stream_on(self._channel())
-        call = stream(requests(), timeout=deadline.left(), metadata=self._metadata)
+        call = stream(requests(), timeout=deadline.left(), **self._sent)
         try:
             async for response in call:
                 for result in answers.take(response):
@@ -205,12 +216,14 @@ class AsyncDigitsClient:
     async def health(self, service: str = "", *, timeout: float | None = None) -> Health:
         """Whether the server, a service or a model serves; true when it does. Not repeated on failure."""
         deadline = self._defaults.deadline(timeout)
+        if not isinstance(service, str):
+            raise TypeError(f"service is {service!r}, expected text")
         try:
             status: Health = await self._channel().unary_unary(
                 health_messages.PATH,
                 request_serializer=health_messages.write_request,
                 response_deserializer=health_messages.read_response,
-            )(service, timeout=deadline.left(), metadata=self._metadata)
+            )(service, timeout=deadline.left(), **self._sent)
             return status
         except grpc.RpcError as error:
             if error.code() == grpc.StatusCode.NOT_FOUND:
@@ -226,10 +239,22 @@ class AsyncDigitsClient:
             except ModelNotFound:
                 pass  # it may be there by now
         # Whoever comes while the question is open shares the answer, and wakes in the same turn as the others.
-        if self._asking is None:
-            self._asking = asyncio.get_running_loop().create_task(self._list(deadline))
-            self._asking.add_done_callback(self._listed)
-        return (await asyncio.shield(self._asking)).find(request.model, request.version)
+        # Nobody's haste ends it for the others: it has the client's own timeout, each waits as long as it may.
+        while True:
+            if self._asking is None:
+                patience = Deadline(max(self._defaults.timeout, deadline.seconds), self._defaults.target)
+                self._asking = asyncio.get_running_loop().create_task(self._list(patience))
+                self._asking.add_done_callback(self._listed)
+            asking = self._asking
+            done, _ = await asyncio.wait([asking], timeout=deadline.left())
+            if done:
+                try:
+                    return asking.result().find(request.model, request.version)
+                except DeadlineExceeded:
+                    pass  # who has time left asks again
+                except DigitsError as error:
+                    own = copy.copy(error)  # or the callers' tracebacks would grow into each other
+                    raise own from error.__cause__
 
     async def _list(self, deadline: Deadline) -> Listing:
         return read_listing(await self._call(LIST_MODELS, pb.ListModelsRequest(), deadline))
@@ -283,7 +308,7 @@ class AsyncDigitsClient:
                 method = (
                     self._methods[rpc][next(self._turn) % self._count] if self._channels else rpc.on(self._channel())
                 )
-                return await method(request, timeout=deadline.left(), metadata=self._metadata)
+                return await method(request, timeout=deadline.left(), **self._sent)
             except grpc.RpcError as cause:
                 error = from_rpc(cause, self._defaults.target, deadline.seconds)
                 pause = deadline.pause(error)

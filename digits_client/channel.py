@@ -1,10 +1,12 @@
 """How the server is spoken to: paths, channel options, retries and deadlines. Shared by both clients."""
 
+import ipaddress
 import json
 import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, TypedDict
 
 from digits_client.errors import DeadlineExceeded, DigitsError, Overloaded
@@ -20,6 +22,8 @@ _JITTER = 0.2
 
 # gRPC itself repeats calls that found no server, or one that was going away. A full queue is not among them:
 # the code RESOURCE_EXHAUSTED also stands for a message that is too large, and would be forever.
+#
+# A server that nobody hears at all is given up once these are spent, in about 0.7 s.
 SERVICE_CONFIG = {
     "methodConfig": [
         {
@@ -46,6 +50,12 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
 )
+
+# A year; gRPC itself counts no further than a few.
+_LONGEST = 365 * 24 * 3600.0
+
+# Kinds of address that gRPC knows beside HOST:PORT, each with something behind its colon.
+_SCHEMES = ("dns", "unix", "unix-abstract", "ipv4", "ipv6", "xds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +107,9 @@ class Deadline:
     """The time a caller grants to one method of the client, whatever calls that takes."""
 
     def __init__(self, seconds: float, target: str) -> None:
-        if not seconds > 0:
-            raise ValueError(f"the timeout is {seconds!r}, expected seconds above 0")
-        self.seconds = seconds
+        self.seconds = check_timeout(seconds)
         self._target = target
-        self._end = time.monotonic() + seconds
+        self._end = time.monotonic() + self.seconds
 
     def left(self) -> float:
         """Seconds that are left; raises `DeadlineExceeded` when there are none."""
@@ -127,12 +135,21 @@ class Defaults:
     version: str
     timeout: float
 
+    def __post_init__(self) -> None:
+        check_target(self.target)
+        _check_text("model", self.model)
+        _check_text("version", self.version)
+        check_timeout(self.timeout)
+
     def deadline(self, timeout: float | None) -> Deadline:
         """The deadline of a call that was given this timeout."""
         return Deadline(self.timeout if timeout is None else timeout, self.target)
 
     def named(self, model: str | None, version: str | None) -> tuple[str, str]:
         """The names a request carries; the client's own version belongs to the client's own model alone."""
+        for key, value in (("model", model), ("version", version)):
+            if value is not None:
+                _check_text(key, value)
         if model is None:
             return self.model, self.version if version is None else version
         return model, version or ""
@@ -141,3 +158,63 @@ class Defaults:
         """A request without images."""
         name, number = self.named(model, version)
         return pb.ClassifyRequest(model=name, version=number, include_activations=activations)
+
+
+def check_timeout(seconds: Any) -> float:
+    """The timeout as a float. Raises `TypeError` for what is no number, `ValueError` for one that is no span."""
+    if isinstance(seconds, bool) or not issubclass(type(seconds), Real):
+        raise TypeError(f"the timeout is {seconds!r}, expected a number of seconds")
+    if not 0 < seconds <= _LONGEST:
+        raise ValueError(f"the timeout is {seconds} s, expected more than 0 and at most {_LONGEST:.0f}, a year")
+    return float(seconds)
+
+
+def check_target(target: Any) -> None:
+    """Raises `TypeError` or `ValueError` for an address that gRPC would take for a broken or an unknown one."""
+    if not isinstance(target, str):
+        raise TypeError(f"the server's address is {target!r}, expected text like localhost:8001")
+    scheme, colon, rest = target.partition(":")
+    if scheme in _SCHEMES and colon:
+        known = bool(rest.strip("/"))
+        if scheme in ("ipv4", "ipv6"):
+            known = all(_is_address(each, int(scheme[-1])) for each in rest.split(","))
+        elif scheme == "dns":  # dns:HOST:PORT or dns://SERVER/HOST:PORT
+            known = _is_host_and_port(rest[2:].partition("/")[2] if rest.startswith("//") else rest)
+    else:
+        known = _is_host_and_port(target)
+    if not known:
+        raise ValueError(f"the server's address is {target!r}, expected HOST:PORT, e.g. localhost:8001")
+
+
+def _is_host_and_port(target: str) -> bool:
+    """HOST, HOST:PORT, [IPV6], [IPV6]:PORT or a bare IPV6."""
+    if not target.isprintable() or set(target) & set(" /\\?#@,") or target.count(":") > 1:
+        return _is_address(target, 6)
+    host, colon, port = target.partition(":")
+    return bool(host) and not set(host) & set("[]") and (not colon or _is_port(port))
+
+
+def _is_address(target: str, version: int) -> bool:
+    """Whether it is an IP address of that version, with a port or without."""
+    host, port = target, "1"
+    if version == 4:
+        host, colon, port = target.partition(":")
+        port = port if colon else "1"
+    elif target.startswith("["):
+        host, bracket, port = target[1:].partition("]")
+        if not bracket or (port and not port.startswith(":")):
+            return False
+        port = port[1:] if port else "1"
+    try:
+        return ipaddress.ip_address(host).version == version and _is_port(port)
+    except ValueError:
+        return False
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= 5 and 0 < int(text) < 65536
+
+
+def _check_text(key: str, value: Any) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"{key} is {value!r}, expected text")

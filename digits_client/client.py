@@ -35,9 +35,12 @@ from stubs.digits.v1 import digits_pb2 as pb
 class DigitsClient:
     """Calls one digits server; to be shared between threads, and closed (or used with `with`).
 
-    Every method has a deadline of `timeout` seconds and raises a `DigitsError` when the call fails.
-    Calls that find no server, or one that is going away, are repeated by gRPC up to three times; calls
+    Every method has a deadline of `timeout` seconds, at most a year, and raises a `DigitsError` when the call
+    fails. Calls that find no server, or one that is going away, are repeated by gRPC up to three times; calls
     refused because a queue is full are repeated, as the server bids, as long as there is time.
+
+    Where nobody listens a call fails with `Unavailable` within a second, whatever its timeout. With
+    `wait_for_ready` it waits for a server until its deadline instead, and fails with `DeadlineExceeded`.
     """
 
     def __init__(
@@ -50,17 +53,20 @@ class DigitsClient:
         channels: int = 1,
         credentials: grpc.ChannelCredentials | None = None,
         metadata: Metadata = (),
+        wait_for_ready: bool = False,
     ) -> None:
         """A client of the server at `target`, e.g. `localhost:8001`; it connects with the first call.
 
         `model` and `version` are meant when a call names none; empty: the server's default model, its newest
         ready version. `channels` connections are used in turn. With `credentials` they use TLS.
-        `metadata` goes with every call.
+        `metadata` goes with every call. With `wait_for_ready` calls wait for a server that is still starting.
+
+        Raises `ValueError` or `TypeError` for an address, a name or a timeout that cannot be one.
         """
         if channels < 1:
             raise ValueError(f"channels is {channels}, expected at least 1")
         self._defaults = Defaults(target, model, version, timeout)
-        self._metadata = tuple(metadata)
+        self._sent: dict[str, Any] = {"metadata": tuple(metadata), "wait_for_ready": wait_for_ready}
         self._channels = [
             grpc.secure_channel(target, credentials, OPTIONS)
             if credentials is not None
@@ -137,6 +143,9 @@ class DigitsClient:
         An item that fails yields its error (a `DigitsError`, `ValueError`, `TypeError` or `OSError`) in its
         place and the stream goes on. What ends the whole stream is raised, as is an error of the iterable.
         The deadline is for the whole stream. The iterable is read ahead of the answers, in another thread.
+
+        Leaving the loop early, or closing the generator, cancels the call. The thread then ends as soon as
+        the iterable gives its next item, or ends: one that blocks for good keeps its thread for good.
         """
         deadline = self._defaults.deadline(timeout)
         answers = Answers(activations)
@@ -150,6 +159,8 @@ class DigitsClient:
                         wanted = self._version(request, deadline) if batch.arrays else None
                         single = batch.fill(request, wanted)
                     except Exception as error:  # told to the caller in its place
+                        if answers.closed:
+                            return
                         answers.failed(error)
                         continue
                     yield pb.ClassifyStreamRequest(id=answers.sent(single), request=request)
@@ -157,13 +168,14 @@ class DigitsClient:
                 answers.broken = error
 
         stream = stream_on(self._channels[next(self._turn) % len(self._channels)])
-        call = stream(requests(), timeout=deadline.left(), metadata=self._metadata)
+        call = stream(requests(), timeout=deadline.left(), **self._sent)
         try:
             for response in call:
                 yield from answers.take(response)
         except grpc.RpcError as error:
             raise from_rpc(error, self._defaults.target, deadline.seconds) from error
         finally:
+            answers.closed = True
             call.cancel()
         yield from answers.rest()
 
@@ -196,12 +208,14 @@ class DigitsClient:
     def health(self, service: str = "", *, timeout: float | None = None) -> Health:
         """Whether the server, a service or a model serves; true when it does. Not repeated on failure."""
         deadline = self._defaults.deadline(timeout)
+        if not isinstance(service, str):
+            raise TypeError(f"service is {service!r}, expected text")
         try:
             status: Health = self._channels[0].unary_unary(
                 health_messages.PATH,
                 request_serializer=health_messages.write_request,
                 response_deserializer=health_messages.read_response,
-            )(service, timeout=deadline.left(), metadata=self._metadata)
+            )(service, timeout=deadline.left(), **self._sent)
             return status
         except grpc.RpcError as error:
             if error.code() == grpc.StatusCode.NOT_FOUND:
@@ -216,10 +230,14 @@ class DigitsClient:
                 return listing.find(request.model, request.version)
             except ModelNotFound:
                 pass  # it may be there by now
-        with self._lock:
+        while not self._lock.acquire(timeout=deadline.left()):
+            pass  # no time is left: the next turn says so
+        try:
             if self._listing is listing:
                 self._listing = read_listing(self._call(LIST_MODELS, pb.ListModelsRequest(), deadline))
             listing = self._listing
+        finally:
+            self._lock.release()
         assert listing is not None
         return listing.find(request.model, request.version)
 
@@ -228,7 +246,7 @@ class DigitsClient:
         while True:
             try:
                 method = methods[next(self._turn) % len(methods)]
-                return method(request, timeout=deadline.left(), metadata=self._metadata)
+                return method(request, timeout=deadline.left(), **self._sent)
             except grpc.RpcError as cause:
                 error = from_rpc(cause, self._defaults.target, deadline.seconds)
                 pause = deadline.pause(error)

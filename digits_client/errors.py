@@ -63,7 +63,7 @@ _CLASSES: dict[grpc.StatusCode, type[DigitsError]] = {
     grpc.StatusCode.PERMISSION_DENIED: NotAllowed,
 }
 # How gRPC's own words begin when there is no connection; what they end in is the reason.
-_UNREACHED = ("failed to connect", "DNS resolution failed", "Socket closed")
+_UNREACHED = ("failed to connect", "DNS resolution failed", "errors resolving", "Socket closed")
 _BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -74,7 +74,7 @@ def from_rpc(error: Any, target: str, timeout: float) -> DigitsError:
     if code == grpc.StatusCode.DEADLINE_EXCEEDED:
         message = f"no answer from {target} within {timeout:g} s"
     elif code == grpc.StatusCode.UNAVAILABLE and message.startswith(_UNREACHED):
-        message = f"cannot reach {target}: {message.rsplit(': ', 1)[-1]}"
+        message = f"cannot reach {target}: {message.rsplit(': ', 1)[-1].rstrip(']')}"
     details = {key: value for key, value in error.trailing_metadata() or () if key == "grpc-status-details-bin"}
     status = Status()
     try:

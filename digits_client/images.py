@@ -28,8 +28,10 @@ Several = list[Any] | tuple[Any, ...]
 """A list of images, all of them arrays or none."""
 Images = NDArray[Any] | File | Several
 
-# What holds each of Pillow's modes without loss; the other modes are colour spaces, and travel as RGB.
-_HELD = dict.fromkeys(("1", "L", "LA", "P", "RGB", "RGBA", "I;16"), "PNG") | {"I": "TIFF", "F": "TIFF"}
+# Pillow's modes that a PNG file holds without loss, and those of numbers without a range, which are brought
+# into 16 bits; the other modes are colour spaces, and travel as RGB.
+_HELD = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
+_NUMBERS = ("I", "F")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +76,14 @@ def read_images(images: Images) -> Batch:
             encoded.append(Path(item).read_bytes())
         elif isinstance(item, Picture):
             buffer = io.BytesIO()
-            if item.mode not in _HELD:
+            if item.mode in _NUMBERS:
+                item = _in_16_bits(item)
+            elif item.mode not in _HELD:
                 item = item.convert("RGB")
-            item.save(buffer, _HELD[item.mode])
+            item.save(buffer, "PNG")
             encoded.append(buffer.getvalue())
+        elif isinstance(item, np.ma.MaskedArray):
+            raise TypeError("the array is masked, and its mask would be ignored; expected a plain one: use .filled(0)")
         elif isinstance(item, np.ndarray) or hasattr(item, "__array__"):
             arrays.append(np.asarray(item))
         else:
@@ -87,6 +93,17 @@ def read_images(images: Images) -> Batch:
     if arrays and encoded:
         raise TypeError("arrays and image files are mixed in one call, expected either the one or the other")
     return Batch(tuple(arrays), tuple(encoded), single)
+
+
+def _in_16_bits(picture: Any) -> Any:
+    """A grey PIL image of mode I or F as one of 16 bits; its range is taken for the narrowest usual one."""
+    from PIL import Image  # whoever has such an image has it
+
+    values = np.nan_to_num(np.asarray(picture, np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    values = values - values.min(initial=0.0)
+    peak = values.max(initial=0.0)
+    usual = 1.0 if picture.mode == "F" and peak <= 1 else 255.0 if peak <= 255 else 65535.0
+    return Image.fromarray(np.rint(values / max(usual, peak) * 65535).astype(np.uint16))
 
 
 def as_pixels(array: NDArray[Any], version: ListedVersion) -> NDArray[np.uint8]:

@@ -16,6 +16,8 @@ class Answers:
     def __init__(self, activations: bool) -> None:
         self.broken: Exception | None = None
         """What the caller's iterable raised."""
+        self.closed = False
+        """Whether nobody wants the answers any more."""
         self._activations = activations
         # One entry an item, in order: whether a sent one is a single image, or why it was not sent.
         self._pending: deque[bool | Exception] = deque()

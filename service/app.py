@@ -4,14 +4,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Self
 
-from service.api import digits, health, reflection
+from service.api import digits, health, open_inference, reflection
 from service.api.digits import DigitsApi
 from service.api.health import HealthApi
 from service.api.methods import Methods, table
 from service.api.models import ModelsApi
+from service.api.open_inference import OpenInferenceApi
 from service.config import Settings
 from service.runtime.preparer import Preparer
 from service.runtime.repository import Repository
+from service.runtime.shared_memory import SharedMemory
 
 
 class App:
@@ -23,13 +25,17 @@ class App:
         self._preparer = Preparer(
             max_image_pixels=settings.max_image_megapixels * 1_000_000, max_images=settings.max_queue_rows
         )
-        self.health = HealthApi(self.repository, [digits.SERVICE])
+        self.health = HealthApi(self.repository, [digits.SERVICE, open_inference.SERVICE])
         models = ModelsApi(
             self.repository, max_rows=settings.max_batch_rows, max_message_bytes=settings.max_message_bytes
         )
         api = DigitsApi(self.repository, self._preparer, models, settings.max_batch_rows)
-        described = reflection.methods([digits.SERVICE, health.SERVICE]) if settings.reflection else ()
-        self.methods: Methods = table(*api.methods(), *self.health.methods(), *described)
+        open_api = OpenInferenceApi(
+            self.repository, self.health, SharedMemory(settings.shared_memory), settings.max_batch_rows
+        )
+        services = [digits.SERVICE, open_inference.SERVICE, health.SERVICE]
+        described = reflection.methods(services) if settings.reflection else ()
+        self.methods: Methods = table(*api.methods(), *open_api.methods(), *self.health.methods(), *described)
         """Every RPC by its path."""
 
     async def load(self) -> None:

@@ -6,6 +6,7 @@
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -64,7 +65,23 @@ class Settings(BaseSettings):
         int,
         Field(ge=0, le=1_000_000, description="longest run that may happen on the event loop, microseconds"),
     ] = 250
+    shared_memory: Annotated[
+        str,
+        Field(
+            description="prefix of the names of POSIX shared-memory objects that clients on this host may have read "
+            "and written; empty: none",
+        ),
+    ] = ""
     max_message_mb: Annotated[int, Field(ge=1, le=1024, description="largest request, MiB")] = 16
+    max_pending_mb: Annotated[
+        int,
+        Field(
+            ge=1, le=1_048_576, description="most bytes of requests waiting or running before calls are refused, MiB"
+        ),
+    ] = 256
+    max_concurrent_calls: Annotated[
+        int, Field(ge=1, le=1_000_000, description="most calls and streams at once, all clients together")
+    ] = 1000
     max_image_megapixels: Annotated[
         int,
         Field(
@@ -90,6 +107,10 @@ class Settings(BaseSettings):
         if self.max_queue_rows < self.max_batch_rows:
             raise ValueError(
                 f"max_queue_rows is {self.max_queue_rows}, expected at least max_batch_rows, {self.max_batch_rows}"
+            )
+        if not re.fullmatch("(/?[A-Za-z0-9._-]{1,200})?", self.shared_memory):
+            raise ValueError(
+                f"shared_memory is {self.shared_memory!r}, expected letters, digits, '.', '_' or '-', such as digits-"
             )
         if self.require_provider and self.provider == "auto":
             raise ValueError("require_provider needs a provider, cpu or cuda, not auto")

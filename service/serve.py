@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import signal
 import sys
 from collections.abc import Coroutine
@@ -13,7 +14,7 @@ from service.api.health import SERVING
 from service.app import App
 from service.config import Settings
 from service.fronts.grpcio_front import GrpcioFront, ListenError
-from service.observe.logs import configure_logs, log
+from service.observe.logs import close_logs, configure_logs, log
 from service.runtime.repository import RepositoryError
 
 
@@ -21,28 +22,37 @@ class StartError(Exception):
     """The server cannot start; the message says why in one sentence."""
 
 
-def serve(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit code: 0, or 1 when a second signal cut the end short.
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then end the process: with 0, or 1 when a second signal cut the end short.
 
     Raises `StartError`.
     """
     configure_logs(settings.log_level, settings.log_format)
-    return _run(_serve(settings))
+    try:
+        _run(_serve(settings))
+    finally:
+        close_logs()
 
 
-def _run(main: Coroutine[Any, Any, int]) -> int:
+def _run(main: Coroutine[Any, Any, None]) -> None:
     if sys.platform == "win32":
-        return asyncio.run(main)
+        asyncio.run(main)
+        return
     import uvloop
 
-    return uvloop.run(main)
+    uvloop.run(main)
 
 
-async def _serve(settings: Settings) -> int:
+async def _serve(settings: Settings) -> None:
     signals = _Signals()
     try:
         app = App(settings)
-        front = GrpcioFront(app.methods, max_message_bytes=settings.max_message_bytes)
+        front = GrpcioFront(
+            app.methods,
+            max_message_bytes=settings.max_message_bytes,
+            max_pending_bytes=settings.max_pending_mb * 2**20,
+            max_concurrent_calls=settings.max_concurrent_calls,
+        )
         port = await front.start(settings.host, settings.port)
     except (RepositoryError, ListenError) as error:
         raise StartError(str(error)) from None
@@ -69,11 +79,13 @@ async def _serve(settings: Settings) -> int:
     stopping = asyncio.create_task(front.stop(settings.grace_seconds))
     await _first_of(stopping, signals.second)
     app.close()
-    if not stopping.done():
+    if stopping.done():
+        log.info("stopped")
+    else:
         log.warning("stopped at once by a second signal")
-        return 1
-    log.info("stopped")
-    return 0
+    close_logs()
+    # Python would wait for threads that still decode images whose callers are gone.
+    os._exit(0 if stopping.done() else 1)
 
 
 async def _first_of(*futures: asyncio.Future[Any]) -> None:

@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import numpy as np
 from google.protobuf.message import Message
 from numpy.typing import NDArray
 
 from artifact.pixels import PixelError, check_range
+from service.api.counting import Counted
 from service.api.errors import translate
 from service.api.methods import Call, Kind, Method
 from service.api.models import ModelsApi, identity
+from service.api.streams import Admitted, answer_each
 from service.runtime.batcher import Answer
 from service.runtime.errors import InvalidInput
 from service.runtime.preparer import Preparer
@@ -20,8 +23,8 @@ from stubs.digits.v1 import digits_pb2 as pb
 
 SERVICE = "digits.v1.DigitsService"
 
-# Messages of one stream that may be in the queue or unanswered; more would only wait there.
-STREAM_WINDOW = 64
+# Pixels of a call from which on its activations are written in a thread: ten milliseconds' worth of work.
+ASIDE_PIXELS = 100_000
 
 Rows = NDArray[np.uint8]
 Warnings = list[tuple[int, str]]
@@ -56,7 +59,7 @@ class DigitsApi:
         )
 
     async def classify(
-        self, request: pb.ClassifyRequest, call: Call, admitted: asyncio.Future[None] | None = None
+        self, request: pb.ClassifyRequest, call: Call, admitted: Admitted | None = None
     ) -> pb.ClassifyResponse:
         """One prediction for each image.
 
@@ -64,64 +67,44 @@ class DigitsApi:
         the images are in the queue.
         """
         version = self._repository.find(request.model, request.version)
-        warnings: Warnings = []
-        if request.encoded_images:
-            pixels, warnings = await self._decode(request, version, call, wait=admitted is not None)
-        else:
-            pixels = self._read(request, version)
-        hidden = request.include_activations
-        if admitted is not None:
-            await version.batcher.room(len(pixels), call.deadline)
-        future = version.batcher.submit(
-            pixels,
-            lambda answer: _response(version, pixels, warnings, answer, hidden),
-            hidden=hidden,
-            deadline=call.deadline,
-        )
-        if admitted is not None:
-            admitted.set_result(None)
-        return await future
+        with Counted(version.statistics):
+            warnings: Warnings = []
+            if request.encoded_images:
+                pixels, warnings = await self._decode(request, version, call, wait=admitted is not None)
+            else:
+                pixels = self._read(request, version)
+            hidden = request.include_activations
+            # Megabytes of activations are written in a thread, so that the event loop gets its turns.
+            aside = hidden and pixels.size > ASIDE_PIXELS
+            if admitted is not None:
+                await version.batcher.room(len(pixels), call.deadline)
+            future: asyncio.Future[Any] = version.batcher.submit(
+                pixels,
+                _answer if aside else lambda answer: _response(version, pixels, warnings, answer, hidden),
+                hidden=hidden,
+                deadline=call.deadline,
+            )
+            if admitted is not None:
+                admitted.set_result(None)
+            result: pb.ClassifyResponse | Answer = await future
+            if isinstance(result, Answer):
+                return await asyncio.to_thread(_response, version, pixels, warnings, result, hidden)
+            return result
 
-    async def classify_stream(
+    def classify_stream(
         self, requests: AsyncIterator[pb.ClassifyStreamRequest], call: Call
     ) -> AsyncIterator[pb.ClassifyStreamResponse]:
-        """One answer for each message, in their order.
+        """One answer for each message, in their order; an error is the answer to its message alone."""
 
-        Reading goes ahead of answering by up to `STREAM_WINDOW` messages, so that one stream can fill
-        batches; it stops while the queue is full.
-        """
-        pending: asyncio.Queue[tuple[str, asyncio.Task[pb.ClassifyResponse]] | None] = asyncio.Queue()
-        window = asyncio.Semaphore(STREAM_WINDOW)
-        tasks: set[asyncio.Task[pb.ClassifyResponse]] = set()
-        loop = asyncio.get_running_loop()
+        async def answer(message: pb.ClassifyStreamRequest, admitted: Admitted) -> pb.ClassifyStreamResponse:
+            try:
+                response = await self.classify(message.request, call, admitted)
+            except Exception as error:
+                status = translate(error, f"/{SERVICE}/ClassifyStream").status()
+                return pb.ClassifyStreamResponse(id=message.id, error=status)
+            return pb.ClassifyStreamResponse(id=message.id, response=response)
 
-        async def read() -> None:
-            async for message in requests:
-                admitted: asyncio.Future[None] = loop.create_future()
-                task = loop.create_task(self.classify(message.request, call, admitted))
-                tasks.add(task)
-                task.add_done_callback(tasks.discard)
-                pending.put_nowait((message.id, task))
-                await asyncio.wait((admitted, task), return_when=asyncio.FIRST_COMPLETED)
-                await window.acquire()
-
-        reader = loop.create_task(read())
-        reader.add_done_callback(lambda _: pending.put_nowait(None))
-        try:
-            while (item := await pending.get()) is not None:
-                id_, task = item
-                try:
-                    answer = pb.ClassifyStreamResponse(id=id_, response=await task)
-                except Exception as error:
-                    status = translate(error, f"/{SERVICE}/ClassifyStream").status()
-                    answer = pb.ClassifyStreamResponse(id=id_, error=status)
-                yield answer
-                window.release()
-            await reader
-        finally:
-            reader.cancel()
-            for task in tasks:
-                task.cancel()
+        return answer_each(requests, answer)
 
     def _read(self, request: pb.ClassifyRequest, version: Version) -> Rows:
         """The raw pixels of a request, uint8 [N, rows*cols]."""
@@ -163,6 +146,10 @@ class DigitsApi:
 
 def _method(name: str, request: type[Message], response: type[Message], kind: Kind, handler: object) -> Method:
     return Method(f"/{SERVICE}/{name}", request, response, kind, handler)  # type: ignore[arg-type]
+
+
+def _answer(answer: Answer) -> Answer:
+    return answer
 
 
 def _response(version: Version, pixels: Rows, warnings: Warnings, answer: Answer, hidden: bool) -> pb.ClassifyResponse:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterable
 from grpc_health.v1 import health_pb2 as pb
 
 from service.api.methods import Call, Kind, Method
-from service.runtime.errors import InvalidInput, NotFound
+from service.runtime.errors import InvalidInput, NotFound, shown
 from service.runtime.repository import Repository
 from service.runtime.version import State
 
@@ -71,7 +71,7 @@ class HealthApi:
         """The status now; NOT_FOUND for an unknown name."""
         status = self.status(request.service)
         if status is None:
-            raise NotFound(f"there is no service or model {request.service!r} to tell the health of")
+            raise NotFound(f"there is no service or model {shown(request.service)} to tell the health of")
         return pb.HealthCheckResponse(status=status)
 
     async def watch(

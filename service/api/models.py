@@ -5,6 +5,7 @@ import hashlib
 import json
 
 from artifact.card import Card
+from artifact.layout import LayoutError
 from artifact.network import layer_activation, read_layer
 from service.api.methods import Call
 from service.runtime.errors import InvalidInput, NotReady
@@ -122,8 +123,8 @@ def _filled_layer(version: Version, member: int, number: int) -> pb.NetworkLayer
     """A layer with its numbers from disk, as long as the file is still the one that serves."""
     session = version.session
     try:
-        model = version.folder.onnx.read_bytes()
-    except OSError:
+        model = version.folder.read_onnx()
+    except LayoutError:
         model = b""
     if hashlib.sha256(model).hexdigest() != session.sha256:
         raise NotReady(

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError, Message
 from service.api.errors import Failure, translate
 from service.api.methods import Call, Kind, Method, Methods
 from service.observe.logs import debugging, log
-from service.runtime.errors import InvalidInput, NotReady
+from service.runtime.errors import InvalidInput, NotReady, QueueFull
 
 Context = Any  # grpc.aio's ServicerContext, which grpcio does not type
 
@@ -29,9 +29,16 @@ class ListenError(Exception):
 class GrpcioFront:
     """Serves the table over HTTP/2, unencrypted."""
 
-    def __init__(self, methods: Methods, *, max_message_bytes: int) -> None:
-        """Requests over `max_message_bytes` are refused by grpc itself, with RESOURCE_EXHAUSTED."""
-        self._calls = _Calls()
+    def __init__(
+        self, methods: Methods, *, max_message_bytes: int, max_pending_bytes: int, max_concurrent_calls: int
+    ) -> None:
+        """Serve `methods` within limits.
+
+        Requests over `max_message_bytes`, and calls beyond `max_concurrent_calls`, are refused by grpc itself
+        with RESOURCE_EXHAUSTED; unary requests that together hold more than `max_pending_bytes` while they
+        wait or run are refused like those that find a queue full.
+        """
+        self._calls = _Calls(max_pending_bytes)
         self._server = grpc.aio.server(
             options=[
                 ("grpc.so_reuseport", 0),  # a second server on the port is refused
@@ -41,12 +48,14 @@ class GrpcioFront:
                 # Clients may ping a connection that is idle, as load balancers do, every 10 s.
                 ("grpc.keepalive_permit_without_calls", 1),
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-            ]
+            ],
+            maximum_concurrent_rpcs=max_concurrent_calls,
         )
         self._server.add_generic_rpc_handlers([_Table(methods, self._calls)])
 
     async def start(self, host: str, port: int) -> int:
         """Listen and accept calls; returns the port, a free one for 0. Raises `ListenError`."""
+        host = host.removeprefix("[").removesuffix("]")
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         _probe(host, port)
         try:
@@ -76,10 +85,25 @@ class GrpcioFront:
 class _Calls:
     """What the front knows of all its calls together."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
         self.entered = 0
         """Calls handed over to a handler since the start."""
         self.draining = asyncio.Event()
+
+    def admit(self, size: int) -> None:
+        """Count a unary request of `size` bytes until it is released; raises `QueueFull` when it is one too many."""
+        self._bytes += size
+        if self._bytes > self._max_bytes and self._bytes > size:
+            raise QueueFull(
+                f"requests of {self._bytes - size} bytes are being answered, there is no room for {size} more",
+                retry_after=0.1,
+            )
+
+    def release(self, size: int) -> None:
+        """It was answered."""
+        self._bytes -= size
 
 
 def _probe(host: str, port: int) -> None:
@@ -94,6 +118,8 @@ def _probe(host: str, port: int) -> None:
             probe.listen(1)
     except OSError as error:
         raise ListenError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+    except UnicodeError:
+        raise ListenError(f"cannot listen on {host}:{port}: this is no name of a host") from None
 
 
 class _Table(grpc.GenericRpcHandler):  # type: ignore[misc]
@@ -111,30 +137,37 @@ class _Table(grpc.GenericRpcHandler):  # type: ignore[misc]
 
 def _handler(method: Method, calls: _Calls, traced: bool) -> Any:
     if method.kind is Kind.UNARY:
-        unary = _unary(method)
+        unary = _unary(method, calls)
         return grpc.unary_unary_rpc_method_handler(_traced(unary, method) if traced else unary)
-    return grpc.stream_stream_rpc_method_handler(_stream(method, calls.draining))
+    return grpc.stream_stream_rpc_method_handler(_stream(method, calls))
 
 
-def _unary(method: Method) -> Callable[[bytes, Context], Awaitable[bytes]]:
+def _unary(method: Method, calls: _Calls) -> Callable[[bytes, Context], Awaitable[bytes]]:
     """The method as grpc.aio calls it, bytes in and bytes out."""
     parse = method.request.FromString
     handler: Any = method.handler
 
     async def answer(data: bytes, context: Context) -> bytes:
+        size = len(data)
         try:
-            call = _GrpcCall(context)
-            response: Message = await handler(_parsed(parse, data, method), call)
+            try:
+                calls.admit(size)
+                call = _GrpcCall(context)
+                response: Message = await handler(_parsed(parse, data, method), call)
+            finally:
+                calls.release(size)
+            if call.trailers:
+                context.set_trailing_metadata(tuple(call.trailers.items()))
+            return response.SerializeToString()
         except Exception as error:
-            await _abort(context, translate(error, method.path))
-        if call.trailers:
-            context.set_trailing_metadata(tuple(call.trailers.items()))
-        return response.SerializeToString()
+            failure = _translated(error, method)
+        del data
+        return await _abort(context, failure)
 
     return answer
 
 
-def _stream(method: Method, draining: asyncio.Event) -> Callable[[Any, Context], AsyncIterator[bytes]]:
+def _stream(method: Method, calls: _Calls) -> Callable[[Any, Context], AsyncIterator[bytes]]:
     """The same for a stream."""
     parse = method.request.FromString
     handler: Any = method.handler
@@ -144,9 +177,9 @@ def _stream(method: Method, draining: asyncio.Event) -> Callable[[Any, Context],
 
         async def messages() -> AsyncIterator[Message]:
             nonlocal cut
-            async for data in _until(draining, requests):
+            async for data in _until(calls.draining, requests):
                 yield _parsed(parse, data, method)
-            cut = draining.is_set()
+            cut = calls.draining.is_set()
 
         call = _GrpcCall(context)
         try:
@@ -155,12 +188,29 @@ def _stream(method: Method, draining: asyncio.Event) -> Callable[[Any, Context],
                     yield response.SerializeToString()
             if cut:
                 raise NotReady("the server is draining")
+            if call.trailers:
+                context.set_trailing_metadata(tuple(call.trailers.items()))
+            return
         except Exception as error:
-            await _abort(context, translate(error, method.path))
-        if call.trailers:
-            context.set_trailing_metadata(tuple(call.trailers.items()))
+            failure = _translated(error, method)
+        await _abort(context, failure)
 
     return answers
+
+
+def _translated(error: Exception, method: Method) -> Failure:
+    """How the call ends, and nothing else left of the error.
+
+    grpc keeps what its `abort` raises until the garbage collector comes by, and with it all errors before it
+    and the frames they came through, which hold the request. So their tracebacks are taken off, and `abort`
+    is called outside of the `except`.
+    """
+    failure = translate(error, method.path)
+    left: BaseException | None = error
+    while left is not None:
+        left.__traceback__ = None
+        left = left.__cause__ or left.__context__
+    return failure
 
 
 async def _until(event: asyncio.Event, items: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

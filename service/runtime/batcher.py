@@ -131,8 +131,11 @@ class Batcher:
         return future
 
     async def room(self, rows: int, deadline: float | None = None) -> None:
-        """Wait until `rows` fit into the queue. Raises `DeadlinePassed`."""
-        while self._full(rows) and not self._closed:
+        """Wait until `rows` fit into the half of the queue that is for those who wait. Raises `DeadlinePassed`.
+
+        The other half stays for callers who are refused when they find it full.
+        """
+        while self._rows and self._full(rows + self.max_queue_rows // 2) and not self._closed:
             await self._room.wait(deadline)
 
     def close(self) -> None:

@@ -1,6 +1,11 @@
 """What can go wrong with a request; `service.api.errors` says which status each one becomes."""
 
 
+def shown(text: str) -> str:
+    """What a client wrote, as an error may repeat it: quoted, and cut, since errors travel in headers."""
+    return repr(text) if len(text) <= 64 else f"{text[:64]!r}…"
+
+
 class ServiceError(Exception):
     """Base of the errors whose sentence may be told to the caller."""
 

@@ -50,7 +50,7 @@ class Preparer:
                 result = await future
                 if isinstance(result, ImageError):
                     raise InvalidInput(f"encoded_images[{index}]", str(result))
-                if isinstance(result, DeadlinePassed):
+                if isinstance(result, Exception):
                     raise result
                 prepared.append(result)
         finally:
@@ -73,13 +73,14 @@ class Preparer:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
 
-def _prepare(
-    image: bytes, card: Card, deadline: float | None, max_image_pixels: int
-) -> Prepared | ImageError | DeadlinePassed:
+def _prepare(image: bytes, card: Card, deadline: float | None, max_image_pixels: int) -> Prepared | Exception:
     # Errors are returned: one that nobody awaits any more would be reported as lost.
     if deadline is not None and deadline <= time.monotonic():
         return DeadlinePassed("the deadline passed while the images were being decoded")
     try:
         return prepare(image, card, max_image_pixels=max_image_pixels)
     except ImageError as error:
+        reason = str(error)
+    except Exception as error:
         return error
+    return ImageError(reason)  # a new one: that which was raised holds on to the image by its traceback

@@ -10,7 +10,7 @@ from service.config import Settings
 from service.observe.logs import log
 from service.runtime.batcher import Batcher
 from service.runtime.cores import usable_cores
-from service.runtime.errors import NotAllowed, NotFound, NotReady
+from service.runtime.errors import NotAllowed, NotFound, NotReady, shown
 from service.runtime.policy import Policy, PolicyError, read_policy
 from service.runtime.providers import Provider, candidates
 from service.runtime.session import ModelError, Session, load_session
@@ -77,6 +77,10 @@ class Repository:
         """Versions by model, ascending."""
         return self._models
 
+    def policy(self, name: str) -> Policy:
+        """Which versions of a model on disk are served."""
+        return self._policies.get(name, Policy())
+
     def versions(self) -> Iterable[Version]:
         """Every version of every model."""
         return (version for versions in self._models.values() for version in versions)
@@ -127,7 +131,7 @@ class Repository:
         await self.refresh(name)
         versions = self._models.get(name)
         if not versions:
-            raise NotFound(f"there is no model {name!r} in the models folder")
+            raise NotFound(f"there is no model {shown(name)} in the models folder")
         if not any(version.state is State.READY for version in versions):
             reasons = dict.fromkeys(version.reason for version in versions)
             raise NotAllowed(f"model {name} was not loaded: {'; '.join(reasons)}")
@@ -214,10 +218,12 @@ class Repository:
         folder, settings = version.folder, self._settings
         try:
             session, inline_rows = await asyncio.to_thread(self._open, folder)
-        except ModelError as error:
-            version.state, version.reason = State.FAILED, str(error)
+        except Exception as error:  # whatever is wrong with one version is that version's trouble
+            known = isinstance(error, ModelError)
+            reason = str(error) if known else f"{folder.path} cannot be loaded: {type(error).__name__}: {error}"
+            version.state, version.reason = State.FAILED, reason
             self.load_failures[folder.name] = self.load_failures.get(folder.name, 0) + 1
-            log.error("model failed", model=folder.name, version=folder.version, reason=str(error))
+            log.error("model failed", model=folder.name, version=folder.version, reason=reason, exc_info=not known)
             return
         version.loaded_session = session
         version.loaded_batcher = Batcher(
@@ -282,7 +288,7 @@ class Repository:
         )
 
     def _no_model(self, name: str) -> NotFound:
-        return NotFound(f"there is no model {name!r}; there is {', '.join(self._models) or 'none'}")
+        return NotFound(f"there is no model {shown(name)}; there is {', '.join(self._models) or 'none'}")
 
     def drain(self) -> None:
         """Find nothing from now on; who has found a version already may use it."""

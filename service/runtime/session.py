@@ -89,9 +89,9 @@ def load_session(folder: VersionFolder, providers: Sequence[Provider], threads: 
     Takes some milliseconds to seconds; call it in a thread. Raises `ModelError`.
     """
     try:
-        model = folder.onnx.read_bytes()
-    except OSError as error:
-        raise ModelError(f"{folder.onnx} cannot be read: {error.strerror}") from None
+        model = folder.read_onnx()
+    except LayoutError as error:
+        raise ModelError(str(error)) from None
     reasons = []
     for provider in providers:
         try:

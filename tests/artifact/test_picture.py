@@ -13,7 +13,7 @@ from PIL import Image
 from artifact.picture import ImageError, read_picture
 
 LIMIT = 25_000_000
-FORMATS = ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM"]
+FORMATS = ["PNG", "JPEG", "GIF", "BMP", "WEBP"]
 
 
 def chunk(name: bytes, data: bytes) -> bytes:

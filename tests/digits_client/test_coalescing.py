@@ -36,7 +36,7 @@ async def test_no_more_than_a_call_may_carry(faulty):
     async with AsyncDigitsClient(faulty.target, coalesce=True) as client:
         results = await asyncio.gather(*(client.classify(image(i % 10)) for i in range(30)))
     assert [result.digit for result in results] == [i % 10 for i in range(30)]
-    assert [len(request.pixels) // 12 for request in faulty.requests] == [8, 8, 8, 6]
+    assert sorted(len(request.pixels) // 12 for request in faulty.requests) == [6, 8, 8, 8]
 
 
 async def test_different_kinds_stay_apart(faulty):

@@ -30,7 +30,9 @@ def watch(channel: grpc.Channel, name: str = ""):
     return call(health.HealthCheckRequest(service=name).SerializeToString(), timeout=30)
 
 
-@pytest.mark.parametrize("name", ["", "digits.v1.DigitsService", "digits-8x8", "mnist-16x16"])
+@pytest.mark.parametrize(
+    "name", ["", "digits.v1.DigitsService", "inference.GRPCInferenceService", "digits-8x8", "mnist-16x16"]
+)
 def test_health_names_the_server_its_service_and_each_model(server: Server, name: str):
     """All serve once the golden rows were reproduced."""
     with server.channel() as channel:
@@ -56,7 +58,7 @@ def test_health_lists_every_name(server: Server):
         )
         statuses = call(b"", timeout=10).statuses
     assert {name: status.status for name, status in statuses.items()} == dict.fromkeys(
-        ["", "digits.v1.DigitsService", "digits-8x8", "mnist-16x16"], SERVING
+        ["", "digits.v1.DigitsService", "inference.GRPCInferenceService", "digits-8x8", "mnist-16x16"], SERVING
     )
 
 

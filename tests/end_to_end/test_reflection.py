@@ -12,7 +12,12 @@ from grpc_reflection.v1alpha import reflection_pb2 as reflection
 
 from tests.harness import Server, StartServer
 
-SERVICES = ["digits.v1.DigitsService", "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"]
+SERVICES = [
+    "digits.v1.DigitsService",
+    "grpc.health.v1.Health",
+    "grpc.reflection.v1alpha.ServerReflection",
+    "inference.GRPCInferenceService",
+]
 
 
 def ask(channel: grpc.Channel, version: str, request: reflection.ServerReflectionRequest):

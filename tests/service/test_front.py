@@ -10,6 +10,8 @@ from google.protobuf.wrappers_pb2 import StringValue
 from service.api.methods import Call, Kind, Method, table
 from service.fronts.grpcio_front import GrpcioFront
 
+LIMITS = {"max_message_bytes": 1000, "max_pending_bytes": 1500, "max_concurrent_calls": 10}
+
 
 async def speak(request: StringValue, call: Call) -> StringValue:
     if request.value == "trailers":
@@ -34,7 +36,7 @@ async def channel():
         Method("/t.T/Speak", StringValue, StringValue, Kind.UNARY, speak),
         Method("/t.T/Repeat", StringValue, StringValue, Kind.STREAM, repeat),
     )
-    front = GrpcioFront(methods, max_message_bytes=1000)
+    front = GrpcioFront(methods, **LIMITS)
     port = await front.start("127.0.0.1", 0)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as made:
         yield made
@@ -97,7 +99,7 @@ async def test_stopping_waits_for_calls_within_the_grace_time():
         await release.wait()
         return request
 
-    front = GrpcioFront(table(Method("/t.T/Slow", StringValue, StringValue, Kind.UNARY, slow)), max_message_bytes=1000)
+    front = GrpcioFront(table(Method("/t.T/Slow", StringValue, StringValue, Kind.UNARY, slow)), **LIMITS)
     port = await front.start("127.0.0.1", 0)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         call = asyncio.ensure_future(channel.unary_unary("/t.T/Slow")(say("x")))
@@ -108,3 +110,32 @@ async def test_stopping_waits_for_calls_within_the_grace_time():
         release.set()
         assert StringValue.FromString(await call).value == "x"
         await asyncio.wait_for(stopping, 5)
+
+
+async def test_requests_beyond_the_bytes_that_may_wait_are_refused_like_a_full_queue():
+    """With RetryInfo; a request that is alone always fits, and room comes back however a call ends."""
+    release = asyncio.Event()
+
+    async def slow(request: StringValue, call: Call) -> StringValue:
+        await release.wait()
+        if request.value.startswith("crash"):
+            raise KeyError("secret")
+        return request
+
+    front = GrpcioFront(table(Method("/t.T/Slow", StringValue, StringValue, Kind.UNARY, slow)), **LIMITS)
+    port = await front.start("127.0.0.1", 0)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call = channel.unary_unary("/t.T/Slow")
+        first = asyncio.ensure_future(call(say("crash" + "x" * 895)))
+        await asyncio.sleep(0.1)
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await call(say("x" * 900))
+        assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "there is no room for 903 more" in raised.value.details()
+        assert "grpc-retry-pushback-ms" in dict(raised.value.trailing_metadata())
+        release.set()
+        with pytest.raises(grpc.aio.AioRpcError):
+            await first
+        for _ in range(5):
+            assert await call(say("x" * 900))
+    await front.stop(0)

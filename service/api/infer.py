@@ -1,0 +1,88 @@
+"""ModelInfer and ModelStreamInfer: read the tensors, queue the rows, write the answer."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from service.api.counting import Counted
+from service.api.errors import translate
+from service.api.methods import Call
+from service.api.outputs import Plan, read_plan, write_response
+from service.api.streams import Admitted, answer_each
+from service.api.tensors import THREAD_BYTES, read_pixels
+from service.runtime.batcher import Answer
+from service.runtime.repository import Repository
+from service.runtime.shared_memory import SharedMemory
+from stubs.inference import open_inference_pb2 as pb
+
+
+class InferApi:
+    """The handlers that score images."""
+
+    def __init__(self, repository: Repository, memory: SharedMemory, max_rows: int) -> None:
+        """`max_rows` is the most images in one call."""
+        self._repository = repository
+        self._memory = memory
+        self._max_rows = max_rows
+
+    async def model_infer(
+        self, request: pb.ModelInferRequest, call: Call, admitted: Admitted | None = None
+    ) -> pb.ModelInferResponse:
+        """All images of one request, in order.
+
+        With `admitted` it waits where it would refuse because the queue is full, and sets `admitted` once
+        the images are in the queue.
+        """
+        version = self._repository.find(request.model_name, request.model_version)
+        with Counted(version.statistics):
+            card = version.session.card
+            plan = read_plan(request, card, self._memory)
+            pixels = await read_pixels(request, card, self._max_rows, self._memory)
+            if plan.windows:
+                plan.check_windows(card, len(pixels))
+            if admitted is not None:
+                await version.batcher.room(len(pixels), call.deadline)
+            id_ = request.id
+            future = version.batcher.submit(
+                pixels,
+                lambda answer: (answer, write_response(version, plan, id_, answer)),
+                hidden=plan.hidden,
+                deadline=call.deadline,
+            )
+            if admitted is not None:
+                admitted.set_result(None)
+            answer, response = await future
+            if plan.windows:
+                await _write_windows(plan, answer)
+            return response
+
+    def model_stream_infer(
+        self, requests: AsyncIterator[pb.ModelInferRequest], call: Call
+    ) -> AsyncIterator[pb.ModelStreamInferResponse]:
+        """One answer for each request, in their order; an error is the answer to its request alone."""
+
+        async def answer(request: pb.ModelInferRequest, admitted: Admitted) -> pb.ModelStreamInferResponse:
+            try:
+                response = await self.model_infer(request, call, admitted)
+            except Exception as error:
+                failure = translate(error, "/inference.GRPCInferenceService/ModelStreamInfer")
+                return pb.ModelStreamInferResponse(
+                    error_message=failure.message, infer_response=pb.ModelInferResponse(id=request.id)
+                )
+            response.parameters["triton_final_response"].bool_param = True
+            return pb.ModelStreamInferResponse(infer_response=response)
+
+        return answer_each(requests, answer)
+
+
+async def _write_windows(plan: Plan, answer: Answer) -> None:
+    """Write to shared memory what is wanted there. Raises `InvalidInput`."""
+
+    def write() -> None:
+        for index, output in enumerate(plan.outputs):
+            if output.window is not None:
+                output.window.region.write(output.window.offset, output.of(answer.scored), f"outputs[{index}]")
+
+    if sum(output.of(answer.scored).nbytes for output in plan.windows) < THREAD_BYTES:
+        write()
+    else:
+        await asyncio.to_thread(write)

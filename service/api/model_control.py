@@ -1,0 +1,57 @@
+"""The model repository by the Open Inference Protocol: what there is, loading and unloading."""
+
+from service.api.methods import Call
+from service.runtime.errors import InvalidInput, NotSupported
+from service.runtime.repository import Repository
+from service.runtime.version import State
+from stubs.inference import model_repository_pb2 as pb
+
+_STATES = {
+    State.LOADING: "LOADING",
+    State.READY: "READY",
+    State.FAILED: "UNAVAILABLE",
+    State.UNLOADED: "UNAVAILABLE",
+}
+
+
+class ModelControlApi:
+    """The handlers of RepositoryIndex, RepositoryModelLoad and RepositoryModelUnload."""
+
+    def __init__(self, repository: Repository) -> None:
+        self._repository = repository
+
+    async def repository_index(self, request: pb.RepositoryIndexRequest, call: Call) -> pb.RepositoryIndexResponse:
+        """All versions, or those that are ready."""
+        _check_repository(request.repository_name)
+        return pb.RepositoryIndexResponse(
+            models=[
+                pb.RepositoryIndexResponse.ModelIndex(
+                    name=name, version=version.version, state=_STATES[version.state], reason=version.reason
+                )
+                for name, versions in sorted(self._repository.models.items())
+                for version in versions
+                if version.state is State.READY or not request.ready
+            ]
+        )
+
+    async def load(self, request: pb.RepositoryModelLoadRequest, call: Call) -> pb.RepositoryModelLoadResponse:
+        """Load what is new or changed of a model."""
+        _check_repository(request.repository_name)
+        for key in request.parameters:
+            if key == "config" or key.startswith("file:"):
+                raise InvalidInput(
+                    f"parameters[{key}]", "is set, and models are loaded as they lie on disk, with no other content"
+                )
+        await self._repository.load_model(request.model_name)
+        return pb.RepositoryModelLoadResponse()
+
+    async def unload(self, request: pb.RepositoryModelUnloadRequest, call: Call) -> pb.RepositoryModelUnloadResponse:
+        """Let a model go."""
+        _check_repository(request.repository_name)
+        await self._repository.unload_model(request.model_name)
+        return pb.RepositoryModelUnloadResponse()
+
+
+def _check_repository(name: str) -> None:
+    if name:
+        raise NotSupported(f"repository_name is {name!r}: there is one repository, and it has no name")

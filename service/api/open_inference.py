@@ -1,0 +1,192 @@
+"""`inference.GRPCInferenceService`, the Open Inference Protocol v2: its methods, and what describes the server."""
+
+from importlib.metadata import version as installed_version
+
+from google.protobuf.message import Message
+
+from service.api import described
+from service.api.health import SERVING, HealthApi
+from service.api.infer import InferApi
+from service.api.methods import Call, Kind, Method, UnaryHandler
+from service.api.model_control import ModelControlApi
+from service.api.shared_memory import SharedMemoryApi
+from service.runtime.errors import NotFound, NotReady, NotSupported
+from service.runtime.repository import Repository
+from service.runtime.shared_memory import SharedMemory
+from service.runtime.version import State, Version
+from stubs.inference import model_config_pb2 as config_pb
+from stubs.inference import model_repository_pb2 as repository_pb
+from stubs.inference import model_statistics_pb2 as statistics_pb
+from stubs.inference import open_inference_pb2 as pb
+from stubs.inference import server_settings_pb2 as settings_pb
+from stubs.inference import shared_memory_pb2 as memory_pb
+
+SERVICE = "inference.GRPCInferenceService"
+
+EXTENSIONS = ("classification", "model_configuration", "model_repository", "statistics")
+NO_CUDA = "this server has no CUDA shared memory; system shared memory it may have"
+NO_TRACES = "this server writes no traces"
+NO_LOG_SETTINGS = "logging is set when the server starts, by --log-level and --log-format"
+
+
+class OpenInferenceApi:
+    """The handlers of the service."""
+
+    def __init__(self, repository: Repository, health: HealthApi, memory: SharedMemory, max_rows: int) -> None:
+        """`max_rows` is the most images in one call."""
+        self._repository = repository
+        self._health = health
+        self._memory = memory
+        self._max_rows = max_rows
+
+    def methods(self) -> tuple[Method, ...]:
+        """The RPCs of the service."""
+        infer = InferApi(self._repository, self._memory, self._max_rows)
+        control = ModelControlApi(self._repository)
+        memory = SharedMemoryApi(self._memory)
+        stream = Method(
+            f"/{SERVICE}/ModelStreamInfer",
+            pb.ModelInferRequest,
+            pb.ModelStreamInferResponse,
+            Kind.STREAM,
+            infer.model_stream_infer,
+        )
+        no_cuda, no_traces, no_log_settings = map(_refuse, (NO_CUDA, NO_TRACES, NO_LOG_SETTINGS))
+        return (
+            _unary("ModelInfer", pb.ModelInferRequest, pb.ModelInferResponse, infer.model_infer),
+            stream,
+            _unary("ServerLive", pb.ServerLiveRequest, pb.ServerLiveResponse, self.server_live),
+            _unary("ServerReady", pb.ServerReadyRequest, pb.ServerReadyResponse, self.server_ready),
+            _unary("ModelReady", pb.ModelReadyRequest, pb.ModelReadyResponse, self.model_ready),
+            _unary("ServerMetadata", pb.ServerMetadataRequest, pb.ServerMetadataResponse, self.server_metadata),
+            _unary("ModelMetadata", pb.ModelMetadataRequest, pb.ModelMetadataResponse, self.model_metadata),
+            _unary("ModelConfig", config_pb.ModelConfigRequest, config_pb.ModelConfigResponse, self.model_config),
+            _unary(
+                "ModelStatistics",
+                statistics_pb.ModelStatisticsRequest,
+                statistics_pb.ModelStatisticsResponse,
+                self.model_statistics,
+            ),
+            _unary(
+                "RepositoryIndex",
+                repository_pb.RepositoryIndexRequest,
+                repository_pb.RepositoryIndexResponse,
+                control.repository_index,
+            ),
+            _unary(
+                "RepositoryModelLoad",
+                repository_pb.RepositoryModelLoadRequest,
+                repository_pb.RepositoryModelLoadResponse,
+                control.load,
+            ),
+            _unary(
+                "RepositoryModelUnload",
+                repository_pb.RepositoryModelUnloadRequest,
+                repository_pb.RepositoryModelUnloadResponse,
+                control.unload,
+            ),
+            _unary(
+                "SystemSharedMemoryStatus",
+                memory_pb.SystemSharedMemoryStatusRequest,
+                memory_pb.SystemSharedMemoryStatusResponse,
+                memory.status,
+            ),
+            _unary(
+                "SystemSharedMemoryRegister",
+                memory_pb.SystemSharedMemoryRegisterRequest,
+                memory_pb.SystemSharedMemoryRegisterResponse,
+                memory.register,
+            ),
+            _unary(
+                "SystemSharedMemoryUnregister",
+                memory_pb.SystemSharedMemoryUnregisterRequest,
+                memory_pb.SystemSharedMemoryUnregisterResponse,
+                memory.unregister,
+            ),
+            _unary(
+                "CudaSharedMemoryStatus",
+                memory_pb.CudaSharedMemoryStatusRequest,
+                memory_pb.CudaSharedMemoryStatusResponse,
+                no_cuda,
+            ),
+            _unary(
+                "CudaSharedMemoryRegister",
+                memory_pb.CudaSharedMemoryRegisterRequest,
+                memory_pb.CudaSharedMemoryRegisterResponse,
+                no_cuda,
+            ),
+            _unary(
+                "CudaSharedMemoryUnregister",
+                memory_pb.CudaSharedMemoryUnregisterRequest,
+                memory_pb.CudaSharedMemoryUnregisterResponse,
+                no_cuda,
+            ),
+            _unary("TraceSetting", settings_pb.TraceSettingRequest, settings_pb.TraceSettingResponse, no_traces),
+            _unary("LogSettings", settings_pb.LogSettingsRequest, settings_pb.LogSettingsResponse, no_log_settings),
+        )
+
+    async def server_live(self, request: pb.ServerLiveRequest, call: Call) -> pb.ServerLiveResponse:
+        """True: a server that is not live does not answer."""
+        return pb.ServerLiveResponse(live=True)
+
+    async def server_ready(self, request: pb.ServerReadyRequest, call: Call) -> pb.ServerReadyResponse:
+        """Whether a model is ready and the server is not draining, as health says."""
+        return pb.ServerReadyResponse(ready=self._health.status("") == SERVING)
+
+    async def model_ready(self, request: pb.ModelReadyRequest, call: Call) -> pb.ModelReadyResponse:
+        """Whether ModelInfer would find the version; NOT_FOUND when there is none of that name."""
+        try:
+            self._repository.find(request.name, request.version)
+        except NotReady:
+            return pb.ModelReadyResponse(ready=False)
+        return pb.ModelReadyResponse(ready=True)
+
+    async def server_metadata(self, request: pb.ServerMetadataRequest, call: Call) -> pb.ServerMetadataResponse:
+        """Name, version and extensions."""
+        extensions = [*EXTENSIONS, "system_shared_memory"] if self._memory.allowed else EXTENSIONS
+        return pb.ServerMetadataResponse(name="digits", version=installed_version("digits"), extensions=extensions)
+
+    async def model_metadata(self, request: pb.ModelMetadataRequest, call: Call) -> pb.ModelMetadataResponse:
+        """Tensors and card of a ready version."""
+        version = self._repository.find(request.name, request.version)
+        return described.metadata(version, self._ready(version.name))
+
+    async def model_config(self, request: config_pb.ModelConfigRequest, call: Call) -> config_pb.ModelConfigResponse:
+        """How a ready version is served."""
+        version = self._repository.find(request.name, request.version)
+        policy = self._repository.policy(version.name)
+        return config_pb.ModelConfigResponse(config=described.config(version, policy, self._max_rows))
+
+    async def model_statistics(
+        self, request: statistics_pb.ModelStatisticsRequest, call: Call
+    ) -> statistics_pb.ModelStatisticsResponse:
+        """Of one ready version, of all of a model, or of all models."""
+        names = sorted(self._repository.models) if not request.name else [request.name]
+        if request.name:  # says what is wrong when there is none
+            self._repository.find(request.name, request.version)
+        versions = [
+            version
+            for name in names
+            for version in self._ready(name)
+            if not request.version or version.version == request.version
+        ]
+        if request.version and not versions:
+            raise NotFound(f"no model has a ready version {request.version!r}")
+        return statistics_pb.ModelStatisticsResponse(model_stats=map(described.statistics, versions))
+
+    def _ready(self, name: str) -> list[Version]:
+        """The ready versions of a model, ascending."""
+        return [version for version in self._repository.models[name] if version.state is State.READY]
+
+
+def _unary(name: str, request: type[Message], response: type[Message], handler: UnaryHandler) -> Method:
+    return Method(f"/{SERVICE}/{name}", request, response, Kind.UNARY, handler)
+
+
+def _refuse(sentence: str) -> UnaryHandler:
+    """A handler for what the protocol has and this server has not."""
+
+    async def refuse(request: Message, call: Call) -> Message:
+        raise NotSupported(sentence)
+
+    return refuse

@@ -1,0 +1,36 @@
+"""Shared memory by the Open Inference Protocol: registering, listing and forgetting regions."""
+
+from service.api.methods import Call
+from service.runtime.shared_memory import SharedMemory
+from stubs.inference import shared_memory_pb2 as pb
+
+
+class SharedMemoryApi:
+    """The handlers of SystemSharedMemoryStatus, -Register and -Unregister."""
+
+    def __init__(self, memory: SharedMemory) -> None:
+        self._memory = memory
+
+    async def status(
+        self, request: pb.SystemSharedMemoryStatusRequest, call: Call
+    ) -> pb.SystemSharedMemoryStatusResponse:
+        """One region, or all."""
+        response = pb.SystemSharedMemoryStatusResponse()
+        for name, region in self._memory.status(request.name).items():
+            told = response.regions[name]
+            told.name, told.key, told.offset, told.byte_size = name, region.key, region.offset, region.byte_size
+        return response
+
+    async def register(
+        self, request: pb.SystemSharedMemoryRegisterRequest, call: Call
+    ) -> pb.SystemSharedMemoryRegisterResponse:
+        """Open a region."""
+        self._memory.register(request.name, request.key, request.offset, request.byte_size)
+        return pb.SystemSharedMemoryRegisterResponse()
+
+    async def unregister(
+        self, request: pb.SystemSharedMemoryUnregisterRequest, call: Call
+    ) -> pb.SystemSharedMemoryUnregisterResponse:
+        """Forget one region, or all."""
+        self._memory.unregister(request.name)
+        return pb.SystemSharedMemoryUnregisterResponse()

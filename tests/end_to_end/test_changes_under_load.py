@@ -1,0 +1,150 @@
+"""Models change under full load: no call fails, and every answer comes from a version that was valid then.
+
+Six seconds a mode by default; `make soak` takes thirty.
+"""
+
+import asyncio
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+import pytest
+
+from stubs.digits.v1 import digits_pb2 as pb
+from stubs.inference import model_repository_pb2 as oip
+from tests.harness import STEM, Server, StartServer
+from tests.repositories import place
+
+NAME = "mnist-16x16"
+SECONDS = float(os.environ.get("SOAK_SECONDS", "6"))
+CLIENTS = 16
+# How long the server may take to see, load and check what is put before it.
+SETTLE = 1.5
+
+
+@dataclass
+class Truth:
+    """Which files may answer, by time: an answer is right if its file was valid at some time during its call."""
+
+    spans: dict[str, list[list[float]]] = field(default_factory=dict)
+
+    def begins(self, sha256: str) -> None:
+        self.spans.setdefault(sha256, []).append([time.monotonic(), float("inf")])
+
+    def ends(self, sha256: str) -> None:
+        """From `SETTLE` on; until then calls may find it."""
+        self.spans[sha256][-1][1] = time.monotonic() + SETTLE
+
+    def allows(self, sha256: str, began: float, ended: float) -> bool:
+        return any(start <= ended and began <= stop for start, stop in self.spans.get(sha256, ()))
+
+
+@dataclass
+class Traffic:
+    """What the clients saw."""
+
+    calls: int = 0
+    failed: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
+
+
+def sha256(version: Path) -> str:
+    return hashlib.sha256((version / "model.onnx").read_bytes()).hexdigest()
+
+
+def resident_mib(server: Server) -> float:
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+
+async def drive(server: Server, truth: Truth, body: bytes, change: Callable[[], Awaitable[None]]) -> Traffic:
+    """`CLIENTS` clients at full speed while `change` does its work."""
+    traffic = Traffic()
+    over = asyncio.Event()
+
+    async def client() -> None:
+        async with grpc.aio.insecure_channel(
+            server.address, options=[("grpc.use_local_subchannel_pool", 1)]
+        ) as channel:
+            classify = channel.unary_unary(STEM + "Classify", response_deserializer=pb.ClassifyResponse.FromString)
+            request = pb.ClassifyRequest(model=NAME, pixels=body).SerializeToString()
+            while not over.is_set():
+                began = time.monotonic()
+                try:
+                    answer = await classify(request, timeout=20)
+                except grpc.aio.AioRpcError as error:
+                    traffic.failed.append(f"{error.code()} {error.details()}")
+                    continue
+                traffic.calls += 1
+                traffic.seen.add(answer.model.sha256)
+                if not truth.allows(answer.model.sha256, began, time.monotonic()):
+                    traffic.wrong.append(f"version {answer.model.version}")
+
+    clients = [asyncio.create_task(client()) for _ in range(CLIENTS)]
+    await change()
+    over.set()
+    await asyncio.gather(*clients)
+    return traffic
+
+
+@pytest.mark.parametrize("mode", ["poll", "explicit"])
+async def test_no_call_fails_while_versions_come_and_go(
+    tmp_path: Path, start_server: StartServer, mnist_test, mode: str
+):
+    """Added, broken, replaced, removed, and another model unloaded and loaded; then memory is what it was."""
+    first = place(tmp_path, NAME, 1)
+    place(tmp_path, "digits-8x8", 1)
+    server = start_server(f"--model-control={mode}", "--poll-seconds=0.2", models=tmp_path)
+    truth = Truth()
+    truth.begins(sha256(first))
+    pause = SECONDS / 6
+
+    async with grpc.aio.insecure_channel(server.address) as channel:
+
+        def repository(verb: str) -> Callable[[str], Awaitable[bytes]]:
+            call = channel.unary_unary(f"/inference.GRPCInferenceService/RepositoryModel{verb}")
+            request = getattr(oip, f"RepositoryModel{verb}Request")
+            return lambda name: call(request(model_name=name).SerializeToString(), timeout=20)
+
+        async def settle() -> None:
+            """Let the server see what changed on disk."""
+            if mode == "explicit":
+                await repository("Load")(NAME)
+            await asyncio.sleep(pause)
+
+        async def change() -> None:
+            await asyncio.sleep(pause)
+            truth.begins(sha256(place(tmp_path, NAME, 2, source=2)))
+            await settle()
+            place(tmp_path, NAME, 3, source=2, broken=True)
+            await settle()
+            if mode == "explicit":
+                await repository("Unload")("digits-8x8")
+                await repository("Load")("digits-8x8")
+            shutil.rmtree(tmp_path / NAME / "3")
+            truth.begins(sha256(place(tmp_path, NAME, 4, source=1)))
+            await settle()
+            for version in ("2", "4"):
+                truth.ends(sha256(tmp_path / NAME / version))
+                shutil.rmtree(tmp_path / NAME / version)
+            await settle()
+
+        body = mnist_test[0][:32].tobytes()
+        await drive(server, truth, body, lambda: asyncio.sleep(1))  # warm: memory reaches its level
+        before = resident_mib(server)
+        traffic = await drive(server, truth, body, change)
+        after = resident_mib(server)
+
+    assert not traffic.failed, traffic.failed[:5]
+    assert not traffic.wrong, traffic.wrong[:5]
+    assert len(traffic.seen) == 3, "three good files were served in turn"
+    assert traffic.calls > 100
+    failures = [line for line in server.lines if line["event"] == "model failed"]
+    assert [line["version"] for line in failures] == [3]
+    assert after < before + 12, f"resident memory went from {before:.0f} to {after:.0f} MiB"

@@ -1,0 +1,113 @@
+"""Foreign clients of the Open Inference Protocol, unmodified, against the real server."""
+
+import base64
+import json
+import os
+import secrets
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from google.protobuf.json_format import Parse
+
+from stubs.digits.v1 import digits_pb2
+from stubs.inference import open_inference_pb2 as pb
+from tests.foreign.environments import build_go_client, python_with, run_script
+from tests.harness import MODELS, Server, StartServer, Stub
+
+PREFIX = f"digits-test-{secrets.token_hex(4)}-"
+OUTPUTS = ["label", "scores", "hidden_1"]
+
+installs = pytest.mark.skipif(
+    not os.environ.get("REQUIRE_EXTRAS"), reason="installs packages into an environment of its own"
+)
+
+
+@pytest.fixture(scope="module")
+def controlled(start_server: StartServer) -> Server:
+    """A server with explicit model control and shared memory."""
+    return start_server("--model-control=explicit", f"--shared-memory={PREFIX}")
+
+
+@pytest.fixture(scope="module")
+def expected(mnist_test, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """100 images with what onnxruntime itself makes of them, for the scripts."""
+    pixels = mnist_test[0][:100]
+    session = onnxruntime.InferenceSession(MODELS / "mnist-16x16" / "2" / "model.onnx")
+    path = tmp_path_factory.mktemp("expected") / "expected.npz"
+    np.savez(path, pixels=pixels, **dict(zip(OUTPUTS, session.run(OUTPUTS, {"pixels": pixels}), strict=True)))
+    return path
+
+
+def test_digits_v1_gives_the_same_scores(controlled: Server, expected: Path):
+    """What the foreign clients are compared with is what ours gets, bit by bit."""
+    wanted = np.load(expected)
+    with controlled.channel() as channel:
+        request = digits_pb2.ClassifyRequest(pixels=wanted["pixels"].tobytes(), include_activations=True)
+        predictions = Stub(channel).classify(request).predictions
+    assert np.array_equal(np.array([each.scores for each in predictions], np.float32), wanted["scores"])
+    assert [each.digit for each in predictions] == wanted["label"].tolist()
+    hidden = np.array([each.activations[1].values for each in predictions], np.float32)
+    assert np.array_equal(hidden, wanted["hidden_1"])
+
+
+@installs
+@pytest.mark.parametrize("script", ["triton_sync.py", "triton_aio.py"])
+def test_tritonclient_is_answered_in_all_it_can_ask(controlled: Server, expected: Path, script: str):
+    """Inference of every kind, streams, metadata, statistics, repository, shared memory; errors with their status."""
+    python = python_with("triton", "tritonclient[grpc]>=2.60")
+    assert run_script(python, script, controlled.address, expected, PREFIX) == "all well\n"
+
+
+@installs
+def test_kserve_s_client_is_answered(controlled: Server, expected: Path):
+    """Raw and typed contents, both data types."""
+    python = python_with("kserve", "kserve>=0.15")
+    assert run_script(python, "kserve_client.py", controlled.address, expected) == "all well\n"
+
+
+@pytest.mark.extra("grpcurl")
+def test_grpcurl_infers_by_reflection_alone(server: Server, expected: Path):
+    """With nothing but the address, raw and typed."""
+    wanted = np.load(expected)
+
+    def grpcurl(*arguments: str, data: object = None) -> str:
+        flags = ["-plaintext", *(["-d", "@"] if data else [])]
+        command = [str(shutil.which("grpcurl")), *flags, server.address, *arguments]
+        body = json.dumps(data) if data else None
+        return subprocess.run(command, input=body, capture_output=True, text=True, check=True).stdout
+
+    def infer(data: object) -> pb.ModelInferResponse:
+        return Parse(grpcurl("inference.GRPCInferenceService/ModelInfer", data=data), pb.ModelInferResponse())
+
+    assert "rpc ModelInfer ( .inference.ModelInferRequest )" in grpcurl("describe", "inference.GRPCInferenceService")
+    tensor = {"name": "pixels", "datatype": "UINT8", "shape": [2, 784]}
+    request = {"modelName": "mnist-16x16", "inputs": [tensor]}
+    raw = infer(request | {"rawInputContents": [base64.b64encode(wanted["pixels"][:2].tobytes()).decode()]})
+    assert raw.raw_output_contents[1] == wanted["scores"][:2].tobytes()
+    tensor["contents"] = {"uintContents": wanted["pixels"][:2].ravel().tolist()}
+    typed = infer(request)
+    assert list(typed.outputs[0].contents.int64_contents) == wanted["label"][:2].tolist()
+
+
+@installs
+@pytest.mark.extra("go")
+def test_a_go_client_made_from_the_proto_alone_infers(server: Server, expected: Path, tmp_path: Path):
+    """Generated, built and run here; it shares nothing with ours but the proto files."""
+    wanted = np.load(expected)
+    go_client = build_go_client(tmp_path)
+    pixels = tmp_path / "pixels"
+    pixels.write_bytes(wanted["pixels"].tobytes())
+    command = [go_client, server.address, pixels]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "labels": wanted["label"].tolist(),
+        "scoresHex": wanted["scores"].tobytes().hex(),
+        "streamed": len(wanted["pixels"]),
+        "ready": True,
+        "unknown": "NotFound",
+    }

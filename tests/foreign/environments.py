@@ -1,0 +1,63 @@
+"""What foreign clients need: their pins and message registrations do not mix with ours, so each has its own."""
+
+import fcntl
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.harness import ROOT, environment
+
+SCRIPTS = Path(__file__).parent
+GO_MODULE = "digits.test/go_client"
+GO_TOOLS = (
+    "google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.6",
+    "google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.5.1",
+)
+
+
+def python_with(name: str, *packages: str) -> Path:
+    """The Python of `.cache/venvs/<name>`, with the newest of `packages` installed."""
+    venvs = ROOT / ".cache" / "venvs"
+    venvs.mkdir(parents=True, exist_ok=True)
+    python = venvs / name / "bin" / "python"
+    with (venvs / f"{name}.lock").open("w") as lock:  # tests may run side by side
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not python.exists():
+            subprocess.run([sys.executable, "-m", "venv", venvs / name], check=True)
+        install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade", *packages]
+        subprocess.run(install, check=True)
+    return python
+
+
+def run_script(python: Path, script: str, *arguments: object, seconds: float = 120) -> str:
+    """What a script of this folder prints; it fails, with all it said, where an assertion in it does."""
+    done = subprocess.run(
+        [python, SCRIPTS / script, *map(str, arguments)],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def build_go_client(folder: Path) -> Path:
+    """The program of `go_client/`, built in `folder` from it and the proto files."""
+    tools = ROOT / ".cache" / "bin"
+    for tool in GO_TOOLS:
+        if not (tools / tool.split("@")[0].rsplit("/", 1)[1]).exists():
+            subprocess.run(["go", "install", tool], env=environment(GOBIN=str(tools)), check=True)
+    build = folder / "go_client"
+    shutil.copytree(SCRIPTS / "go_client", build)
+    protos = sorted(path.relative_to(ROOT / "proto").as_posix() for path in (ROOT / "proto" / "inference").iterdir())
+    package = [f"M{name}={GO_MODULE}/inference" for name in protos]
+    protoc = [Path(sys.executable).with_name("protoc"), f"-I{ROOT / 'proto'}"]
+    for plugin in ("go", "go-grpc"):
+        flags = [f"--{plugin}_out={build}", *(f"--{plugin}_opt={each}" for each in (f"module={GO_MODULE}", *package))]
+        path = environment(PATH=f"{tools}:{environment()['PATH']}")
+        subprocess.run([*protoc, *flags, *protos], env=path, check=True)
+    subprocess.run(["go", "build", "-o", "client", "."], cwd=build, check=True)
+    return build / "client"
