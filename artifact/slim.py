@@ -16,7 +16,7 @@ _MOST_SCANS = 50
 _MOST_SEGMENTS = 5_000
 
 # Everything in entropy-coded data that is no data: not the stuffed FF 00, not the restarts FF D0 to FF D7.
-_MARKER = re.compile(rb"\xff+[\x01-\xcf\xd8-\xfe]")
+_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _SOI, _EOI, _SOS, _TEM = 0xD8, 0xD9, 0xDA, 0x01
 _SIZED = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 # Tables, restarts and line counts; with the frames and scans they are what the decoder needs.

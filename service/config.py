@@ -64,7 +64,7 @@ class Settings(BaseSettings):
     inline_us: Annotated[
         int,
         Field(ge=0, le=1_000_000, description="longest run that may happen on the event loop, microseconds"),
-    ] = 250
+    ] = 500
     shared_memory: Annotated[
         str,
         Field(
@@ -87,7 +87,7 @@ class Settings(BaseSettings):
         Field(
             ge=1,
             le=1000,
-            description="largest encoded image, millions of pixels; decoding takes up to 18 bytes a pixel on each core",
+            description="largest encoded image, millions of pixels; decoding takes up to 20 bytes a pixel on each core",
         ),
     ] = 25
     grace_seconds: Annotated[

@@ -80,13 +80,13 @@ def read_plan(request: pb.ModelInferRequest, card: Card, memory: SharedMemory) -
     typed = any(is_typed(tensor) for tensor in request.inputs)
     if not request.outputs:
         return Plan(_DEFAULT, typed) if typed else PLAIN
+    names = (LABEL, SCORES, *card.hidden_names)
     outputs = []
     for index, wanted in enumerate(request.outputs):
         field = f"outputs[{index}]"
-        names = (LABEL, SCORES, *card.hidden_names)
         if wanted.name not in names:
             raise InvalidInput(f"{field}.name", f"is {wanted.name!r}, expected one of {', '.join(names)}")
-        layer = card.hidden_names.index(wanted.name) if wanted.name in card.hidden_names else -1
+        layer = max(names.index(wanted.name) - 2, -1)
         classes = _classes(wanted.parameters, wanted.name, field)
         window = find_window(wanted.parameters, memory, field)
         if classes and window is not None:

@@ -183,3 +183,14 @@ def test_options_that_exclude_each_other(options):
     done = run(__file__, *options)
     assert done.returncode == 2
     assert done.stderr.startswith(b"digits: --")
+
+
+@pytest.mark.parametrize("address", ["", ":", "http://x", "host:99999"])
+def test_an_address_that_cannot_be_one(address):
+    """A malformed address is wrong usage, in one sentence."""
+    done = run(__file__, f"--server={address}")
+    assert done.returncode == 2
+    assert (
+        done.stderr.decode()
+        == f"digits: the server's address is '{address}', expected HOST:PORT, e.g. localhost:8001\n"
+    )

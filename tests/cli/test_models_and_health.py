@@ -67,3 +67,31 @@ def test_health_of_nobody():
     done = run("health", "--server=127.0.0.1:1", "--timeout=2")
     assert done.returncode == 3
     assert done.stderr == "digits: cannot reach 127.0.0.1:1: Connection refused\n"
+
+
+@pytest.mark.parametrize("address", ["", ":", "http://x", "host:99999", "dns:", "localhost:"])
+@pytest.mark.parametrize("command", ["health", "models"])
+def test_an_address_that_cannot_be_one(command: str, address: str):
+    """A malformed address is wrong usage: one sentence without gRPC's traces, and exit code 2."""
+    done = run(command, f"--server={address}")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"digits: the server's address is '{address}', expected HOST:PORT, e.g. localhost:8001\n"
+
+
+@pytest.mark.parametrize("command", ["health", "models"])
+@pytest.mark.parametrize("timeout", ["inf", "1e18"])
+def test_a_timeout_without_end(command: str, timeout: str):
+    """A timeout that is no span of time is wrong usage, in one sentence."""
+    done = run(command, "--server=127.0.0.1:1", f"--timeout={timeout}")
+    assert done.returncode == 2
+    assert done.stderr.startswith("digits: the timeout is ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_health_of_a_name_that_is_not_known():
+    """A host that no name service knows is no answer: one sentence with the reason."""
+    done = run("health", "--server=nohost.invalid:80", "--timeout=5")
+    assert done.returncode == 3
+    assert done.stderr.startswith("digits: ")
+    assert "field:" not in done.stderr
+    assert done.stderr.count("\n") == 1

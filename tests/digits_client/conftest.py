@@ -1,9 +1,11 @@
 """A server that does on demand what a real one cannot be made to do: fail, refuse, and be slow."""
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,11 +30,14 @@ class FaultyServer:
     listings: int = 0
     faults: list[Callable[[Any], None]] = field(default_factory=list)
     """Each call of Classify takes the first and lets it end the call."""
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    """Whether a stream ended before its time."""
     rows: int = 4
     cols: int = 3
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
+        self.pause = 0.0
 
     @property
     def target(self) -> str:
@@ -57,6 +62,8 @@ class FaultyServer:
 
     def list_models(self, request: pb.ListModelsRequest, context: Any) -> pb.ListModelsResponse:
         self.listings += 1
+        pause, self.pause = self.pause, 0.0
+        time.sleep(pause)
         ready = pb.ModelVersion(
             version="1", state=pb.MODEL_STATE_READY, rows=self.rows, cols=self.cols, pixel_max=16, classes=["a", "b"]
         )
@@ -65,6 +72,7 @@ class FaultyServer:
         return pb.ListModelsResponse(models=[model], default_model="small", max_rows=8, max_message_bytes=2**20)
 
     def stream(self, requests: Iterator[Any], context: Any) -> Iterator[pb.ClassifyStreamResponse]:
+        context.add_callback(self.cancelled.set)
         for message in requests:
             if 13 in message.request.pixels:
                 error = status(grpc.StatusCode.INVALID_ARGUMENT, "thirteen", BadRequest(field_violations=[UNLUCKY]))
@@ -82,6 +90,10 @@ class FaultyServer:
         info.retry_delay.FromMilliseconds(round(seconds * 1000))
         full = grpc.StatusCode.RESOURCE_EXHAUSTED
         self.faults += [lambda context: end(context, full, "the queue is full", info)] * times
+
+    def list_slowly(self, seconds: float) -> None:
+        """The next listing takes that long."""
+        self.pause = seconds
 
     def be_slow(self, seconds: float) -> None:
         """The next call takes that long."""
@@ -108,8 +120,35 @@ def end(context: Any, code: grpc.StatusCode, message: str, *details: Any) -> Non
 
 
 @pytest.fixture
+def late_server() -> Iterator[str]:
+    """The address of a server that starts a second from now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    done = threading.Event()
+
+    def start() -> None:
+        time.sleep(1)
+        with serving(port):
+            done.wait(30)
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    yield f"127.0.0.1:{port}"
+    done.set()
+    thread.join()
+
+
+@pytest.fixture
 def faulty() -> Iterator[FaultyServer]:
     """A server of that kind on a free port of 127.0.0.1."""
+    with serving() as faults:
+        yield faults
+
+
+@contextmanager
+def serving(port: int = 0) -> Iterator[FaultyServer]:
+    """A server of that kind on that port of 127.0.0.1, 0 for a free one."""
     faults = FaultyServer()
 
     def unary(method: Any, request: Any) -> Any:
@@ -124,7 +163,7 @@ def faulty() -> Iterator[FaultyServer]:
     }
     server = grpc.server(ThreadPoolExecutor(8), options=[("grpc.so_reuseport", 0)])
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
-    faults.port = server.add_insecure_port("127.0.0.1:0")
+    faults.port = server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
     try:
         yield faults

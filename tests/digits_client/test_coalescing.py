@@ -1,12 +1,13 @@
 """Concurrent calls of the asyncio client travel together without being mixed up."""
 
 import asyncio
+import time
 
 import grpc
 import numpy as np
 import pytest
 
-from digits_client import AsyncDigitsClient, InvalidInput, ServerError
+from digits_client import AsyncDigitsClient, DeadlineExceeded, InvalidInput, ServerError
 
 
 def image(first: int) -> np.ndarray:
@@ -89,3 +90,52 @@ async def test_who_gives_up_harms_nobody(faulty):
         assert (await tasks[1]).digit == 2
         with pytest.raises(asyncio.CancelledError):
             await tasks[0]
+
+
+async def test_the_hasty_do_not_spoil_the_listing(faulty):
+    """The listing that concurrent callers share outlives the one who asked first and gave up."""
+    faulty.list_slowly(0.5)
+    async with AsyncDigitsClient(faulty.target) as client:
+        hasty = asyncio.create_task(client.classify(image(1), timeout=0.05))
+        others = [asyncio.create_task(client.classify(image(i))) for i in (2, 3)]
+        with pytest.raises(DeadlineExceeded, match=r"within 0\.05 s"):
+            await hasty
+        assert [(await each).digit for each in others] == [2, 3]
+    assert faulty.listings == 1
+
+
+async def test_who_joins_in_waits_no_longer_than_it_may(faulty):
+    """A caller who finds the listing under way keeps its own deadline."""
+    faulty.list_slowly(0.5)
+    async with AsyncDigitsClient(faulty.target) as client:
+        patient = asyncio.create_task(client.classify(image(1)))
+        await asyncio.sleep(0.05)
+        start = time.monotonic()
+        with pytest.raises(DeadlineExceeded, match=r"within 0\.1 s"):
+            await client.classify(image(2), timeout=0.1)
+        assert time.monotonic() - start < 0.4
+        assert (await patient).digit == 1
+
+
+async def test_who_has_more_time_asks_again(faulty):
+    """When the shared listing takes longer than the client's own timeout, a patient caller still gets it."""
+    faulty.list_slowly(0.5)
+    async with AsyncDigitsClient(faulty.target, timeout=0.2) as client:
+        first = asyncio.create_task(client.classify(image(1)))
+        await asyncio.sleep(0)
+        assert (await client.classify(image(2), timeout=5)).digit == 2
+        with pytest.raises(DeadlineExceeded):
+            await first
+
+
+async def test_who_is_cancelled_leaves_the_listing_to_the_others(faulty):
+    """Cancelling one waiter does not cancel the question."""
+    faulty.list_slowly(0.3)
+    async with AsyncDigitsClient(faulty.target) as client:
+        tasks = [asyncio.create_task(client.classify(image(i))) for i in (1, 2)]
+        await asyncio.sleep(0.1)
+        tasks[0].cancel()
+        assert (await tasks[1]).digit == 2
+        with pytest.raises(asyncio.CancelledError):
+            await tasks[0]
+    assert faulty.listings == 1

@@ -1,7 +1,12 @@
 """What the client makes of a server that fails, refuses or is slow."""
 
+import asyncio
+import itertools
 import pickle
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
 
 import grpc
 import numpy as np
@@ -204,3 +209,195 @@ async def test_asyncio_deadline(faulty):
     async with AsyncDigitsClient(faulty.target) as client:
         with pytest.raises(DeadlineExceeded):
             await client.classify(IMAGE, timeout=0.3)
+
+
+def test_a_server_that_is_starting_is_waited_for_when_asked(late_server):
+    """With wait_for_ready a call that began before the server did is answered; without, it fails at once."""
+    start = time.monotonic()
+    with DigitsClient(late_server, timeout=10) as client, pytest.raises(Unavailable):
+        client.classify(IMAGE)
+    assert time.monotonic() - start < 1
+    with DigitsClient(late_server, timeout=10, wait_for_ready=True) as client:
+        assert client.classify(IMAGE).digit == 0
+        assert [each.digit for each in client.classify_stream([IMAGE + 1])] == [1]
+
+
+async def test_asyncio_waits_for_a_starting_server_likewise(late_server):
+    """The asyncio client, calls and streams, does the same."""
+    async with AsyncDigitsClient(late_server, timeout=10) as client:
+        with pytest.raises(Unavailable):
+            await client.classify(IMAGE)
+    async with AsyncDigitsClient(late_server, timeout=10, wait_for_ready=True) as client:
+        assert [each.digit async for each in client.classify_stream([IMAGE + 1])] == [1]
+        assert (await client.classify(IMAGE)).digit == 0
+
+
+def test_waiting_for_nobody_ends_at_the_deadline():
+    """With wait_for_ready and no server the timeout holds."""
+    with DigitsClient("127.0.0.1:1", timeout=0.5, wait_for_ready=True) as client, pytest.raises(DeadlineExceeded):
+        client.classify(b"image")
+
+
+def test_threads_wait_for_the_listing_no_longer_than_they_may(faulty):
+    """A thread that finds another asking for the listing keeps its own deadline."""
+    faulty.list_slowly(1)
+    with DigitsClient(faulty.target) as client, ThreadPoolExecutor(1) as pool:
+        patient = pool.submit(client.classify, IMAGE)
+        time.sleep(0.1)
+        start = time.monotonic()
+        with pytest.raises(DeadlineExceeded, match=r"within 0\.2 s"):
+            client.classify(IMAGE, timeout=0.2)
+        assert time.monotonic() - start < 0.7
+        assert patient.result().digit == 0
+
+
+TIMEOUTS = [0, -1, float("inf"), float("nan"), 1e18, np.float32("inf"), 10**400]
+
+
+@pytest.mark.parametrize("timeout", TIMEOUTS)
+@pytest.mark.parametrize("kind", [DigitsClient, AsyncDigitsClient])
+def test_a_timeout_is_a_span_of_time(kind: type, timeout: float):
+    """Nothing, no end and no number are refused where they are given, with what is expected."""
+    with pytest.raises(ValueError, match="expected more than 0 and at most 31536000, a year"):
+        kind("localhost:1", timeout=timeout)
+
+
+@pytest.mark.parametrize("timeout", TIMEOUTS)
+def test_a_timeout_of_a_call_likewise(faulty, timeout: float):
+    """Every method says so before anything is sent."""
+    with DigitsClient(faulty.target) as client:
+        calls = (
+            lambda: client.classify(IMAGE, timeout=timeout),
+            lambda: next(client.classify_stream([IMAGE], timeout=timeout)),
+            lambda: client.models(timeout=timeout),
+            lambda: client.health(timeout=timeout),
+        )
+        for call in calls:
+            with pytest.raises(ValueError, match="expected more than 0"):
+                call()
+    assert not faulty.requests
+
+
+@pytest.mark.parametrize("timeout", [None, "5", True, 1j])
+def test_a_timeout_is_a_number(timeout: object):
+    """Text, and truth, are no seconds."""
+    with pytest.raises(TypeError, match="expected a number of seconds"):
+        DigitsClient("localhost:1", timeout=timeout)
+
+
+@pytest.mark.parametrize("timeout", [3, 2.5, np.float32(2.5), np.int64(3), Fraction(5, 2), 31_536_000])
+def test_numbers_of_any_kind_are_timeouts(faulty, timeout: float):
+    """Whatever Python takes for a real number, up to a year, which gRPC can count."""
+    with DigitsClient(faulty.target, timeout=timeout) as client:
+        assert client.classify(IMAGE).digit == 0
+
+
+@pytest.mark.parametrize("names", [{"model": 3}, {"version": 2}, {"model": b"small"}, {"version": ["1"]}])
+def test_names_are_text(faulty, names: dict):
+    """A number for a version, and anything else that is no text, is named; by the client and by each call."""
+    words = f"{next(iter(names))} is .*, expected text"
+    with pytest.raises(TypeError, match=words):
+        DigitsClient("localhost:1", **names)
+    with pytest.raises(TypeError, match=words):
+        AsyncDigitsClient("localhost:1", **names)
+    with DigitsClient(faulty.target) as client:
+        with pytest.raises(TypeError, match=words):
+            client.classify(IMAGE, **names)
+        with pytest.raises(TypeError, match="service is 3, expected text"):
+            client.health(3)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        *("", " ", ":", "localhost:", ":8001", "http://x", "http://x:80/", "host:99999", "host:0", "host:http"),
+        *("a b:80", "a\nb:80", "x:y:z", "[::1", "[::1]:", "[::1]:0", "[::1]x", "[x]:80", "dns:", "dns:///"),
+        *("dns://x", "dns:///host:99999", "unix:", "ipv4:1", "ipv4:1.2.3.4:0", "ipv6:::g", "user@host:80"),
+    ],
+)
+@pytest.mark.parametrize("kind", [DigitsClient, AsyncDigitsClient])
+def test_an_address_that_cannot_be_one(kind: type, target: str):
+    """What gRPC would fail on with a trace is refused with the address and what is expected."""
+    with pytest.raises(ValueError, match=r"the server's address is .*, expected HOST:PORT, e\.g\. localhost:8001"):
+        kind(target)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        *("localhost:8001", "localhost", "10.0.0.1:80", "a-b.c_d.example:65535", "[::1]:8001", "[::1]", "::1"),
+        *("dns:host:80", "dns:///host:80", "dns://8.8.8.8/host:80", "unix:/tmp/x", "unix:///tmp/x", "unix:x"),
+        *("ipv4:127.0.0.1:1,127.0.0.2:2", "ipv6:[::1]:1", "unix-abstract:x"),
+    ],
+)
+def test_addresses_that_grpc_knows(target: str):
+    """Hosts, numbers and sockets, as gRPC names them."""
+    DigitsClient(target).close()
+
+
+def test_an_address_is_text():
+    """A port alone, or a pair, is no address."""
+    with pytest.raises(TypeError, match="expected text like localhost:8001"):
+        DigitsClient(8001)
+
+
+def test_a_closed_stream_cancels_the_call(faulty):
+    """Closing the generator while its iterable blocks ends the call; the thread ends with the iterable."""
+    going_on = threading.Event()
+    ended = threading.Event()
+
+    def source():
+        try:
+            yield IMAGE
+            going_on.wait(30)
+            yield IMAGE
+        finally:
+            ended.set()
+
+    with DigitsClient(faulty.target) as client:
+        stream = client.classify_stream(source())
+        assert next(stream).digit == 0
+        stream.close()
+        assert faulty.cancelled.wait(5)
+        going_on.set()
+        assert ended.wait(5)
+
+
+def test_a_closed_stream_reads_no_more_bad_items(faulty):
+    """An endless iterable of what cannot be sent is left as well, though nothing of it ever reaches gRPC."""
+    read = itertools.count()
+
+    def source():
+        yield IMAGE
+        while next(read) >= 0:
+            time.sleep(0.001)
+            yield np.zeros(3)
+
+    with DigitsClient(faulty.target) as client:
+        stream = client.classify_stream(source())
+        assert next(stream).digit == 0
+        time.sleep(0.05)
+        stream.close()
+        time.sleep(0.1)
+        before = next(read)
+        time.sleep(0.2)
+        assert next(read) == before + 1
+
+
+async def test_an_asyncio_stream_of_bad_items_lets_go_of_the_loop(faulty):
+    """Endless bad items of a plain iterable neither stop the event loop nor outlive the closed generator."""
+    read = itertools.count()
+
+    def source():
+        yield IMAGE
+        while next(read) >= 0:
+            yield np.zeros(3)
+
+    async with AsyncDigitsClient(faulty.target) as client:
+        stream = client.classify_stream(source())
+        assert (await asyncio.wait_for(anext(stream), 10)).digit == 0
+        await stream.aclose()
+        await asyncio.sleep(0.1)
+        before = next(read)
+        await asyncio.sleep(0.1)
+        assert next(read) == before + 1

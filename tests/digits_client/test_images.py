@@ -1,5 +1,7 @@
 """What the client takes for an image, and what it says of anything else."""
 
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -114,3 +116,30 @@ def test_a_file_that_is_not_there():
     """A missing file is the operating system's error, with its name."""
     with pytest.raises(FileNotFoundError, match="nowhere"):
         read_images("nowhere.png")
+
+
+def test_a_masked_array():
+    """A mask would be lost without a word, so the array is refused."""
+    masked = np.ma.masked_array(np.ones((4, 3)), np.eye(4, 3))
+    for images in (masked, [masked], [np.ones((4, 3)), masked]):
+        with pytest.raises(TypeError, match="mask would be ignored"):
+            read_images(images)
+
+
+@pytest.mark.parametrize(
+    ("mode", "values"),
+    [("F", [0, 0.5, 1]), ("F", [0, 127.5, 255]), ("I", [0, 32767.5, 65535]), ("I", [-100, 27.5, 155])],
+)
+def test_pil_images_of_numbers_without_a_range(mode: str, values: list[float]):
+    """Whole numbers of 32 bits and floats travel as 16-bit grey, over the narrowest usual range."""
+    array = np.array([values], np.float32 if mode == "F" else np.int32)
+    with Image.open(io.BytesIO(read_images(Image.fromarray(array)).encoded[0])) as sent:
+        assert sent.format == "PNG"
+        assert np.asarray(sent).ravel() == pytest.approx([0, 32767.5, 65535], abs=300)
+
+
+def test_a_pil_image_of_what_is_no_number():
+    """NaN and infinity, and floats that overflow, are black; they never reach the server."""
+    array = np.array([[np.nan, np.inf, -np.inf, 3e38, -3e38, 1]], np.float32)
+    with Image.open(io.BytesIO(read_images(Image.fromarray(array)).encoded[0])) as sent:
+        assert np.asarray(sent).max() == 65535

@@ -202,9 +202,13 @@ async def test_a_stream_that_ends_early_takes_its_requests_out_of_the_queue(pixe
             while True:
                 yield raw(pixels)
 
+        before = asyncio.all_tasks()
         answers = app.methods[STEM + "ModelStreamInfer"].handler(endless(), Call())
         assert not (await anext(answers)).error_message
+        assert len(asyncio.all_tasks() - before) > 2
         await answers.aclose()
+        await asyncio.sleep(0.1)
+        assert asyncio.all_tasks() == before
         response = await ask(app, "ModelInfer", raw(pixels))
         assert parameters(response)["batch_rows"] == 20
 
