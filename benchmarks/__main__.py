@@ -18,7 +18,7 @@ from rich.table import Table
 
 from benchmarks import load
 from benchmarks.echo import PATH as ECHO
-from benchmarks.requests import CLASSIFY, PREFIX, answer, classify, images, infer, infer_by_shared_memory
+from benchmarks.requests import CLASSIFY, PREFIX, Request, answer, classify, images, infer, infer_by_shared_memory
 from benchmarks.servers import Running, digits_server, echo_server
 from service.runtime.cores import usable_cores
 from service.runtime.providers import CPU, open_session
@@ -48,24 +48,33 @@ def median(values: list[float]) -> float:
 
 
 def measure_batch(server: Running, batch: int) -> dict[str, Any]:
-    """Images a second in calls of `batch` by each way in, beside onnxruntime alone, one after the other."""
-    with infer_by_shared_memory(server.port, batch) as shared:
+    """Images a second in calls of `batch` by each way in, beside two floors: onnxruntime alone, and the bare
+    echo with the bytes of `ModelInfer uint8`.
+    """
+    raw = infer(batch, "UINT8")
+    with (
+        infer_by_shared_memory(server.port, batch) as shared,
+        echo_server(len(answer(server.port, raw))) as echo,
+    ):
         requests = {
             "Classify": classify(batch),
-            "ModelInfer uint8": infer(batch, "UINT8"),
+            "ModelInfer uint8": raw,
             "ModelInfer float32": infer(batch, "FP32"),
             "ModelInfer shared memory": shared,
+            "bare echo of uint8": Request(ECHO, raw.body, batch),
         }
         rates: dict[str, list[float]] = {name: [] for name in requests}
         ratios: dict[str, list[float]] = {name: [] for name in requests}
         floors = []
         for request in requests.values():
-            answer(server.port, request)
+            if request.path != ECHO:
+                answer(server.port, request)
         for _ in range(ROUNDS):
             floors.append(onnxruntime_alone(batch))
             for name, request in requests.items():
                 calls = max(300, 8000 // batch)
-                seen = load.measure(server.port, request.path, request.body, calls=calls, connections=2, streams=4)
+                port = echo.port if request.path == ECHO else server.port
+                seen = load.measure(port, request.path, request.body, calls=calls, connections=2, streams=4)
                 rates[name].append(seen.calls_per_second * batch)
                 ratios[name].append(rates[name][-1] / floors[-1])
     console.print(f"calls of {batch} images", style="dim")
