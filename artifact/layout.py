@@ -103,6 +103,8 @@ class VersionFolder:
     def read_golden(self) -> Golden:
         """Read `golden.npz`; raises `LayoutError` when it is missing or not of the form `Golden` states."""
         try:
+            if not self.golden.is_file() and self.golden.exists():
+                raise LayoutError("it is no file")
             with np.load(self.golden, allow_pickle=False) as arrays:
                 golden = Golden(arrays["pixels"], arrays["labels"], arrays["scores"])
         except FileNotFoundError:

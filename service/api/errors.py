@@ -20,6 +20,9 @@ from service.runtime.errors import (
     RunFailed,
 )
 
+# Characters of a sentence that a client is told; a longer one repeats something that the client wrote.
+MAX_TEXT = 400
+
 CODES: dict[type[Exception], grpc.StatusCode] = {
     NotFound: grpc.StatusCode.NOT_FOUND,
     InvalidInput: grpc.StatusCode.INVALID_ARGUMENT,
@@ -67,12 +70,18 @@ def translate(error: Exception, path: str) -> Failure:
     if code is None:
         log.error("call failed", method=path, exc_info=error)
         return Failure(grpc.StatusCode.INTERNAL, "internal error")
+    message = _cut(str(error))
     if isinstance(error, InvalidInput):
-        violation = BadRequest.FieldViolation(field=error.field, description=error.description)
-        return Failure(code, str(error), (BadRequest(field_violations=[violation]),))
+        violation = BadRequest.FieldViolation(field=_cut(error.field), description=_cut(error.description))
+        return Failure(code, message, (BadRequest(field_violations=[violation]),))
     if isinstance(error, QueueFull):
         milliseconds = max(round(error.retry_after * 1000), 1)
         info = RetryInfo()
         info.retry_delay.FromMilliseconds(milliseconds)
-        return Failure(code, str(error), (info,), {"grpc-retry-pushback-ms": str(milliseconds)})
-    return Failure(code, str(error))
+        return Failure(code, message, (info,), {"grpc-retry-pushback-ms": str(milliseconds)})
+    return Failure(code, message)
+
+
+def _cut(text: str) -> str:
+    """Errors travel in headers, which have a limit of 8 KiB; non-ASCII letters take nine bytes each."""
+    return text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "…"

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from artifact.card import Card
 from artifact.layout import LABEL, SCORES
-from service.api.tensors import Window, find_window, is_typed
+from service.api.tensors import Window, find_window, is_typed, only_input, whole
 from service.runtime.batcher import Answer
-from service.runtime.errors import InvalidInput
+from service.runtime.errors import InvalidInput, shown
 from service.runtime.session import Scored
 from service.runtime.shared_memory import SharedMemory
 from service.runtime.version import Version
@@ -77,15 +77,17 @@ PLAIN = Plan(_DEFAULT, typed=False)
 
 def read_plan(request: pb.ModelInferRequest, card: Card, memory: SharedMemory) -> Plan:
     """What a request wants; label and scores when it names nothing. Raises `InvalidInput` naming the field."""
-    typed = any(is_typed(tensor) for tensor in request.inputs)
+    typed = is_typed(only_input(request))
     if not request.outputs:
         return Plan(_DEFAULT, typed) if typed else PLAIN
     names = (LABEL, SCORES, *card.hidden_names)
-    outputs = []
+    outputs: list[Output] = []
     for index, wanted in enumerate(request.outputs):
         field = f"outputs[{index}]"
         if wanted.name not in names:
-            raise InvalidInput(f"{field}.name", f"is {wanted.name!r}, expected one of {', '.join(names)}")
+            raise InvalidInput(f"{field}.name", f"is {shown(wanted.name)}, expected one of {', '.join(names)}")
+        if any(output.name == wanted.name for output in outputs):
+            raise InvalidInput(f"{field}.name", f"is {wanted.name} again, expected each output once")
         layer = max(names.index(wanted.name) - 2, -1)
         classes = _classes(wanted.parameters, wanted.name, field)
         window = find_window(wanted.parameters, memory, field)
@@ -98,9 +100,10 @@ def read_plan(request: pb.ModelInferRequest, card: Card, memory: SharedMemory) -
 def _classes(parameters: Mapping[str, pb.InferParameter], name: str, field: str) -> int:
     if not parameters or "classification" not in parameters:
         return 0
-    count: int = parameters["classification"].int64_param
-    if count < 1:
-        raise InvalidInput(f"{field}.parameters[classification]", f"is {count}, expected an integer of at least 1")
+    count = whole(parameters["classification"])
+    if count is None or count < 1:
+        got = "no int64_param" if count is None else count
+        raise InvalidInput(f"{field}.parameters[classification]", f"is {got}, expected an integer of at least 1")
     if name == LABEL:
         raise InvalidInput(f"{field}.parameters[classification]", f"is set, and {LABEL} holds nothing to rank")
     return count

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from artifact.card import Card
 from artifact.layout import INPUT
 from artifact.pixels import PixelError, check_range
-from service.runtime.errors import InvalidInput
+from service.runtime.errors import InvalidInput, shown
 from service.runtime.shared_memory import Region, SharedMemory
 from stubs.inference import open_inference_pb2 as pb
 
@@ -36,6 +36,10 @@ class Window:
     byte_size: int
 
 
+# More are not read: a hostile shape can have millions.
+MAX_DIMENSIONS = 8
+
+
 def find_window(parameters: Mapping[str, pb.InferParameter], memory: SharedMemory, name: str) -> Window | None:
     """What the parameters of the tensor in the field `name` say of shared memory; None for nothing.
 
@@ -58,11 +62,18 @@ def find_window(parameters: Mapping[str, pb.InferParameter], memory: SharedMemor
 def _whole(parameters: Mapping[str, pb.InferParameter], key: str, field: str) -> int:
     if key not in parameters:
         return 0
-    value = parameters[key]
-    number: int = value.uint64_param if value.HasField("uint64_param") else value.int64_param
+    number = whole(parameters[key])
+    if number is None:
+        raise InvalidInput(f"{field}[{key}]", "is no int64_param or uint64_param")
     if number < 0:
         raise InvalidInput(f"{field}[{key}]", f"is {number}, expected 0 or more")
     return number
+
+
+def whole(parameter: pb.InferParameter) -> int | None:
+    """A parameter that is a whole number; None when it is something else."""
+    kind = parameter.WhichOneof("parameter_choice")
+    return getattr(parameter, kind) if kind in ("int64_param", "uint64_param") else None
 
 
 def is_typed(tensor: pb.ModelInferRequest.InferInputTensor) -> bool:
@@ -77,13 +88,15 @@ async def read_pixels(
 
     Raises `InvalidInput` naming the field.
     """
-    tensor = _only_input(request)
+    tensor = only_input(request)
     if tensor.datatype not in DTYPES:
         raise InvalidInput(
             "inputs[0].datatype",
-            f"is {tensor.datatype!r}, expected UINT8, or FP32 with whole numbers in 0..{card.pixel_max}",
+            f"is {shown(tensor.datatype)}, expected UINT8, or FP32 with whole numbers in 0..{card.pixel_max}",
         )
     dtype, field = DTYPES[tensor.datatype]
+    if len(tensor.shape) > MAX_DIMENSIONS:
+        raise InvalidInput("inputs[0].shape", f"has {len(tensor.shape)} dimensions, expected 2 or 3")
     rows = _rows(list(tensor.shape), card, max_rows)
     size = rows * card.features * dtype.itemsize
     window = find_window(tensor.parameters, memory, "inputs[0]")
@@ -109,7 +122,8 @@ async def read_pixels(
     return pixels
 
 
-def _only_input(request: pb.ModelInferRequest) -> pb.ModelInferRequest.InferInputTensor:
+def only_input(request: pb.ModelInferRequest) -> pb.ModelInferRequest.InferInputTensor:
+    """The one input there is. Raises `InvalidInput`."""
     inputs = request.inputs
     if len(inputs) == 1 and inputs[0].name == INPUT:
         return inputs[0]
@@ -117,7 +131,7 @@ def _only_input(request: pb.ModelInferRequest) -> pb.ModelInferRequest.InferInpu
         raise InvalidInput("inputs", f"is empty, expected the one input {INPUT}")
     for index, tensor in enumerate(inputs):
         if tensor.name != INPUT:
-            raise InvalidInput(f"inputs[{index}].name", f"is {tensor.name!r}, expected {INPUT}, the only input")
+            raise InvalidInput(f"inputs[{index}].name", f"is {shown(tensor.name)}, expected {INPUT}, the only input")
     raise InvalidInput("inputs[1].name", f"is {INPUT} again, expected it once")
 
 

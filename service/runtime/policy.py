@@ -12,6 +12,7 @@ from typing import Literal
 from artifact.card import MAX_VERSION
 
 FILE = "policy.json"
+MAX_BYTES = 65_536
 
 
 class PolicyError(ValueError):
@@ -33,10 +34,14 @@ def read_policy(model: Path) -> Policy:
     """The policy of the model in the folder `models/<name>`. Raises `PolicyError`."""
     path = model / FILE
     try:
+        if not path.is_file():
+            if path.exists():
+                raise PolicyError(f"{path} cannot be read: it is no file")
+            return Policy()
+        if path.stat().st_size > MAX_BYTES:
+            raise PolicyError(f"{path} cannot be read: it has more than {MAX_BYTES} bytes")
         content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return Policy()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise PolicyError(f"{path} cannot be read: {error}") from None
     versions = content.get("versions") if isinstance(content, dict) else None
     if versions in ("all", "newest"):
@@ -45,5 +50,7 @@ def read_policy(model: Path) -> Policy:
         type(number) is int and 1 <= number <= MAX_VERSION for number in versions
     )
     if not whole or not versions:
-        raise PolicyError(f'{path}: expected {{"versions": "all"}}, "newest", or a list of versions, got {content!r}')
+        raise PolicyError(
+            f'{path}: expected {{"versions": "all"}}, "newest", or a list of versions, got {str(content)[:100]}'
+        )
     return Policy(frozenset(versions))

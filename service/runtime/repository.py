@@ -38,10 +38,12 @@ class Repository:
         self._settings = settings
         self._models: dict[str, list[Version]] = {}
         self._policies: dict[str, Policy] = {}
+        self._policy_troubles: dict[str, str] = {}
         self._routes: dict[tuple[str, str], Version] = {}
         self._draining = False
         self._changing = asyncio.Lock()
         self._trouble = ""
+        self._loading: asyncio.Future[None] | None = None  # the loop itself keeps only a weak reference
         self._providers: list[Provider] = candidates(settings.provider)
         if settings.require_provider:
             self._providers = self._providers[:1]
@@ -128,7 +130,12 @@ class Repository:
         explicitly, or when no version of it could be loaded.
         """
         self._require_explicit()
-        await self.refresh(name)
+        # A caller that gives up must not leave a version half loaded.
+        self._loading = asyncio.ensure_future(self.refresh(name))
+        try:
+            await asyncio.shield(self._loading)
+        except LayoutError as error:
+            raise NotAllowed(str(error)) from None
         versions = self._models.get(name)
         if not versions:
             raise NotFound(f"there is no model {shown(name)} in the models folder")
@@ -161,12 +168,17 @@ class Repository:
         async with self._changing:
             folders = await asyncio.to_thread(find_versions, self._settings.models)
             names = dict.fromkeys([folder.name for folder in folders] + list(self._models))
-            for name in [only] if only is not None else names:
+            if only is not None:
+                names = {only: None} if only in names else {}
+            elif self._models and not folders:
+                # More likely a file system that went away than every model at once.
+                raise LayoutError(f"models folder {self._settings.models} is empty, what is loaded goes on")
+            for name in names:
                 await self._refresh_model(name, [folder for folder in folders if folder.name == name])
 
     async def _refresh_model(self, name: str, folders: list[VersionFolder]) -> None:
         """Load what is new or changed, newest first, then let go what is gone or no longer wanted."""
-        policy = self._policy(name)
+        policy = await self._read_policy(name)
         held = {version.folder.version: version for version in self._models.get(name, ())}
         kept: dict[int, Version] = {}
         for folder in sorted(folders, key=lambda folder: -folder.version):
@@ -183,16 +195,20 @@ class Repository:
             self._models[name] = [kept[number] for number in sorted(kept)]
             if not kept:
                 del self._models[name]
+                self._policies.pop(name, None)
+                self._policy_troubles.pop(name, None)
             self._changed()
 
-    def _policy(self, name: str) -> Policy:
+    async def _read_policy(self, name: str) -> Policy:
+        """The policy on disk, or the one before when that is malformed, which is logged once."""
         try:
-            self._policies[name] = read_policy(self._settings.models / name)
+            self._policies[name] = await asyncio.to_thread(read_policy, self._settings.models / name)
+            self._policy_troubles.pop(name, None)
         except PolicyError as error:
             before = self._policies.setdefault(name, Policy())
-            log.error(
-                "policy not read, the one before goes on", model=name, before=str(before.versions), reason=str(error)
-            )
+            if self._policy_troubles.get(name) != str(error):
+                self._policy_troubles[name] = str(error)
+                log.error("policy not read, the one before goes on", model=name, before=str(before), reason=str(error))
         return self._policies[name]
 
     async def _refresh_version(self, folder: VersionFolder, held: Version | None) -> Version:
@@ -279,12 +295,13 @@ class Repository:
         if versions is None:
             raise self._no_model(name)
         if not version:
-            raise NotReady(f"no version of model {name} is ready: {'; '.join(each.reason for each in versions)}")
+            reasons = dict.fromkeys(each.reason for each in versions)
+            raise NotReady(f"no version of model {name} is ready: {'; '.join(reasons)}")
         for each in versions:
             if each.version == version:
                 raise each.not_ready()
         raise NotFound(
-            f"model {name} has no version {version!r}; it has {', '.join(each.version for each in versions)}"
+            f"model {name} has no version {shown(version)}; it has {', '.join(each.version for each in versions)}"
         )
 
     def _no_model(self, name: str) -> NotFound:

@@ -6,6 +6,7 @@ has mapped kills the server; so it gets an error of its own.
 
 import os
 import re
+import resource
 import stat
 import weakref
 from dataclasses import dataclass, field
@@ -14,11 +15,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from service.runtime.errors import InvalidInput, NotAllowed, NotFound
+from service.runtime.errors import InvalidInput, NotAllowed, NotFound, shown
 
 # Where Linux keeps POSIX shared-memory objects: `shm_open("/x")` opens the file `x` in it.
 FOLDER = Path("/dev/shm")  # noqa: S108 - not for temporary files
-MAX_REGIONS = 1024
+# A region holds a file descriptor, and connections need some too.
+MAX_REGIONS = min(1024, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 4)
 MAX_NAME = 256
 
 _KEY = re.compile(r"[^/\0]{1,255}")
@@ -70,7 +72,7 @@ class Region:
             view, start = view[count:], start + count
 
     def __str__(self) -> str:
-        return f"shared-memory region {self.name!r}"
+        return f"shared-memory region {shown(self.name)}"
 
 
 class SharedMemory:
@@ -98,7 +100,9 @@ class SharedMemory:
         if not 1 <= len(name) <= MAX_NAME:
             raise InvalidInput("name", f"has {len(name)} characters, expected 1..{MAX_NAME}")
         if name in self._regions:
-            raise InvalidInput("name", f"is {name!r}, and a region of this name is registered; unregister it first")
+            raise InvalidInput(
+                "name", f"is {shown(name)}, and a region of this name is registered; unregister it first"
+            )
         if len(self._regions) >= MAX_REGIONS:
             raise NotAllowed(f"{MAX_REGIONS} regions are registered, and there can be no more; unregister some")
         if byte_size < 1:
@@ -110,7 +114,7 @@ class SharedMemory:
         if offset + byte_size > size:
             raise InvalidInput(
                 "byte_size",
-                f"is {byte_size} from offset {offset}, and the object {key!r} ends after {size} bytes",
+                f"is {byte_size} from offset {offset}, and the object {shown(key)} ends after {size} bytes",
             )
         self._regions[name] = region
 
@@ -118,21 +122,23 @@ class SharedMemory:
         """The object as a file descriptor. Raises `InvalidInput`."""
         file = key.removeprefix("/")
         if not _KEY.fullmatch(file) or file in (".", "..") or not file.startswith(self._prefix):
-            raise InvalidInput("key", f"is {key!r}, expected a name without '/' that begins with '/{self._prefix}'")
+            raise InvalidInput(
+                "key", f"is {shown(key)}, expected a name without '/' that begins with '/{self._prefix}'"
+            )
         try:  # O_NONBLOCK: what is there may be a pipe, and opening must not wait for anyone
             descriptor = os.open(self._folder / file, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
-            raise InvalidInput("key", f"is {key!r}, which cannot be opened: {error.strerror}") from None
+            raise InvalidInput("key", f"is {shown(key)}, which cannot be opened: {error.strerror}") from None
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
-            raise InvalidInput("key", f"is {key!r}, which is no shared-memory object")
+            raise InvalidInput("key", f"is {shown(key)}, which is no shared-memory object")
         return descriptor
 
     def find(self, region: str, name: str) -> Region:
         """The region of that name. Raises `InvalidInput` with the field `name`."""
         found = self._regions.get(region)
         if found is None:
-            raise InvalidInput(name, f"names the shared-memory region {region!r}, which is not registered")
+            raise InvalidInput(name, f"names the shared-memory region {shown(region)}, which is not registered")
         return found
 
     def status(self, name: str = "") -> dict[str, Region]:
@@ -140,7 +146,7 @@ class SharedMemory:
         if not name:
             return dict(self._regions)
         if name not in self._regions:
-            raise NotFound(f"there is no shared-memory region {name!r}")
+            raise NotFound(f"there is no shared-memory region {shown(name)}")
         return {name: self._regions[name]}
 
     def unregister(self, name: str = "") -> None:

@@ -77,3 +77,10 @@ def test_details_go_with_the_errors_that_have_them():
     assert [type(detail) for detail in full.details] == [RetryInfo]
     assert full.trailers == {"grpc-retry-pushback-ms": "42"}
     assert not translate(NotReady("later"), CLASSIFY).details
+
+
+def test_no_sentence_outgrows_the_headers_it_travels_in():
+    """However long what a client wrote, whose words an error may repeat: clients take 8 KiB of trailers."""
+    failure = translate(InvalidInput("é" * 5000, "ö" * 5000), CLASSIFY)
+    percent_encoded = 6 * len(failure.message)
+    assert percent_encoded + len(failure.status().SerializeToString()) < 6000

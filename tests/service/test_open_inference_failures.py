@@ -56,6 +56,26 @@ def floats(value: float) -> pb.ModelInferRequest:
 
 WANTED_SHAPE = "expected [N, 784] or [N, 28, 28] for model mnist-16x16"
 CASES = {
+    "an output twice": (
+        changed(lambda r: [r.outputs.add(name="hidden_1") for _ in range(3000)]),
+        "outputs[1].name",
+        "is hidden_1 again, expected each output once",
+    ),
+    "a shape of a million dimensions": (
+        changed(lambda r: r.inputs[0].shape.extend([1] * 1_000_000)),
+        "inputs[0].shape",
+        "has 1000002 dimensions, expected 2 or 3",
+    ),
+    "classes as a float": (
+        changed(lambda r: setattr(r.outputs.add(name="scores").parameters["classification"], "double_param", 3.0)),
+        "outputs[0].parameters[classification]",
+        "is no int64_param",
+    ),
+    "a name of a megabyte": (
+        changed(lambda r: setattr(r.inputs[0], "name", "x" * 1_000_000)),
+        "inputs[0].name",
+        "…, expected pixels, the only input",
+    ),
     "a wrong name": (
         changed(lambda r: setattr(r.inputs[0], "name", "image")),
         "inputs[0].name",

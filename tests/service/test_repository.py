@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import json
+import os
 import shutil
 import weakref
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import onnx
 import pytest
 
+from artifact.layout import LayoutError
 from service.config import Settings
 from service.runtime.errors import NotAllowed, NotFound, NotReady
 from service.runtime.repository import Repository, RepositoryError
@@ -248,3 +250,73 @@ async def test_loading_by_call_is_refused_unless_control_is_explicit(models, mod
         await repository.load_model(NAME)
     with pytest.raises(NotAllowed, match="explicit"):
         await repository.unload_model(NAME)
+
+
+@pytest.mark.parametrize("file", ["policy.json", "1/golden.npz", "1/model.onnx"])
+async def test_a_pipe_in_the_place_of_a_file_holds_nothing_up(models, file):
+    """Opening it to read would wait for ever; what is loaded goes on, with a reason."""
+    repository = await opened(models)
+    path = models / NAME / file
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    async with asyncio.timeout(10):
+        await repository.refresh()
+    assert repository.find(NAME, "1").state is State.READY
+    if file != "policy.json":
+        assert "it is no file" in repository.find(NAME, "1").reason
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, " " * 100_000, '{"versions": "' + "x" * 1000 + '"}'])
+async def test_a_hostile_policy_is_that_models_trouble_alone(models, content):
+    """Nested past all bounds, or endless: others are followed all the same."""
+    (models / NAME / "policy.json").write_text(content)
+    repository = await opened(models)
+    place(models, "mnist-16x16", 1)
+    await repository.refresh()
+    assert repository.find("mnist-16x16", "").version == "1"
+    assert repository.find(NAME, "").version == "1"
+
+
+async def test_loading_a_name_looks_nowhere_but_in_the_models_folder(models, tmp_path_factory):
+    """Neither a way out of it nor a name of a megabyte reads, keeps or logs anything."""
+    outside = tmp_path_factory.mktemp("outside")
+    os.mkfifo(outside / "policy.json")
+    repository = await opened(models, model_control="explicit")
+    for name in (f"../{outside.name}", str(outside), "x" * 1_000_000, ""):
+        async with asyncio.timeout(10):
+            with pytest.raises(NotFound) as raised:
+                await repository.load_model(name)
+        assert len(str(raised.value)) < 200
+    assert list(repository._policies) == [NAME]
+
+
+async def test_a_caller_that_gives_up_leaves_no_version_half_loaded(models):
+    """The loading goes on without it."""
+    repository = await opened(models, model_control="explicit")
+    await repository.unload_model(NAME)
+    loading = asyncio.create_task(repository.load_model(NAME))
+    await asyncio.sleep(0)
+    loading.cancel()
+    changed = asyncio.Event()
+    repository.on_change = changed.set
+    async with asyncio.timeout(10):
+        await changed.wait()
+    await repository.load_model(NAME)
+    assert repository.find(NAME, "").version == "1"
+
+
+async def test_a_folder_that_is_suddenly_empty_takes_nothing_out_of_service(models):
+    """More likely a file system that went away than every model at once."""
+    repository = await opened(models, model_control="poll")
+    shutil.rmtree(models / NAME)
+    with pytest.raises(LayoutError, match="is empty, what is loaded goes on"):
+        await repository.refresh()
+    assert repository.find(NAME, "").version == "1"
+
+
+async def test_loading_from_a_folder_that_is_gone_says_so(models):
+    """And is no internal error."""
+    repository = await opened(models, model_control="explicit")
+    models.rename(models.with_name("gone"))
+    with pytest.raises(NotAllowed, match="does not exist"):
+        await repository.load_model(NAME)
