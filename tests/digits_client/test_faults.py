@@ -6,7 +6,6 @@ import pickle
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from fractions import Fraction
 
 import grpc
 import numpy as np
@@ -249,96 +248,6 @@ def test_threads_wait_for_the_listing_no_longer_than_they_may(faulty):
             client.classify(IMAGE, timeout=0.2)
         assert time.monotonic() - start < 0.7
         assert patient.result().digit == 0
-
-
-TIMEOUTS = [0, -1, float("inf"), float("nan"), 1e18, np.float32("inf"), 10**400]
-
-
-@pytest.mark.parametrize("timeout", TIMEOUTS)
-@pytest.mark.parametrize("kind", [DigitsClient, AsyncDigitsClient])
-def test_a_timeout_is_a_span_of_time(kind: type, timeout: float):
-    """Nothing, no end and no number are refused where they are given, with what is expected."""
-    with pytest.raises(ValueError, match="expected more than 0 and at most 31536000, a year"):
-        kind("localhost:1", timeout=timeout)
-
-
-@pytest.mark.parametrize("timeout", TIMEOUTS)
-def test_a_timeout_of_a_call_likewise(faulty, timeout: float):
-    """Every method says so before anything is sent."""
-    with DigitsClient(faulty.target) as client:
-        calls = (
-            lambda: client.classify(IMAGE, timeout=timeout),
-            lambda: next(client.classify_stream([IMAGE], timeout=timeout)),
-            lambda: client.models(timeout=timeout),
-            lambda: client.health(timeout=timeout),
-        )
-        for call in calls:
-            with pytest.raises(ValueError, match="expected more than 0"):
-                call()
-    assert not faulty.requests
-
-
-@pytest.mark.parametrize("timeout", [None, "5", True, 1j])
-def test_a_timeout_is_a_number(timeout: object):
-    """Text, and truth, are no seconds."""
-    with pytest.raises(TypeError, match="expected a number of seconds"):
-        DigitsClient("localhost:1", timeout=timeout)
-
-
-@pytest.mark.parametrize("timeout", [3, 2.5, np.float32(2.5), np.int64(3), Fraction(5, 2), 31_536_000])
-def test_numbers_of_any_kind_are_timeouts(faulty, timeout: float):
-    """Whatever Python takes for a real number, up to a year, which gRPC can count."""
-    with DigitsClient(faulty.target, timeout=timeout) as client:
-        assert client.classify(IMAGE).digit == 0
-
-
-@pytest.mark.parametrize("names", [{"model": 3}, {"version": 2}, {"model": b"small"}, {"version": ["1"]}])
-def test_names_are_text(faulty, names: dict):
-    """A number for a version, and anything else that is no text, is named; by the client and by each call."""
-    words = f"{next(iter(names))} is .*, expected text"
-    with pytest.raises(TypeError, match=words):
-        DigitsClient("localhost:1", **names)
-    with pytest.raises(TypeError, match=words):
-        AsyncDigitsClient("localhost:1", **names)
-    with DigitsClient(faulty.target) as client:
-        with pytest.raises(TypeError, match=words):
-            client.classify(IMAGE, **names)
-        with pytest.raises(TypeError, match="service is 3, expected text"):
-            client.health(3)
-
-
-@pytest.mark.parametrize(
-    "target",
-    [
-        *("", " ", ":", "localhost:", ":8001", "http://x", "http://x:80/", "host:99999", "host:0", "host:http"),
-        *("a b:80", "a\nb:80", "x:y:z", "[::1", "[::1]:", "[::1]:0", "[::1]x", "[x]:80", "dns:", "dns:///"),
-        *("dns://x", "dns:///host:99999", "unix:", "ipv4:1", "ipv4:1.2.3.4:0", "ipv6:::g", "user@host:80"),
-    ],
-)
-@pytest.mark.parametrize("kind", [DigitsClient, AsyncDigitsClient])
-def test_an_address_that_cannot_be_one(kind: type, target: str):
-    """What gRPC would fail on with a trace is refused with the address and what is expected."""
-    with pytest.raises(ValueError, match=r"the server's address is .*, expected HOST:PORT, e\.g\. localhost:8001"):
-        kind(target)
-
-
-@pytest.mark.parametrize(
-    "target",
-    [
-        *("localhost:8001", "localhost", "10.0.0.1:80", "a-b.c_d.example:65535", "[::1]:8001", "[::1]", "::1"),
-        *("dns:host:80", "dns:///host:80", "dns://8.8.8.8/host:80", "unix:/tmp/x", "unix:///tmp/x", "unix:x"),
-        *("ipv4:127.0.0.1:1,127.0.0.2:2", "ipv6:[::1]:1", "unix-abstract:x"),
-    ],
-)
-def test_addresses_that_grpc_knows(target: str):
-    """Hosts, numbers and sockets, as gRPC names them."""
-    DigitsClient(target).close()
-
-
-def test_an_address_is_text():
-    """A port alone, or a pair, is no address."""
-    with pytest.raises(TypeError, match="expected text like localhost:8001"):
-        DigitsClient(8001)
 
 
 def test_a_closed_stream_cancels_the_call(faulty):
