@@ -35,6 +35,7 @@ class Call:
 
 # A request is of Method.request's type, an answer of Method.response's; the table mixes them all.
 UnaryHandler = Callable[[Any, Call], Awaitable[Message]]
+QuickHandler = Callable[[bytes, int, Call], Awaitable[bytes | None]]
 StreamHandler = Callable[[AsyncIterator[Any], Call], AsyncIterator[Message]]
 
 
@@ -50,6 +51,10 @@ class Method:
     handler: UnaryHandler | StreamHandler
     """Takes (message, Call) and returns the answer; for a stream, an async generator over messages.
     Raises the errors of `service.runtime.errors`, which `service.api.errors` translates."""
+    quick: QuickHandler | None = None
+    """Answers the request that lies in the bytes from that place on, by the serialized answer and as `handler`
+    would, without making messages; None for a request that is out of the ordinary or wrong, which `handler`
+    shall then take. For a front that has bytes in hand."""
 
 
 Methods = Mapping[str, Method]

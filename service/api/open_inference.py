@@ -1,5 +1,6 @@
 """`inference.GRPCInferenceService`, the Open Inference Protocol v2: its methods, and what describes the server."""
 
+from dataclasses import replace
 from importlib.metadata import version as installed_version
 
 from google.protobuf.message import Message
@@ -9,6 +10,7 @@ from service.api.health import SERVING, HealthApi
 from service.api.infer import InferApi
 from service.api.methods import Call, Kind, Method, UnaryHandler
 from service.api.model_control import ModelControlApi
+from service.api.quick_infer import QuickInfer
 from service.api.shared_memory import SharedMemoryApi
 from service.runtime.errors import NotFound, NotReady, NotSupported
 from service.runtime.repository import Repository
@@ -53,7 +55,10 @@ class OpenInferenceApi:
         )
         no_cuda, no_traces, no_log_settings = map(_refuse, (NO_CUDA, NO_TRACES, NO_LOG_SETTINGS))
         return (
-            _unary("ModelInfer", pb.ModelInferRequest, pb.ModelInferResponse, infer.model_infer),
+            replace(
+                _unary("ModelInfer", pb.ModelInferRequest, pb.ModelInferResponse, infer.model_infer),
+                quick=QuickInfer(self._repository, self._memory, self._max_rows).answer,
+            ),
             stream,
             _unary("ServerLive", pb.ServerLiveRequest, pb.ServerLiveResponse, self.server_live),
             _unary("ServerReady", pb.ServerReadyRequest, pb.ServerReadyResponse, self.server_ready),

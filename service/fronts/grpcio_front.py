@@ -146,6 +146,7 @@ def _unary(method: Method, calls: _Calls) -> Callable[[bytes, Context], Awaitabl
     """The method as grpc.aio calls it, bytes in and bytes out."""
     parse = method.request.FromString
     handler: Any = method.handler
+    quick = method.quick
 
     async def answer(data: bytes, context: Context) -> bytes:
         size = len(data)
@@ -153,6 +154,8 @@ def _unary(method: Method, calls: _Calls) -> Callable[[bytes, Context], Awaitabl
             try:
                 calls.admit(size)
                 call = _GrpcCall(context)
+                if quick is not None and (written := await quick(data, 0, call)) is not None:
+                    return written
                 response: Message = await handler(_parsed(parse, data, method), call)
             finally:
                 calls.release(size)

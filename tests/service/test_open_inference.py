@@ -225,7 +225,7 @@ async def test_equal_scores_are_named_in_class_order(app, pixels, monkeypatch):
     batcher = app.repository.find(MNIST, "").batcher
     run = batcher._run
     monkeypatch.setattr(
-        batcher, "_run", lambda pixels, hidden: replace(run(pixels, hidden), scores=np.full((1, 10), 0.1, np.float32))
+        batcher, "_run", lambda pixels, *wants: replace(run(pixels, *wants), scores=np.full((1, 10), 0.1, np.float32))
     )
     request = raw(pixels[:1], "scores")
     set_parameters(request.outputs[0], classification=2)
