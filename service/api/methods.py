@@ -17,7 +17,7 @@ class Kind(Enum):
     """A stream of messages in, a stream out. One message in is a stream of one."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Call:
     """All that a handler knows of the outside."""
 

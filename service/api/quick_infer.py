@@ -7,6 +7,7 @@ errors included, is left to `InferApi`.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -37,6 +38,7 @@ class _Head:
 
     form: Form
     plan: Plan
+    hidden: bool
     written: bytes
     """The part of the answer that does not change: a serialized ModelInferResponse."""
 
@@ -76,7 +78,7 @@ class QuickInfer:
         head = version.heads.get(key) or self._read_head(key, version)
         if head is None:
             return None
-        form, plan = head.form, head.plan
+        form = head.form
         if len(data) - body != (form.byte_size if form.window is None else 0):
             return None
         with Counted(version.statistics):
@@ -88,8 +90,8 @@ class QuickInfer:
                 pixels = window_pixels(form, form.window, card)
             return await version.batcher.submit(
                 pixels,
-                lambda answer: _write(head, id_field, answer),
-                hidden=plan.hidden,
+                partial(_write, head, id_field),
+                hidden=head.hidden,
                 deadline=call.deadline,
             )
 
@@ -123,7 +125,7 @@ class QuickInfer:
         write_outputs(response, plan, card, form.rows)
         if len(version.heads) >= MAX_HEADS:
             version.heads.clear()
-        head = version.heads[key] = _Head(form, plan, response.SerializeToString())
+        head = version.heads[key] = _Head(form, plan, plan.hidden, response.SerializeToString())
         return head
 
     def _forget_heads(self) -> None:
@@ -134,13 +136,12 @@ class QuickInfer:
 
 def _write(head: _Head, id_field: bytes, answer: Answer) -> bytes:
     """The answer of one caller; what is wanted in shared memory is written there."""
-    parts = [
-        head.written,
-        id_field,
-        _count(_QUEUE_US, answer.queue_us),
-        _count(_INFERENCE_US, answer.inference_us),
-        _count(_BATCH_ROWS, answer.batch_rows),
-    ]
+    encoded = answer.batch.encoded
+    shared = encoded.get("counts")
+    if shared is None:
+        shared = _INFERENCE_US.write(answer.inference_us) + _BATCH_ROWS.write(answer.batch_rows)
+        encoded["counts"] = shared
+    parts = [head.written, id_field, _QUEUE_US.write(answer.queue_us), shared]
     for index, output in enumerate(head.plan.outputs):
         window = output.window
         if window is not None:
@@ -148,9 +149,9 @@ def _write(head: _Head, id_field: bytes, answer: Answer) -> bytes:
             parts += (_RAW_OUTPUT, b"\0")  # so that the others stay at their places
             continue
         rows = answer.batch_rows
-        raw = answer.batch.encoded.get(output.name)
+        raw = encoded.get(output.name)
         if raw is None:
-            raw = answer.batch.encoded[output.name] = output.of(answer.batch).tobytes()
+            raw = encoded[output.name] = output.of(answer.batch).tobytes()
         size = len(raw) // rows
         parts += (
             _RAW_OUTPUT,
@@ -160,15 +161,20 @@ def _write(head: _Head, id_field: bytes, answer: Answer) -> bytes:
     return b"".join(parts)
 
 
-_INT64 = bytes([tag(pb.InferParameter.INT64_PARAM_FIELD_NUMBER, kind=0)])
+class _Count:
+    """A parameter that is a whole number, ready to be written again and again."""
+
+    def __init__(self, name: bytes) -> None:
+        self._before = [b""]  # by the length of the varint
+        for size in range(1, 11):
+            value = bytes([tag(pb.InferParameter.INT64_PARAM_FIELD_NUMBER, kind=0)]) + bytes(size)
+            whole = length_delimited(_PARAMETERS, length_delimited(1, name) + length_delimited(2, value))
+            self._before.append(whole[:-size])
+
+    def write(self, value: int) -> bytes:
+        """The field `parameters` with it."""
+        number = varint(value)
+        return self._before[len(number)] + number
 
 
-def _count(key: bytes, value: int) -> bytes:
-    """The parameter `key`, already a field, with a whole number."""
-    parameter = _INT64 + varint(value)
-    return length_delimited(_PARAMETERS, key + length_delimited(2, parameter))
-
-
-_QUEUE_US, _INFERENCE_US, _BATCH_ROWS = (
-    length_delimited(1, key) for key in (b"queue_us", b"inference_us", b"batch_rows")
-)
+_QUEUE_US, _INFERENCE_US, _BATCH_ROWS = _Count(b"queue_us"), _Count(b"inference_us"), _Count(b"batch_rows")

@@ -12,8 +12,9 @@ from google.protobuf.message import DecodeError, Message
 
 from service.api.errors import Failure, translate
 from service.api.methods import Call, Kind, Method, Methods
+from service.fronts.admission import Admission
 from service.observe.logs import debugging, log
-from service.runtime.errors import InvalidInput, NotReady, QueueFull
+from service.runtime.errors import InvalidInput, NotReady
 
 Context = Any  # grpc.aio's ServicerContext, which grpcio does not type
 
@@ -38,7 +39,7 @@ class GrpcioFront:
         with RESOURCE_EXHAUSTED; unary requests that together hold more than `max_pending_bytes` while they
         wait or run are refused like those that find a queue full.
         """
-        self._calls = _Calls(max_pending_bytes)
+        self._calls = Admission(max_pending_bytes)
         self._server = grpc.aio.server(
             options=[
                 ("grpc.so_reuseport", 0),  # a second server on the port is refused
@@ -82,30 +83,6 @@ class GrpcioFront:
         await self._server.stop(max(0.0, began + grace - time.monotonic()))
 
 
-class _Calls:
-    """What the front knows of all its calls together."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._bytes = 0
-        self.entered = 0
-        """Calls handed over to a handler since the start."""
-        self.draining = asyncio.Event()
-
-    def admit(self, size: int) -> None:
-        """Count a unary request of `size` bytes until it is released; raises `QueueFull` when it is one too many."""
-        self._bytes += size
-        if self._bytes > self._max_bytes and self._bytes > size:
-            raise QueueFull(
-                f"requests of {self._bytes - size} bytes are being answered, there is no room for {size} more",
-                retry_after=0.1,
-            )
-
-    def release(self, size: int) -> None:
-        """It was answered."""
-        self._bytes -= size
-
-
 def _probe(host: str, port: int) -> None:
     """Find out why an address cannot be bound before grpc does, which would not say."""
     try:
@@ -125,7 +102,7 @@ def _probe(host: str, port: int) -> None:
 class _Table(grpc.GenericRpcHandler):  # type: ignore[misc]
     """Looks a call's handler up by its path."""
 
-    def __init__(self, methods: Methods, calls: _Calls) -> None:
+    def __init__(self, methods: Methods, calls: Admission) -> None:
         traced = debugging()
         self._handlers = {path: _handler(method, calls, traced) for path, method in methods.items()}
         self._calls = calls
@@ -135,14 +112,14 @@ class _Table(grpc.GenericRpcHandler):  # type: ignore[misc]
         return self._handlers.get(handler_call_details.method)
 
 
-def _handler(method: Method, calls: _Calls, traced: bool) -> Any:
+def _handler(method: Method, calls: Admission, traced: bool) -> Any:
     if method.kind is Kind.UNARY:
         unary = _unary(method, calls)
         return grpc.unary_unary_rpc_method_handler(_traced(unary, method) if traced else unary)
     return grpc.stream_stream_rpc_method_handler(_stream(method, calls))
 
 
-def _unary(method: Method, calls: _Calls) -> Callable[[bytes, Context], Awaitable[bytes]]:
+def _unary(method: Method, calls: Admission) -> Callable[[bytes, Context], Awaitable[bytes]]:
     """The method as grpc.aio calls it, bytes in and bytes out."""
     parse = method.request.FromString
     handler: Any = method.handler
@@ -170,7 +147,7 @@ def _unary(method: Method, calls: _Calls) -> Callable[[bytes, Context], Awaitabl
     return answer
 
 
-def _stream(method: Method, calls: _Calls) -> Callable[[Any, Context], AsyncIterator[bytes]]:
+def _stream(method: Method, calls: Admission) -> Callable[[Any, Context], AsyncIterator[bytes]]:
     """The same for a stream."""
     parse = method.request.FromString
     handler: Any = method.handler
@@ -180,7 +157,7 @@ def _stream(method: Method, calls: _Calls) -> Callable[[Any, Context], AsyncIter
 
         async def messages() -> AsyncIterator[Message]:
             nonlocal cut
-            async for data in _until(calls.draining, requests):
+            async for data in calls.until_draining(requests):
                 yield _parsed(parse, data, method)
             cut = calls.draining.is_set()
 
@@ -214,23 +191,6 @@ def _translated(error: Exception, method: Method) -> Failure:
         left.__traceback__ = None
         left = left.__cause__ or left.__context__
     return failure
-
-
-async def _until(event: asyncio.Event, items: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """`items` until they end or `event` is set, whichever comes first."""
-    stop = asyncio.ensure_future(event.wait())
-    try:
-        while True:
-            item = asyncio.ensure_future(anext(items, None))
-            await asyncio.wait((item, stop), return_when=asyncio.FIRST_COMPLETED)
-            if not item.done():
-                item.cancel()
-                return
-            if (data := item.result()) is None:
-                return
-            yield data
-    finally:
-        stop.cancel()
 
 
 def _parsed(parse: Callable[[bytes], Message], data: bytes, method: Method) -> Message:

@@ -31,6 +31,14 @@ class QueueFull(ServiceError):
         self.retry_after = retry_after
 
 
+class LimitReached(ServiceError):
+    """The request is over a limit of the server, and would be so again."""
+
+
+class MalformedCall(ServiceError):
+    """What came is not a call as gRPC frames one."""
+
+
 class DeadlinePassed(ServiceError):
     """The caller's deadline passed before the work began; it was dropped, not run."""
 
