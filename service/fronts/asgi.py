@@ -17,7 +17,7 @@ from service.api.methods import Kind, Method, Methods
 from service.fronts.admission import Admission
 from service.fronts.asgi_call import AsgiCall, ClientGone, Event, Receive, Send, metadata_headers, status_headers
 from service.fronts.asgi_leavers import Leavers
-from service.fronts.frames import PREFIX, FrameReader, frame
+from service.fronts.frames import PREFIX, FrameReader, Frames, frame
 from service.observe.logs import debugging, log
 from service.runtime.errors import DeadlinePassed, InvalidInput, LimitReached, NotReady, NotSupported
 
@@ -96,11 +96,10 @@ class GrpcAsgi:
         data, start = event["body"], PREFIX
         if call.more or data[:1] != b"\0" or int.from_bytes(data[1:PREFIX], "big") != len(data) - PREFIX:
             # In pieces, compressed or wrong: all but the common case.
-            data = await call.read_only(FrameReader(self._max_message_bytes, call.encoding), data, self._admission)
-            start = 0
+            data, start = await call.read_only(Frames(self._max_message_bytes, call.encoding), data, self._admission)
+        elif len(data) > PREFIX + self._max_message_bytes:
+            Frames(self._max_message_bytes, call.encoding).length(data)
         size = len(data)
-        if size - start > self._max_message_bytes:
-            raise LimitReached(f"the message has {size - start} bytes, expected at most {self._max_message_bytes}")
         admission = self._admission
         admission.entered += 1
         try:
@@ -124,7 +123,7 @@ class GrpcAsgi:
 
         async def messages() -> AsyncIterator[Message]:
             nonlocal cut
-            reader = FrameReader(self._max_message_bytes, call.encoding)
+            reader = FrameReader(Frames(self._max_message_bytes, call.encoding))
             async for data in self._admission.until_draining(_messages(call, reader)):
                 yield _parsed(method, data)
             cut = self._admission.draining.is_set()

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from service.api.methods import Call
 from service.fronts.admission import Admission
-from service.fronts.frames import ENCODINGS, Encoding, FrameReader
+from service.fronts.frames import ENCODINGS, PREFIX, Encoding, Frames
 from service.runtime.errors import InvalidInput, MalformedCall, NotSupported, shown
 
 Event = MutableMapping[str, Any]
@@ -107,30 +107,31 @@ class AsgiCall(Call):
         self.more = event.get("more_body", False)
         return event.get("body", b"")  # type: ignore[no-any-return]
 
-    async def read_only(self, reader: FrameReader, data: bytes, admission: Admission) -> bytes:
-        """The only message of a request that came in pieces, `data` first.
+    async def read_only(self, frames: Frames, data: bytes, admission: Admission) -> tuple[bytes, int]:
+        """The only message of a request that came in pieces, `data` first: it begins at that place of the bytes.
 
         Raises `MalformedCall` and `LimitReached`, `QueueFull` when there is no room for what comes, and `ClientGone`.
         """
-        admitted = 0
+        parts: list[bytes] = []
+        size = 0
+        length: int | None = None
         try:
-            message = None
             while True:
-                admitted += len(data)
+                parts.append(data)
+                size += len(data)
                 admission.admit(len(data))
-                reader.feed(data)
-                if message is None:
-                    message = reader.next()
-                if message is not None and reader.pending:
+                if length is None and size >= PREFIX:
+                    length = frames.length(b"".join(parts)[:PREFIX])
+                if length is not None and size > PREFIX + length:
                     raise MalformedCall("the request holds more than one message")
                 if not self.more:
                     break
                 data = await self.read()
         finally:
-            admission.release(admitted)
-        if message is None:
+            admission.release(size)
+        if length is None or size < PREFIX + length:
             raise MalformedCall("the request ended before its message was whole")
-        return message
+        return frames.message(b"".join(parts))
 
     @property
     def metadata(self) -> Mapping[str, str | bytes]:  # type: ignore[override]

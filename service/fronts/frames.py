@@ -17,20 +17,52 @@ _WINDOW_BITS = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 _LEVEL = 1
 
 
-class FrameReader:
-    """Splits the bytes of one request into messages, wherever they were cut."""
+class Frames:
+    """Reads the frames of one request."""
 
     def __init__(self, max_bytes: int, encoding: Encoding) -> None:
         """`max_bytes` is the largest message; `encoding` that of messages whose frame says it is compressed."""
         self._max_bytes = max_bytes
         self._encoding = encoding
+
+    def length(self, prefix: bytes) -> int:
+        """Bytes of the message after the first five of its frame. Raises `MalformedCall` and `LimitReached`."""
+        if prefix[0] > 1:
+            raise MalformedCall(f"a message begins with the byte {prefix[0]}, expected 0 or 1, compressed or not")
+        length = int.from_bytes(prefix[1:PREFIX], "big")
+        if length > self._max_bytes:
+            raise LimitReached(f"the message has {length} bytes, expected at most {self._max_bytes}")
+        return length
+
+    def message(self, framed: bytes) -> tuple[bytes, int]:
+        """The message of a whole frame: it begins at that place of the bytes.
+
+        Raises `MalformedCall`, and `LimitReached` when it is too large once it is decompressed.
+        """
+        if framed[0] == 0:
+            return framed, PREFIX
+        if self._encoding == "identity":
+            raise MalformedCall("a message says it is compressed, and the request names no grpc-encoding")
+        stream = zlib.decompressobj(_WINDOW_BITS[self._encoding])
+        try:
+            # One byte more than allowed is enough to know, whatever it would have grown to.
+            whole = stream.decompress(memoryview(framed)[PREFIX:], self._max_bytes + 1)
+        except zlib.error:
+            raise MalformedCall(f"a message is no valid {self._encoding}") from None
+        if len(whole) > self._max_bytes:
+            raise LimitReached(f"the message has more than {self._max_bytes} bytes once it is decompressed")
+        if not stream.eof or stream.unused_data:
+            raise MalformedCall(f"a message is no valid {self._encoding}")
+        return whole, 0
+
+
+class FrameReader:
+    """Splits the bytes of a stream of messages, wherever they were cut."""
+
+    def __init__(self, frames: Frames) -> None:
+        self._frames = frames
         self._parts: list[bytes] = []
         self._size = 0
-
-    @property
-    def pending(self) -> int:
-        """Bytes of a message that is not whole yet."""
-        return self._size
 
     def feed(self, data: bytes) -> None:
         """Take what came next."""
@@ -42,55 +74,21 @@ class FrameReader:
         """The next whole message, or None when more bytes are needed. Raises `MalformedCall` and `LimitReached`."""
         if self._size < PREFIX:
             return None
-        first = self._parts[0]
-        if len(first) < PREFIX:
-            first = self._join()
-        length = int.from_bytes(first[1:PREFIX], "big")
-        self.check(length)
-        if first[0] > 1:
-            raise MalformedCall(f"a message begins with the byte {first[0]}, expected 0 or 1, compressed or not")
-        end = PREFIX + length
+        if len(self._parts[0]) < PREFIX:
+            self._parts = [b"".join(self._parts)]
+        end = PREFIX + self._frames.length(self._parts[0][:PREFIX])
         if self._size < end:
             return None
-        if len(first) < end:
-            first = self._join()
+        whole = b"".join(self._parts)
         self._size -= end
-        self._parts[0] = first[end:]
-        if not self._parts[0]:
-            del self._parts[0]
-        message = first[PREFIX:end]
-        return self.decompressed(message) if first[0] else message
+        self._parts = [whole[end:]] if self._size else []
+        message, start = self._frames.message(whole[:end])
+        return message[start:]
 
     def end(self) -> None:
         """Nothing more will come. Raises `MalformedCall` when a message is not whole."""
         if self._size:
             raise MalformedCall("the request ended before its last message was whole")
-
-    def check(self, length: int) -> None:
-        """Raise `LimitReached` for the length of a message that is over the limit."""
-        if length > self._max_bytes:
-            raise LimitReached(f"the message has {length} bytes, expected at most {self._max_bytes}")
-
-    def decompressed(self, message: bytes) -> bytes:
-        """A message whose frame says that it is compressed. Raises `MalformedCall` and `LimitReached`."""
-        if self._encoding == "identity":
-            raise MalformedCall("a message says it is compressed, and the request names no grpc-encoding")
-        stream = zlib.decompressobj(_WINDOW_BITS[self._encoding])
-        try:
-            # One byte more than allowed is enough to know, whatever it would have grown to.
-            whole = stream.decompress(message, self._max_bytes + 1)
-        except zlib.error:
-            raise MalformedCall(f"a message is no valid {self._encoding}") from None
-        if len(whole) > self._max_bytes:
-            raise LimitReached(f"the message has more than {self._max_bytes} bytes once it is decompressed")
-        if not stream.eof or stream.unused_data:
-            raise MalformedCall(f"a message is no valid {self._encoding}")
-        return whole
-
-    def _join(self) -> bytes:
-        whole = b"".join(self._parts)
-        self._parts = [whole]
-        return whole
 
 
 def frame(message: bytes, encoding: Encoding = "identity") -> bytes:

@@ -197,7 +197,8 @@ class Batcher:
         calls = len(self._queue)
         if calls > seen:
             turns = self._patience
-        if turns == 0 or self._rows >= self.max_batch_rows or time.perf_counter_ns() >= until:
+        full = self._rows >= self.max_batch_rows or (calls > 0 and len(self._queue[0].pixels) >= ALONE_ROWS)
+        if turns == 0 or full or time.perf_counter_ns() >= until:
             self._flush()
         else:
             self._loop.call_soon(self._gather, calls, turns - 1, until)
