@@ -118,7 +118,8 @@ class QuickInfer:
         except ServiceError:
             return None
         ranked = any(output.classes for output in plan.outputs)
-        if ranked or is_typed(request.inputs[0]) or form.byte_size >= THREAD_BYTES:
+        written = sum(output.window.byte_size for output in plan.outputs if output.window is not None)
+        if ranked or is_typed(request.inputs[0]) or max(form.byte_size, written) >= THREAD_BYTES:
             return None
         response = pb.ModelInferResponse(model_name=version.name, model_version=version.version)
         response.parameters["sha256"].string_param = version.session.sha256
