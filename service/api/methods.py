@@ -7,6 +7,8 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from service.runtime.statistics import Calls
+
 
 class Kind(Enum):
     """The shape of an RPC on the wire."""
@@ -31,11 +33,26 @@ class Call:
     """Who the credentials say it is."""
     trailers: dict[str, str | bytes] = field(default_factory=dict)
     """What the handler wants sent at the end."""
+    calls: Calls | None = None
+    """Where the call is counted when it ends; a handler that finds a model puts the model's here. Of a stream:
+    where its messages are counted that find none."""
 
 
 # A request is of Method.request's type, an answer of Method.response's; the table mixes them all.
 UnaryHandler = Callable[[Any, Call], Awaitable[Message]]
 StreamHandler = Callable[[AsyncIterator[Any], Call], AsyncIterator[Message]]
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of the calls of one method."""
+
+    calls: Calls = field(default_factory=Calls)
+    """Those that are of no model, or found none; of a stream, all."""
+    messages: Calls = field(default_factory=Calls)
+    """Messages of its streams that found no model."""
+    in_flight: int = 0
+    """Calls whose handler was entered and has not ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +67,11 @@ class Method:
     handler: UnaryHandler | StreamHandler
     """Takes (message, Call) and returns the answer; for a stream, an async generator over messages.
     Raises the errors of `service.runtime.errors`, which `service.api.errors` translates."""
+    counts: Counts = field(default_factory=Counts, compare=False)
+
+    def refused(self, error: Exception) -> None:
+        """Count a call that a front ends with `error` before its handler is entered."""
+        self.counts.calls.failed(type(error).__name__)
 
 
 Methods = Mapping[str, Method]

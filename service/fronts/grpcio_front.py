@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError, Message
 from service.api.errors import Failure, translate
 from service.api.methods import Call, Kind, Method, Methods
 from service.observe.logs import debugging, log
-from service.runtime.errors import InvalidInput, NotReady, QueueFull
+from service.runtime.errors import InvalidInput, NotReady, QueueFull, ServiceError
 
 Context = Any  # grpc.aio's ServicerContext, which grpcio does not type
 
@@ -151,9 +151,14 @@ def _unary(method: Method, calls: _Calls) -> Callable[[bytes, Context], Awaitabl
         size = len(data)
         try:
             try:
-                calls.admit(size)
+                try:
+                    calls.admit(size)
+                    request = _parsed(parse, data, method)
+                except ServiceError as error:
+                    method.refused(error)
+                    raise
                 call = _GrpcCall(context)
-                response: Message = await handler(_parsed(parse, data, method), call)
+                response: Message = await handler(request, call)
             finally:
                 calls.release(size)
             if call.trailers:
@@ -249,6 +254,7 @@ class _GrpcCall(Call):
         self.deadline = None if remaining is None else time.monotonic() + remaining
         self.identity = None
         self.trailers = {}
+        self.calls = None
 
     @property
     def metadata(self) -> Mapping[str, str | bytes]:  # type: ignore[override]
