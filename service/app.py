@@ -44,7 +44,7 @@ class App:
         """Every RPC by its path."""
         self._figures = Figures(self.methods, self.repository)
 
-    def snapshot(self) -> Snapshot:
+    async def snapshot(self) -> Snapshot:
         """What this process counted and how it stands, as metrics."""
         from service.observe.process import process_figures  # no call needs prometheus-client
 

@@ -29,6 +29,10 @@ class Settings(BaseSettings):
 
     host: Annotated[str, Field(min_length=1, description="address to listen on")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="port for gRPC; 0 takes a free one")] = 8001
+    http_port: Annotated[
+        int,
+        Field(ge=-1, le=65535, description="port for HTTP: metrics, probes, JSON; 0 takes a free one, -1 none"),
+    ] = 8000
     models: Annotated[Path, Field(description="folder with the models, <name>/<version>/model.onnx")] = Path("models")
     default_model: Annotated[
         str,

@@ -30,6 +30,7 @@ class Server:
     lines: list[dict] = field(default_factory=list)
     text: list[str] = field(default_factory=list)
     port: int = 0
+    http_port: int | None = None
 
     def __post_init__(self) -> None:
         self._fresh = threading.Condition()

@@ -1,6 +1,7 @@
 """Each call is counted, however it ends: by its method, and by the version of a model that it found."""
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import aclosing
@@ -11,6 +12,9 @@ from google.protobuf.message import Message
 
 from service.api.methods import Call, Kind, Method
 from service.runtime.errors import ServiceError
+
+# Timers of fronts may give a call up this long before its deadline.
+EARLY_SECONDS = 0.01
 
 T = TypeVar("T")
 
@@ -71,5 +75,6 @@ def _reason(error: BaseException, call: Call) -> str:
     if isinstance(error, ServiceError):
         return type(error).__name__
     if isinstance(error, asyncio.CancelledError | GeneratorExit):
-        return "Expired" if call.deadline is not None and call.deadline <= time.monotonic() else "Cancelled"
+        left = math.inf if call.deadline is None else call.deadline - time.monotonic()
+        return "Expired" if left <= EARLY_SECONDS else "Cancelled"
     return "Internal"

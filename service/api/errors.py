@@ -64,6 +64,7 @@ class Failure:
 _NAMES: dict[str, str] = {kind.__name__: code.name for kind, code in CODES.items()} | {
     "Cancelled": "CANCELLED",
     "Expired": "DEADLINE_EXCEEDED",
+    **{code.name: code.name for code in grpc.StatusCode},  # of calls that a front refused by itself
 }
 
 

@@ -69,9 +69,9 @@ class Method:
     Raises the errors of `service.runtime.errors`, which `service.api.errors` translates."""
     counts: Counts = field(default_factory=Counts, compare=False)
 
-    def refused(self, error: Exception) -> None:
-        """Count a call that a front ends with `error` before its handler is entered."""
-        self.counts.calls.failed(type(error).__name__)
+    def refused(self, reason: Exception | str) -> None:
+        """Count a call that a front ends before its handler is entered, with an error or the name of a status."""
+        self.counts.calls.failed(reason if isinstance(reason, str) else type(reason).__name__)
 
 
 Methods = Mapping[str, Method]

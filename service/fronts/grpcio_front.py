@@ -12,8 +12,9 @@ from google.protobuf.message import DecodeError, Message
 
 from service.api.errors import Failure, translate
 from service.api.methods import Call, Kind, Method, Methods
+from service.fronts.pending import Pending
 from service.observe.logs import debugging, log
-from service.runtime.errors import InvalidInput, NotReady, QueueFull, ServiceError
+from service.runtime.errors import InvalidInput, NotReady, ServiceError
 
 Context = Any  # grpc.aio's ServicerContext, which grpcio does not type
 
@@ -82,28 +83,14 @@ class GrpcioFront:
         await self._server.stop(max(0.0, began + grace - time.monotonic()))
 
 
-class _Calls:
+class _Calls(Pending):
     """What the front knows of all its calls together."""
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._bytes = 0
+        super().__init__(max_bytes)
         self.entered = 0
         """Calls handed over to a handler since the start."""
         self.draining = asyncio.Event()
-
-    def admit(self, size: int) -> None:
-        """Count a unary request of `size` bytes until it is released; raises `QueueFull` when it is one too many."""
-        self._bytes += size
-        if self._bytes > self._max_bytes and self._bytes > size:
-            raise QueueFull(
-                f"requests of {self._bytes - size} bytes are being answered, there is no room for {size} more",
-                retry_after=0.1,
-            )
-
-    def release(self, size: int) -> None:
-        """It was answered."""
-        self._bytes -= size
 
 
 def _probe(host: str, port: int) -> None:
