@@ -57,9 +57,9 @@ async def _serve(settings: Settings) -> None:
             max_pending_bytes=settings.max_pending_mb * 2**20,
             max_concurrent_calls=settings.max_concurrent_calls,
         )
-        port = await front.start(settings.host, settings.port)
         http = _http_server(app, settings)
         http_port = http.start(settings.host, settings.http_port) if http else None
+        port = await front.start(settings.host, settings.port)
     except (RepositoryError, ListenError) as error:
         raise StartError(str(error)) from None
     log.info("listening", host=settings.host, port=port, http_port=http_port, onnxruntime=onnxruntime.__version__)
