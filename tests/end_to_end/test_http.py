@@ -384,6 +384,15 @@ def test_sigterm_turns_readiness_off_and_lets_open_requests_finish(start_server:
         assert server.http("/readyz")[::2] == (503, b"the server is draining\n")
         status, _, answer = ask(server, {"pixels": encoded(bytes(784))})
         assert (status, answer["code"]) == (503, "unavailable")
+        probed = 0
+        while not all(call.done() for call in calls):  # as long as gRPC drains, HTTP tells so
+            try:
+                assert server.http("/readyz")[0] == 503
+                probed += 1
+                time.sleep(0.05)
+            except OSError:
+                assert all(call.done() for call in calls)
+        assert probed > 5
         received = b""
         while chunk := open_.recv(1 << 16):
             received += chunk

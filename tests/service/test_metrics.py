@@ -236,6 +236,25 @@ async def test_snapshots_of_processes_can_be_sent_and_added(app):
 
 
 @pytest.mark.parametrize(
+    ("name", "values_", "merged"),
+    [
+        ("digits_model_ready", (0, 1), 0),
+        ("digits_model_info", (1, 1), 1),
+        ("digits_model_load_duration_seconds", (0.5, 2.0), 2.0),
+        ("digits_queue_rows", (3, 4), 7),
+        ("process_start_time_seconds", (20.0, 10.0), 10.0),
+        ("process_max_fds", (1024.0, 1024.0), 1024.0),
+        ("process_open_fds", (5.0, 6.0), 11.0),
+    ],
+)
+def test_gauges_of_two_processes_are_merged_as_they_mean(name: str, values_: tuple[float, float], merged: float):
+    """A model is ready when it is in every process; what each process has of its own is summed."""
+    one, two = ({name: [[["a"], value]]} for value in values_)
+    assert add(one, two) == {name: [[["a"], merged]]}
+    assert add(one, {name: [[["b"], 1]]}) == {name: [*one[name], [["b"], 1]]}
+
+
+@pytest.mark.parametrize(
     ("accept", "content_type", "parser"),
     [
         ("", "text/plain; version=0.0.4", parse),
