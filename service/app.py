@@ -5,12 +5,15 @@ from contextlib import asynccontextmanager
 from typing import Self
 
 from service.api import digits, health, open_inference, reflection
+from service.api.counting import counted
 from service.api.digits import DigitsApi
+from service.api.figures import Figures
 from service.api.health import HealthApi
 from service.api.methods import Methods, table
 from service.api.models import ModelsApi
 from service.api.open_inference import OpenInferenceApi
 from service.config import Settings
+from service.observe.metrics import Snapshot
 from service.runtime.preparer import Preparer
 from service.runtime.repository import Repository
 from service.runtime.shared_memory import SharedMemory
@@ -35,8 +38,17 @@ class App:
         )
         services = [digits.SERVICE, open_inference.SERVICE, health.SERVICE]
         described = reflection.methods(services) if settings.reflection else ()
-        self.methods: Methods = table(*api.methods(), *open_api.methods(), *self.health.methods(), *described)
+        self.methods: Methods = table(
+            *map(counted, (*api.methods(), *open_api.methods(), *self.health.methods(), *described))
+        )
         """Every RPC by its path."""
+        self._figures = Figures(self.methods, self.repository)
+
+    async def snapshot(self) -> Snapshot:
+        """What this process counted and how it stands, as metrics."""
+        from service.observe.process import process_figures  # no call needs prometheus-client
+
+        return {**self._figures.snapshot(), **process_figures()}
 
     async def load(self) -> None:
         """Load the models; from then on the server is ready. Raises `RepositoryError` when none can be served."""

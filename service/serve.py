@@ -5,8 +5,9 @@ import gc
 import os
 import signal
 import sys
+import time
 from collections.abc import Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import onnxruntime
 
@@ -16,6 +17,9 @@ from service.config import Settings
 from service.fronts.grpcio_front import GrpcioFront, ListenError
 from service.observe.logs import close_logs, configure_logs, log
 from service.runtime.repository import RepositoryError
+
+if TYPE_CHECKING:
+    from service.fronts.http_server import HttpServer
 
 
 class StartError(Exception):
@@ -53,10 +57,12 @@ async def _serve(settings: Settings) -> None:
             max_pending_bytes=settings.max_pending_mb * 2**20,
             max_concurrent_calls=settings.max_concurrent_calls,
         )
+        http = _http_server(app, settings)
+        http_port = http.start(settings.host, settings.http_port) if http else None
         port = await front.start(settings.host, settings.port)
     except (RepositoryError, ListenError) as error:
         raise StartError(str(error)) from None
-    log.info("listening", host=settings.host, port=port, onnxruntime=onnxruntime.__version__)
+    log.info("listening", host=settings.host, port=port, http_port=http_port, onnxruntime=onnxruntime.__version__)
 
     loading = asyncio.create_task(app.load())
     await _first_of(loading, signals.first)
@@ -66,7 +72,14 @@ async def _serve(settings: Settings) -> None:
             gc.collect()
             gc.freeze()  # what was loaded stays: the collector need not look through it again and again
             ready = app.health.status("") == SERVING
-            log.info("serving", host=settings.host, port=port, default_model=app.repository.default_model, ready=ready)
+            log.info(
+                "serving",
+                host=settings.host,
+                port=port,
+                http_port=http_port,
+                default_model=app.repository.default_model,
+                ready=ready,
+            )
             watching = asyncio.create_task(app.repository.watch())
             await signals.first
             watching.cancel()
@@ -76,7 +89,7 @@ async def _serve(settings: Settings) -> None:
 
     log.info("draining", grace_seconds=settings.grace_seconds)
     app.drain()
-    stopping = asyncio.create_task(front.stop(settings.grace_seconds))
+    stopping = asyncio.create_task(_stop(front, http, settings.grace_seconds))
     await _first_of(stopping, signals.second)
     app.close()
     if stopping.done():
@@ -86,6 +99,23 @@ async def _serve(settings: Settings) -> None:
     close_logs()
     # Python would wait for threads that still decode images whose callers are gone.
     os._exit(0 if stopping.done() else 1)
+
+
+def _http_server(app: App, settings: Settings) -> "HttpServer | None":
+    if settings.http_port < 0:
+        return None
+    from service.fronts.http import HttpApp
+    from service.fronts.http_server import HttpServer
+
+    return HttpServer(HttpApp(app.methods, app.health, settings, app.snapshot))
+
+
+async def _stop(front: GrpcioFront, http: "HttpServer | None", grace: float) -> None:
+    """Stop the HTTP side last: until then it tells probes that the server is draining."""
+    until = time.monotonic() + grace
+    await front.stop(grace)
+    if http is not None:
+        await http.stop(max(0.0, until - time.monotonic()))
 
 
 async def _first_of(*futures: asyncio.Future[Any]) -> None:

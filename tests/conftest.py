@@ -37,13 +37,14 @@ def start_server() -> Iterator[StartServer]:
     def start(
         *flags: str, models: Path = MODELS, wait: bool = True, env: dict[str, str] | None = None, port: int | None = 0
     ) -> Server:
-        given = [] if port is None else [f"--port={port}"]
+        given = ["--http-port=0", *([] if port is None else [f"--port={port}"])]
         command = [str(DIGITS), "serve", f"--models={models}", "--log-format=json", *given, *flags]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment(**(env or {})))
         server = Server(process)
         servers.append(server)
         if wait:
-            server.port = server.wait_for("serving")["port"]
+            serving = server.wait_for("serving")
+            server.port, server.http_port = serving["port"], serving["http_port"]
         return server
 
     yield start

@@ -1,5 +1,6 @@
 """What tests drive the real server with: its process and its methods."""
 
+import http.client
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
+from prometheus_client.parser import text_string_to_metric_families as parse
 
 from stubs.digits.v1 import digits_pb2 as pb
 
@@ -30,6 +32,7 @@ class Server:
     lines: list[dict] = field(default_factory=list)
     text: list[str] = field(default_factory=list)
     port: int = 0
+    http_port: int | None = None
 
     def __post_init__(self) -> None:
         self._fresh = threading.Condition()
@@ -73,6 +76,29 @@ class Server:
                 ("grpc.use_local_subchannel_pool", 1),
             ],
         )
+
+    def http(
+        self, path: str, body: bytes | None = None, method: str = "", **headers: str
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and body of an HTTP request; with a body it is a POST. `_` in a header's name is `-`."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=30)
+        try:
+            named = {key.replace("_", "-"): value for key, value in headers.items()}
+            connection.request(method or ("GET" if body is None else "POST"), path, body, named)
+            response = connection.getresponse()
+            return response.status, {key.lower(): value for key, value in response.getheaders()}, response.read()
+        finally:
+            connection.close()
+
+    def metrics(self) -> dict[str, dict[tuple[str, ...], float]]:
+        """What /metrics shows: samples by name, and by label values in the order of the label names."""
+        status, _, text = self.http("/metrics")
+        assert status == 200
+        samples = [sample for family in parse(text.decode()) for sample in family.samples]
+        found: dict[str, dict[tuple[str, ...], float]] = {}
+        for sample in samples:
+            found.setdefault(sample.name, {})[tuple(value for _, value in sorted(sample.labels.items()))] = sample.value
+        return found
 
     def signal(self, number: int) -> None:
         self.process.send_signal(number)

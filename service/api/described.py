@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from artifact.card import Card
 from artifact.layout import INPUT, LABEL, SCORES
+from service.observe.times import Times
 from service.runtime.policy import Policy
 from service.runtime.providers import CPU
 from service.runtime.statistics import Statistics, Tally
@@ -98,7 +99,7 @@ def _policy(policy: Policy) -> config_pb.ModelVersionPolicy:
 
 
 def statistics(version: Version) -> statistics_pb.ModelStatistics:
-    """What a version did since it was loaded."""
+    """What a version did since the server started."""
     counted: Statistics = version.statistics
     failures = counted.failures.values()
     return statistics_pb.ModelStatistics(
@@ -125,5 +126,5 @@ def statistics(version: Version) -> statistics_pb.ModelStatistics:
     )
 
 
-def _duration(tally: Tally) -> statistics_pb.StatisticDuration:
+def _duration(tally: Tally | Times) -> statistics_pb.StatisticDuration:
     return statistics_pb.StatisticDuration(count=tally.count, ns=tally.ns)

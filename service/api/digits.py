@@ -10,12 +10,12 @@ import numpy as np
 from google.protobuf.message import Message
 
 from artifact.pixels import PixelError, check_range
-from service.api.counting import Counted
+from service.api.counting import counted_message
 from service.api.errors import translate
 from service.api.methods import Call, Kind, Method
 from service.api.models import ModelsApi
 from service.api.predictions import Rows, Warnings, write_response
-from service.api.quick_classify import QuickClassify
+from service.api.quick_classify import CLASSIFY, QuickClassify
 from service.api.streams import Admitted, answer_each
 from service.runtime.batcher import Answer
 from service.runtime.errors import InvalidInput
@@ -25,6 +25,7 @@ from service.runtime.version import Version
 from stubs.digits.v1 import digits_pb2 as pb
 
 SERVICE = "digits.v1.DigitsService"
+CLASSIFY_STREAM = f"/{SERVICE}/ClassifyStream"
 
 # Pixels of a call from which on its activations are written in a thread: ten milliseconds' worth of work.
 ASIDE_PIXELS = 100_000
@@ -69,31 +70,31 @@ class DigitsApi:
         the images are in the queue.
         """
         version = self._repository.find(request.model, request.version)
-        with Counted(version.statistics):
-            warnings: Warnings = ()
-            if request.encoded_images:
-                pixels, warnings = await self._decode(request, version, call, wait=admitted is not None)
-            else:
-                pixels = self._read(request, version)
-            hidden = request.include_activations
-            # Megabytes of activations are written in a thread, so that the event loop gets its turns.
-            aside = hidden and pixels.size > ASIDE_PIXELS
-            write = partial(write_response, version, warnings=warnings, activations_of=pixels if hidden else None)
-            if admitted is not None:
-                await version.batcher.room(len(pixels), call.deadline)
-            future: asyncio.Future[Any] = version.batcher.submit(
-                pixels,
-                _answer if aside else write,
-                hidden=hidden,
-                warnings=True,
-                deadline=call.deadline,
-            )
-            if admitted is not None:
-                admitted.set_result(None)
-            result: pb.ClassifyResponse | Answer = await future
-            if isinstance(result, Answer):
-                return await asyncio.to_thread(write, result)
-            return result
+        call.calls = version.statistics.calls[CLASSIFY if admitted is None else CLASSIFY_STREAM]
+        warnings: Warnings = ()
+        if request.encoded_images:
+            pixels, warnings = await self._decode(request, version, call, wait=admitted is not None)
+        else:
+            pixels = self._read(request, version)
+        hidden = request.include_activations
+        # Megabytes of activations are written in a thread, so that the event loop gets its turns.
+        aside = hidden and pixels.size > ASIDE_PIXELS
+        write = partial(write_response, version, warnings=warnings, activations_of=pixels if hidden else None)
+        if admitted is not None:
+            await version.batcher.room(len(pixels), call.deadline)
+        future: asyncio.Future[Any] = version.batcher.submit(
+            pixels,
+            _answer if aside else write,
+            hidden=hidden,
+            warnings=True,
+            deadline=call.deadline,
+        )
+        if admitted is not None:
+            admitted.set_result(None)
+        result: pb.ClassifyResponse | Answer = await future
+        if isinstance(result, Answer):
+            return await asyncio.to_thread(write, result)
+        return result
 
     def classify_stream(
         self, requests: AsyncIterator[pb.ClassifyStreamRequest], call: Call
@@ -102,9 +103,10 @@ class DigitsApi:
 
         async def answer(message: pb.ClassifyStreamRequest, admitted: Admitted) -> pb.ClassifyStreamResponse:
             try:
-                response = await self.classify(message.request, call, admitted)
+                own = Call(deadline=call.deadline, calls=call.calls)
+                response = await counted_message(self.classify(message.request, own, admitted), own)
             except Exception as error:
-                status = translate(error, f"/{SERVICE}/ClassifyStream").status()
+                status = translate(error, CLASSIFY_STREAM).status()
                 return pb.ClassifyStreamResponse(id=message.id, error=status)
             return pb.ClassifyStreamResponse(id=message.id, response=response)
 

@@ -65,6 +65,18 @@ class Failure:
         return tuple(trailers.items())
 
 
+_NAMES: dict[str, str] = {kind.__name__: code.name for kind, code in CODES.items()} | {
+    "Cancelled": "CANCELLED",
+    "Expired": "DEADLINE_EXCEEDED",
+    **{code.name: code.name for code in grpc.StatusCode},  # of calls that a front refused by itself
+}
+
+
+def code_name(reason: str) -> str:
+    """The status, such as `NOT_FOUND`, of calls that `service.runtime.statistics` counts as failed for `reason`."""
+    return _NAMES.get(reason, "INTERNAL")
+
+
 def translate(error: Exception, path: str) -> Failure:
     """How a call of `path` ends that raised `error`.
 

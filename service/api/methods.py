@@ -7,6 +7,8 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from service.runtime.statistics import Calls
+
 
 class Kind(Enum):
     """The shape of an RPC on the wire."""
@@ -31,12 +33,27 @@ class Call:
     """Who the credentials say it is."""
     trailers: dict[str, str | bytes] = field(default_factory=dict)
     """What the handler wants sent at the end."""
+    calls: Calls | None = None
+    """Where the call is counted when it ends; a handler that finds a model puts the model's here. Of a stream:
+    where its messages are counted that find none."""
 
 
 # A request is of Method.request's type, an answer of Method.response's; the table mixes them all.
 UnaryHandler = Callable[[Any, Call], Awaitable[Message]]
 QuickHandler = Callable[[bytes, int, Call], Awaitable[bytes | None]]
 StreamHandler = Callable[[AsyncIterator[Any], Call], AsyncIterator[Message]]
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of the calls of one method."""
+
+    calls: Calls = field(default_factory=Calls)
+    """Those that are of no model, or found none; of a stream, all."""
+    messages: Calls = field(default_factory=Calls)
+    """Messages of its streams that found no model."""
+    in_flight: int = 0
+    """Calls whose handler was entered and has not ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +72,11 @@ class Method:
     """Answers the request that lies in the bytes from that place on, by the serialized answer and as `handler`
     would, without making messages; None for a request that is out of the ordinary or wrong, which `handler`
     shall then take. For a front that has bytes in hand."""
+    counts: Counts = field(default_factory=Counts, compare=False)
+
+    def refused(self, reason: Exception | str) -> None:
+        """Count a call that a front ends before its handler is entered, with an error or the name of a status."""
+        self.counts.calls.failed(reason if isinstance(reason, str) else type(reason).__name__)
 
 
 Methods = Mapping[str, Method]

@@ -8,7 +8,6 @@ from functools import partial
 
 import numpy as np
 
-from service.api.counting import Counted
 from service.api.methods import Call
 from service.api.models import identity
 from service.api.predictions import Layout, write_response
@@ -19,6 +18,8 @@ from service.runtime.batcher import Answer
 from service.runtime.repository import Repository
 from service.runtime.version import Version
 from stubs.digits.v1 import digits_pb2 as pb
+
+CLASSIFY = "/digits.v1.DigitsService/Classify"
 
 _PIXELS = tag(pb.ClassifyRequest.PIXELS_FIELD_NUMBER)
 _TIMINGS = pb.ClassifyResponse.TIMINGS_FIELD_NUMBER
@@ -65,12 +66,11 @@ class QuickClassify:
         head = version.heads.get(_KEY) or _read_head(version)
         if head is None:
             return None
-        with Counted(version.statistics):
-            values = np.frombuffer(data, np.uint8, offset=body).reshape(rows, card.features)
-            pixels = checked(values, card, "pixels")
-            return await version.batcher.submit(
-                pixels, partial(_write, version, head), warnings=True, deadline=call.deadline
-            )
+        call.calls = version.statistics.calls[CLASSIFY]
+        pixels = checked(np.frombuffer(data, np.uint8, offset=body).reshape(rows, card.features), card, "pixels")
+        return await version.batcher.submit(
+            pixels, partial(_write, version, head), warnings=True, deadline=call.deadline
+        )
 
     def _read_names(self, key: bytes) -> tuple[str, str] | None:
         """The model and the version that a head names; None when it holds more."""

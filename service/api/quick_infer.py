@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from service.api.counting import Counted
+from service.api.infer import INFER
 from service.api.methods import Call
 from service.api.outputs import Plan, read_plan, write_outputs
 from service.api.tensors import THREAD_BYTES, Form, checked, is_typed, read_form, window_pixels
@@ -81,19 +81,16 @@ class QuickInfer:
         form = head.form
         if len(data) - body != (form.byte_size if form.window is None else 0):
             return None
-        with Counted(version.statistics):
-            card = version.session.card
-            if form.window is None:
-                values = np.frombuffer(data, form.dtype, offset=body).reshape(form.rows, card.features)
-                pixels = checked(values, card, "raw_input_contents[0]")
-            else:
-                pixels = window_pixels(form, form.window, card)
-            return await version.batcher.submit(
-                pixels,
-                partial(_write, head, id_field),
-                hidden=head.hidden,
-                deadline=call.deadline,
-            )
+        call.calls = version.statistics.calls[INFER]
+        card = version.session.card
+        if form.window is None:
+            values = np.frombuffer(data, form.dtype, offset=body).reshape(form.rows, card.features)
+            pixels = checked(values, card, "raw_input_contents[0]")
+        else:
+            pixels = window_pixels(form, form.window, card)
+        return await version.batcher.submit(
+            pixels, partial(_write, head, id_field), hidden=head.hidden, deadline=call.deadline
+        )
 
     def _read_names(self, key: bytes) -> tuple[str, str] | None:
         """The model and the version that a head names."""

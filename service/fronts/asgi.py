@@ -19,7 +19,7 @@ from service.fronts.asgi_call import AsgiCall, ClientGone, Event, Receive, Send,
 from service.fronts.asgi_leavers import Leavers
 from service.fronts.frames import PREFIX, FrameReader, Frames, frame
 from service.observe.logs import debugging, log
-from service.runtime.errors import DeadlinePassed, InvalidInput, LimitReached, NotReady, NotSupported
+from service.runtime.errors import DeadlinePassed, InvalidInput, LimitReached, NotReady, NotSupported, ServiceError
 
 _TYPE = (b"content-type", b"application/grpc")
 _START: Event = {"type": "http.response.start", "status": 200, "headers": [_TYPE], "trailers": True}
@@ -103,7 +103,11 @@ class GrpcAsgi:
         admission = self._admission
         admission.entered += 1
         try:
-            admission.admit(size)
+            try:
+                admission.admit(size)
+            except ServiceError as error:
+                method.refused(error)
+                raise
             written = await method.quick(data, start, call) if method.quick is not None else None
             if written is None:
                 handler: Any = method.handler
@@ -166,7 +170,9 @@ def _parsed(method: Method, data: bytes) -> Message:
         return method.request.FromString(data)
     except DecodeError:
         name = method.request.DESCRIPTOR.full_name
-        raise InvalidInput("message", f"{len(data)} bytes that are no {name}") from None
+        error = InvalidInput("message", f"{len(data)} bytes that are no {name}")
+        method.refused(error)
+        raise error from None
 
 
 def _ended(call: AsgiCall) -> Event:

@@ -76,6 +76,7 @@ class AsgiCall(Call):
         self.deadline = None
         self.identity = None
         self.trailers = {}
+        self.calls = None
 
     def read_headers(self) -> None:
         """Find the deadline and the encoding. Raises `InvalidInput` and `NotSupported`."""

@@ -71,7 +71,7 @@ class EnvoyProgram:
         try:
             async with asyncio.timeout(grace):
                 await self._admin.drain()
-                while await self._admin.in_flight():
+                while await self._admin.in_flight():  # noqa: ASYNC110 - it cannot be awaited, only asked
                     await asyncio.sleep(LOOK_SECONDS)
         except (AdminError, TimeoutError):
             pass  # it has ended, or the time has

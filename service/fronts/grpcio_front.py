@@ -14,13 +14,15 @@ from service.api.errors import Failure, translate
 from service.api.methods import Call, Kind, Method, Methods
 from service.fronts.admission import Admission
 from service.observe.logs import debugging, log
-from service.runtime.errors import InvalidInput, NotReady
+from service.runtime.errors import InvalidInput, NotReady, ServiceError
 
 Context = Any  # grpc.aio's ServicerContext, which grpcio does not type
 
 # When stopping: how long, at most, until no call has come for how long.
 SETTLE_SECONDS = 1.0
 QUIET_SECONDS = 0.02
+
+_NEVER = 2**31 - 1  # milliseconds, for grpc
 
 
 class ListenError(Exception):
@@ -31,7 +33,14 @@ class GrpcioFront:
     """Serves the table over HTTP/2, unencrypted."""
 
     def __init__(
-        self, methods: Methods, *, max_message_bytes: int, max_pending_bytes: int, max_concurrent_calls: int
+        self,
+        methods: Methods,
+        *,
+        max_message_bytes: int,
+        max_pending_bytes: int,
+        max_concurrent_calls: int,
+        connection_idle_seconds: int = 3600,
+        connection_age_seconds: int = 0,
     ) -> None:
         """Serve `methods` within limits.
 
@@ -46,6 +55,8 @@ class GrpcioFront:
                 ("grpc.max_receive_message_length", max_message_bytes),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.max_metadata_size", 16 * 1024),
+                ("grpc.max_connection_idle_ms", connection_idle_seconds * 1000),
+                ("grpc.max_connection_age_ms", connection_age_seconds * 1000 or _NEVER),
                 # Clients may ping a connection that is idle, as load balancers do, every 10 s.
                 ("grpc.keepalive_permit_without_calls", 1),
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
@@ -129,7 +140,11 @@ def _unary(method: Method, calls: Admission) -> Callable[[bytes, Context], Await
         size = len(data)
         try:
             try:
-                calls.admit(size)
+                try:
+                    calls.admit(size)
+                except ServiceError as error:
+                    method.refused(error)
+                    raise
                 call = _GrpcCall(context)
                 if quick is not None and (written := await quick(data, 0, call)) is not None:
                     return written
@@ -197,8 +212,9 @@ def _parsed(parse: Callable[[bytes], Message], data: bytes, method: Method) -> M
     try:
         return parse(data)
     except DecodeError:
-        name = method.request.DESCRIPTOR.full_name
-        raise InvalidInput("message", f"{len(data)} bytes that are no {name}") from None
+        error = InvalidInput("message", f"{len(data)} bytes that are no {method.request.DESCRIPTOR.full_name}")
+        method.refused(error)
+        raise error from None
 
 
 class _GrpcCall(Call):
@@ -212,6 +228,7 @@ class _GrpcCall(Call):
         self.deadline = None if remaining is None else time.monotonic() + remaining
         self.identity = None
         self.trailers = {}
+        self.calls = None
 
     @property
     def metadata(self) -> Mapping[str, str | bytes]:  # type: ignore[override]

@@ -88,6 +88,21 @@ def configure_logs(level: str, form: str) -> None:
     )
 
 
+class _Forward(logging.Handler):
+    """What a library logs, among our lines: its errors as such, all else for those who debug."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        write = log.error if record.levelno >= logging.ERROR else log.debug
+        write(record.getMessage().strip(), logger=record.name, exc_info=record.exc_info)
+
+
+def forward_logs(name: str) -> None:
+    """Let the standard library's logger `name` write to our log alone."""
+    logger = logging.getLogger(name)
+    logger.handlers, logger.propagate = [_Forward()], False
+    logger.setLevel(logging.DEBUG if debugging() else logging.ERROR)
+
+
 def close_logs() -> None:
     """Write what is left; the last thing a process does."""
     if _writer is not None:

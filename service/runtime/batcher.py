@@ -134,6 +134,7 @@ class Batcher:
         if self._closed:
             raise NotReady("the model was unloaded")
         if deadline is not None and deadline <= time.monotonic():
+            self._statistics.dropped += 1
             raise DeadlinePassed("the deadline passed before the images could be queued")
         if self._full(len(pixels)):
             raise QueueFull(
@@ -179,9 +180,12 @@ class Batcher:
         self._rows = sum(len(entry.pixels) for entry in kept)
 
     def _alive(self, entry: _Entry, now: float) -> bool:
-        if entry.future.done():
+        expired = entry.deadline is not None and entry.deadline <= now
+        if entry.future.done():  # a front may have given it up already because of the deadline
+            self._statistics.dropped += expired
             return False
-        if entry.deadline is not None and entry.deadline <= now:
+        if expired:
+            self._statistics.dropped += 1
             entry.future.set_exception(DeadlinePassed("the deadline passed while the images were queued"))
             return False
         return True
@@ -261,13 +265,13 @@ class Batcher:
 
     def _deliver(self, batch: list[_Entry], scored: Scored, taken: int, began: int, ended: int, rows: int) -> None:
         """Hand the callers their rows; `taken`, `began` and `ended` by `time.perf_counter_ns`."""
-        queued = 0
+        waited = self._statistics.queue.add
         inference_us = (ended - began) // 1000
         self._row_seconds = (ended - began) / 1e9 / rows
         start = 0
         for entry in batch:
             stop = start + len(entry.pixels)
-            queued += began - entry.submitted
+            waited(began - entry.submitted)
             if not entry.future.done():
                 answer = Answer(scored, start, stop, (began - entry.submitted) // 1000, inference_us, rows)
                 try:
@@ -275,7 +279,6 @@ class Batcher:
                 except Exception as error:
                     entry.future.set_exception(error)
             start = stop
-        self._statistics.queue.add(queued, len(batch))
         self._statistics.ran(rows, began - taken, ended - began, time.perf_counter_ns() - ended)
 
     def _fail(self, batch: list[_Entry], error: Exception) -> None:

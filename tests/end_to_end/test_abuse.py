@@ -83,7 +83,15 @@ def test_a_name_of_twenty_thousand_letters_is_still_not_found(server: Server):
 def test_nobody_reads_the_log_and_the_server_serves_and_drains_all_the_same(how: str, tmp_path: Path):
     """Standard error closed, on a full disk, a pipe whose reader left, or one that nobody empties."""
     port = free_port()
-    command = [str(DIGITS), "serve", f"--port={port}", f"--models={MODELS}", "--log-level=debug", "--log-format=json"]
+    command = [
+        str(DIGITS),
+        "serve",
+        f"--port={port}",
+        "--http-port=0",
+        f"--models={MODELS}",
+        "--log-level=debug",
+        "--log-format=json",
+    ]
     if how == "closed":
         process = subprocess.Popen(["sh", "-c", 'exec "$@" 2>&-', "sh", *command], env=environment())
     elif how == "full":

@@ -14,6 +14,7 @@ from service.api.methods import Call
 from service.app import App
 from service.config import Settings
 from service.runtime.errors import DeadlinePassed, InvalidInput
+from service.runtime.shared_memory import Region
 from stubs.digits.v1 import digits_pb2
 from stubs.inference import open_inference_pb2, shared_memory_pb2
 from tests.harness import MODELS
@@ -87,7 +88,7 @@ async def test_shared_memory_is_quick_and_forgotten_with_its_region(app, pixels)
         wanted = app.repository.find(MNIST, "").session.run(pixels[:1]).scores
         assert np.array_equal(np.frombuffer(region.buf[784:].tobytes(), np.float32), wanted[0])
 
-        held = weakref.ref(app.methods[STEM + "SystemSharedMemoryStatus"].handler.__self__._memory.find("r", ""))
+        [held] = [weakref.ref(each) for each in gc.get_objects() if isinstance(each, Region)]
         await ask(app, "SystemSharedMemoryUnregister", shared_memory_pb2.SystemSharedMemoryUnregisterRequest(name="r"))
         gc.collect()
         assert held() is None
