@@ -2,14 +2,15 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Self
+from typing import Any, Self
 
-from service.api import digits, health, open_inference, reflection
+from service.api import counting, digits, health, open_inference, reflection
 from service.api.digits import DigitsApi
 from service.api.health import HealthApi
 from service.api.methods import Methods, table
 from service.api.models import ModelsApi
 from service.api.open_inference import OpenInferenceApi
+from service.api.siblings import Siblings, run, shared
 from service.config import Settings
 from service.runtime.preparer import Preparer
 from service.runtime.repository import Repository
@@ -19,8 +20,11 @@ from service.runtime.shared_memory import SharedMemory
 class App:
     """All RPCs as values. Belongs to the event loop in which it was made."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Find the models, still to be loaded. Raises `RepositoryError` when there is nothing to serve."""
+    def __init__(self, settings: Settings, siblings: Siblings | None = None) -> None:
+        """Find the models, still to be loaded. Raises `RepositoryError` when there is nothing to serve.
+
+        `siblings` are the processes that serve as one with this one, when there are any.
+        """
         self.repository = Repository(settings)
         self._preparer = Preparer(
             max_image_pixels=settings.max_image_megapixels * 1_000_000, max_images=settings.max_queue_rows
@@ -31,17 +35,26 @@ class App:
         )
         api = DigitsApi(self.repository, self._preparer, models, settings.max_batch_rows)
         open_api = OpenInferenceApi(
-            self.repository, self.health, SharedMemory(settings.shared_memory), settings.max_batch_rows
+            self.repository, self.health, SharedMemory(settings.shared_memory), settings.max_batch_rows, siblings
         )
         services = [digits.SERVICE, open_inference.SERVICE, health.SERVICE]
         described = reflection.methods(services) if settings.reflection else ()
-        self.methods: Methods = table(*api.methods(), *open_api.methods(), *self.health.methods(), *described)
+        self._own = table(*api.methods(), *open_api.methods(), *self.health.methods(), *described)
+        self.methods: Methods = self._own if siblings is None else shared(self._own, siblings)
         """Every RPC by its path."""
 
     async def load(self) -> None:
         """Load the models; from then on the server is ready. Raises `RepositoryError` when none can be served."""
         await self.repository.load()
         self.health.loaded()
+
+    async def run(self, path: str, request: bytes) -> bytes:
+        """Do a unary RPC in this process alone, as a sibling asked; raises what its handler does."""
+        return await run(self._own, path, request)
+
+    def snapshot(self) -> dict[str, Any]:
+        """What this process has counted, as JSON has it: `counters` and `latest`, see `Totals`."""
+        return counting.snapshot(self.repository)
 
     def drain(self) -> None:
         """Turn NOT_SERVING and refuse what comes from now on with UNAVAILABLE."""

@@ -97,9 +97,8 @@ def _policy(policy: Policy) -> config_pb.ModelVersionPolicy:
     return kinds(specific=kinds.Specific(versions=sorted(policy.versions)))
 
 
-def statistics(version: Version) -> statistics_pb.ModelStatistics:
+def statistics(version: Version, counted: Statistics) -> statistics_pb.ModelStatistics:
     """What a version did since it was loaded."""
-    counted: Statistics = version.statistics
     failures = counted.failures.values()
     return statistics_pb.ModelStatistics(
         name=version.name,

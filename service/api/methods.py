@@ -39,6 +39,17 @@ StreamHandler = Callable[[AsyncIterator[Any], Call], AsyncIterator[Message]]
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """What a call changes beyond its answer, so that every process that serves has to do it."""
+
+    about: tuple[str, ...]
+    """The thing, such as ("model", "mnist-16x16"), or with fewer names all things that begin with them.
+    What is known of an earlier change about it is void."""
+    lasting: bool
+    """Whether a process that starts later has to do it too; else it is as if nothing had ever been changed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Method:
     """One RPC."""
 
@@ -50,6 +61,8 @@ class Method:
     handler: UnaryHandler | StreamHandler
     """Takes (message, Call) and returns the answer; for a stream, an async generator over messages.
     Raises the errors of `service.runtime.errors`, which `service.api.errors` translates."""
+    change: Callable[[Any], Change] | None = None
+    """What a request changes; None where calls change nothing."""
 
 
 Methods = Mapping[str, Method]

@@ -1,7 +1,6 @@
 """The default front: the table of methods on a `grpc.aio` server."""
 
 import asyncio
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
@@ -12,6 +11,7 @@ from google.protobuf.message import DecodeError, Message
 
 from service.api.errors import Failure, translate
 from service.api.methods import Call, Kind, Method, Methods
+from service.fronts.ports import ListenError, bare, probe
 from service.observe.logs import debugging, log
 from service.runtime.errors import InvalidInput, NotReady, QueueFull
 
@@ -22,26 +22,30 @@ SETTLE_SECONDS = 1.0
 QUIET_SECONDS = 0.02
 
 
-class ListenError(Exception):
-    """The address cannot be listened on; the message says why in one sentence."""
-
-
 class GrpcioFront:
     """Serves the table over HTTP/2, unencrypted."""
 
     def __init__(
-        self, methods: Methods, *, max_message_bytes: int, max_pending_bytes: int, max_concurrent_calls: int
+        self,
+        methods: Methods,
+        *,
+        max_message_bytes: int,
+        max_pending_bytes: int,
+        max_concurrent_calls: int,
+        shared_port: bool = False,
     ) -> None:
         """Serve `methods` within limits.
 
         Requests over `max_message_bytes`, and calls beyond `max_concurrent_calls`, are refused by grpc itself
         with RESOURCE_EXHAUSTED; unary requests that together hold more than `max_pending_bytes` while they
-        wait or run are refused like those that find a queue full.
+        wait or run are refused like those that find a queue full. With `shared_port` other processes may listen
+        on the same port, if they say so as well.
         """
+        self._shared_port = shared_port
         self._calls = _Calls(max_pending_bytes)
         self._server = grpc.aio.server(
             options=[
-                ("grpc.so_reuseport", 0),  # a second server on the port is refused
+                ("grpc.so_reuseport", int(shared_port)),  # else a second server on the port is refused
                 ("grpc.max_receive_message_length", max_message_bytes),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.max_metadata_size", 16 * 1024),
@@ -55,9 +59,10 @@ class GrpcioFront:
 
     async def start(self, host: str, port: int) -> int:
         """Listen and accept calls; returns the port, a free one for 0. Raises `ListenError`."""
-        host = host.removeprefix("[").removesuffix("]")
+        host = bare(host)
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        _probe(host, port)
+        if not self._shared_port:
+            probe(host, port)
         try:
             bound: int = self._server.add_insecure_port(address)
         except RuntimeError as error:
@@ -104,22 +109,6 @@ class _Calls:
     def release(self, size: int) -> None:
         """It was answered."""
         self._bytes -= size
-
-
-def _probe(host: str, port: int) -> None:
-    """Find out why an address cannot be bound before grpc does, which would not say."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as grpc does
-            probe.bind(address)
-            probe.listen(1)
-    except OSError as error:
-        raise ListenError(f"cannot listen on {host}:{port}: {error.strerror}") from None
-    except UnicodeError:
-        raise ListenError(f"cannot listen on {host}:{port}: this is no name of a host") from None
 
 
 class _Table(grpc.GenericRpcHandler):  # type: ignore[misc]

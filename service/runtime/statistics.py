@@ -1,7 +1,9 @@
 """What one version of a model has done, counted in plain integers: the hot path pays nanoseconds for it."""
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
 
 
 @dataclass(slots=True)
@@ -39,6 +41,25 @@ class Statistics:
     """Runs, by the number of rows in them."""
     last_inference_ms: int = 0
     """When the last run ended, milliseconds since 1970; 0 when there was none."""
+
+    def counters(self) -> dict[str, Any]:
+        """All that only grows by adding, as JSON has it: names to numbers, or to more of such."""
+        counted = asdict(self)
+        del counted["last_inference_ms"]
+        counted["batches"] = {str(rows): tally for rows, tally in counted["batches"].items()}
+        return counted
+
+    @classmethod
+    def of(cls, counters: Mapping[str, Any], last_inference_ms: int) -> Self:
+        """The statistics whose `counters` these are."""
+        tallies = ("success", "queue", "compute_input", "compute_infer", "compute_output")
+        return cls(
+            **{name: Tally(**counters[name]) for name in tallies},
+            failures={reason: Tally(**tally) for reason, tally in counters["failures"].items()},
+            rows=counters["rows"],
+            batches={int(rows): Tally(**tally) for rows, tally in counters["batches"].items()},
+            last_inference_ms=last_inference_ms,
+        )
 
     @property
     def executions(self) -> int:
