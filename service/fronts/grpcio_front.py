@@ -19,7 +19,7 @@ Context = Any  # grpc.aio's ServicerContext, which grpcio does not type
 
 # When stopping: how long, at most, until no call has come for how long.
 SETTLE_SECONDS = 1.0
-QUIET_SECONDS = 0.02
+QUIET_SECONDS = 0.05
 
 
 class GrpcioFront:
@@ -75,7 +75,9 @@ class GrpcioFront:
 
         Streams are read no further: what was read is answered, then they end with UNAVAILABLE. Calls that
         grpc had received but not yet handed over it would cancel without a reason, so there is first a
-        moment in which they still come in, for their handlers to answer or refuse.
+        moment in which they still come in, for their handlers to answer or refuse. Refusals go out after the
+        word that the connection ends: who hears one at once comes back at once, and there would be no end
+        of such calls.
         """
         self._calls.draining.set()
         began = time.monotonic()
@@ -84,7 +86,10 @@ class GrpcioFront:
         while entered != self._calls.entered and time.monotonic() < settled:
             entered = self._calls.entered
             await asyncio.sleep(QUIET_SECONDS)
-        await self._server.stop(max(0.0, began + grace - time.monotonic()))
+        stopping = asyncio.create_task(self._server.stop(max(0.0, began + grace - time.monotonic())))
+        await asyncio.sleep(0)  # it begins by telling clients that their connections end
+        self._calls.leaving.set()
+        await stopping
 
 
 class _Calls:
@@ -96,6 +101,13 @@ class _Calls:
         self.entered = 0
         """Calls handed over to a handler since the start."""
         self.draining = asyncio.Event()
+        self.leaving = asyncio.Event()
+        """Set once clients have been told to send no more over their connections."""
+
+    async def refusable(self) -> None:
+        """Wait, when draining, for the moment from which a call may be refused."""
+        if self.draining.is_set():
+            await self.leaving.wait()
 
     def admit(self, size: int) -> None:
         """Count a unary request of `size` bytes until it is released; raises `QueueFull` when it is one too many."""
@@ -151,6 +163,7 @@ def _unary(method: Method, calls: _Calls) -> Callable[[bytes, Context], Awaitabl
         except Exception as error:
             failure = _translated(error, method)
         del data
+        await calls.refusable()
         return await _abort(context, failure)
 
     return answer
@@ -182,6 +195,7 @@ def _stream(method: Method, calls: _Calls) -> Callable[[Any, Context], AsyncIter
             return
         except Exception as error:
             failure = _translated(error, method)
+        await calls.refusable()
         await _abort(context, failure)
 
     return answers

@@ -100,19 +100,22 @@ class Supervisor:
         served = False
         while not self._draining:
             began = time.monotonic()
-            worker = await self._start(number, settings)
-            how = await worker.wait()
-            self._crew.leave(number)
-            del self._workers[number]
-            served = served or worker.served is not None
+            try:
+                worker = await self._start(number, settings)
+            except OSError as error:  # no memory, no process, no file to be had
+                how = {"reason": f"it cannot be started: {error}"}
+            else:
+                how = await worker.wait()
+                served = served or worker.served is not None
+                self._crew.leave(number)
+                del self._workers[number]
             if self._draining:
                 return
             if not served:
                 said = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in how.items())
-                raise StartError(worker.failure or f"worker {number} ended before it served, {said}")
+                raise StartError(how.get("reason") or f"worker {number} ended before it served, {said}")
             pause = backoff.seconds(time.monotonic() - began)
-            reason = {"reason": worker.failure} if worker.failure else {}
-            log.error("worker ended", worker=number, pid=worker.pid, **how, **reason, restart_seconds=pause)
+            log.error("worker ended", worker=number, **how, restart_seconds=pause)
             await asyncio.sleep(pause)
 
     async def _start(self, number: int, settings: Settings) -> Worker:
