@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -31,6 +31,11 @@ class Settings(BaseSettings):
         Literal["grpcio", "envoy"],
         Field(description="what speaks HTTP/2: grpcio, or Envoy, several times as fast, by the extra envoy"),
     ] = "grpcio"
+    workers: Annotated[
+        int,
+        BeforeValidator(lambda given: 0 if given == "auto" else given),
+        Field(ge=0, le=256, description="processes that answer calls; 0, or auto: one for each usable core"),
+    ] = 1
     host: Annotated[str, Field(min_length=1, description="address to listen on")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="port for gRPC; 0 takes a free one")] = 8001
     http_port: Annotated[
@@ -189,3 +194,8 @@ def _sentence(item: dict[str, Any]) -> str:
     )
     kind = {int: "a whole number ", float: "a number "}.get(field.annotation, "") if bounds(field) else ""  # type: ignore[arg-type]
     return f"{flag(name)} ({PREFIX}{name.upper()}) is {item['input']!r}, expected {kind}{wanted}"
+
+
+def variables(settings: Settings) -> dict[str, str]:
+    """The environment from which another process reads the same settings."""
+    return {PREFIX + name.upper(): str(value) for name, value in settings.model_dump().items()}

@@ -57,6 +57,17 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """What a call changes beyond its answer, so that every process that serves has to do it."""
+
+    about: tuple[str, ...]
+    """The thing, such as ("model", "mnist-16x16"), or with fewer names all things that begin with them.
+    What is known of an earlier change about it is void."""
+    lasting: bool
+    """Whether a process that starts later has to do it too; else it is as if nothing had ever been changed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Method:
     """One RPC."""
 
@@ -72,6 +83,8 @@ class Method:
     """Answers the request that lies in the bytes from that place on, by the serialized answer and as `handler`
     would, without making messages; None for a request that is out of the ordinary or wrong, which `handler`
     shall then take. For a front that has bytes in hand."""
+    change: Callable[[Any], Change] | None = None
+    """What a request changes; None where calls change nothing."""
     counts: Counts = field(default_factory=Counts, compare=False)
 
     def refused(self, reason: Exception | str) -> None:

@@ -14,6 +14,13 @@ class Admission(Pending):
         self.entered = 0
         """Calls handed over to a handler since the start."""
         self.draining = asyncio.Event()
+        self.leaving = asyncio.Event()
+        """Set once clients have been told to send no more over their connections."""
+
+    async def refusable(self) -> None:
+        """Wait, when draining, for the moment from which a call may be refused."""
+        if self.draining.is_set():
+            await self.leaving.wait()
 
     async def until_draining(self, items: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """`items` until they end or calls shall, whichever comes first."""

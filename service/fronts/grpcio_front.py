@@ -1,7 +1,6 @@
 """The default front: the table of methods on a `grpc.aio` server."""
 
 import asyncio
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
@@ -13,6 +12,7 @@ from google.protobuf.message import DecodeError, Message
 from service.api.errors import Failure, translate
 from service.api.methods import Call, Kind, Method, Methods
 from service.fronts.admission import Admission
+from service.fronts.ports import ListenError, bare, probe
 from service.observe.logs import debugging, log
 from service.runtime.errors import InvalidInput, NotReady, ServiceError
 
@@ -20,13 +20,9 @@ Context = Any  # grpc.aio's ServicerContext, which grpcio does not type
 
 # When stopping: how long, at most, until no call has come for how long.
 SETTLE_SECONDS = 1.0
-QUIET_SECONDS = 0.02
+QUIET_SECONDS = 0.05
 
 _NEVER = 2**31 - 1  # milliseconds, for grpc
-
-
-class ListenError(Exception):
-    """The address cannot be listened on; the message says why in one sentence."""
 
 
 class GrpcioFront:
@@ -39,6 +35,7 @@ class GrpcioFront:
         max_message_bytes: int,
         max_pending_bytes: int,
         max_concurrent_calls: int,
+        shared_port: bool = False,
         connection_idle_seconds: int = 3600,
         connection_age_seconds: int = 0,
     ) -> None:
@@ -46,12 +43,14 @@ class GrpcioFront:
 
         Requests over `max_message_bytes`, and calls beyond `max_concurrent_calls`, are refused by grpc itself
         with RESOURCE_EXHAUSTED; unary requests that together hold more than `max_pending_bytes` while they
-        wait or run are refused like those that find a queue full.
+        wait or run are refused like those that find a queue full. With `shared_port` other processes may listen
+        on the same port, if they say so as well.
         """
+        self._shared_port = shared_port
         self._calls = Admission(max_pending_bytes)
         self._server = grpc.aio.server(
             options=[
-                ("grpc.so_reuseport", 0),  # a second server on the port is refused
+                ("grpc.so_reuseport", int(shared_port)),  # else a second server on the port is refused
                 ("grpc.max_receive_message_length", max_message_bytes),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.max_metadata_size", 16 * 1024),
@@ -67,9 +66,10 @@ class GrpcioFront:
 
     async def start(self, host: str, port: int) -> int:
         """Listen and accept calls; returns the port, a free one for 0. Raises `ListenError`."""
-        host = host.removeprefix("[").removesuffix("]")
+        host = bare(host)
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        _probe(host, port)
+        if not self._shared_port:
+            probe(host, port)
         try:
             bound: int = self._server.add_insecure_port(address)
         except RuntimeError as error:
@@ -82,7 +82,9 @@ class GrpcioFront:
 
         Streams are read no further: what was read is answered, then they end with UNAVAILABLE. Calls that
         grpc had received but not yet handed over it would cancel without a reason, so there is first a
-        moment in which they still come in, for their handlers to answer or refuse.
+        moment in which they still come in, for their handlers to answer or refuse. Refusals go out after the
+        word that the connection ends: who hears one at once comes back at once, and there would be no end
+        of such calls.
         """
         self._calls.draining.set()
         began = time.monotonic()
@@ -91,23 +93,10 @@ class GrpcioFront:
         while entered != self._calls.entered and time.monotonic() < settled:
             entered = self._calls.entered
             await asyncio.sleep(QUIET_SECONDS)
-        await self._server.stop(max(0.0, began + grace - time.monotonic()))
-
-
-def _probe(host: str, port: int) -> None:
-    """Find out why an address cannot be bound before grpc does, which would not say."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as grpc does
-            probe.bind(address)
-            probe.listen(1)
-    except OSError as error:
-        raise ListenError(f"cannot listen on {host}:{port}: {error.strerror}") from None
-    except UnicodeError:
-        raise ListenError(f"cannot listen on {host}:{port}: this is no name of a host") from None
+        stopping = asyncio.create_task(self._server.stop(max(0.0, began + grace - time.monotonic())))
+        await asyncio.sleep(0)  # it begins by telling clients that their connections end
+        self._calls.leaving.set()
+        await stopping
 
 
 class _Table(grpc.GenericRpcHandler):  # type: ignore[misc]
@@ -157,6 +146,7 @@ def _unary(method: Method, calls: Admission) -> Callable[[bytes, Context], Await
         except Exception as error:
             failure = _translated(error, method)
         del data
+        await calls.refusable()
         return await _abort(context, failure)
 
     return answer
@@ -188,6 +178,7 @@ def _stream(method: Method, calls: Admission) -> Callable[[Any, Context], AsyncI
             return
         except Exception as error:
             failure = _translated(error, method)
+        await calls.refusable()
         await _abort(context, failure)
 
     return answers
