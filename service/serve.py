@@ -34,7 +34,7 @@ def serve(settings: Settings) -> None:
 
 
 def _supervise_envoy(settings: Settings, workers: int) -> None:
-    from service.fronts.envoy_front import EnvoyMissing, EnvoyProgram, check_envoy
+    from service.fronts.envoy.program import EnvoyMissing, EnvoyProgram, check_envoy
     from service.workers.supervisor import Supervisor
 
     try:

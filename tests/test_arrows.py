@@ -42,6 +42,7 @@ ARROWS = {
     "service.api": {"service.runtime", "artifact", "stubs", "service.config", "service.observe"},
     "service.fronts": {"service.api", "service.runtime", "service.config", "service.observe", "service.fronts.ports"},
     "service.fronts.ports": set(),
+    "service.fronts.envoy": {"service.config"},
     "service.lifecycle": set(),
     "service.workers": SUPERVISION,
     "service.workers.control": SUPERVISION | {"service.api", "service.runtime"},
@@ -49,7 +50,8 @@ ARROWS = {
     "service.app": {"service.api", "service.runtime", "service.config", "service.observe"},
     "service.process": PROCESS,
     "service.worker": PROCESS | {"service.process", "service.workers", "service.workers.control"},
-    "service.serve": SUPERVISION | {"service.process", "service.workers"},
+    "service.envoy_worker": PROCESS | {"service.fronts.envoy", "service.workers", "service.workers.control"},
+    "service.serve": SUPERVISION | {"service.fronts.envoy"} | {"service.process", "service.workers"},
     "cli": {"*"},
 }
 GRPC_ALLOWED = ("service.fronts.", "service.api.errors", "digits_client.")

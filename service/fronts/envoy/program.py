@@ -1,4 +1,4 @@
-"""The fast front: Envoy speaks HTTP/2, and calls the ASGI application in its own process.
+"""Envoy as a worker process: how it is started, and how it is drained.
 
 The package pyvoy is what embeds Python in Envoy; it and Envoy's binary come with the extra `envoy`.
 """
@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from service.config import Settings
-from service.fronts.envoy_admin import AdminError, EnvoyAdmin
-from service.fronts.envoy_config import envoy_config, log_format
+from service.fronts.envoy.admin import AdminError, EnvoyAdmin
+from service.fronts.envoy.config import envoy_config, log_format
 
 ADMIN = "SERVICE_ADMIN"
 """Variable with the path of Envoy's administration socket, for the worker inside."""
