@@ -73,7 +73,7 @@ proto: setup-dev  ## generate stubs/ from proto/ again
 lock: $(VENV)/.stamp-venv  ## resolve requirements/*.txt again
 	$(BIN)/python -m pip install --quiet uv
 	for variant in dev cpu gpu; do \
-	  extras="--extra serve --extra $$variant"; [ $$variant = dev ] && extras="--extra dev"; \
+	  extras="--extra envoy --extra $$variant"; [ $$variant = dev ] && extras="--extra dev"; \
 	  echo "setuptools>=80" | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
 	    --python-version 3.11 $$extras $$([ $$variant = dev ] || echo "--constraint requirements/dev.txt") \
 	    pyproject.toml - --output-file requirements/$$variant.txt || exit; \

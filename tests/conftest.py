@@ -6,11 +6,13 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from service.fronts.envoy.program import EnvoyMissing, check_envoy
 from tests.harness import DIGITS, MODELS, ROOT, Server, StartServer, Stub, environment
 
 MNIST = ROOT / "tests" / "data" / "mnist"
@@ -25,19 +27,35 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers("extra"):
         [program] = marker.args
         if shutil.which(program) is None:
-            sentence = f"{program} is not on the PATH"
-            pytest.fail(sentence, pytrace=False) if os.environ.get("REQUIRE_EXTRAS") else pytest.skip(sentence)
+            _lacking(f"{program} is not on the PATH")
+
+
+def _lacking(sentence: str) -> NoReturn:
+    if os.environ.get("REQUIRE_EXTRAS"):
+        pytest.fail(sentence, pytrace=False)
+    pytest.skip(sentence)
+
+
+@pytest.fixture(scope="session", params=["grpcio", "envoy"])
+def front(request: pytest.FixtureRequest) -> str:
+    """Every test of a server is run on either front."""
+    if request.param == "envoy":
+        try:
+            check_envoy()
+        except EnvoyMissing as error:
+            _lacking(str(error))
+    return request.param
 
 
 @pytest.fixture(scope="session")
-def start_server() -> Iterator[StartServer]:
+def start_server(front: str) -> Iterator[StartServer]:
     """Start `digits serve` with some flags; waits until it serves unless told otherwise."""
     servers = []
 
     def start(
         *flags: str, models: Path = MODELS, wait: bool = True, env: dict[str, str] | None = None, port: int | None = 0
     ) -> Server:
-        given = ["--http-port=0", *([] if port is None else [f"--port={port}"])]
+        given = [f"--front={front}", "--http-port=0", *([] if port is None else [f"--port={port}"])]
         command = [str(DIGITS), "serve", f"--models={models}", "--log-format=json", *given, *flags]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment(**(env or {})))
         server = Server(process)
