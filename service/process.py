@@ -4,7 +4,7 @@ import asyncio
 import gc
 import os
 import sys
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, NoReturn
 
 import onnxruntime
@@ -64,12 +64,15 @@ class Process:
             "onnxruntime": onnxruntime.__version__,
         }
 
-    async def drain(self, grace: float) -> None:
-        """Refuse new calls and let those whose handler was entered end within `grace` seconds."""
+    async def drain(self, grace: float, unheard: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Refuse new calls and let those whose handler was entered end within `grace` seconds.
+
+        `unheard` waits until no sibling listens any more.
+        """
         if self._watching is not None:
             self._watching.cancel()
         self.app.drain()
-        await self._front.stop(grace)
+        await self._front.stop(grace, unheard)
 
 
 async def serve_alone(settings: Settings) -> int:

@@ -55,6 +55,8 @@ class Supervisor:
         self._cores = max(usable_cores() // workers, 1)
         self._workers: dict[int, Worker] = {}
         self._draining = False
+        self._listening: set[int] = set()
+        """When draining: the workers that have not said that they listen no more."""
 
     async def run(self) -> int:
         """Serve until SIGTERM or SIGINT; returns the exit code, 1 when a second signal cut the end short.
@@ -63,6 +65,7 @@ class Supervisor:
         """
         signals = Signals()
         self._crew = Crew()
+        self._none_listens = asyncio.Event()
         self._all_serve: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         with ExitStack() as stack:
             ports = self._hold(stack)
@@ -109,6 +112,7 @@ class Supervisor:
                 served = served or worker.served is not None
                 self._crew.leave(number)
                 del self._workers[number]
+                self._unheard(number)
             if self._draining:
                 return
             if not served:
@@ -143,9 +147,18 @@ class Supervisor:
             serving = [each for each in self._workers.values() if each.served is not None]
             if len(serving) == self._count and not self._all_serve.done():
                 self._all_serve.set_result(None)
+        elif what == "unheard":
+            self._unheard(worker.number)
+            if self._draining:
+                await self._none_listens.wait()
         elif what == "failed":
             worker.failure = content["reason"]
         return None
+
+    def _unheard(self, number: int) -> None:
+        self._listening.discard(number)
+        if self._draining and not self._listening:
+            self._none_listens.set()
 
     def _say_serving(self, address: dict[str, Any]) -> None:
         states = [worker.served or {} for worker in self._workers.values()]
@@ -156,6 +169,7 @@ class Supervisor:
     async def _drain(self, second: asyncio.Future[None]) -> int:
         log.info("draining", grace_seconds=self._settings.grace_seconds)
         self._draining = True
+        self._listening = set(self._workers)
         ending = asyncio.gather(*(worker.end(self._settings.grace_seconds) for worker in self._workers.values()))
         await first_of(ending, second)
         if not ending.done():
