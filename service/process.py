@@ -106,15 +106,16 @@ async def serve_alone(settings: Settings) -> int:
 
 def run_and_exit(main: Coroutine[Any, Any, int]) -> NoReturn:
     """Run `main` on the fastest event loop there is, and end with the exit code that it returns."""
-    code = _runner()(main)
-    close_logs()
-    # Python would wait for threads that still decode images whose callers are gone.
-    os._exit(code)
 
+    async def exiting() -> NoReturn:
+        code = await main
+        close_logs()
+        # Python would wait for threads that still decode images whose callers are gone.
+        os._exit(code)
 
-def _runner() -> Any:
     if sys.platform == "win32":
-        return asyncio.run
+        asyncio.run(exiting())
     import uvloop
 
-    return uvloop.run
+    uvloop.run(exiting())
+    raise AssertionError("it exits")
