@@ -78,8 +78,9 @@ class Control:
                 await self._channel.tell("counted", snapshot=self._work.snapshot())
 
     async def failed(self, reason: str) -> None:
-        """Tell why this worker cannot start. Raises `ChannelClosed`."""
-        await self._channel.tell("failed", reason=reason)
+        """Tell why this worker cannot start."""
+        with suppress(ChannelClosed):
+            await self._channel.tell("failed", reason=reason)
 
     async def change(self, path: str, request: bytes, change: Change) -> bytes:
         """Let every worker do an RPC; see `Siblings`."""
