@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from service.api.siblings import Totals
-from service.config import SettingsError, read_settings, variables
+from service.api.methods import Change
+from service.api.siblings import Totals, shared
+from service.app import App
+from service.config import Settings, SettingsError, read_settings, variables
 from service.fronts.ports import ListenError, hold, probe
 from service.observe.sums import joined
 from service.runtime.cores import SHARE, usable_cores
@@ -18,6 +20,8 @@ from service.runtime.statistics import Statistics
 from service.workers.channel import AnswerFailed, Channel, ChannelClosed
 from service.workers.crew import Crew
 from service.workers.supervisor import Backoff
+from stubs.inference import model_repository_pb2 as repository_pb
+from tests.harness import MODELS
 
 Answer = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any] | None]]
 
@@ -191,6 +195,38 @@ async def test_a_worker_that_does_not_answer_is_counted_by_what_it_told_last(mon
         await crew.join(1, channel)
         crew.counted(1, {"counters": {"calls": 5}})
         assert (await crew.totals())["workers"] == {"1": {"counters": {"calls": 5}}}
+
+
+class Told:
+    """Siblings that note what they are asked for."""
+
+    def __init__(self) -> None:
+        self.changes: list[tuple[str, bytes, Change]] = []
+
+    async def change(self, path: str, request: bytes, change: Change) -> bytes:
+        self.changes.append((path, request, change))
+        return b""
+
+    async def totals(self) -> Totals:
+        return Totals()
+
+
+async def test_only_calls_that_change_something_go_by_way_of_the_siblings():
+    """All others are the very same methods as without any."""
+    methods = App(Settings(models=MODELS)).methods
+    told = Told()
+    through = shared(methods, told)
+    assert {path.rpartition("/")[2] for path in methods if through[path] is not methods[path]} == {
+        "RepositoryModelLoad",
+        "RepositoryModelUnload",
+        "SystemSharedMemoryRegister",
+        "SystemSharedMemoryUnregister",
+    }
+    path = "/inference.GRPCInferenceService/RepositoryModelUnload"
+    request = repository_pb.RepositoryModelUnloadRequest(model_name="a")
+    handler: Any = through[path].handler
+    assert await handler(request, None) == repository_pb.RepositoryModelUnloadResponse()
+    assert told.changes == [(path, request.SerializeToString(), Change(("model", "a"), lasting=True))]
 
 
 def test_sums_are_of_what_either_has_at_any_depth():
