@@ -5,7 +5,7 @@ import gc
 import os
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import onnxruntime
@@ -78,13 +78,16 @@ class Process:
             "onnxruntime": onnxruntime.__version__,
         }
 
-    async def drain(self, grace: float) -> None:
-        """Refuse new calls and let those whose handler was entered end within `grace` seconds."""
+    async def drain(self, grace: float, unheard: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Refuse new calls and let those whose handler was entered end within `grace` seconds.
+
+        `unheard` waits until no sibling listens any more.
+        """
         if self._watching is not None:
             self._watching.cancel()
         self.app.drain()
         until = time.monotonic() + grace
-        await self._front.stop(grace)
+        await self._front.stop(grace, unheard)
         if self._http is not None:  # last: until then it tells probes that the server is draining
             await self._http.stop(max(0.0, until - time.monotonic()))
 
@@ -129,15 +132,16 @@ async def serve_alone(settings: Settings) -> int:
 
 def run_and_exit(main: Coroutine[Any, Any, int]) -> NoReturn:
     """Run `main` on the fastest event loop there is, and end with the exit code that it returns."""
-    code = _runner()(main)
-    close_logs()
-    # Python would wait for threads that still decode images whose callers are gone.
-    os._exit(code)
 
+    async def exiting() -> NoReturn:
+        code = await main
+        close_logs()
+        # Python would wait for threads that still decode images whose callers are gone.
+        os._exit(code)
 
-def _runner() -> Any:
     if sys.platform == "win32":
-        return asyncio.run
+        asyncio.run(exiting())
     import uvloop
 
-    return uvloop.run
+    uvloop.run(exiting())
+    raise AssertionError("it exits")

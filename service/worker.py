@@ -32,7 +32,7 @@ async def work(settings: Settings) -> int:
         return 1
     except ChannelClosed:
         return 1
-    await process.drain(settings.grace_seconds if grace is None else grace)
+    await process.drain(settings.grace_seconds if grace is None else grace, control.unheard)
     process.app.close()
     await control.leave()
     log.debug("worker stopped")

@@ -53,11 +53,18 @@ def start_server(front: str) -> Iterator[StartServer]:
     servers = []
 
     def start(
-        *flags: str, models: Path = MODELS, wait: bool = True, env: dict[str, str] | None = None, port: int | None = 0
+        *flags: str,
+        models: Path = MODELS,
+        wait: bool = True,
+        env: dict[str, str] | None = None,
+        port: int | None = 0,
+        group: bool = False,
     ) -> Server:
         given = [f"--front={front}", "--http-port=0", *([] if port is None else [f"--port={port}"])]
         command = [str(DIGITS), "serve", f"--models={models}", "--log-format=json", *given, *flags]
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment(**(env or {})))
+        process = subprocess.Popen(
+            command, stderr=subprocess.PIPE, text=True, env=environment(**(env or {})), start_new_session=group
+        )
         server = Server(process)
         servers.append(server)
         if wait:

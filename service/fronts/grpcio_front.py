@@ -77,14 +77,15 @@ class GrpcioFront:
         await self._server.start()
         return bound
 
-    async def stop(self, grace: float) -> None:
+    async def stop(self, grace: float, unheard: Callable[[], Awaitable[None]] | None = None) -> None:
         """Accept no new calls; those whose handler was entered may finish within `grace` seconds.
 
         Streams are read no further: what was read is answered, then they end with UNAVAILABLE. Calls that
         grpc had received but not yet handed over it would cancel without a reason, so there is first a
         moment in which they still come in, for their handlers to answer or refuse. Refusals go out after the
         word that the connection ends: who hears one at once comes back at once, and there would be no end
-        of such calls.
+        of such calls. Where other processes listen on the port, `unheard` waits until none does any more, so
+        that they are not who hears it next.
         """
         self._calls.draining.set()
         began = time.monotonic()
@@ -94,7 +95,9 @@ class GrpcioFront:
             entered = self._calls.entered
             await asyncio.sleep(QUIET_SECONDS)
         stopping = asyncio.create_task(self._server.stop(max(0.0, began + grace - time.monotonic())))
-        await asyncio.sleep(0)  # it begins by telling clients that their connections end
+        await asyncio.sleep(0)  # it begins by listening no more and telling clients that their connections end
+        if unheard is not None:
+            await unheard()
         self._calls.leaving.set()
         await stopping
 

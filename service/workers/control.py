@@ -18,6 +18,8 @@ from service.workers.environment import NUMBER, SOCKET
 
 # How often a worker tells what it has counted, unasked: so much is lost of one that is killed.
 TELL_SECONDS = 1.0
+# How long a worker that ends waits for the others to listen no more.
+UNHEARD_SECONDS = 3.0
 
 
 class Work(Protocol):
@@ -63,6 +65,12 @@ class Control:
         """Tell that calls are accepted; `state` is for the log. Raises `ChannelClosed`."""
         await self._channel.tell("serving", **state)
 
+    async def unheard(self) -> None:
+        """Tell that this worker listens no more, and wait, when all are told to end, until that is so of all."""
+        with suppress(ChannelClosed, TimeoutError):
+            async with asyncio.timeout(UNHEARD_SECONDS):
+                await self._channel.ask("unheard")
+
     async def leave(self) -> None:
         """Tell what was counted to the end."""
         if self._telling is not None:
@@ -71,8 +79,9 @@ class Control:
                 await self._channel.tell("counted", snapshot=self._work.snapshot())
 
     async def failed(self, reason: str) -> None:
-        """Tell why this worker cannot start. Raises `ChannelClosed`."""
-        await self._channel.tell("failed", reason=reason)
+        """Tell why this worker cannot start."""
+        with suppress(ChannelClosed):
+            await self._channel.tell("failed", reason=reason)
 
     async def change(self, path: str, request: bytes, change: Change) -> bytes:
         """Let every worker do an RPC; see `Siblings`."""

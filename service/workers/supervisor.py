@@ -19,7 +19,7 @@ from service.workers.crew import Crew
 from service.workers.program import Program, PythonProgram
 from service.workers.worker import Worker
 
-# The settings that are ports which all workers share.
+# The settings that are ports which all workers share; -1 is none.
 PORTS = ("port", "http_port")
 
 
@@ -55,6 +55,8 @@ class Supervisor:
         self._cores = max(usable_cores() // workers, 1)
         self._workers: dict[int, Worker] = {}
         self._draining = False
+        self._listening: set[int] = set()
+        """When draining: the workers that have not said that they listen no more."""
 
     async def run(self) -> int:
         """Serve until SIGTERM or SIGINT; returns the exit code, 1 when a second signal cut the end short.
@@ -63,21 +65,26 @@ class Supervisor:
         """
         signals = Signals()
         self._crew = Crew()
-        self._all_serve: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._none_listens = asyncio.Event()
+        self._all_serve: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         with ExitStack() as stack:
             ports = self._hold(stack)
             settings = self._settings.model_copy(update=ports)
-            keeping = asyncio.gather(*(self._keep(number, settings) for number in range(1, self._count + 1)))
+            keepers = [asyncio.create_task(self._keep(number, settings)) for number in range(1, self._count + 1)]
+            keeping = asyncio.gather(*keepers)
             try:
                 await first_of(self._all_serve, keeping, signals.first)
                 if self._all_serve.done():
-                    self._say_serving({"host": settings.host, **ports})
+                    address = {"host": settings.host, **ports}
+                    log.info("listening", **address)
+                    log.info("serving", **address, **self._all_serve.result(), workers=self._count)
                     await first_of(keeping, signals.first)
                 if keeping.done():  # only by an error
                     await keeping
                 return await self._drain(signals.second)
             finally:
-                keeping.cancel()
+                for keeper in keepers:
+                    keeper.cancel()
                 for worker in self._workers.values():
                     worker.kill()
                 await asyncio.gather(
@@ -86,11 +93,10 @@ class Supervisor:
 
     def _hold(self, stack: ExitStack) -> dict[str, int]:
         """Keep the ports for the workers; which they are, by the name of their setting."""
+        wanted = {name: getattr(self._settings, name) for name in PORTS}
         try:
             held = {
-                name: stack.enter_context(hold(self._settings.host, port))
-                for name in PORTS
-                if (port := getattr(self._settings, name)) >= 0
+                name: stack.enter_context(hold(self._settings.host, port)) for name, port in wanted.items() if port >= 0
             }
         except ListenError as error:
             raise StartError(str(error)) from None
@@ -111,6 +117,7 @@ class Supervisor:
                 served = served or worker.served is not None
                 self._crew.leave(number)
                 del self._workers[number]
+                self._unheard(number)
             if self._draining:
                 return
             if not served:
@@ -142,22 +149,27 @@ class Supervisor:
             await self._crew.join(worker.number, worker.channel)
         elif what == "serving":
             worker.served = content
-            serving = [each for each in self._workers.values() if each.served is not None]
+            serving = [each.served for each in self._workers.values() if each.served is not None]
             if len(serving) == self._count and not self._all_serve.done():
-                self._all_serve.set_result(None)
+                ready = all(each["ready"] for each in serving)
+                self._all_serve.set_result(serving[0] | {"ready": ready})
+        elif what == "unheard":
+            self._unheard(worker.number)
+            if self._draining:
+                await self._none_listens.wait()
         elif what == "failed":
             worker.failure = content["reason"]
         return None
 
-    def _say_serving(self, address: dict[str, Any]) -> None:
-        states = [worker.served or {} for worker in self._workers.values()]
-        ready = all(state["ready"] for state in states)
-        log.info("listening", **address)
-        log.info("serving", **address, **states[0] | {"ready": ready}, workers=self._count)
+    def _unheard(self, number: int) -> None:
+        self._listening.discard(number)
+        if self._draining and not self._listening:
+            self._none_listens.set()
 
     async def _drain(self, second: asyncio.Future[None]) -> int:
         log.info("draining", grace_seconds=self._settings.grace_seconds)
         self._draining = True
+        self._listening = set(self._workers)
         ending = asyncio.gather(*(worker.end(self._settings.grace_seconds) for worker in self._workers.values()))
         await first_of(ending, second)
         if not ending.done():

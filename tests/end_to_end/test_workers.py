@@ -266,14 +266,19 @@ def test_a_worker_killed_under_load_comes_back_and_nobody_notices(crew: Server):
 
 
 def test_a_worker_told_to_end_ends_its_calls_and_is_replaced(crew: Server):
-    """SIGTERM for one worker: the call in flight is answered."""
+    """SIGTERM for one worker: the calls in flight are answered, and stay counted to the last."""
     with channels(crew) as by_number:
-        calls = [Stub(by_number[1]).classify.future(pb.ClassifyRequest(pixels=bytes(784 * 1000))) for _ in range(20)]
+        before = statistics(by_number[2]).inference_stats.success.count
+        calls = [
+            Stub(by_number[1]).classify.future(pb.ClassifyRequest(model=NAME, pixels=bytes(784 * 1000)))
+            for _ in range(20)
+        ]
         calls[0].result(20)
         kill(crew, 1, signal.SIGTERM)
-        for call in calls:
-            error = call.exception()
-            assert error is None or error.code() is grpc.StatusCode.UNAVAILABLE
+        errors = [error.code() for call in calls if (error := call.exception()) is not None]
+        assert set(errors) <= {grpc.StatusCode.UNAVAILABLE}
+        answered = len(calls) - len(errors)
+        assert statistics(by_number[2]).inference_stats.success.count == before + answered
     assert [line for line in crew.lines if line["event"] == "worker ended"][-1]["exit_code"] == 0
 
 
@@ -300,18 +305,44 @@ def test_a_signal_under_load_loses_no_call_that_was_entered(start_server: StartS
     assert not [line for line in server.lines if line["event"] == "worker ended"]
 
 
+def test_ctrl_c_in_a_terminal_is_for_the_supervisor(start_server: StartServer):
+    """It goes to every process of the foreground group, and the workers end their calls all the same."""
+    server = start_server("--workers=2", group=True)
+    with ExitStack() as stack:
+        loads = []
+        for _ in range(4):
+            channel = stack.enter_context(server.channel())
+            loads.append(Load(lambda channel=channel: classify(channel, images=64)))
+        time.sleep(0.3)
+        os.killpg(server.process.pid, signal.SIGINT)
+        assert server.process.wait(30) == 0
+        for each in loads:
+            each.stop()
+    server.reader.join(5)
+    assert {error.code() for each in loads for error in each.errors} == {grpc.StatusCode.UNAVAILABLE}
+    assert not [line for line in server.text if not line.startswith("{")]
+    assert not [line for line in server.lines if line["event"] == "worker ended"]
+
+
 def test_a_second_signal_ends_all_workers_at_once(start_server: StartServer):
-    """Exit code 1, and none is left."""
-    server = start_server("--workers=2", "--grace-seconds=60", "--inline-us=0", "--max-queue-rows=1000000")
-    with server.channel() as channel:
-        calls = [Stub(channel).classify.future(pb.ClassifyRequest(pixels=bytes(784 * 1000))) for _ in range(200)]
-        calls[0].result()
-        server.signal(signal.SIGTERM)
-        server.signal(signal.SIGINT)
-        assert server.process.wait(10) == 1
-        for call in calls:
-            call.cancel()
+    """Even one that hangs: exit code 1, and none is left."""
+    server = start_server("--workers=2", "--grace-seconds=60")
+    os.kill(pids(server)[1], signal.SIGSTOP)
+    server.signal(signal.SIGTERM)
+    server.wait_for("draining")
+    server.signal(signal.SIGINT)
+    assert server.process.wait(20) == 1
     assert server.lines[-1]["event"] == "stopped at once by a second signal"
+    assert not [pid for pid in pids(server).values() if runs(pid)]
+
+
+def test_a_worker_that_does_not_end_in_time_is_killed(start_server: StartServer):
+    """Some seconds after the grace time; the server ends well."""
+    server = start_server("--workers=2", "--grace-seconds=0")
+    os.kill(pids(server)[1], signal.SIGSTOP)
+    assert server.end() == 0
+    server.reader.join(5)
+    assert server.wait_for("worker killed, it did not end")["worker"] == 1
     assert not [pid for pid in pids(server).values() if runs(pid)]
 
 
