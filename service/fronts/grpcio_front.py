@@ -134,18 +134,20 @@ def _unary(method: Method, calls: _Calls) -> Callable[[bytes, Context], Awaitabl
     parse = method.request.FromString
     handler: Any = method.handler
 
+    def received(data: bytes) -> Message:
+        try:
+            calls.admit(len(data))
+            return _parsed(parse, data, method)
+        except ServiceError as error:
+            method.refused(error)
+            raise
+
     async def answer(data: bytes, context: Context) -> bytes:
         size = len(data)
         try:
             try:
-                try:
-                    calls.admit(size)
-                    request = _parsed(parse, data, method)
-                except ServiceError as error:
-                    method.refused(error)
-                    raise
                 call = _GrpcCall(context)
-                response: Message = await handler(request, call)
+                response: Message = await handler(received(data), call)
             finally:
                 calls.release(size)
             if call.trailers:
