@@ -49,13 +49,13 @@ class Server:
         with self._fresh:
             self._fresh.notify_all()
 
-    def wait_for(self, event: str, seconds: float = START_SECONDS) -> dict:
-        """The first log line of that event."""
+    def wait_for(self, event: str, seconds: float = START_SECONDS, *, after: int = 0, **fields: object) -> dict:
+        """The first log line of that event with these fields, the first `after` lines aside."""
         deadline = time.monotonic() + seconds
         with self._fresh:
             while True:
-                for line in self.lines:
-                    if line["event"] == event:
+                for line in self.lines[after:]:
+                    if line["event"] == event and fields.items() <= line.items():
                         return line
                 left = deadline - time.monotonic()
                 if left <= 0 or (self.process.poll() is not None and not self.reader.is_alive()):

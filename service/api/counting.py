@@ -23,7 +23,7 @@ def counted(method: Method) -> Method:
     """The same method, its calls counted where `Call.calls` says at their end: in `Method.calls` unless the
     handler found a version to count them for. A stream is one call; its messages are counted apart.
     """
-    counts, handler = method.counts, method.handler
+    counts, handler, quick = method.counts, method.handler, method.quick
 
     async def answer(request: Any, call: Call) -> Message:
         call.calls = counts.calls
@@ -38,6 +38,21 @@ def counted(method: Method) -> Method:
             counts.in_flight -= 1
         call.calls.times.add(time.perf_counter_ns() - began)
         return response
+
+    async def answer_quickly(data: bytes, start: int, call: Call) -> bytes | None:
+        call.calls = counts.calls
+        counts.in_flight += 1
+        began = time.perf_counter_ns()
+        try:
+            written = await quick(data, start, call)  # type: ignore[misc]
+        except BaseException as error:
+            call.calls.failed(_reason(error, call), time.perf_counter_ns() - began)
+            raise
+        finally:
+            counts.in_flight -= 1
+        if written is not None:
+            call.calls.times.add(time.perf_counter_ns() - began)
+        return written
 
     async def answers(requests: AsyncIterator[Any], call: Call) -> AsyncIterator[Message]:
         call.calls = counts.messages
@@ -54,7 +69,9 @@ def counted(method: Method) -> Method:
             counts.in_flight -= 1
         counts.calls.times.add(time.perf_counter_ns() - began)
 
-    return replace(method, handler=answer if method.kind is Kind.UNARY else answers)
+    if method.kind is Kind.STREAM:
+        return replace(method, handler=answers)
+    return replace(method, handler=answer, quick=None if quick is None else answer_quickly)
 
 
 async def counted_message(work: Awaitable[T], call: Call) -> T:

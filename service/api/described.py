@@ -6,10 +6,9 @@ from collections.abc import Iterable
 
 from artifact.card import Card
 from artifact.layout import INPUT, LABEL, SCORES
-from service.observe.times import Times
 from service.runtime.policy import Policy
 from service.runtime.providers import CPU
-from service.runtime.statistics import Statistics, Tally
+from service.runtime.statistics import Summary, Tally
 from service.runtime.version import Version
 from stubs.inference import model_config_pb2 as config_pb
 from stubs.inference import model_statistics_pb2 as statistics_pb
@@ -98,9 +97,8 @@ def _policy(policy: Policy) -> config_pb.ModelVersionPolicy:
     return kinds(specific=kinds.Specific(versions=sorted(policy.versions)))
 
 
-def statistics(version: Version) -> statistics_pb.ModelStatistics:
+def statistics(version: Version, counted: Summary) -> statistics_pb.ModelStatistics:
     """What a version did since the server started."""
-    counted: Statistics = version.statistics
     failures = counted.failures.values()
     return statistics_pb.ModelStatistics(
         name=version.name,
@@ -126,5 +124,5 @@ def statistics(version: Version) -> statistics_pb.ModelStatistics:
     )
 
 
-def _duration(tally: Tally | Times) -> statistics_pb.StatisticDuration:
+def _duration(tally: Tally) -> statistics_pb.StatisticDuration:
     return statistics_pb.StatisticDuration(count=tally.count, ns=tally.ns)

@@ -12,6 +12,8 @@ from service.observe.logs import log
 from service.runtime.errors import (
     DeadlinePassed,
     InvalidInput,
+    LimitReached,
+    MalformedCall,
     NotAllowed,
     NotFound,
     NotReady,
@@ -27,6 +29,8 @@ CODES: dict[type[Exception], grpc.StatusCode] = {
     NotFound: grpc.StatusCode.NOT_FOUND,
     InvalidInput: grpc.StatusCode.INVALID_ARGUMENT,
     QueueFull: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    LimitReached: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    MalformedCall: grpc.StatusCode.INTERNAL,
     DeadlinePassed: grpc.StatusCode.DEADLINE_EXCEEDED,
     NotReady: grpc.StatusCode.UNAVAILABLE,
     RunFailed: grpc.StatusCode.INTERNAL,

@@ -8,7 +8,7 @@ from service.api.errors import translate
 from service.api.methods import Call
 from service.api.outputs import Plan, read_plan, write_response
 from service.api.streams import Admitted, answer_each
-from service.api.tensors import THREAD_BYTES, read_pixels
+from service.api.tensors import THREAD_BYTES, read_form, read_pixels
 from service.runtime.batcher import Answer
 from service.runtime.repository import Repository
 from service.runtime.shared_memory import SharedMemory
@@ -39,7 +39,8 @@ class InferApi:
         call.calls = version.statistics.calls[INFER if admitted is None else STREAM_INFER]
         card = version.session.card
         plan = read_plan(request, card, self._memory)
-        pixels = await read_pixels(request, card, self._max_rows, self._memory)
+        form = read_form(request, card, self._max_rows, self._memory)
+        pixels = await read_pixels(request, form, card)
         if plan.windows:
             plan.check_windows(card, len(pixels))
         if admitted is not None:

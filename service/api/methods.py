@@ -19,7 +19,7 @@ class Kind(Enum):
     """A stream of messages in, a stream out. One message in is a stream of one."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Call:
     """All that a handler knows of the outside."""
 
@@ -40,6 +40,7 @@ class Call:
 
 # A request is of Method.request's type, an answer of Method.response's; the table mixes them all.
 UnaryHandler = Callable[[Any, Call], Awaitable[Message]]
+QuickHandler = Callable[[bytes, int, Call], Awaitable[bytes | None]]
 StreamHandler = Callable[[AsyncIterator[Any], Call], AsyncIterator[Message]]
 
 
@@ -56,6 +57,17 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """What a call changes beyond its answer, so that every process that serves has to do it."""
+
+    about: tuple[str, ...]
+    """The thing, such as ("model", "mnist-16x16"), or with fewer names all things that begin with them.
+    What is known of an earlier change about it is void."""
+    lasting: bool
+    """Whether a process that starts later has to do it too; else it is as if nothing had ever been changed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Method:
     """One RPC."""
 
@@ -67,6 +79,12 @@ class Method:
     handler: UnaryHandler | StreamHandler
     """Takes (message, Call) and returns the answer; for a stream, an async generator over messages.
     Raises the errors of `service.runtime.errors`, which `service.api.errors` translates."""
+    quick: QuickHandler | None = None
+    """Answers the request that lies in the bytes from that place on, by the serialized answer and as `handler`
+    would, without making messages; None for a request that is out of the ordinary or wrong, which `handler`
+    shall then take. For a front that has bytes in hand."""
+    change: Callable[[Any], Change] | None = None
+    """What a request changes; None where calls change nothing."""
     counts: Counts = field(default_factory=Counts, compare=False)
 
     def refused(self, reason: Exception | str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import uvicorn
 
-from service.fronts.grpcio_front import ListenError
+from service.fronts.ports import ListenError, bare
 from service.observe.logs import forward_logs
 
 
@@ -55,7 +55,7 @@ class _Server(uvicorn.Server):
 
 
 def _listen(host: str, port: int, *, reuse_port: bool) -> socket.socket:
-    host = host.removeprefix("[").removesuffix("]")
+    host = bare(host)
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

@@ -62,15 +62,17 @@ class _Writer:
 _writer: _Writer | None = None
 
 
-def configure_logs(level: str, form: str) -> None:
+def configure_logs(level: str, form: str, worker: int | None = None) -> None:
     """Send the logs of `level` and above to standard error.
 
-    `form` is `json`, `console` or `auto`, which is `console` on a terminal and `json` elsewhere.
+    `form` is `json`, `console` or `auto`, which is `console` on a terminal and `json` elsewhere. Where several
+    processes share it, each line tells the number of its `worker`.
     """
     global _writer  # a process has one standard error
     terminal = sys.stderr is not None and sys.stderr.isatty()
     console = form == "console" or (form == "auto" and terminal)
     processors: list[Any] = [
+        *([] if worker is None else [lambda _, __, event: event | {"worker": worker}]),
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if console else "iso", utc=not console),

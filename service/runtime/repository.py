@@ -252,7 +252,7 @@ class Repository:
             return
         version.loaded_session = session
         version.loaded_batcher = Batcher(
-            lambda pixels, hidden: session.run(pixels, hidden=hidden),
+            lambda pixels, hidden, warnings: session.run(pixels, hidden=hidden, warnings=warnings),
             max_batch_rows=settings.max_batch_rows,
             max_queue_rows=settings.max_queue_rows,
             inline_rows=inline_rows,
@@ -289,6 +289,10 @@ class Repository:
                         routes[alias, version.version] = routes[alias, ""] = version
         self._routes = routes
         self.on_change()
+
+    def route(self, name: str, version: str) -> Version | None:
+        """As `find`, with None for what that raises."""
+        return self._routes.get((name, version))
 
     def find(self, name: str, version: str) -> Version:
         """The ready version that a request means: no name is the default model, no version the newest.

@@ -2,8 +2,9 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
 
 from service.observe.times import Times
 
@@ -91,6 +92,20 @@ class Statistics:
             for reason in sorted(reasons)
         }
 
+    def summary(self) -> "Summary":
+        """The same in fewer numbers."""
+        return Summary(
+            self.success,
+            self.failures,
+            Tally(self.queue.count, self.queue.ns),
+            self.compute_input,
+            Tally(self.compute_infer.count, self.compute_infer.ns),
+            self.compute_output,
+            self.rows,
+            self.batches,
+            self.last_inference_ms,
+        )
+
     def ran(self, rows: int, input_ns: int, infer_ns: int, output_ns: int) -> None:
         """Count one run of `rows` rows."""
         self.rows += rows
@@ -102,6 +117,45 @@ class Statistics:
             tally = self.batches[rows] = Tally()
         tally.add(infer_ns)
         self.last_inference_ms = time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Statistics in numbers that can be added, see `Statistics` for what they are of."""
+
+    success: Tally
+    failures: dict[str, Tally]
+    queue: Tally
+    compute_input: Tally
+    compute_infer: Tally
+    compute_output: Tally
+    rows: int
+    batches: dict[int, Tally]
+    last_inference_ms: int
+
+    @property
+    def executions(self) -> int:
+        """Runs."""
+        return self.compute_infer.count
+
+    def counters(self) -> dict[str, Any]:
+        """All that only grows by adding, as JSON has it: names to numbers, or to more of such."""
+        counted = asdict(self)
+        del counted["last_inference_ms"]
+        counted["batches"] = {str(rows): tally for rows, tally in counted["batches"].items()}
+        return counted
+
+    @classmethod
+    def of(cls, counters: Mapping[str, Any], last_inference_ms: int) -> Self:
+        """The summary whose `counters` these are."""
+        tallies = ("success", "queue", "compute_input", "compute_infer", "compute_output")
+        return cls(
+            **{name: Tally(**counters[name]) for name in tallies},
+            failures={reason: Tally(**tally) for reason, tally in counters["failures"].items()},
+            rows=counters["rows"],
+            batches={int(rows): Tally(**tally) for rows, tally in counters["batches"].items()},
+            last_inference_ms=last_inference_ms,
+        )
 
 
 def _total(tallies: Iterable[Tally]) -> Tally:

@@ -162,7 +162,7 @@ async def test_a_request_that_never_arrives_whole_is_given_up(connect, method, m
 async def test_the_application_needs_no_lifespan_but_bears_one():
     """Started and ended by a server that asks; any other kind of connection is let go."""
     app = App(Settings(models=MODELS, log_level="error"))
-    application = HttpApp(app.methods, app.health, Settings(), app.snapshot)
+    application = HttpApp(app.methods, app.health, Settings(), app.metrics)
 
     async def events() -> AsyncIterator[dict]:
         yield {"type": "lifespan.startup"}

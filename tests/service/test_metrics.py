@@ -48,7 +48,7 @@ async def ask(app: App, method: str, request: Message, call: Call | None = None)
 
 async def values(app: App, name: str) -> dict[tuple[str, ...], object]:
     """The series of a family by their label values, those that are 0 left out."""
-    return {tuple(labels): value for labels, value in (await app.snapshot())[name] if value}
+    return {tuple(labels): value for labels, value in (await app.metrics())[name] if value}
 
 
 async def count(app: App, name: str, *labels: str) -> int:
@@ -186,7 +186,7 @@ async def test_models_tell_whether_they_are_ready_what_they_are_and_how_loading_
     place(tmp_path, *("digits-8x8", 1))
     place(tmp_path, "digits-8x8", 2, broken=True)
     async with App.open(settings(tmp_path)) as app:
-        snapshot = await app.snapshot()
+        snapshot = await app.metrics()
         assert snapshot["digits_model_ready"] == [[["digits-8x8", "1"], 1], [["digits-8x8", "2"], 0]]
         assert await values(app, "digits_model_load_failures_total") == {("digits-8x8", "2"): 1}
         [(version, seconds)] = (await values(app, "digits_model_load_duration_seconds")).items()
@@ -205,7 +205,7 @@ async def test_counters_outlive_the_version_they_count(tmp_path):
         await ask(app, CLASSIFY, request)
         await app.repository.unload_model("digits-8x8")
         assert await values(app, "digits_rows_total") == {version: 1}
-        assert (await app.snapshot())["digits_model_ready"] == [[list(version), 0]]
+        assert (await app.metrics())["digits_model_ready"] == [[list(version), 0]]
         assert await values(app, "digits_model_info") == {}
         await app.repository.load_model("digits-8x8")
         await ask(app, CLASSIFY, request)
@@ -216,10 +216,10 @@ async def test_counters_outlive_the_version_they_count(tmp_path):
 async def test_snapshots_of_processes_can_be_sent_and_added(app):
     """Counts, sums and queues are summed, what describes a model is not, and what ended leaves its counts alone."""
     await ask(app, CLASSIFY, pb.ClassifyRequest(pixels=bytes(784 * 3)))
-    one: Snapshot = await app.snapshot()
+    one: Snapshot = await app.metrics()
     assert json.loads(json.dumps(one)) == one
     await ask(app, STEM + "ListModels", pb.ListModelsRequest())
-    two = await app.snapshot()
+    two = await app.metrics()
     total = {name: {tuple(key): value for key, value in series} for name, series in add(one, two).items()}
     assert total["digits_rows_total"][MNIST] == 6
     assert total["digits_batch_rows"][MNIST] == {"counts": [0, 0, 2] + [0] * 15, "sum": 6}
@@ -268,7 +268,7 @@ def test_gauges_of_two_processes_are_merged_as_they_mean(name: str, values_: tup
 async def test_a_snapshot_is_written_as_prometheus_reads_it(app, accept, content_type, parser):
     """In its own format or as OpenMetrics: every family with its type and help, buckets cumulative."""
     await ask(app, CLASSIFY, pb.ClassifyRequest(pixels=bytes(784 * 3)))
-    text, told = render(await app.snapshot(), accept)
+    text, told = render(await app.metrics(), accept)
     assert told.startswith(content_type)
     families = {family.name: family for family in parser(text.decode())}
     for name, family in FAMILIES.items():
