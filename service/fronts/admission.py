@@ -1,9 +1,14 @@
 """The calls of a front, all together."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Any, TypeVar
 
+from service.api.methods import Method
 from service.fronts.pending import Pending
+from service.runtime.errors import ServiceError
+
+T = TypeVar("T")
 
 
 class Admission(Pending):
@@ -37,3 +42,12 @@ class Admission(Pending):
                 yield data
         finally:
             stop.cancel()
+
+
+def or_refuse(method: Method, step: Callable[..., T], *args: Any) -> T:
+    """What `step(*args)` gives before the handler is entered; the call is counted if that is its end."""
+    try:
+        return step(*args)
+    except ServiceError as error:
+        method.refused(error)
+        raise

@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError, Message
 
 from service.api.errors import translate
 from service.api.methods import Kind, Method, Methods
-from service.fronts.admission import Admission
+from service.fronts.admission import Admission, or_refuse
 from service.fronts.asgi_call import AsgiCall, ClientGone, Event, Receive, Send, metadata_headers, status_headers
 from service.fronts.asgi_leavers import Leavers
 from service.fronts.frames import PREFIX, FrameReader, Frames, frame
@@ -111,7 +111,7 @@ class GrpcAsgi:
             written = await method.quick(data, start, call) if method.quick is not None else None
             if written is None:
                 handler: Any = method.handler
-                response: Message = await handler(_parsed(method, data[start:]), call)
+                response: Message = await handler(or_refuse(method, _parsed, method, data[start:]), call)
                 written = response.SerializeToString()
         finally:
             admission.release(size)
@@ -170,9 +170,7 @@ def _parsed(method: Method, data: bytes) -> Message:
         return method.request.FromString(data)
     except DecodeError:
         name = method.request.DESCRIPTOR.full_name
-        error = InvalidInput("message", f"{len(data)} bytes that are no {name}")
-        method.refused(error)
-        raise error from None
+        raise InvalidInput("message", f"{len(data)} bytes that are no {name}") from None
 
 
 def _ended(call: AsgiCall) -> Event:

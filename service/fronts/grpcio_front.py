@@ -11,10 +11,10 @@ from google.protobuf.message import DecodeError, Message
 
 from service.api.errors import Failure, translate
 from service.api.methods import Call, Kind, Method, Methods
-from service.fronts.admission import Admission
+from service.fronts.admission import Admission, or_refuse
 from service.fronts.ports import ListenError, bare, probe
 from service.observe.logs import debugging, log
-from service.runtime.errors import InvalidInput, NotReady, ServiceError
+from service.runtime.errors import InvalidInput, NotReady
 
 Context = Any  # grpc.aio's ServicerContext, which grpcio does not type
 
@@ -132,15 +132,11 @@ def _unary(method: Method, calls: Admission) -> Callable[[bytes, Context], Await
         size = len(data)
         try:
             try:
-                try:
-                    calls.admit(size)
-                except ServiceError as error:
-                    method.refused(error)
-                    raise
+                or_refuse(method, calls.admit, size)
                 call = _GrpcCall(context)
                 if quick is not None and (written := await quick(data, 0, call)) is not None:
                     return written
-                response: Message = await handler(_parsed(parse, data, method), call)
+                response: Message = await handler(or_refuse(method, _parsed, parse, data, method), call)
             finally:
                 calls.release(size)
             if call.trailers:
@@ -206,9 +202,8 @@ def _parsed(parse: Callable[[bytes], Message], data: bytes, method: Method) -> M
     try:
         return parse(data)
     except DecodeError:
-        error = InvalidInput("message", f"{len(data)} bytes that are no {method.request.DESCRIPTOR.full_name}")
-        method.refused(error)
-        raise error from None
+        name = method.request.DESCRIPTOR.full_name
+        raise InvalidInput("message", f"{len(data)} bytes that are no {name}") from None
 
 
 class _GrpcCall(Call):

@@ -6,7 +6,6 @@ Six seconds a mode by default; `make soak` takes thirty.
 import asyncio
 import hashlib
 import os
-import shutil
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ import pytest
 from stubs.digits.v1 import digits_pb2 as pb
 from stubs.inference import model_repository_pb2 as oip
 from tests.harness import STEM, Server, StartServer
-from tests.repositories import place
+from tests.repositories import place, remove
 
 NAME = "mnist-16x16"
 SECONDS = float(os.environ.get("SOAK_SECONDS", "6"))
@@ -127,12 +126,12 @@ async def test_no_call_fails_while_versions_come_and_go(
             if mode == "explicit":
                 await repository("Unload")("digits-8x8")
                 await repository("Load")("digits-8x8")
-            shutil.rmtree(tmp_path / NAME / "3")
+            remove(tmp_path, NAME, 3)
             truth.begins(sha256(place(tmp_path, NAME, 4, source=1)))
             await settle()
-            for version in ("2", "4"):
-                truth.ends(sha256(tmp_path / NAME / version))
-                shutil.rmtree(tmp_path / NAME / version)
+            for version in (2, 4):
+                truth.ends(sha256(tmp_path / NAME / str(version)))
+                remove(tmp_path, NAME, version)
             await settle()
 
         body = mnist_test[0][:32].tobytes()
