@@ -9,7 +9,7 @@ import gc
 import os
 import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import onnxruntime
 
@@ -54,11 +54,9 @@ class EnvoyWorker:
             app = await self._start(settings, control)
         except RepositoryError as error:
             await control.failed(str(error))
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
-            return
+            _exit()
         except ChannelClosed:
-            await send({"type": "lifespan.startup.failed", "message": "the supervisor is gone"})
-            return
+            _exit()
         living = asyncio.create_task(self._work(app, settings, control))
         await send({"type": "lifespan.startup.complete"})
         await receive()
@@ -108,6 +106,12 @@ class EnvoyWorker:
         if grace is None:  # nobody is left who would end this process
             await _wait_for_none(self._grpc, settings.grace_seconds)
             os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _exit() -> NoReturn:
+    """End without a start; Envoy would only add what it makes of that."""
+    close_logs()
+    os._exit(1)
 
 
 async def _wait_for_none(front: GrpcAsgi, grace: float) -> None:

@@ -20,6 +20,17 @@ MNIST = ROOT / "tests" / "data" / "mnist"
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "extra(program): needs a program that is no Python package")
+    config.addinivalue_line("markers", "front(name): about what only that front does")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what is about the other front."""
+
+    def wanted(item: pytest.Item) -> bool:
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        return all(params.get("front") == marker.args[0] for marker in item.iter_markers("front"))
+
+    items[:] = filter(wanted, items)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -103,6 +103,10 @@ class Server:
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 
+    def resident_mib(self) -> float:
+        """Memory of the process and of those it started, MiB."""
+        return sum(_resident_mib(pid) for pid in _family(self.process.pid))
+
     def end(self, seconds: float = 30) -> int:
         """Ask the process to end, and return its exit code."""
         if self.process.poll() is None:
@@ -112,6 +116,16 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
+
+
+def _family(pid: int) -> Iterator[int]:
+    yield pid
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        yield from _family(int(child))
+
+
+def _resident_mib(pid: int) -> float:
+    return int(Path(f"/proc/{pid}/status").read_text().split("VmRSS:")[1].split()[0]) / 1024
 
 
 def environment(**settings: str) -> dict[str, str]:

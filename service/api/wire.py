@@ -8,6 +8,8 @@ See the "Encoding" chapter of protobuf's documentation.
 from typing import NamedTuple
 
 LENGTH_DELIMITED = 2
+# Lengths beyond 2³⁵ are left to protobuf, which refuses them.
+MAX_SHIFT = 28
 
 
 def tag(number: int, kind: int = LENGTH_DELIMITED) -> int:
@@ -65,6 +67,8 @@ def find_spans(data: bytes, start: int, last: int, aside: int = 0) -> Spans | No
                 size &= 0x7F
                 shift = 7
                 while (more := data[body]) > 0x7F:
+                    if shift > MAX_SHIFT:
+                        return None
                     size |= (more & 0x7F) << shift
                     shift += 7
                     body += 1

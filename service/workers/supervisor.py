@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-from service.config import Settings
+from service.config import Settings, flag
 from service.fronts.ports import ListenError, hold
 from service.lifecycle import Signals, StartError, first_of
 from service.observe.logs import log
@@ -75,7 +75,7 @@ class Supervisor:
             try:
                 await first_of(self._all_serve, keeping, signals.first)
                 if self._all_serve.done():
-                    address = {"host": settings.host, **ports}
+                    address = {"host": settings.host, **dict.fromkeys(PORTS), **ports}
                     log.info("listening", **address)
                     log.info("serving", **address, **self._all_serve.result(), workers=self._count)
                     await first_of(keeping, signals.first)
@@ -96,7 +96,9 @@ class Supervisor:
         wanted = {name: getattr(self._settings, name) for name in PORTS}
         try:
             held = {
-                name: stack.enter_context(hold(self._settings.host, port)) for name, port in wanted.items() if port >= 0
+                name: stack.enter_context(hold(self._settings.host, port, flag(name) if name != "port" else ""))
+                for name, port in wanted.items()
+                if port >= 0
             }
         except ListenError as error:
             raise StartError(str(error)) from None

@@ -57,11 +57,6 @@ def sha256(version: Path) -> str:
     return hashlib.sha256((version / "model.onnx").read_bytes()).hexdigest()
 
 
-def resident_mib(server: Server) -> float:
-    status = Path(f"/proc/{server.process.pid}/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) / 1024
-
-
 async def drive(server: Server, truth: Truth, body: bytes, change: Callable[[], Awaitable[None]]) -> Traffic:
     """`CLIENTS` clients at full speed while `change` does its work."""
     traffic = Traffic()
@@ -136,9 +131,9 @@ async def test_no_call_fails_while_versions_come_and_go(
 
         body = mnist_test[0][:32].tobytes()
         await drive(server, truth, body, lambda: asyncio.sleep(1))  # warm: memory reaches its level
-        before = resident_mib(server)
+        before = server.resident_mib()
         traffic = await drive(server, truth, body, change)
-        after = resident_mib(server)
+        after = server.resident_mib()
 
     assert not traffic.failed, traffic.failed[:5]
     assert not traffic.wrong, traffic.wrong[:5]

@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 
 from stubs.digits.v1 import digits_pb2 as pb
@@ -97,9 +98,9 @@ def test_a_deadline_that_passes_ends_the_call(start_server: StartServer):
     server = start_server("--inline-us=0", "--max-queue-rows=1000000")
     with server.channel() as channel:
         request = pb.ClassifyRequest(pixels=bytes(784 * 1000), include_activations=True)
-        calls = [Stub(channel).classify.future(request, timeout=60) for _ in range(60)]
+        calls = [Stub(channel).classify.future(request, timeout=60) for _ in range(150)]
         calls[0].result()
-        status, _, answer = ask(server, {"pixels": encoded(bytes(784))}, connect_timeout_ms="1")
+        status, _, answer = ask(server, {"pixels": encoded(bytes(784))}, connect_timeout_ms="150")
         assert (status, answer["code"]) == (504, "deadline_exceeded")
         for call in calls:
             call.result()
@@ -141,6 +142,7 @@ def test_probes_follow_health(start_server: StartServer, tmp_path: Path):
     assert waiting.metrics()["digits_model_ready"]["digits-8x8", "1"] == 0
 
 
+@pytest.mark.front("grpcio")  # Envoy listens once the models are loaded
 def test_while_models_load_the_server_lives_but_is_not_ready(start_server: StartServer):
     """It listens before it loads, so that a probe gets an answer."""
     server = start_server(wait=False)
@@ -151,6 +153,7 @@ def test_while_models_load_the_server_lives_but_is_not_ready(start_server: Start
     assert (503, b"the models are being loaded\n") in seen
 
 
+@pytest.mark.front("grpcio")  # Envoy closes both ports at once
 def test_sigterm_turns_readiness_off_and_lets_open_requests_finish(start_server: StartServer, mnist_test):
     """A request that arrives slowly is answered though the server drains; one that comes new is UNAVAILABLE."""
     server = start_server("--grace-seconds=20", "--inline-us=0", "--max-queue-rows=1000000")

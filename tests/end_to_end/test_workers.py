@@ -182,18 +182,19 @@ def test_statistics_are_those_of_all_workers_the_dead_included(crew: Server):
         ] * 2
 
 
-def test_what_is_unloaded_begins_to_count_anew(crew: Server):
-    """As with one worker, though one that died had counted too."""
+def test_what_was_counted_outlives_the_model_and_the_worker(crew: Server):
+    """As with one worker: a model that is loaded again goes on counting."""
     with channels(crew) as by_number:
         for channel in by_number.values():
             Stub(channel).classify(pb.ClassifyRequest(model=OTHER, pixels=bytes(64)), timeout=20)
         assert statistics(by_number[1], OTHER).inference_count >= 2
     kill(crew, 1)
     with channels(crew) as by_number:
-        assert statistics(by_number[1], OTHER).inference_count >= 2
+        counted = statistics(by_number[1], OTHER).inference_count
+        assert counted >= 2
         unload(by_number[1], OTHER)
         load(by_number[1], OTHER)
-        assert [statistics(channel, OTHER).inference_count for channel in by_number.values()] == [0, 0]
+        assert [statistics(channel, OTHER).inference_count for channel in by_number.values()] == [counted, counted]
 
 
 def test_a_worker_that_takes_the_place_of_a_dead_one_knows_what_was_changed(crew: Server, region: Path):
@@ -265,13 +266,14 @@ def test_a_worker_killed_under_load_comes_back_and_nobody_notices(crew: Server):
     assert died[-1]["signal"] == "SIGKILL"
 
 
+@pytest.mark.front("grpcio")  # Envoy ends at once when it is told so by anyone but its supervisor
 def test_a_worker_told_to_end_ends_its_calls_and_is_replaced(crew: Server):
     """SIGTERM for one worker: the calls in flight are answered, and stay counted to the last."""
     with channels(crew) as by_number:
         before = statistics(by_number[2]).inference_stats.success.count
         calls = [
             Stub(by_number[1]).classify.future(pb.ClassifyRequest(model=NAME, pixels=bytes(784 * 1000)))
-            for _ in range(20)
+            for _ in range(8)
         ]
         calls[0].result(20)
         kill(crew, 1, signal.SIGTERM)

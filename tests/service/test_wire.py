@@ -79,4 +79,10 @@ def test_fields_of_other_kinds_are_left_to_protobuf():
     assert find_spans(length_delimited(3, b"a") + length_delimited(1, b"b"), 0, tag(3)) is None
     assert find_spans(length_delimited(3, b"a") * 2, 0, tag(3)) is None
     assert find_spans(length_delimited(2, b"a") * 2, 0, tag(3), aside=tag(2)) is None
-    assert find_spans(b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", 0, tag(3)) is None
+    assert find_spans(b"\x0a" + b"\xff" * 12, 0, tag(3)) is None
+
+
+def test_an_endless_length_is_given_up_early():
+    """Megabytes of 0xff would otherwise make a number of as many bits."""
+    assert find_spans(b"\x0a" + b"\xff" * 5 + b"\0", 0, tag(3)) is None
+    assert find_spans(b"\xff" * 16_000_000, 0, tag(3)) is None

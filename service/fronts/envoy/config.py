@@ -103,8 +103,8 @@ def _manager(settings: Settings, application: Config) -> Config:
             "access_log": [
                 {
                     "name": "envoy.access_loggers.stderr",
-                    # What the application answers, it logs itself.
-                    "filter": {"response_flag_filter": {}},
+                    # What reaches the application, it logs itself: broken HTTP and too many connections do not.
+                    "filter": {"response_flag_filter": {"flags": ["DPE", "OM"]}},
                     "typed_config": {
                         "@type": _TYPE + "extensions.access_loggers.stream.v3.StderrAccessLog",
                         "log_format": {"json_format": _JSON_LOG},
