@@ -145,7 +145,10 @@ class Batcher:
         future: asyncio.Future[T] = self._loop.create_future()
         self._queue.append(_Entry(pixels, hidden, warnings, deadline, finish, time.perf_counter_ns(), future))
         self._rows += len(pixels)
-        self._schedule()
+        if len(self._queue) == 1 and ALONE_ROWS <= len(pixels) <= self._inline_rows and not self._running:
+            self._flush()  # nobody is before it, and it waits for nobody
+        else:
+            self._schedule()
         return future
 
     async def room(self, rows: int, deadline: float | None = None) -> None:
