@@ -9,16 +9,16 @@ class ListenError(Exception):
     """The address cannot be listened on; the message says why in one sentence."""
 
 
-def probe(host: str, port: int) -> None:
+def probe(host: str, port: int, flag: str = "") -> None:
     """Find out why an address cannot be listened on before a server does, which would not say.
 
-    Raises `ListenError`.
+    Raises `ListenError`, which names `flag` if that is the port's.
     """
-    with _refusal_of(host, port), _bound(host, port) as bound:
+    with _refusal_of(host, port, flag), _bound(host, port) as bound:
         bound.listen(1)
 
 
-def hold(host: str, port: int) -> socket.socket:
+def hold(host: str, port: int, flag: str = "") -> socket.socket:
     """Keep a port, a free one for 0, for processes that will listen on it with SO_REUSEPORT; nobody else gets it.
 
     The socket that is returned is bound and does not listen, so no connection ever goes to it. It is bound
@@ -27,8 +27,8 @@ def hold(host: str, port: int) -> socket.socket:
     """
     if not hasattr(socket, "SO_REUSEPORT"):
         raise ListenError("several workers need SO_REUSEPORT, which this system has not")
-    probe(host, port)
-    with _refusal_of(host, port):
+    probe(host, port, flag)
+    with _refusal_of(host, port, flag):
         held = _bound(host, port)
     # While it is set on both sides, Linux lets others bind as long as nobody listens.
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
@@ -56,10 +56,11 @@ def _bound(host: str, port: int) -> socket.socket:
 
 
 @contextmanager
-def _refusal_of(host: str, port: int) -> Iterator[None]:
+def _refusal_of(host: str, port: int, flag: str) -> Iterator[None]:
+    where = f"{bare(host)}:{port}" + (f" ({flag})" if flag else "")
     try:
         yield
     except OSError as error:
-        raise ListenError(f"cannot listen on {bare(host)}:{port}: {error.strerror}") from None
+        raise ListenError(f"cannot listen on {where}: {error.strerror}") from None
     except UnicodeError:
-        raise ListenError(f"cannot listen on {bare(host)}:{port}: this is no name of a host") from None
+        raise ListenError(f"cannot listen on {where}: this is no name of a host") from None

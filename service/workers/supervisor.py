@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-from service.config import Settings
+from service.config import Settings, flag
 from service.fronts.ports import ListenError, hold
 from service.lifecycle import Signals, StartError, first_of
 from service.observe.logs import log
@@ -96,7 +96,9 @@ class Supervisor:
         wanted = {name: getattr(self._settings, name) for name in PORTS}
         try:
             held = {
-                name: stack.enter_context(hold(self._settings.host, port)) for name, port in wanted.items() if port >= 0
+                name: stack.enter_context(hold(self._settings.host, port, "" if name == "port" else flag(name)))
+                for name, port in wanted.items()
+                if port >= 0
             }
         except ListenError as error:
             raise StartError(str(error)) from None
