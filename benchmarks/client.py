@@ -3,12 +3,14 @@
 `python -m benchmarks.client PORT PATH CONNECTIONS closed STREAMS CALLS` keeps STREAMS calls in flight on each
 connection. `… paced RATE SECONDS` begins calls at RATE a second, at random like those of many callers who know
 nothing of one another (exponential gaps, from a fixed seed). The message comes on stdin; on stdout come float64:
-the seconds it took, how many calls failed, then the microseconds of each call that did not.
+the seconds it took, how many calls failed, by how many microseconds the client itself was late for one call in a
+hundred, then the microseconds of each call that did not fail.
 """
 
 import select
 import sys
 import time
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -33,9 +35,22 @@ def since_due(due: np.ndarray, done: np.ndarray) -> np.ndarray:
     return (done - due) * 1e6
 
 
-def paced(connections: list[Connection], message: bytes, due: np.ndarray) -> tuple[float, int, np.ndarray]:
-    """Calls as they are due, spread over the connections: seconds, failures, microseconds since due."""
+@dataclass(frozen=True)
+class Outcome:
+    """What one run of the client saw."""
+
+    seconds: float
+    failed: int
+    late_us: float
+    """Of the calls' delays between due and begun, the 99th percentile: the client's own part."""
+    times_us: np.ndarray
+    """float64, one for each call that did not fail."""
+
+
+def paced(connections: list[Connection], message: bytes, due: np.ndarray) -> Outcome:
+    """Calls as they are due, spread over the connections."""
     done = np.full(len(due), np.nan)
+    sent = np.zeros(len(due))
     number_of: dict[tuple[int, int], int] = {}
     failed = begun = finished = 0
     poller, by_descriptor = _poller(connections)
@@ -46,6 +61,7 @@ def paced(connections: list[Connection], message: bytes, due: np.ndarray) -> tup
         while begun < len(schedule) and schedule[begun] <= now:
             connection = connections[begun % len(connections)]
             number_of[id(connection), connection.call(message)] = begun
+            sent[begun] = now
             begun += 1
         for connection in connections:
             connection.flush()
@@ -65,11 +81,12 @@ def paced(connections: list[Connection], message: bytes, due: np.ndarray) -> tup
                 else:
                     failed += 1
     times = since_due(due, done)
-    return time.perf_counter() - began, failed, times[~np.isnan(times)]
+    late = float(np.percentile(since_due(due, sent), 99))
+    return Outcome(time.perf_counter() - began, failed, late, times[~np.isnan(times)])
 
 
-def closed(connections: list[Connection], message: bytes, streams: int, calls: int) -> tuple[float, int, np.ndarray]:
-    """`streams` calls at once on each connection until there were `calls`: seconds, failures, microseconds each."""
+def closed(connections: list[Connection], message: bytes, streams: int, calls: int) -> Outcome:
+    """`streams` calls at once on each connection until there were `calls`."""
     times: list[float] = []
     begun_at: dict[tuple[int, int], float] = {}
     failed = 0
@@ -101,7 +118,7 @@ def closed(connections: list[Connection], message: bytes, streams: int, calls: i
                 else:
                     failed += 1
                 begin(connection)
-    return time.perf_counter() - began, failed, np.array(times)
+    return Outcome(time.perf_counter() - began, failed, 0.0, np.array(times))
 
 
 def _poller(connections: list[Connection]) -> tuple[select.poll, dict[int, Connection]]:
@@ -120,8 +137,8 @@ def main() -> None:
         outcome = paced(opened, message, due_times(float(first), float(second)))
     else:
         outcome = closed(opened, message, int(first), int(second))
-    seconds, failed, times = outcome
-    sys.stdout.buffer.write(np.array([seconds, failed, *times]).tobytes())
+    numbers = [outcome.seconds, outcome.failed, outcome.late_us, *outcome.times_us]
+    sys.stdout.buffer.write(np.array(numbers).tobytes())
 
 
 if __name__ == "__main__":

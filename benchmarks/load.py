@@ -38,6 +38,8 @@ class Load:
     p99_us: float
     p999_us: float
     max_us: float
+    late_us: float = 0.0
+    """By how much our own client was late for one call in a hundred; part of the times above."""
 
 
 def saturate(port: int, request: Request, shape: Shape, *, calls: int, answer_bytes: int) -> Load:
@@ -51,7 +53,7 @@ def saturate(port: int, request: Request, shape: Shape, *, calls: int, answer_by
         least = answer_bytes + 5 - 2
         rate, times = h2load.drive(port, request, calls, shape.connections, shape.streams, least)
     else:
-        seconds, times = _own(port, request, shape.connections, "closed", shape.streams, calls)
+        seconds, _, times = _own(port, request, shape.connections, "closed", shape.streams, calls)
         rate = calls / seconds
     return _load(rate, times)
 
@@ -61,11 +63,11 @@ def paced(port: int, request: Request, *, rate: float, seconds: float, connectio
 
     Times count from when a call was due. Raises `FailedCallsError` when calls failed or never came back.
     """
-    took, times = _own(port, request, connections, "paced", rate, seconds)
-    return _load(len(times) / took, times)
+    took, late, times = _own(port, request, connections, "paced", rate, seconds)
+    return _load(len(times) / took, times, late)
 
 
-def _own(port: int, request: Request, connections: int, mode: str, *numbers: float) -> tuple[float, np.ndarray]:
+def _own(port: int, request: Request, connections: int, mode: str, *numbers: float) -> tuple[float, float, np.ndarray]:
     command = [sys.executable, "-m", "benchmarks.client", str(port), request.path, str(connections), mode]
     done = subprocess.run(
         [*command, *map(str, numbers)],
@@ -75,12 +77,12 @@ def _own(port: int, request: Request, connections: int, mode: str, *numbers: flo
     )
     if done.returncode:
         raise FailedCallsError(done.stderr.decode(errors="replace").strip().splitlines()[-1])
-    seconds, failed, *times = np.frombuffer(done.stdout)
+    seconds, failed, late, *times = np.frombuffer(done.stdout)
     if failed:
-        raise FailedCallsError(f"{failed:.0f} calls failed")
-    return float(seconds), np.array(times)
+        raise FailedCallsError(f"{failed:.0f} of {failed + len(times):.0f} calls failed")
+    return float(seconds), float(late), np.array(times)
 
 
-def _load(rate: float, times_us: np.ndarray) -> Load:
+def _load(rate: float, times_us: np.ndarray, late_us: float = 0.0) -> Load:
     quantiles = np.percentile(times_us, list(QUANTILES.values()))
-    return Load(rate, float(times_us.mean()), *map(float, quantiles))
+    return Load(rate, float(times_us.mean()), *map(float, quantiles), late_us=late_us)

@@ -14,8 +14,8 @@ from benchmarks.servers import Server, running
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache" / "bench"
 LOGS = CACHE / "logs"
-IN_FLIGHT = 4096
-"""More calls at once than any load here has: a limit that refuses calls is not what is measured."""
+LIMITS = ("--max-concurrent-calls=4096", "--max-queue-rows=100000")
+"""More than any load here has in flight: limits that refuse calls are not what is measured."""
 
 
 @cache
@@ -37,7 +37,7 @@ def fronts() -> list[str]:
 def digits(front: str) -> Server:
     """`digits serve` with the committed models."""
     command = [_bin("digits"), "serve", "--port={port}", "--log-format=json", f"--models={ROOT / 'models'}"]
-    command += [f"--max-concurrent-calls={IN_FLIGHT}", f"--shared-memory={PREFIX}"]
+    command += [*LIMITS, f"--shared-memory={PREFIX}"]
     if "--front" in _help():
         command.append(f"--front={front}")
     if "--http-port" in _help():

@@ -5,6 +5,7 @@ images are real test images from the model's own receipt, with the scores that s
 """
 
 import json
+import os
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -123,7 +124,7 @@ def infer_by_shared_memory(port: int, count: int) -> Iterator[Request]:
     """Pixels and scores in a region that client and server share; only their place is sent."""
     pixels = images(count)
     scores_bytes = count * 10 * 4
-    region = SharedMemory(f"{PREFIX}-{count}", create=True, size=pixels.nbytes + scores_bytes)
+    region = SharedMemory(f"{PREFIX}-{os.getpid()}-{count}", create=True, size=pixels.nbytes + scores_bytes)
     region.buf[: pixels.nbytes] = pixels.tobytes()
 
     def check(body: bytes) -> None:
@@ -132,7 +133,7 @@ def infer_by_shared_memory(port: int, count: int) -> Iterator[Request]:
 
     try:
         register = shm.SystemSharedMemoryRegisterRequest(
-            name=f"bench-{count}", key=f"/{PREFIX}-{count}", byte_size=region.size
+            name=f"bench-{count}", key=f"/{PREFIX}-{os.getpid()}-{count}", byte_size=region.size
         )
         with _channel(port) as channel:
             channel.unary_unary(REGISTER)(register.SerializeToString(), timeout=10)

@@ -42,9 +42,10 @@ class Table:
             console.print(note, style="dim", highlight=False)
 
 
-def document(title: str, command: str, tables: Sequence[Table]) -> str:
+def document(title: str, command: str, tables: Sequence[Table], *paragraphs: str) -> str:
     """A page written by a run, with what it ran on."""
     head = [f"# {title}", "", f"Written by `{command}`; how it is measured stands in [README.md](README.md).", ""]
+    head += [f"{paragraph}\n" for paragraph in paragraphs]
     return "\n".join([*head, *(table.markdown() for table in tables), f"{setting()}\n"])
 
 
