@@ -7,7 +7,7 @@ BIN     := $(VENV)/bin
 TREE    := artifact cli digits_client service training tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev serve test check lint types soak bench train proto lock clean
+.PHONY: help setup setup-dev serve test check lint types soak bench bench-peers train proto lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,8 +61,11 @@ check: lint types .cache/bin/grpcurl  ## all that must be green before a change 
 soak: setup-dev  ## models change under half a minute of full load
 	SOAK_SECONDS=30 $(BIN)/python -m pytest tests/end_to_end/test_changes_under_load.py $(ARGS)
 
-bench: setup-dev  ## measure speed and memory; results go to benchmarks/
+bench: setup-dev  ## measure speed and memory; results go to benchmarks/ (shorter: ARGS="--rounds 1 --seconds 0.3")
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-peers: setup-dev  ## the same of other model servers in one run, each in an environment of its own (half an hour)
+	$(BIN)/python -m benchmarks.peers $(ARGS)
 
 train: setup-dev  ## train every recipe again and export it (about an hour; goes on where it was)
 	for recipe in digits-8x8 mnist-16x16; do $(BIN)/digits train $$recipe $(ARGS) || exit; done

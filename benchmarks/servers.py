@@ -6,7 +6,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from benchmarks.requests import Request, WrongAnswerError, answer
 
 READY_SECONDS = 120
 STOP_SECONDS = 20
+ORPHAN_SECONDS = 2
 LOG_TAIL_LINES = 30
 
 _CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
@@ -104,6 +105,14 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def alive(pid: int) -> bool:
+    """Whether the process runs; one that ended and that nobody has asked for its exit code does not."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
 def tail(log: Path, lines: int = LOG_TAIL_LINES) -> str:
     """The last lines of a server's log."""
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
@@ -154,11 +163,14 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             family += descendants(process.pid)
             process.kill()
             process.wait()
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline and any(Path(f"/proc/{pid}").exists() for pid in family):
-        time.sleep(0.05)
-    for pid in family:
-        try:
+    _wait_until_gone(family, ORPHAN_SECONDS)
+    for pid in filter(alive, family):
+        with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
+    _wait_until_gone(family, STOP_SECONDS)
+
+
+def _wait_until_gone(pids: list[int], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and any(alive(pid) for pid in pids):
+        time.sleep(0.02)
