@@ -18,6 +18,7 @@ from rich.console import Console
 from benchmarks import ours
 from benchmarks.floor import onnxruntime_alone
 from benchmarks.load import Shape
+from benchmarks.neighbours import Neighbours
 from benchmarks.peers.entries import PEERS, TRITON
 from benchmarks.peers.install import InstallError
 from benchmarks.peers.report import tables
@@ -131,6 +132,7 @@ def main() -> None:
     for sentence in ours.missing_tools():
         console.print(sentence, style="yellow")
 
+    neighbours = Neighbours()
     outcomes = {
         placement: measure(placement, chosen.rounds, chosen.seconds) for placement in chosen.placement or PLACEMENTS
     }
@@ -139,7 +141,10 @@ def main() -> None:
     ]
     for table in shown:
         table.show(console)
-    (chosen.out / "peers.md").write_text(document("Beside other model servers", "make bench-peers", shown))
+    busy = sentence(neighbours.share())
+    console.print(busy)
+    page = document("Beside other model servers", "make bench-peers", shown, busy)
+    (chosen.out / "peers.md").write_text(page)
     as_json = {
         placement: {
             "ready_seconds": outcome.ready_seconds,
@@ -150,7 +155,7 @@ def main() -> None:
         }
         for placement, outcome in outcomes.items()
     }
-    (chosen.out / "peers.json").write_text(json.dumps({"setting": setting(), **as_json}, indent=1) + "\n")
+    (chosen.out / "peers.json").write_text(json.dumps({"setting": f"{setting()} {busy}", **as_json}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
