@@ -36,11 +36,12 @@ class Peer:
 TRITON = "Triton 2.51 (nvidia-pytriton's binary, Python backend, onnxruntime), uint8"
 TRITON_FLOAT32 = TRITON.replace("uint8", "skl2onnx's float32")
 KSERVE = "KServe 0.21 (Python SDK, onnxruntime)"
-MLSERVER = "MLServer 1.7.1 (custom runtime, adaptive batching)"
+MLSERVER = "MLServer 1.7.1 (custom runtime, onnxruntime), {}"
 
 PEERS = (
     Peer(TRITON, "triton", {"DATATYPE": "TYPE_UINT8", "SCORES": "scores"}),
     Peer(TRITON_FLOAT32, "triton", {"DATATYPE": "TYPE_FP32", "SCORES": "probabilities"}, infer_scaled, float32=True),
     Peer(KSERVE, "kserve"),
-    Peer(MLSERVER, "mlserver"),
+    Peer(MLSERVER.format("adaptive batching"), "mlserver", {"BATCH_SIZE": "64", "BATCH_SECONDS": "0.005"}),
+    Peer(MLSERVER.format("no batching"), "mlserver", {"BATCH_SIZE": "0", "BATCH_SECONDS": "0"}),
 )
