@@ -11,6 +11,7 @@ from benchmarks.front import measure_front
 from benchmarks.neighbours import Neighbours
 from benchmarks.picture import draw
 from benchmarks.report import tables
+from benchmarks.servers import end_on_sigterm
 from benchmarks.tables import document, setting
 
 OUT = Path(__file__).parent
@@ -26,6 +27,7 @@ def main() -> None:
     parser.add_argument("--front", choices=ours.fronts(), action="append", help="default: all there are")
     parser.add_argument("--out", type=Path, default=OUT, help="folder for what is written")
     chosen = parser.parse_args()
+    end_on_sigterm()
     for sentence in ours.missing_tools():
         console.print(sentence, style="yellow")
 

@@ -43,18 +43,15 @@ def one_round(series: Series, targets: Iterable[Target], shapes: Iterable[Shape]
             if key in series.failures:
                 continue
             try:
-                if key not in series.loads:
-                    _warm(target, shape)
-                    rate = _saturate(target, shape, calls=50 + 3 * shape.connections * shape.streams).calls_per_second
-                else:
-                    rate = series.loads[key][-1].calls_per_second
+                known = series.loads.get(key)
+                rate = (known[-1] if known else _warmed(target, shape)).calls_per_second
                 series.add(key, _saturate(target, shape, calls=round(rate * seconds)))
             except FailedCallsError as error:
                 series.fail(key, str(error))
 
 
-def _warm(target: Target, shape: Shape) -> None:
-    _saturate(target, shape, calls=20 + shape.connections * shape.streams)
+def _warmed(target: Target, shape: Shape) -> load.Load:
+    return _saturate(target, shape, calls=20 + 2 * shape.connections * shape.streams)
 
 
 def _saturate(target: Target, shape: Shape, calls: int) -> load.Load:

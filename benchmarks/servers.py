@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -56,6 +57,11 @@ class Running:
                 continue  # ended meanwhile
             total += sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
         return total / 1024
+
+
+def end_on_sigterm() -> None:
+    """Let SIGTERM end this process as Ctrl-C does: with its servers ended first."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
 
 
 def place(cores: list[int]) -> None:

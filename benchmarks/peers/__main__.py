@@ -25,7 +25,7 @@ from benchmarks.peers.report import tables
 from benchmarks.requests import Request, WrongAnswerError, infer
 from benchmarks.rounds import Target, one_round
 from benchmarks.series import Series
-from benchmarks.servers import PLACEMENTS, Running, Server, StartError, running
+from benchmarks.servers import PLACEMENTS, Running, Server, StartError, end_on_sigterm, running
 from benchmarks.tables import document, setting
 
 ALONE = Shape(1, 1)
@@ -129,6 +129,7 @@ def main() -> None:
     parser.add_argument("--placement", choices=PLACEMENTS, action="append", help="default: each in turn")
     parser.add_argument("--out", type=Path, default=OUT, help="folder for what is written")
     chosen = parser.parse_args()
+    end_on_sigterm()
     for sentence in ours.missing_tools():
         console.print(sentence, style="yellow")
 
