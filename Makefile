@@ -7,10 +7,10 @@ BIN     := $(VENV)/bin
 TREE    := artifact cli digits_client service training tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev serve test check lint types soak endure bench train proto lock clean
+.PHONY: help setup setup-dev serve test check lint types soak endure bench bench-peers train proto lock clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # What is installed is stamped with the lock file it came from, so a second set-up is a stat() call.
 $(VENV)/.stamp-venv:
@@ -64,8 +64,11 @@ soak: setup-dev  ## models change under half a minute of full load
 endure: setup-dev  ## ten minutes of full load on each front
 	ENDURE_SECONDS=600 $(BIN)/python -m pytest -s tests/end_to_end/test_endurance.py $(ARGS)
 
-bench: setup-dev  ## measure speed and memory; results go to benchmarks/
+bench: setup-dev  ## measure speed and memory; results go to benchmarks/ (shorter: ARGS="--rounds 1 --seconds 0.3")
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-peers: setup-dev  ## the same of other model servers in one run, each in an environment of its own (half an hour)
+	$(BIN)/python -m benchmarks.peers $(ARGS)
 
 train: setup-dev  ## train every recipe again and export it (about an hour; goes on where it was)
 	for recipe in digits-8x8 mnist-16x16; do $(BIN)/digits train $$recipe $(ARGS) || exit; done

@@ -1,20 +1,30 @@
-"""Load from another process: h2load where it is installed, else a client of our own on grpcio."""
+"""Load from another process on a core of its own, and what it saw."""
 
-import re
-import shutil
-import struct
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from benchmarks.servers import CLIENT_CORE, pin
+from benchmarks import h2load
+from benchmarks.h2load import FailedCallsError
+from benchmarks.requests import Request
+from benchmarks.servers import CLIENT_CORES, place
 
-H2LOAD = shutil.which("h2load")
-NAME = "h2load" if H2LOAD else "grpcio"
+NAME = "h2load" if h2load.PROGRAM else "our own client (benchmarks/client.py): h2load is not installed"
+PACED_NAME = "our own client (benchmarks/client.py)"
+QUANTILES = {"p50_us": 50.0, "p90_us": 90.0, "p99_us": 99.0, "p999_us": 99.9, "max_us": 100.0}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How many calls are in flight: `streams` at once on each of `connections`."""
+
+    connections: int
+    streams: int
+
+    def __str__(self) -> str:
+        return f"{self.connections}×{self.streams}"
 
 
 @dataclass(frozen=True)
@@ -24,46 +34,55 @@ class Load:
     calls_per_second: float
     mean_us: float
     p50_us: float
+    p90_us: float
     p99_us: float
+    p999_us: float
+    max_us: float
+    late_us: float = 0.0
+    """By how much our own client was late for one call in a hundred; part of the times above."""
 
 
-def measure(port: int, path: str, request: bytes, *, calls: int, connections: int = 1, streams: int = 1) -> Load:
-    """`calls` unary calls in a closed loop, `streams` at a time on each of `connections`.
+def saturate(port: int, request: Request, shape: Shape, *, calls: int, answer_bytes: int) -> Load:
+    """`calls` in a closed loop: the next begins when one is answered.
 
-    Raises `RuntimeError` when a single call did not come back.
+    `answer_bytes` is the size of a good answer. Raises `FailedCallsError` when calls failed.
     """
-    return (_h2load if H2LOAD else _grpcio)(port, path, request, calls, connections, streams)
+    calls = max(calls, shape.connections * shape.streams)
+    if h2load.PROGRAM:
+        # The times in our answers take a byte or two more or less as they grow; a receipt must not fail on that.
+        least = answer_bytes + 5 - 2
+        rate, times = h2load.drive(port, request, calls, shape.connections, shape.streams, least)
+    else:
+        seconds, _, times = _own(port, request, shape.connections, "closed", shape.streams, calls)
+        rate = calls / seconds
+    return _load(rate, times)
 
 
-def _h2load(port: int, path: str, request: bytes, calls: int, connections: int, streams: int) -> Load:
-    with tempfile.TemporaryDirectory() as folder:
-        body, log = Path(folder, "body"), Path(folder, "log")
-        body.write_bytes(b"\0" + struct.pack(">I", len(request)) + request)
-        output = subprocess.run(
-            [
-                str(H2LOAD), f"--requests={calls}", f"--clients={connections}", f"--max-concurrent-streams={streams}",
-                "--threads=1", f"--data={body}", f"--log-file={log}", "--header=content-type: application/grpc",
-                "--header=te: trailers", f"http://127.0.0.1:{port}{path}",
-            ],
-            capture_output=True, text=True, check=True, preexec_fn=lambda: pin(CLIENT_CORE),
-        ).stdout  # fmt: skip
-        durations = np.loadtxt(log, usecols=2)
-    done = re.search(r"(\d+) succeeded", output)
-    rate = re.search(r"finished in .*?, ([\d.]+) req/s", output)
-    if not done or not rate or int(done[1]) != calls:
-        raise RuntimeError(f"not every call came back:\n{output}")
-    return _load(float(rate[1]), durations)
+def paced(port: int, request: Request, *, rate: float, seconds: float, connections: int) -> Load:
+    """Calls begun at `rate` a second for `seconds`, whatever became of those before.
+
+    Times count from when a call was due. Raises `FailedCallsError` when calls failed or never came back.
+    """
+    took, late, times = _own(port, request, connections, "paced", rate, seconds)
+    return _load(len(times) / took, times, late)
 
 
-def _grpcio(port: int, path: str, request: bytes, calls: int, connections: int, streams: int) -> Load:
-    command = [sys.executable, "-m", "benchmarks.client", str(port), path, str(calls), str(connections), str(streams)]
-    output = subprocess.run(
-        command, input=request, capture_output=True, check=True, preexec_fn=lambda: pin(CLIENT_CORE)
-    ).stdout
-    seconds, *durations = np.frombuffer(output)
-    return _load(calls / seconds, np.array(durations))
+def _own(port: int, request: Request, connections: int, mode: str, *numbers: float) -> tuple[float, float, np.ndarray]:
+    command = [sys.executable, "-m", "benchmarks.client", str(port), request.path, str(connections), mode]
+    done = subprocess.run(
+        [*command, *map(str, numbers)],
+        input=request.message,
+        capture_output=True,
+        preexec_fn=lambda: place(CLIENT_CORES),
+    )
+    if done.returncode:
+        raise FailedCallsError(done.stderr.decode(errors="replace").strip().splitlines()[-1])
+    seconds, failed, late, *times = np.frombuffer(done.stdout)
+    if failed:
+        raise FailedCallsError(f"{failed:.0f} of {failed + len(times):.0f} calls failed")
+    return float(seconds), float(late), np.array(times)
 
 
-def _load(rate: float, durations_us: np.ndarray) -> Load:
-    p50, p99 = np.percentile(durations_us, [50, 99])
-    return Load(rate, float(durations_us.mean()), float(p50), float(p99))
+def _load(rate: float, times_us: np.ndarray, late_us: float = 0.0) -> Load:
+    quantiles = np.percentile(times_us, list(QUANTILES.values()))
+    return Load(rate, float(times_us.mean()), *map(float, quantiles), late_us=late_us)

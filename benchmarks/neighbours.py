@@ -1,0 +1,45 @@
+"""How much of the machine others took meanwhile: a figure from a busy machine should say that it is one."""
+
+import os
+import resource
+import time
+from pathlib import Path
+
+STAT = Path("/proc/stat")
+
+
+def busy_seconds(stat: str) -> float:
+    """Processor seconds of all processes since the machine started, by the first line of /proc/stat."""
+    user, nice, system = map(int, stat.split(maxsplit=4)[1:4])
+    return (user + nice + system) / os.sysconf("SC_CLK_TCK")
+
+
+class Neighbours:
+    """Watches from its making on."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._others = self._count()
+
+    def share(self) -> float | None:
+        """The part of all cores that others took since, 0 to 1; None where the system does not tell.
+
+        Processes of ours count as ours once they have ended.
+        """
+        others = self._count()
+        if others is None or self._others is None:
+            return None
+        cores = os.cpu_count() or 1
+        return max(0.0, (others - self._others) / (time.monotonic() - self._began) / cores)
+
+    @staticmethod
+    def _count() -> float | None:
+        if not STAT.exists():
+            return None
+        used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        return busy_seconds(STAT.read_text()) - sum(each.ru_utime + each.ru_stime for each in used)
+
+
+def sentence(share: float | None) -> str:
+    """For the foot of a page."""
+    return "" if share is None else f"Meanwhile other processes took {share:.0%} of the machine."

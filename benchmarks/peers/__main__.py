@@ -1,0 +1,163 @@
+"""`make bench-peers`: other model servers beside ours, in one run, on the same bytes.
+
+Each peer has a virtual environment of its own and the same model; each is asked, with the same load, what it
+can answer. All run at once and are measured in turns, so that a round's figures are seconds apart. A peer that
+does not start, or answers wrongly, is named with the end of its log and left out.
+"""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks import ours
+from benchmarks.floor import onnxruntime_alone
+from benchmarks.load import Shape
+from benchmarks.neighbours import Neighbours
+from benchmarks.peers.entries import PEERS, TRITON
+from benchmarks.peers.install import InstallError
+from benchmarks.peers.report import tables
+from benchmarks.requests import Request, WrongAnswerError, infer
+from benchmarks.rounds import Target, one_round
+from benchmarks.series import Series
+from benchmarks.servers import PLACEMENTS, Running, Server, StartError, end_on_sigterm, running
+from benchmarks.tables import document, setting
+
+ALONE = Shape(1, 1)
+SHAPES = {
+    1: (ALONE, Shape(4, 32), Shape(8, 64), Shape(8, 96)),
+    256: (Shape(2, 4), Shape(4, 8)),
+    1024: (Shape(2, 4), Shape(4, 8)),
+}
+"""Images a call -> how many calls are in flight; of a server's rates the best counts.
+
+Never a thousand: beyond that grpc's own servers begin to cancel calls at random (`grpc.server.max_pending_requests`).
+"""
+OUT = Path(__file__).resolve().parent.parent
+
+console = Console()
+
+
+@dataclass
+class Outcome:
+    """What one placement gave."""
+
+    series: Series = field(default_factory=Series)
+    floors: dict[int, list[float]] = field(default_factory=dict)
+    """onnxruntime alone, images a second, by images in a run."""
+    ready_seconds: dict[str, float] = field(default_factory=dict)
+    resident_mb: dict[str, float] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A running server and its requests by images a call."""
+
+    server: Running
+    requests: dict[int, Request]
+
+
+@contextmanager
+def contenders(outcome: Outcome, placement: str) -> Iterator[list[Contender]]:
+    """All that start, ours first; those that do not are in `outcome.left_out`."""
+    same = {rows: infer(rows) for rows in SHAPES}
+    found: list[Contender] = []
+    with ExitStack() as stack:
+
+        def start(server: Server, requests: dict[int, Request]) -> None:
+            console.print(f"starting {server.name}", style="dim")
+            try:
+                process = stack.enter_context(running(server, requests[1], ours.LOGS, placement))
+            except StartError as error:
+                leave_out(server.name, str(error))
+                return
+            outcome.ready_seconds[server.name] = process.ready_seconds
+            found.append(Contender(process, requests))
+
+        def leave_out(name: str, reason: str) -> None:
+            console.print(f"{name} is left out: {reason}", style="red", markup=False)
+            outcome.left_out[name] = reason
+
+        recorded = ours.record(list(same.values()), ours.CACHE / "peers-answers.json")
+        for front in ours.fronts():
+            start(ours.digits(front), same)
+            start(ours.echo(front, recorded), same)
+        for peer in PEERS:
+            scratch = stack.enter_context(tempfile.TemporaryDirectory())
+            try:
+                server = peer.prepare(Path(scratch))
+            except InstallError as error:
+                leave_out(peer.name, f"it cannot be installed: {error}")
+                continue
+            start(server, {rows: peer.request(rows) for rows in SHAPES})
+        yield found
+
+
+def measure(placement: str, rounds: int, seconds: float) -> Outcome:
+    """Everything with the servers placed one way."""
+    outcome = Outcome(floors={rows: [] for rows in SHAPES})
+    with contenders(outcome, placement) as found:
+        targets: dict[int, list[Target]] = {rows: [] for rows in SHAPES}
+        for contender in found:
+            for rows, request in contender.requests.items():
+                try:
+                    targets[rows].append(Target.checked(contender.server, request))
+                except (WrongAnswerError, ConnectionError) as error:
+                    outcome.left_out[f"{contender.server.name}, calls of {rows}"] = str(error)
+        for number in range(rounds):
+            for rows, shapes in SHAPES.items():
+                outcome.floors[rows].append(onnxruntime_alone(rows))
+                one_round(outcome.series, targets[rows], shapes, seconds)
+            console.print(f"server {placement}: round {number + 1} of {rounds}", style="dim")
+        outcome.resident_mb = {contender.server.name: contender.server.resident_mb() for contender in found}
+    for key, reason in outcome.series.failures.items():
+        outcome.left_out[f"{key.server}, calls of {key.images}, {key.shape} in flight"] = reason
+    return outcome
+
+
+def main() -> None:
+    """Measure, print, and write `peers.md` and `peers.json`."""
+    parser = argparse.ArgumentParser(prog="make bench-peers")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=1.0, help="of load, for each figure in each round")
+    parser.add_argument("--placement", choices=PLACEMENTS, action="append", help="default: each in turn")
+    parser.add_argument("--out", type=Path, default=OUT, help="folder for what is written")
+    chosen = parser.parse_args()
+    end_on_sigterm()
+    for sentence in ours.missing_tools():
+        console.print(sentence, style="yellow")
+
+    neighbours = Neighbours()
+    outcomes = {
+        placement: measure(placement, chosen.rounds, chosen.seconds) for placement in chosen.placement or PLACEMENTS
+    }
+    shown = [
+        table for placement, outcome in outcomes.items() for table in tables(outcome, placement, TRITON, list(SHAPES))
+    ]
+    for table in shown:
+        table.show(console)
+    busy = sentence(neighbours.share())
+    console.print(busy)
+    page = document("Beside other model servers", "make bench-peers", shown, busy)
+    (chosen.out / "peers.md").write_text(page)
+    as_json = {
+        placement: {
+            "ready_seconds": outcome.ready_seconds,
+            "resident_mb": outcome.resident_mb,
+            "onnxruntime_images_per_second": outcome.floors,
+            "measured": outcome.series.as_json(),
+            "left_out": outcome.left_out,
+        }
+        for placement, outcome in outcomes.items()
+    }
+    (chosen.out / "peers.json").write_text(json.dumps({"setting": f"{setting()} {busy}", **as_json}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
