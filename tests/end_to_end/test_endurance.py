@@ -4,6 +4,7 @@
 """
 
 import os
+import statistics
 import threading
 import time
 
@@ -44,18 +45,21 @@ def test_a_saturated_server_keeps_its_memory_and_answers_all(start_server: Start
     for thread in threads:
         thread.start()
     time.sleep(SECONDS / 5)
-    before, levels = server.resident_mib(), []
+    levels = []
     while any(thread.is_alive() for thread in threads):
-        time.sleep(min(SECONDS / 20, 5))
         levels.append(server.resident_mib())
+        time.sleep(min(SECONDS / 20, 2))
     for thread in threads:
         thread.join()
     assert failed == []
     assert min(answered) > 0
     counted = server.metrics()["digits_requests_total"]
     assert {key[0] for key, count in counted.items() if count and key[1] in (CLASSIFY[1:], INFER[1:])} == {"OK"}
+    # Requests of 200 kB come and go, so a level is the middle of many.
+    tenth = max(len(levels) // 10, 1)
+    before, after = statistics.median(levels[:tenth]), statistics.median(levels[-tenth:])
     print(  # noqa: T201 - the figures are what it is run for
-        f"{sum(answered)} calls; resident {before:.1f} MiB after a fifth of the time, {levels[-1]:.1f} MiB at the end"
+        f"{sum(answered)} calls; resident {before:.1f} MiB after a fifth of the time, {after:.1f} MiB at the end"
     )
     if SECONDS >= 60:  # before that a server is still warming up
-        assert max(levels[-3:]) < before * 1.03
+        assert after < before * 1.03
