@@ -30,18 +30,20 @@ class Admission(Pending):
     async def until_draining(self, items: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """`items` until they end or calls shall, whichever comes first."""
         stop = asyncio.ensure_future(self.draining.wait())
+        item = None
         try:
             while True:
                 item = asyncio.ensure_future(anext(items, None))
                 await asyncio.wait((item, stop), return_when=asyncio.FIRST_COMPLETED)
                 if not item.done():
-                    item.cancel()
                     return
                 if (data := item.result()) is None:
                     return
                 yield data
         finally:
             stop.cancel()
+            if item is not None:
+                item.cancel()
 
 
 def or_refuse(method: Method, step: Callable[..., T], *args: Any) -> T:

@@ -15,14 +15,21 @@ from google.protobuf.message import DecodeError, Message
 from service.api.errors import translate
 from service.api.methods import Kind, Method, Methods
 from service.fronts.admission import Admission, or_refuse
-from service.fronts.asgi_call import AsgiCall, ClientGone, Event, Receive, Send, metadata_headers, status_headers
+from service.fronts.asgi_call import AsgiCall, Event, Receive, Send, metadata_headers, status_headers
 from service.fronts.asgi_leavers import Leavers
-from service.fronts.frames import PREFIX, FrameReader, Frames, frame
+from service.fronts.frames import ENCODINGS, PREFIX, FrameReader, Frames, frame
 from service.observe.logs import debugging, log
 from service.runtime.errors import DeadlinePassed, InvalidInput, LimitReached, NotReady, NotSupported, ServiceError
 
 _TYPE = (b"content-type", b"application/grpc")
-_START: Event = {"type": "http.response.start", "status": 200, "headers": [_TYPE], "trailers": True}
+_STARTS: dict[str, Event] = {
+    encoding: {"type": "http.response.start", "status": 200, "headers": headers, "trailers": True}
+    for encoding, headers in {
+        "identity": [_TYPE],
+        **{name: [_TYPE, (b"grpc-encoding", name.encode())] for name in ENCODINGS if name != "identity"},
+    }.items()
+}
+_ACCEPTED = (b"grpc-accept-encoding", ",".join(ENCODINGS).encode())
 _OK = (b"grpc-status", b"0")
 _END: Event = {"type": "http.response.trailers", "headers": [_OK], "more_trailers": False}
 
@@ -64,16 +71,14 @@ class GrpcAsgi:
         try:
             method = self._found(call)
             await (self._unary if method.kind is Kind.UNARY else self._stream)(method, call, send)
-        except (ClientGone, OSError):  # the latter is what servers raise when they have nobody to send to
-            code = "CANCELLED"
         except asyncio.CancelledError:
             code = "CANCELLED"
             if call.expired:
-                code = await _fail(DeadlinePassed("the deadline passed before the call was answered"), call, send)
+                code = await self._fail(DeadlinePassed("the deadline passed before the call was answered"), call, send)
             elif not call.left:
                 raise
         except Exception as error:
-            code = await _fail(error, call, send)
+            code = await self._fail(error, call, send)
         finally:
             self._leavers.discard(call)
             if self._traced:
@@ -93,7 +98,7 @@ class GrpcAsgi:
     async def _unary(self, method: Method, call: AsgiCall, send: Send) -> None:
         event = await call.receive()
         call.read_first(event)
-        data, start = event["body"], PREFIX
+        data, start = event.get("body", b""), PREFIX
         if call.more or data[:1] != b"\0" or int.from_bytes(data[1:PREFIX], "big") != len(data) - PREFIX:
             # In pieces, compressed or wrong: all but the common case.
             data, start = await call.read_only(Frames(self._max_message_bytes, call.encoding), data, self._admission)
@@ -115,10 +120,13 @@ class GrpcAsgi:
                 written = response.SerializeToString()
         finally:
             admission.release(size)
-        await send(_START)
-        call.started = True
-        await send({"type": "http.response.body", "body": frame(written, call.encoding)})
-        await send(_ended(call) if call.trailers else _END)
+        try:
+            await send(_STARTS[call.accepted])
+            call.started = True
+            await send({"type": "http.response.body", "body": frame(written, call.accepted)})
+            await send(_ended(call) if call.trailers else _END)
+        except OSError:
+            call.leave()
 
     async def _stream(self, method: Method, call: AsgiCall, send: Send) -> None:
         self._admission.entered += 1
@@ -132,20 +140,39 @@ class GrpcAsgi:
                 yield _parsed(method, data)
             cut = self._admission.draining.is_set()
 
+        async def tell(event: Event) -> None:
+            try:
+                if not call.started:
+                    await send(_STARTS[call.accepted])
+                    call.started = True
+                await send(event)
+            except OSError:
+                call.leave()
+
         async with aclosing(handler(messages(), call)) as responses:
             async for response in responses:
-                if not call.started:
-                    await send(_START)
-                    call.started = True
-                body = frame(response.SerializeToString(), call.encoding)
-                await send({"type": "http.response.body", "body": body, "more_body": True})
+                body = frame(response.SerializeToString(), call.accepted)
+                await tell({"type": "http.response.body", "body": body, "more_body": True})
         if cut:
             raise NotReady("the server is draining")
-        if not call.started:
-            await send(_START)
-            call.started = True
-        await send({"type": "http.response.body", "body": b""})
-        await send(_ended(call))
+        await tell({"type": "http.response.body", "body": b""})
+        await tell(_ended(call))
+
+    async def _fail(self, error: Exception, call: AsgiCall, send: Send) -> str:
+        """End a call with a status: by trailers, or by headers alone when nothing was sent yet. Returns its name."""
+        self._leavers.discard(call)  # it ends as it is, whatever happens meanwhile
+        failure = translate(error, call.path)
+        headers = status_headers(failure.code.value[0], failure.message, failure.metadata())
+        try:
+            if call.started:
+                await send({"type": "http.response.body", "body": b""})
+                await send({"type": "http.response.trailers", "headers": headers, "more_trailers": False})
+            else:
+                await send({"type": "http.response.start", "status": 200, "headers": [_TYPE, _ACCEPTED, *headers]})
+                await send({"type": "http.response.body", "body": b""})
+        except OSError:
+            return "CANCELLED"
+        return str(failure.code.name)
 
 
 async def _messages(call: AsgiCall, reader: FrameReader) -> AsyncIterator[bytes]:
@@ -177,22 +204,6 @@ def _ended(call: AsgiCall) -> Event:
     """The trailers of a call that went well."""
     headers = [_OK, *metadata_headers(call.trailers.items())]
     return {"type": "http.response.trailers", "headers": headers, "more_trailers": False}
-
-
-async def _fail(error: Exception, call: AsgiCall, send: Send) -> str:
-    """End a call with a status: by trailers, or by headers alone when nothing was sent yet. Returns its name."""
-    failure = translate(error, call.path)
-    headers = status_headers(failure.code.value[0], failure.message, failure.metadata())
-    try:
-        if call.started:
-            await send({"type": "http.response.body", "body": b""})
-            await send({"type": "http.response.trailers", "headers": headers, "more_trailers": False})
-        else:
-            await send({"type": "http.response.start", "status": 200, "headers": [_TYPE, *headers]})
-            await send({"type": "http.response.body", "body": b""})
-    except OSError:
-        return "CANCELLED"
-    return str(failure.code.name)
 
 
 async def _refuse(send: Send, status: int, sentence: bytes) -> None:

@@ -5,7 +5,7 @@ import base64
 import binascii
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import quote
 
 from service.api.methods import Call
@@ -26,14 +26,11 @@ _RESERVED = (b":", b"grpc-")
 _TRANSPORT = {b"te", b"content-type", b"host", b"connection"}
 
 
-class ClientGone(Exception):
-    """The client cancelled the call or its connection ended."""
-
-
 class AsgiCall(Call):
     """A call that looks at what it was sent along with when a handler does: most handlers look at nothing."""
 
     __slots__ = (
+        "accepted",
         "ahead",
         "encoding",
         "expired",
@@ -56,7 +53,9 @@ class AsgiCall(Call):
         self.receive = receive
         self.path: str = scope["path"]
         self.encoding: Encoding = "identity"
-        """Of compressed messages, both ways."""
+        """Of those messages of the request that are compressed."""
+        self.accepted: Encoding = "identity"
+        """Of the answer's: the same, where the client says that it takes it."""
         self.more = True
         """Whether more of the request may come."""
         self.started = False
@@ -88,30 +87,37 @@ class AsgiCall(Call):
             if name not in ENCODINGS:
                 raise NotSupported(f"grpc-encoding is {shown(name)}, expected one of {', '.join(ENCODINGS)}")
             self.encoding = name
+            if encoding in headers.get(b"grpc-accept-encoding", b"").replace(b" ", b"").split(b","):
+                self.accepted = name
+
+    def leave(self) -> NoReturn:
+        """The client cancelled the call or its connection ended: so is the call cancelled."""
+        self.left = True
+        raise asyncio.CancelledError
 
     def read_first(self, event: Event) -> None:
-        """Note what the first event of a request says. Raises `ClientGone`."""
+        """Note what the first event of a request says."""
         self.reading = False
         if event["type"] != "http.request":
-            raise ClientGone
+            self.leave()
         self.more = event.get("more_body", False)
 
     async def read(self) -> bytes:
-        """What came next of the request; empty at its end, and then again and again. Raises `ClientGone`."""
+        """What came next of the request; empty at its end, and then again and again."""
         if not self.more:
             return b""
         self.reading = True
         event = await (self.receive() if self.ahead is None else self.ahead)
         self.reading, self.ahead = False, None
         if event["type"] != "http.request":
-            raise ClientGone
+            self.leave()
         self.more = event.get("more_body", False)
         return event.get("body", b"")  # type: ignore[no-any-return]
 
     async def read_only(self, frames: Frames, data: bytes, admission: Admission) -> tuple[bytes, int]:
         """The only message of a request that came in pieces, `data` first: it begins at that place of the bytes.
 
-        Raises `MalformedCall` and `LimitReached`, `QueueFull` when there is no room for what comes, and `ClientGone`.
+        Raises `MalformedCall` and `LimitReached`, and `QueueFull` when there is no room for what comes.
         """
         parts: list[bytes] = []
         size = 0
@@ -153,6 +159,7 @@ def _is_metadata(key: bytes) -> bool:
 def _value(key: bytes, value: bytes) -> str | bytes:
     if not key.endswith(b"-bin"):
         return value.decode("latin-1")
+    value = value.rpartition(b",")[2].strip()  # of several under one key the last, as with text
     try:
         return base64.b64decode(value + b"=" * (-len(value) % 4), validate=True)
     except binascii.Error:

@@ -37,14 +37,17 @@ class Leavers:
     def discard(self, call: AsgiCall) -> None:
         """It has ended."""
         self.calls.discard(call)
+        if call.ahead is not None:
+            call.ahead.cancel()
 
     def _sweep(self) -> None:
         now = self._loop.time()
         clock = time.monotonic()
         for call in self.calls:
             if call.deadline is not None and call.deadline <= clock:
-                call.expired = True
-                _cancel(call)
+                if not call.expired:
+                    call.expired = True
+                    _cancel(call)
             elif call.look_at <= now:
                 call.look_at = now + call.look_seconds
                 call.look_seconds = min(2 * call.look_seconds, LAST_SECONDS)
@@ -61,9 +64,10 @@ class Leavers:
         call.ahead.add_done_callback(partial(self._received, call))
 
     def _received(self, call: AsgiCall, ahead: asyncio.Future[Event]) -> None:
-        if ahead.cancelled() or call not in self.calls:
+        if ahead.cancelled():
             return
-        if ahead.exception() is not None or ahead.result()["type"] == "http.disconnect":
+        gone = ahead.exception() is not None or ahead.result()["type"] == "http.disconnect"
+        if gone and call in self.calls:
             call.left = True
             _cancel(call)
 

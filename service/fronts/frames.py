@@ -62,7 +62,8 @@ class FrameReader:
     def __init__(self, frames: Frames) -> None:
         self._frames = frames
         self._parts: list[bytes] = []
-        self._size = 0
+        self._at = 0  # in the first part; everything before was read
+        self._size = 0  # of what was not
 
     def feed(self, data: bytes) -> None:
         """Take what came next."""
@@ -74,16 +75,26 @@ class FrameReader:
         """The next whole message, or None when more bytes are needed. Raises `MalformedCall` and `LimitReached`."""
         if self._size < PREFIX:
             return None
-        if len(self._parts[0]) < PREFIX:
-            self._parts = [b"".join(self._parts)]
-        end = PREFIX + self._frames.length(self._parts[0][:PREFIX])
+        prefix = self._first(PREFIX)[self._at : self._at + PREFIX]
+        end = PREFIX + self._frames.length(prefix)
         if self._size < end:
             return None
-        whole = b"".join(self._parts)
+        first = self._first(end)
+        message, start = self._frames.message(first[self._at : self._at + end])
+        self._at += end
         self._size -= end
-        self._parts = [whole[end:]] if self._size else []
-        message, start = self._frames.message(whole[:end])
+        if self._at == len(first):
+            del self._parts[0]
+            self._at = 0
         return message[start:]
+
+    def _first(self, size: int) -> bytes:
+        """The first part, made of all when fewer than `size` bytes of it are unread."""
+        if len(self._parts[0]) - self._at < size:
+            self._parts[0] = self._parts[0][self._at :]
+            self._parts = [b"".join(self._parts)]
+            self._at = 0
+        return self._parts[0]
 
     def end(self) -> None:
         """Nothing more will come. Raises `MalformedCall` when a message is not whole."""
