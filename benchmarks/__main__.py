@@ -8,7 +8,7 @@ from rich.console import Console
 
 from benchmarks import ours
 from benchmarks.front import measure_front
-from benchmarks.neighbours import Neighbours
+from benchmarks.neighbours import Neighbours, sentence
 from benchmarks.picture import draw
 from benchmarks.report import tables
 from benchmarks.servers import end_on_sigterm
@@ -28,8 +28,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OUT, help="folder for what is written")
     chosen = parser.parse_args()
     end_on_sigterm()
-    for sentence in ours.missing_tools():
-        console.print(sentence, style="yellow")
+    for missing in ours.missing_tools():
+        console.print(missing, style="yellow")
 
     neighbours = Neighbours()
     outcomes = []

@@ -8,7 +8,8 @@ from typing import Any
 
 from benchmarks import load, ours
 from benchmarks.floor import onnxruntime_alone
-from benchmarks.load import FailedCallsError, Load, Shape
+from benchmarks.h2load import FailedCallsError
+from benchmarks.load import Load, Shape
 from benchmarks.requests import Request, classify, infer, infer_by_shared_memory
 from benchmarks.rounds import Target, one_round
 from benchmarks.series import Series

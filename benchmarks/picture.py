@@ -2,6 +2,7 @@
 
 import statistics
 from pathlib import Path
+from typing import Any
 
 from benchmarks.front import BATCHES, CLASSIFY, ECHO, SHARED_MEMORY, SINGLE_SHAPES, FrontOutcome, median_of
 from benchmarks.series import Key
@@ -29,7 +30,9 @@ def draw(outcomes: list[FrontOutcome], path: Path) -> None:
         shapes = [str(shape) for shape in SINGLE_SHAPES]
         rates.set(title="calls/s, one image a call", xlabel="connections × calls in flight", ylim=(0, None))
         rates.set_xticks(range(len(shapes)), shapes)
-        latency.set(title="latency at fixed rates, from when a call was due, µs", xlabel="calls/s", yscale="log")
+        latency.set(
+            title="latency at fixed rates, from when a call was due, µs", xlabel="calls/s", xscale="log", yscale="log"
+        )
         batches.set(title="images/s", xlabel="images a call", yscale="log")
         batches.set_xticks(range(len(BATCHES)), [str(rows) for rows in BATCHES])
         for axes in (rates, latency, batches):
@@ -40,7 +43,7 @@ def draw(outcomes: list[FrontOutcome], path: Path) -> None:
         pyplot.close(figure)
 
 
-def _rates(axes, outcome: FrontOutcome, colour: str) -> None:
+def _rates(axes: Any, outcome: FrontOutcome, colour: str) -> None:
     series = outcome.single
     for name, line in ((CLASSIFY, "-"), (ECHO, "--")):
         keys = [Key(name, 1, shape) for shape in SINGLE_SHAPES]
@@ -48,7 +51,7 @@ def _rates(axes, outcome: FrontOutcome, colour: str) -> None:
         axes.plot(*zip(*points, strict=True), line, marker="o", color=colour, label=f"{outcome.front}: {name}")
 
 
-def _latency(axes, outcome: FrontOutcome, colour: str) -> None:
+def _latency(axes: Any, outcome: FrontOutcome, colour: str) -> None:
     for figure, line in (("p50_us", "-"), ("p99_us", "--"), ("p999_us", ":")):
         points = [
             (fraction * outcome.saturated(), median_of(by_name[CLASSIFY], figure))
@@ -60,7 +63,7 @@ def _latency(axes, outcome: FrontOutcome, colour: str) -> None:
             axes.plot(*zip(*points, strict=True), line, marker="o", color=colour, label=f"{outcome.front}: {label}")
 
 
-def _batches(axes, outcome: FrontOutcome, colour: str) -> None:
+def _batches(axes: Any, outcome: FrontOutcome, colour: str) -> None:
     series = outcome.batches
     ways = ((CLASSIFY, "-", "o"), ("ModelInfer uint8", "-.", "s"), (SHARED_MEMORY, "--", "^"), (ECHO, ":", "x"))
     for way, line, marker in ways:

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from benchmarks import load
-from benchmarks.load import FailedCallsError, Shape
+from benchmarks.h2load import FailedCallsError
+from benchmarks.load import Shape
 from benchmarks.requests import Request, answer
 from benchmarks.series import Key, Series
 from benchmarks.servers import Running

@@ -18,7 +18,7 @@ from rich.console import Console
 from benchmarks import ours
 from benchmarks.floor import onnxruntime_alone
 from benchmarks.load import Shape
-from benchmarks.neighbours import Neighbours
+from benchmarks.neighbours import Neighbours, sentence
 from benchmarks.peers.entries import PEERS, TRITON
 from benchmarks.peers.install import InstallError
 from benchmarks.peers.report import tables
@@ -130,8 +130,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OUT, help="folder for what is written")
     chosen = parser.parse_args()
     end_on_sigterm()
-    for sentence in ours.missing_tools():
-        console.print(sentence, style="yellow")
+    for missing in ours.missing_tools():
+        console.print(missing, style="yellow")
 
     neighbours = Neighbours()
     outcomes = {
