@@ -22,6 +22,7 @@ Context = Any  # grpc.aio's ServicerContext, which grpcio does not type
 SETTLE_SECONDS = 1.0
 QUIET_SECONDS = 0.05
 
+_PENDING_CALLS = 10_000
 _NEVER = 2**31 - 1  # milliseconds, for grpc
 
 
@@ -54,6 +55,9 @@ class GrpcioFront:
                 ("grpc.max_receive_message_length", max_message_bytes),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.max_metadata_size", 16 * 1024),
+                # Of more than a thousand calls that wait to be taken up, grpc would cancel some at random.
+                ("grpc.server.max_pending_requests", max_concurrent_calls + _PENDING_CALLS),
+                ("grpc.server.max_pending_requests_hard_limit", max_concurrent_calls + 2 * _PENDING_CALLS),
                 ("grpc.max_connection_idle_ms", connection_idle_seconds * 1000),
                 ("grpc.max_connection_age_ms", connection_age_seconds * 1000 or _NEVER),
                 # Clients may ping a connection that is idle, as load balancers do, every 10 s.

@@ -5,7 +5,9 @@ import signal
 import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import grpc
@@ -170,3 +172,15 @@ def test_get_network_of_a_file_that_was_replaced_is_unavailable(start_server: St
             stub.get_network(pb.GetNetworkRequest(layer=1), timeout=10)
         assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
         assert len(stub.classify(pb.ClassifyRequest(pixels=bytes(64)), timeout=10).predictions) == 1
+
+
+def test_more_calls_than_allowed_are_refused_and_never_cancelled(start_server: StartServer):
+    """Thousands at once over several connections: each is answered or told that there are too many."""
+    server = start_server("--max-concurrent-calls=500", "--max-queue-rows=100000")
+    with ExitStack() as stack:
+        stubs = [Stub(stack.enter_context(server.channel())) for _ in range(4)]
+        request = pb.ClassifyRequest(pixels=bytes(784))
+        calls = [stub.classify.future(request, timeout=60) for _ in range(1500) for stub in stubs]
+        codes = Counter(call.code() for call in calls)
+    assert codes.keys() <= {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
+    assert codes[grpc.StatusCode.OK] > 500
