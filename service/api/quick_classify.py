@@ -13,7 +13,7 @@ from service.api.models import identity
 from service.api.predictions import Layout, write_response
 from service.api.quick_infer import MAX_HEAD, MAX_HEADS
 from service.api.tensors import checked
-from service.api.wire import find_spans, length_delimited, tag, varint
+from service.api.wire import NONE_YET, Recent, find_spans, length_delimited, tag, varint
 from service.runtime.batcher import Answer
 from service.runtime.repository import Repository
 from service.runtime.version import Version
@@ -43,19 +43,26 @@ class QuickClassify:
         self._repository = repository
         self._max_rows = max_rows
         self._names: dict[bytes, tuple[str, str]] = {}
+        self._recent = NONE_YET
 
     async def answer(self, data: bytes, start: int, call: Call) -> bytes | None:
         """The serialized answer to the serialized request from `start` on, or None when it is not quick.
 
         Raises what `DigitsApi.classify` raises.
         """
-        spans = find_spans(data, start, _PIXELS)
-        if spans is None:
-            return None
-        _, _, end, body = spans
-        if end - start > MAX_HEAD:
-            return None
-        names = self._names.get(data[start:end]) or self._read_names(data[start:end])
+        recent = self._recent
+        if recent.begins(data, start):
+            key, body = recent.key, start + len(recent.before)
+        else:
+            spans = find_spans(data, start, _PIXELS)
+            if spans is None:
+                return None
+            _, _, end, body = spans
+            if end - start > MAX_HEAD:
+                return None
+            key = data[start:end]
+            self._recent = Recent(key, data[start:body], len(data) - start)
+        names = self._names.get(key) or self._read_names(key)
         version = None if names is None else self._repository.route(*names)
         if version is None:
             return None

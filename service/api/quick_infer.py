@@ -15,7 +15,7 @@ from service.api.infer import INFER
 from service.api.methods import Call
 from service.api.outputs import Plan, read_plan, write_outputs
 from service.api.tensors import THREAD_BYTES, Form, checked, is_typed, read_form, window_pixels
-from service.api.wire import find_spans, length_delimited, tag, varint
+from service.api.wire import NONE_YET, Recent, find_spans, length_delimited, tag, varint
 from service.runtime.batcher import Answer
 from service.runtime.errors import ServiceError
 from service.runtime.repository import Repository
@@ -52,6 +52,7 @@ class QuickInfer:
         self._memory = memory
         self._max_rows = max_rows
         self._names: dict[bytes, tuple[str, str]] = {}
+        self._recent = NONE_YET
         memory.on_change = self._forget_heads
 
     async def answer(self, data: bytes, start: int, call: Call) -> bytes | None:
@@ -59,16 +60,22 @@ class QuickInfer:
 
         Raises what `InferApi.model_infer` raises.
         """
-        spans = find_spans(data, start, _RAW_INPUT, aside=_ID)
-        if spans is None:
-            return None
-        begin, stop, end, body = spans
-        if end - start > MAX_HEAD:
-            return None
-        key = data[start:begin] + data[stop:end] if stop else data[start:end]
-        id_field = data[begin:stop]
-        if not id_field.isascii():  # protobuf makes sure that text is UTF-8
-            return None
+        recent = self._recent
+        if recent.begins(data, start):
+            key, id_field, body = recent.key, b"", start + len(recent.before)
+        else:
+            spans = find_spans(data, start, _RAW_INPUT, aside=_ID)
+            if spans is None:
+                return None
+            begin, stop, end, body = spans
+            if end - start > MAX_HEAD:
+                return None
+            key = data[start:begin] + data[stop:end] if stop else data[start:end]
+            id_field = data[begin:stop]
+            if not id_field.isascii():  # protobuf makes sure that text is UTF-8
+                return None
+            if not stop:
+                self._recent = Recent(key, data[start:body], len(data) - start)
         names = self._names.get(key) or self._read_names(key)
         if names is None:
             return None

@@ -5,6 +5,7 @@ and its bytes. Messages written one after the other are one message, to which al
 See the "Encoding" chapter of protobuf's documentation.
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 LENGTH_DELIMITED = 2
@@ -86,3 +87,22 @@ def find_spans(data: bytes, start: int, last: int, aside: int = 0) -> Spans | No
     except IndexError:
         return None
     return Spans(begin, stop, end, end) if at == end else None
+
+
+@dataclass(slots=True)
+class Recent:
+    """The message that came last: the next is mostly like it but for the bytes of its last field."""
+
+    key: bytes
+    """Its head."""
+    before: bytes
+    """The head, and the tag and the length of the last field."""
+    size: int
+    """Of the whole message."""
+
+    def begins(self, data: bytes, start: int) -> bool:
+        """Whether the message from `start` on has the same spans, nothing aside."""
+        return len(data) - start == self.size and data.startswith(self.before, start)
+
+
+NONE_YET = Recent(b"", b"", -1)
