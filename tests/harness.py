@@ -105,7 +105,7 @@ class Server:
 
     def resident_mib(self) -> float:
         """Memory of the process and of those it started, MiB."""
-        return sum(_resident_mib(pid) for pid in _family(self.process.pid))
+        return sum(_resident_mib(pid) for pid in family(self.process.pid))
 
     def end(self, seconds: float = 30) -> int:
         """Ask the process to end, and return its exit code."""
@@ -118,10 +118,11 @@ class Server:
             raise
 
 
-def _family(pid: int) -> Iterator[int]:
+def family(pid: int) -> Iterator[int]:
+    """The process and those it started, and so on."""
     yield pid
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        yield from _family(int(child))
+        yield from family(int(child))
 
 
 def _resident_mib(pid: int) -> float:
