@@ -119,7 +119,7 @@ class Server:
 
 
 def family(pid: int) -> Iterator[int]:
-    """A process and those it started."""
+    """The process and those it started, and so on."""
     yield pid
     for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
         yield from family(int(child))

@@ -256,7 +256,9 @@ def _parse(data: bytes, codec: str, kind: type[Message]) -> Message:
     except DecodeError:
         raise InvalidInput("message", f"{len(data)} bytes that are no {name}") from None
     except (ParseError, ValueError, RecursionError) as error:
-        raise InvalidInput("message", f"no {name} in JSON: {' '.join(str(error).split())}") from None
+        # It repeats what the client wrote, halves of surrogate pairs too, which no UTF-8 has.
+        text = " ".join(str(error).split()).encode(errors="backslashreplace").decode()
+        raise InvalidInput("message", f"no {name} in JSON: {text}") from None
 
 
 def _write(response: Message, codec: str) -> bytes:

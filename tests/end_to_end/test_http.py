@@ -141,6 +141,7 @@ async def test_a_grpc_web_frame_is_answered_by_frames(server: Server):
         ({"encodedImages": ["AAAA"]}, 400, "invalid_argument", "encoded_images[0]"),
         ({"model": "nobody"}, 404, "not_found", "there is no model 'nobody'"),
         ([1], 400, "invalid_argument", "message: no digits.v1.ClassifyRequest in JSON"),
+        ({"encodedImages": "\ud800"}, 400, "invalid_argument", "message: no digits.v1.ClassifyRequest in JSON"),
     ],
 )
 def test_errors_are_those_of_the_one_table(server: Server, message, status: int, code: str, sentence: str):

@@ -83,11 +83,11 @@ class Request:
         path: str = SPEAK,
         headers: Headers = (),
         verb: str = "POST",
-        open: bool = False,
+        unended: bool = False,
         repeats: bool = False,
         content_type: bytes | None = b"application/grpc",
     ) -> None:
-        """`pieces` are its body, which an `open` one does not end.
+        """`pieces` are its body, which an `unended` one has not all.
 
         At its end the server waits for the client to go, or `repeats` that there is nothing.
         """
@@ -102,8 +102,8 @@ class Request:
         }
         self._events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         for index, piece in enumerate(pieces):
-            self.more(piece, end=not open and index == len(pieces) - 1)
-        self._ended = not open
+            self.more(piece, end=not unended and index == len(pieces) - 1)
+        self._ended = not unended
         self._repeats = repeats
         self._gone = asyncio.Event()
         self.sent: list[dict[str, Any]] = []

@@ -62,7 +62,7 @@ async def test_a_stream_is_answered_message_by_message(front: GrpcAsgi):
     """Before its request has ended."""
     import asyncio
 
-    call = Request(path=REPEAT, open=True)
+    call = Request(path=REPEAT, unended=True)
     running = asyncio.create_task(call.run(front))
     for count, word in enumerate(("one", "two"), 1):
         call.told.clear()
@@ -172,27 +172,27 @@ async def test_trailers_of_a_stream_reach_the_client(front: GrpcAsgi):
 
 
 @pytest.mark.parametrize(
-    ("timeout", "seconds"),
+    ("given", "seconds"),
     [
         (b"1H", 3600), (b"2M", 120), (b"3S", 3), (b"40000m", 40), (b"50000000u", 50), (b"99999999n", 0.1),
         (b"99999999H", 99999999 * 3600), (b"00000005S", 5),
     ],
 )  # fmt: skip
-async def test_grpc_timeout_becomes_a_deadline(front: GrpcAsgi, table: Table, timeout: bytes, seconds: float):
+async def test_grpc_timeout_becomes_a_deadline(front: GrpcAsgi, table: Table, given: bytes, seconds: float):
     """In every unit."""
     before = time.monotonic()
-    await Request(say("hello"), headers=[(b"grpc-timeout", timeout)]).run(front)
+    await Request(say("hello"), headers=[(b"grpc-timeout", given)]).run(front)
     [seen] = table.calls
     assert before + seconds - 1e-3 <= seen.deadline <= time.monotonic() + seconds
 
 
 @pytest.mark.parametrize(
-    "timeout", [b"", b"S", b"5", b"5s", b"-5S", b"+5S", b"1.5S", b"5 S", b"123456789S", "٣S".encode(), b"\xb2S", b"5SS"]
+    "given", [b"", b"S", b"5", b"5s", b"-5S", b"+5S", b"1.5S", b"5 S", b"123456789S", "٣S".encode(), b"\xb2S", b"5SS"]
 )
 @pytest.mark.parametrize("path", [SPEAK, REPEAT])
-async def test_a_malformed_timeout_is_refused(front: GrpcAsgi, table: Table, path: str, timeout: bytes):
+async def test_a_malformed_timeout_is_refused(front: GrpcAsgi, table: Table, path: str, given: bytes):
     """By its name."""
-    call = await Request(say("hello"), path=path, headers=[(b"grpc-timeout", timeout)]).run(front)
+    call = await Request(say("hello"), path=path, headers=[(b"grpc-timeout", given)]).run(front)
     assert call.code == number(Code.INVALID_ARGUMENT)
     assert call.message.startswith("grpc-timeout: ")
     assert table.calls == []

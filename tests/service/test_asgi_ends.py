@@ -45,7 +45,7 @@ def code(call: Request) -> grpc.StatusCode:
 @pytest.mark.parametrize("pieces", [[], [b"\0\0"], [b"\0\0\0\0\x07"]])
 async def test_a_client_that_goes_before_its_message_is_whole(front: GrpcAsgi, table: Table, path: str, pieces):
     """Is answered nothing."""
-    call = Request(*pieces, path=path, open=True)
+    call = Request(*pieces, path=path, unended=True)
     running = asyncio.create_task(call.run(front))
     await asyncio.sleep(0)
     call.go()
@@ -83,7 +83,7 @@ async def test_a_server_that_repeats_itself_is_not_asked_all_the_time(front: Grp
 @pytest.mark.parametrize("path", [SPEAK, REPEAT])
 async def test_a_client_that_goes_between_messages_or_after_the_answer(front: GrpcAsgi, table: Table, path: str):
     """What was sent to it stays sent."""
-    call = Request(say("one"), path=path, open=path == REPEAT)
+    call = Request(say("one"), path=path, unended=path == REPEAT)
     running = asyncio.create_task(call.run(front))
     while not call.answers() if call.sent else True:  # noqa: ASYNC110
         await asyncio.sleep(0)
@@ -121,7 +121,7 @@ async def test_a_deadline_ends_a_stream_that_waits_for_its_client(front: GrpcAsg
     """Before its first message, and after an answer: then by trailers."""
     for words in ([], ["one"]):
         pieces = [say(word) for word in words]
-        call = await Request(*pieces, path=REPEAT, open=True, headers=[(b"grpc-timeout", b"50m")]).run(front)
+        call = await Request(*pieces, path=REPEAT, unended=True, headers=[(b"grpc-timeout", b"50m")]).run(front)
         assert (call.answers() if words else []) == words
         assert code(call) is grpc.StatusCode.DEADLINE_EXCEEDED
         assert call.receiving == 0
@@ -129,7 +129,7 @@ async def test_a_deadline_ends_a_stream_that_waits_for_its_client(front: GrpcAsg
 
 async def test_a_deadline_ends_a_unary_call_that_does_not_arrive(front: GrpcAsgi, table: Table):
     """A slow sender's."""
-    call = await Request(b"\0\0", open=True, headers=[(b"grpc-timeout", b"50m")]).run(front)
+    call = await Request(b"\0\0", unended=True, headers=[(b"grpc-timeout", b"50m")]).run(front)
     assert code(call) is grpc.StatusCode.DEADLINE_EXCEEDED
     assert call.receiving == 0
 
@@ -168,7 +168,7 @@ async def test_a_server_that_cancels_a_call_is_obeyed(front: GrpcAsgi, table: Ta
 async def test_whatever_a_handler_does_nothing_is_left(front: GrpcAsgi, path: str, word: str):
     """Ten times, the request open or at its end; `nothing_is_left` looks."""
     for index in range(10):
-        call = Request(say(word), path=path, open=word != "one" and path == REPEAT and index % 2 == 0)
+        call = Request(say(word), path=path, unended=word != "one" and path == REPEAT and index % 2 == 0)
         await call.run(front)
 
 
@@ -188,7 +188,7 @@ async def test_calls_beyond_those_allowed_at_once_are_refused(table: Table, fron
 
 async def test_requests_beyond_the_bytes_that_may_wait_are_refused_like_a_full_queue(table: Table, front: GrpcAsgi):
     """Those that are still arriving count; a request that is alone always fits, and room comes back."""
-    slow = Request(b"\0\0\0\3\xe3" + bytes(900), open=True)
+    slow = Request(b"\0\0\0\3\xe3" + bytes(900), unended=True)
     running = asyncio.create_task(slow.run(front))
     await asyncio.sleep(0)
     big = say("x" * 900)
@@ -205,7 +205,7 @@ async def test_requests_beyond_the_bytes_that_may_wait_are_refused_like_a_full_q
 
 async def test_streams_of_a_draining_server_end_after_what_was_read(table: Table, front: GrpcAsgi):
     """With UNAVAILABLE; unary calls go on."""
-    waiting, busy = Request(say("one"), path=REPEAT, open=True), Request(say("hang"), path=REPEAT, open=True)
+    waiting, busy = Request(say("one"), path=REPEAT, unended=True), Request(say("hang"), path=REPEAT, unended=True)
     unary = Request(say("hang"))
     running = [asyncio.create_task(call.run(front)) for call in (waiting, busy, unary)]
     await asyncio.sleep(0.01)
@@ -218,5 +218,5 @@ async def test_streams_of_a_draining_server_end_after_what_was_read(table: Table
         assert call.answers() == [word]
         assert code(call) is grpc.StatusCode.UNAVAILABLE
     assert unary.answers() == ["hang"]
-    late = await Request(path=REPEAT, open=True).run(front)
+    late = await Request(path=REPEAT, unended=True).run(front)
     assert code(late) is grpc.StatusCode.UNAVAILABLE

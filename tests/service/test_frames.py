@@ -2,6 +2,7 @@
 
 import tracemalloc
 import zlib
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -19,7 +20,7 @@ def read_all(data: bytes, cuts: list[int], encoding: Encoding = "identity", limi
     reader = FrameReader(Frames(limit, encoding))
     messages = []
     places = [0, *sorted(cuts), len(data)]
-    for begin, end in zip(places, places[1:], strict=False):
+    for begin, end in pairwise(places):
         reader.feed(data[begin:end])
         while (message := reader.next()) is not None:
             messages.append(message)
