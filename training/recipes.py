@@ -1,10 +1,10 @@
 """The recipes: what `digits train` can make, as data."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from artifact.card import Activation, Preparation
-from training.augment import Warp
+from training.augment import Distortion, Warp
 
 
 class RecipeError(ValueError):
@@ -45,9 +45,11 @@ class Recipe:
     """Adam's, at the start."""
     alpha: float
     """`MLPClassifier.alpha`: weight of the squared weights in the loss."""
-    warp: Warp | None
+    warp: Warp | Distortion | None
     """How images are changed anew in each epoch."""
     seed: int
+    rehearsal_epochs: int | None = None
+    """Epochs of the rehearsal, where it has others than the final fit."""
     chosen_on: str = ""
     """Which images the choices were judged by; never those of the test set."""
     choices: tuple[Choice, ...] = ()
@@ -58,10 +60,17 @@ class Recipe:
         """How a person names this version: `name:version`."""
         return f"{self.name}:{self.version}"
 
+    @property
+    def rehearsal(self) -> "Recipe":
+        """What the rehearsal is a fit of."""
+        return replace(self, epochs=self.rehearsal_epochs or self.epochs, rehearsal_epochs=None)
+
     def to_dict(self) -> dict[str, Any]:
         """How to fit, as JSON has it, for the card."""
         values = asdict(self) | {"hidden": list(self.hidden)}
         del values["choices"], values["chosen_on"]
+        if self.rehearsal_epochs is None:
+            del values["rehearsal_epochs"]
         return values
 
 

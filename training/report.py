@@ -213,8 +213,8 @@ def _page(card: Card, recipe: Recipe | None, pictures: Iterable[str]) -> str:
     if recipe is not None and recipe.choices:
         lines += [
             f"What was tried, judged by {recipe.chosen_on}, none of which the fit in question had learned "
-            "from. The recipe was then fitted to the whole training set, and the exported model was judged by "
-            "the test set. No choice was made on the test set.",
+            "from. The recipe was then fitted to the whole training set. The test set was evaluated once: by the "
+            "exported model, for the figures on this page. No choice was made on it.",
             "",
             "| tried | epochs | right |",
             "|---|---|---|",
@@ -222,9 +222,12 @@ def _page(card: Card, recipe: Recipe | None, pictures: Iterable[str]) -> str:
         lines += [f"| {choice.what} | {choice.epochs} | {choice.accuracy:.2%} |" for choice in recipe.choices]
         lines += [""]
     if "validation_accuracy" in card.recipe:
+        epochs = card.recipe["epochs"]
+        rehearsed = card.recipe.get("rehearsal_epochs", epochs)
         lines += [
-            f"The recipe as it was taken, {card.recipe['epochs']} epochs, rehearsed without the validation "
-            f"images: {card.recipe['validation_accuracy']:.2%} of them right.",
+            f"The recipe as it was taken, {rehearsed} epochs, rehearsed without the validation "
+            f"images: {card.recipe['validation_accuracy']:.2%} of them right."
+            + (f" The final fit went on for {epochs} epochs." if epochs != rehearsed else ""),
             "",
         ]
     for name in pictures:
