@@ -1,10 +1,14 @@
-"""The images of each epoch, warped anew; where that takes long, in a second process while a first one learns."""
+"""The images of each epoch, warped anew; where that takes long, in a second process while a first one learns.
 
-import multiprocessing
+`python -m training.epochs` with the number of an open pipe is that second process.
+"""
+
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from signal import SIG_IGN, SIGINT, signal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,36 +32,32 @@ def epoch_images(
     a second process, which ends with the context or with this process; the iterator raises `EpochError` when
     it ends by itself.
     """
-    made = _made(images, warp, rows, cols, seed, epochs)
     if not isinstance(warp, Distortion):
-        yield made
+        yield _made(images, warp, rows, cols, seed, epochs)
         return
-    # A fork would take along whatever threads hold; a process of its own has nothing of the kind.
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(
-        target=_send, args=(theirs, images, warp, rows, cols, seed, epochs), name="distortion", daemon=True
+    pipe, theirs = Pipe()
+    # A session of its own, for Ctrl-C in a terminal shall end the epoch under way and not what it waits for.
+    process = subprocess.Popen(  # noqa: S603 — the arguments are our own
+        [sys.executable, "-P", "-m", "training.epochs", str(theirs.fileno())],
+        pass_fds=[theirs.fileno()],
+        start_new_session=True,
     )
-    process.start()
     theirs.close()
 
     def received() -> Iterator[Images]:
-        for epoch in epochs:
-            try:
-                sent = ours.recv_bytes()
-            except (EOFError, OSError):
-                process.join()
-                raise EpochError(
-                    f"the process that distorts the images ended in epoch {epoch + 1}, exit code {process.exitcode}"
-                ) from None
-            yield np.frombuffer(sent, np.float32).reshape(images.shape)
+        try:
+            pipe.send((images, warp, rows, cols, seed, epochs))
+            for _ in epochs:
+                yield np.frombuffer(pipe.recv_bytes(), np.float32).reshape(images.shape)
+        except (EOFError, OSError):
+            raise EpochError(f"the process that distorts the images ended, exit code {process.wait()}") from None
 
     try:
         yield received()
     finally:
-        ours.close()
-        process.terminate()
-        process.join()
+        pipe.close()
+        process.kill()
+        process.wait()
 
 
 def _made(
@@ -70,14 +70,17 @@ def _made(
             yield warped(images, warp, rows=rows, cols=cols, random=np.random.default_rng([seed, epoch, 1]))
 
 
-def _send(pipe: Connection, images: Images, warp: Distortion, rows: int, cols: int, seed: int, epochs: range) -> None:
-    """The second process: the pipe is full while nobody reads, so it is never more than an epoch ahead."""
+def _send_all(pipe: Connection) -> None:
+    """Answer the one job that comes; the pipe is full while nobody reads, so it is one epoch ahead and no more."""
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    signal(SIGINT, SIG_IGN)  # Ctrl-C reaches both; the first process ends its epoch and then this one
     with threadpool_limits(1):
-        for made in _made(images, warp, rows, cols, seed, epochs):
-            try:
+        try:
+            for made in _made(*pipe.recv()):
                 pipe.send_bytes(made.data)
-            except OSError:  # the first process is gone
-                return
+        except (EOFError, OSError):  # the first process is gone
+            return
+
+
+if __name__ == "__main__":
+    _send_all(Connection(int(sys.argv[1])))

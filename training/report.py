@@ -227,7 +227,7 @@ def _page(card: Card, recipe: Recipe | None, pictures: Iterable[str]) -> str:
         lines += [
             f"The recipe as it was taken, {rehearsed} epochs, rehearsed without the validation "
             f"images: {card.recipe['validation_accuracy']:.2%} of them right."
-            + (f" The final fit went on for {epochs} epochs." if epochs != rehearsed else ""),
+            + (f" The final fit took {epochs} epochs." if epochs != rehearsed else ""),
             "",
         ]
     for name in pictures:

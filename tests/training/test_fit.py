@@ -15,6 +15,7 @@ from training.checkpoint import Checkpoint
 from training.datasets import digits
 from training.fit import fit
 from training.fitted_file import skops_bytes
+from training.inputs import scaled
 from training.recipes import RECIPES, RecipeError, find
 from training.train import train_all
 
@@ -151,6 +152,22 @@ def test_validation_rows_teach_nothing(tmp_path):
     assert len(judged.validation_losses) == 3
     assert alone.validation_losses == []
     assert skops_bytes(judged.classifier) == skops_bytes(alone.classifier)
+
+
+def test_a_rehearsal_may_be_shorter(tmp_path):
+    """A recipe with a rehearsal of its own length is rehearsed for so long; card and report say both."""
+    [folder] = train_all([dataclasses.replace(TINY, epochs=5, rehearsal_epochs=3)], tmp_path)
+    recipe = json.loads(folder.card.read_text())["recipe"]
+    assert (recipe["rehearsal_epochs"], recipe["epochs"]) == (3, 5)
+    page = (folder.report / "report.md").read_text()
+    assert "The recipe as it was taken, 3 epochs, rehearsed" in page
+    assert "The final fit took 5 epochs." in page
+    dataset = digits()
+    alone = fit(
+        dataclasses.replace(TINY, epochs=3), dataset, dataset.learning, seed=1, checkpoint=tmp_path / "a.checkpoint"
+    )
+    predicted = alone.classifier.predict(scaled(dataset.validation.pixels, pixel_scale=1 / 16, pixel_offset=5.0))
+    assert recipe["validation_accuracy"] == pytest.approx(np.mean(predicted == dataset.validation.labels), abs=1e-6)
 
 
 def test_recipes_have_the_lesson_s_shape():
