@@ -160,6 +160,34 @@ RECIPES = (
             Choice("warps to 5° and 0.5 pixels, learning rate 0.01, batch 128, penalty 0.01", 200, 0.9664),
         ),
     ),
+    Recipe(
+        name="mnist-large",
+        version=1,
+        dataset="mnist",
+        preparation="mass",
+        pixel_scale=1 / 255,
+        pixel_offset=33.0,
+        hidden=(1536, 1024, 512),
+        activation="relu",
+        epochs=70,
+        rehearsal_epochs=16,
+        batch=256,
+        learning_rate=1e-3,
+        alpha=1e-4,
+        # Elastic strength as in D. Cireşan et al., "Deep, Big, Simple Neural Nets for Handwritten Digit
+        # Recognition", Neural Computation 22 (12), 2010.
+        warp=Distortion(rotation=12, scale=0.12, shear=0.12, shift=1.5, alpha=38, sigma=6),
+        seed=1,
+        chosen_on="the last 10,000 training images",
+        choices=(
+            Choice("784-1024-512-256-10, distorted to 8.4° and 1 pixel, alpha 26.6, sigma 6", 16, 0.9909),
+            Choice("784-1024-512-256-10, distorted to 12° and 1.5 pixels, alpha 38, sigma 6", 16, 0.9915),
+            Choice("784-1024-512-256-10, distorted to 12° and 1.5 pixels, alpha 38, sigma 5", 16, 0.9909),
+            Choice("784-1024-512-256-10, distorted to 15° and 1.5 pixels, alpha 47.5, sigma 6", 16, 0.9909),
+            Choice("784-1536-1024-512-10, distorted to 15° and 1.5 pixels, alpha 47.5, sigma 6", 16, 0.9919),
+            Choice("784-1536-1024-512-10, distorted to 12° and 1.5 pixels, alpha 38, sigma 6 (taken)", 16, 0.9925),
+        ),
+    ),
 )
 
 
