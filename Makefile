@@ -64,8 +64,8 @@ soak: setup-dev  ## models change under half a minute of full load
 bench: setup-dev  ## measure speed and memory; results go to benchmarks/
 	$(BIN)/python -m benchmarks $(ARGS)
 
-train: setup-dev  ## train every recipe again and export it (about an hour; goes on where it was)
-	for recipe in digits-8x8 mnist-16x16; do $(BIN)/digits train $$recipe $(ARGS) || exit; done
+train: setup-dev  ## train every recipe again and export it (about two hours; goes on where it was)
+	for recipe in digits-8x8 mnist-16x16 mnist-large; do $(BIN)/digits train $$recipe $(ARGS) || exit; done
 
 proto: setup-dev  ## generate stubs/ from proto/ again
 	$(BIN)/python -m stubs.generate

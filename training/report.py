@@ -195,8 +195,9 @@ def _weights(card: Card, weights: NDArray[Any]) -> Any:
     bar = figure.colorbar(drawn, ax=grid, location="right", shrink=0.75, aspect=24, pad=0.015)
     bar.outline.set_visible(False)
     bar.set_ticks([-reach, 0, reach], labels=["inhibits", "0", "excites"])
-    which = "each neuron" if neurons == weights.shape[1] else f"the first {neurons} neurons"
-    figure.suptitle(f"What {which} of the first hidden layer looks for", fontsize=11)
+    looking = "each neuron" if neurons == weights.shape[1] else f"{neurons} of the {weights.shape[1]:,} neurons"
+    verb = "looks" if neurons == weights.shape[1] else "look"
+    figure.suptitle(f"What {looking} of the first hidden layer {verb} for", fontsize=11)
     return figure
 
 
