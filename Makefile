@@ -7,7 +7,7 @@ BIN     := $(VENV)/bin
 TREE    := artifact cli digits_client service training tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev serve test check lint types soak bench train proto lock clean
+.PHONY: help setup setup-dev serve test check lint types soak endure bench train proto lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ check: lint types .cache/bin/grpcurl  ## all that must be green before a change 
 soak: setup-dev  ## models change under half a minute of full load
 	SOAK_SECONDS=30 $(BIN)/python -m pytest tests/end_to_end/test_changes_under_load.py $(ARGS)
 
+endure: setup-dev  ## ten minutes of full load on each front
+	ENDURE_SECONDS=600 $(BIN)/python -m pytest -s tests/end_to_end/test_endurance.py $(ARGS)
+
 bench: setup-dev  ## measure speed and memory; results go to benchmarks/
 	$(BIN)/python -m benchmarks $(ARGS)
 
@@ -73,7 +76,7 @@ proto: setup-dev  ## generate stubs/ from proto/ again
 lock: $(VENV)/.stamp-venv  ## resolve requirements/*.txt again
 	$(BIN)/python -m pip install --quiet uv
 	for variant in dev cpu gpu; do \
-	  extras="--extra serve --extra $$variant"; [ $$variant = dev ] && extras="--extra dev"; \
+	  extras="--extra envoy --extra $$variant"; [ $$variant = dev ] && extras="--extra dev"; \
 	  echo "setuptools>=80" | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
 	    --python-version 3.11 $$extras $$([ $$variant = dev ] || echo "--constraint requirements/dev.txt") \
 	    pyproject.toml - --output-file requirements/$$variant.txt || exit; \

@@ -50,7 +50,14 @@ def _process(command: Sequence[str], stream: str) -> Iterator[subprocess.Popen[s
 def digits_server(*flags: str) -> Iterator[Running]:
     """`digits serve` with the committed models."""
     began = time.perf_counter()
-    command = [str(Path(sys.executable).with_name("digits")), "serve", "--port=0", "--log-format=json", *flags]
+    command = [
+        str(Path(sys.executable).with_name("digits")),
+        "serve",
+        "--port=0",
+        "--http-port=0",
+        "--log-format=json",
+        *flags,
+    ]
     with _process(command, "stderr") as process:
         assert process.stderr is not None
         for line in process.stderr:

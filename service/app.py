@@ -2,15 +2,19 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Self
+from typing import Any, Self
 
-from service.api import digits, health, open_inference, reflection
+from service.api import digits, health, open_inference, reflection, totals
+from service.api.counting import counted
 from service.api.digits import DigitsApi
+from service.api.figures import Figures
 from service.api.health import HealthApi
 from service.api.methods import Methods, table
 from service.api.models import ModelsApi
 from service.api.open_inference import OpenInferenceApi
+from service.api.siblings import Siblings, run, shared
 from service.config import Settings
+from service.observe.metrics import Snapshot
 from service.runtime.preparer import Preparer
 from service.runtime.repository import Repository
 from service.runtime.shared_memory import SharedMemory
@@ -19,8 +23,11 @@ from service.runtime.shared_memory import SharedMemory
 class App:
     """All RPCs as values. Belongs to the event loop in which it was made."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Find the models, still to be loaded. Raises `RepositoryError` when there is nothing to serve."""
+    def __init__(self, settings: Settings, siblings: Siblings | None = None) -> None:
+        """Find the models, still to be loaded. Raises `RepositoryError` when there is nothing to serve.
+
+        `siblings` are the processes that serve as one with this one, when there are any.
+        """
         self.repository = Repository(settings)
         self._preparer = Preparer(
             max_image_pixels=settings.max_image_megapixels * 1_000_000, max_images=settings.max_queue_rows
@@ -31,17 +38,40 @@ class App:
         )
         api = DigitsApi(self.repository, self._preparer, models, settings.max_batch_rows)
         open_api = OpenInferenceApi(
-            self.repository, self.health, SharedMemory(settings.shared_memory), settings.max_batch_rows
+            self.repository, self.health, SharedMemory(settings.shared_memory), settings.max_batch_rows, siblings
         )
         services = [digits.SERVICE, open_inference.SERVICE, health.SERVICE]
         described = reflection.methods(services) if settings.reflection else ()
-        self.methods: Methods = table(*api.methods(), *open_api.methods(), *self.health.methods(), *described)
+        self._own = table(*api.methods(), *open_api.methods(), *self.health.methods(), *described)
+        methods = self._own if siblings is None else shared(self._own, siblings)
+        self.methods: Methods = table(*map(counted, methods.values()))
         """Every RPC by its path."""
+        self._figures = Figures(self.methods, self.repository)
+        self._siblings = siblings
+
+    async def metrics(self) -> Snapshot:
+        """What was counted and how things stand, of this process and its siblings together."""
+        if self._siblings is None:
+            return self._own_metrics()
+        return (await self._siblings.totals()).metrics
+
+    def _own_metrics(self) -> Snapshot:
+        from service.observe.process import process_figures  # no call needs prometheus-client
+
+        return {**self._figures.snapshot(), **process_figures()}
 
     async def load(self) -> None:
         """Load the models; from then on the server is ready. Raises `RepositoryError` when none can be served."""
         await self.repository.load()
         self.health.loaded()
+
+    async def run(self, path: str, request: bytes) -> bytes:
+        """Do a unary RPC in this process alone, as a sibling asked; raises what its handler does."""
+        return await run(self._own, path, request)
+
+    def snapshot(self) -> dict[str, Any]:
+        """What this process has counted, as JSON has it: `counters`, `latest` and `metrics`, see `Totals`."""
+        return {**totals.snapshot(self.repository), "metrics": self._own_metrics()}
 
     def drain(self) -> None:
         """Turn NOT_SERVING and refuse what comes from now on with UNAVAILABLE."""

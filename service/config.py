@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -27,8 +27,21 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", cli_parse_args=False)
 
+    front: Annotated[
+        Literal["grpcio", "envoy"],
+        Field(description="what speaks HTTP/2: grpcio, or Envoy, several times as fast, by the extra envoy"),
+    ] = "grpcio"
+    workers: Annotated[
+        int,
+        BeforeValidator(lambda given: 0 if given == "auto" else given),
+        Field(ge=0, le=256, description="processes that answer calls; 0, or auto: one for each usable core"),
+    ] = 1
     host: Annotated[str, Field(min_length=1, description="address to listen on")] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535, description="port for gRPC; 0 takes a free one")] = 8001
+    http_port: Annotated[
+        int,
+        Field(ge=-1, le=65535, description="port for HTTP: metrics, probes, JSON; 0 takes a free one, -1 none"),
+    ] = 8000
     models: Annotated[Path, Field(description="folder with the models, <name>/<version>/model.onnx")] = Path("models")
     default_model: Annotated[
         str,
@@ -82,6 +95,21 @@ class Settings(BaseSettings):
     max_concurrent_calls: Annotated[
         int, Field(ge=1, le=1_000_000, description="most calls and streams at once, all clients together")
     ] = 1000
+    max_connections: Annotated[
+        int, Field(ge=1, le=1_000_000, description="most connections at once to a worker of the envoy front")
+    ] = 10_000
+    connection_idle_seconds: Annotated[
+        int, Field(ge=1, le=1_000_000, description="a connection without calls is closed after so long, seconds")
+    ] = 3600
+    connection_age_seconds: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=1_000_000,
+            description="a connection is closed once it is so old, its calls in flight answered, so that clients "
+            "spread anew, seconds; 0: never",
+        ),
+    ] = 0
     max_image_megapixels: Annotated[
         int,
         Field(
@@ -166,3 +194,8 @@ def _sentence(item: dict[str, Any]) -> str:
     )
     kind = {int: "a whole number ", float: "a number "}.get(field.annotation, "") if bounds(field) else ""  # type: ignore[arg-type]
     return f"{flag(name)} ({PREFIX}{name.upper()}) is {item['input']!r}, expected {kind}{wanted}"
+
+
+def variables(settings: Settings) -> dict[str, str]:
+    """The environment from which another process reads the same settings."""
+    return {PREFIX + name.upper(): str(value) for name, value in settings.model_dump().items()}

@@ -1,25 +1,14 @@
-"""`digits serve`: startup, serving until a signal, shutdown."""
+"""`digits serve`: one process that answers calls, or several under a supervisor."""
 
 import asyncio
-import gc
-import os
-import signal
 import sys
-from collections.abc import Coroutine
-from typing import Any
 
-import onnxruntime
-
-from service.api.health import SERVING
-from service.app import App
 from service.config import Settings
-from service.fronts.grpcio_front import GrpcioFront, ListenError
-from service.observe.logs import close_logs, configure_logs, log
-from service.runtime.repository import RepositoryError
+from service.lifecycle import StartError
+from service.observe.logs import close_logs, configure_logs
+from service.runtime.cores import usable_cores
 
-
-class StartError(Exception):
-    """The server cannot start; the message says why in one sentence."""
+__all__ = ["StartError", "serve"]
 
 
 def serve(settings: Settings) -> None:
@@ -28,81 +17,28 @@ def serve(settings: Settings) -> None:
     Raises `StartError`.
     """
     configure_logs(settings.log_level, settings.log_format)
+    workers = settings.workers or usable_cores()
     try:
-        _run(_serve(settings))
+        if settings.front == "envoy":
+            _supervise_envoy(settings, workers)
+        elif workers > 1:
+            from service.workers.supervisor import Supervisor
+
+            sys.exit(asyncio.run(Supervisor(settings, workers).run()))
+        else:
+            from service.process import run_and_exit, serve_alone
+
+            run_and_exit(serve_alone(settings))
     finally:
         close_logs()
 
 
-def _run(main: Coroutine[Any, Any, None]) -> None:
-    if sys.platform == "win32":
-        asyncio.run(main)
-        return
-    import uvloop
+def _supervise_envoy(settings: Settings, workers: int) -> None:
+    from service.fronts.envoy.program import EnvoyMissing, EnvoyProgram, check_envoy
+    from service.workers.supervisor import Supervisor
 
-    uvloop.run(main)
-
-
-async def _serve(settings: Settings) -> None:
-    signals = _Signals()
     try:
-        app = App(settings)
-        front = GrpcioFront(
-            app.methods,
-            max_message_bytes=settings.max_message_bytes,
-            max_pending_bytes=settings.max_pending_mb * 2**20,
-            max_concurrent_calls=settings.max_concurrent_calls,
-        )
-        port = await front.start(settings.host, settings.port)
-    except (RepositoryError, ListenError) as error:
+        check_envoy()
+    except EnvoyMissing as error:
         raise StartError(str(error)) from None
-    log.info("listening", host=settings.host, port=port, onnxruntime=onnxruntime.__version__)
-
-    loading = asyncio.create_task(app.load())
-    await _first_of(loading, signals.first)
-    try:
-        if loading.done():
-            await loading
-            gc.collect()
-            gc.freeze()  # what was loaded stays: the collector need not look through it again and again
-            ready = app.health.status("") == SERVING
-            log.info("serving", host=settings.host, port=port, default_model=app.repository.default_model, ready=ready)
-            watching = asyncio.create_task(app.repository.watch())
-            await signals.first
-            watching.cancel()
-    except RepositoryError as error:
-        await front.stop(0)
-        raise StartError(str(error)) from None
-
-    log.info("draining", grace_seconds=settings.grace_seconds)
-    app.drain()
-    stopping = asyncio.create_task(front.stop(settings.grace_seconds))
-    await _first_of(stopping, signals.second)
-    app.close()
-    if stopping.done():
-        log.info("stopped")
-    else:
-        log.warning("stopped at once by a second signal")
-    close_logs()
-    # Python would wait for threads that still decode images whose callers are gone.
-    os._exit(0 if stopping.done() else 1)
-
-
-async def _first_of(*futures: asyncio.Future[Any]) -> None:
-    await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
-
-
-class _Signals:
-    """SIGTERM and SIGINT as futures: the first asks for an end, the second for one at once."""
-
-    def __init__(self) -> None:
-        loop = asyncio.get_running_loop()
-        self.first: asyncio.Future[None] = loop.create_future()
-        self.second: asyncio.Future[None] = loop.create_future()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._received)
-
-    def _received(self) -> None:
-        waiting = self.second if self.first.done() else self.first
-        if not waiting.done():
-            waiting.set_result(None)
+    sys.exit(asyncio.run(Supervisor(settings, workers, lambda number: EnvoyProgram()).run()))

@@ -6,11 +6,13 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from service.fronts.envoy.program import EnvoyMissing, check_envoy
 from tests.harness import DIGITS, MODELS, ROOT, Server, StartServer, Stub, environment
 
 MNIST = ROOT / "tests" / "data" / "mnist"
@@ -18,6 +20,17 @@ MNIST = ROOT / "tests" / "data" / "mnist"
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "extra(program): needs a program that is no Python package")
+    config.addinivalue_line("markers", "front(name): about what only that front does")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what is about the other front."""
+
+    def wanted(item: pytest.Item) -> bool:
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        return all(params.get("front") == marker.args[0] for marker in item.iter_markers("front"))
+
+    items[:] = filter(wanted, items)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -25,25 +38,49 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers("extra"):
         [program] = marker.args
         if shutil.which(program) is None:
-            sentence = f"{program} is not on the PATH"
-            pytest.fail(sentence, pytrace=False) if os.environ.get("REQUIRE_EXTRAS") else pytest.skip(sentence)
+            _lacking(f"{program} is not on the PATH")
+
+
+def _lacking(sentence: str) -> NoReturn:
+    if os.environ.get("REQUIRE_EXTRAS"):
+        pytest.fail(sentence, pytrace=False)
+    pytest.skip(sentence)
+
+
+@pytest.fixture(scope="session", params=["grpcio", "envoy"])
+def front(request: pytest.FixtureRequest) -> str:
+    """Every test of a server is run on either front."""
+    if request.param == "envoy":
+        try:
+            check_envoy()
+        except EnvoyMissing as error:
+            _lacking(str(error))
+    return request.param
 
 
 @pytest.fixture(scope="session")
-def start_server() -> Iterator[StartServer]:
+def start_server(front: str) -> Iterator[StartServer]:
     """Start `digits serve` with some flags; waits until it serves unless told otherwise."""
     servers = []
 
     def start(
-        *flags: str, models: Path = MODELS, wait: bool = True, env: dict[str, str] | None = None, port: int | None = 0
+        *flags: str,
+        models: Path = MODELS,
+        wait: bool = True,
+        env: dict[str, str] | None = None,
+        port: int | None = 0,
+        group: bool = False,
     ) -> Server:
-        given = [] if port is None else [f"--port={port}"]
+        given = [f"--front={front}", "--http-port=0", *([] if port is None else [f"--port={port}"])]
         command = [str(DIGITS), "serve", f"--models={models}", "--log-format=json", *given, *flags]
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment(**(env or {})))
+        process = subprocess.Popen(
+            command, stderr=subprocess.PIPE, text=True, env=environment(**(env or {})), start_new_session=group
+        )
         server = Server(process)
         servers.append(server)
         if wait:
-            server.port = server.wait_for("serving")["port"]
+            serving = server.wait_for("serving")
+            server.port, server.http_port = serving["port"], serving["http_port"]
         return server
 
     yield start

@@ -1,5 +1,6 @@
 """What tests drive the real server with: its process and its methods."""
 
+import http.client
 import json
 import os
 import signal
@@ -7,11 +8,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
+from prometheus_client.parser import text_string_to_metric_families as parse
 
 from stubs.digits.v1 import digits_pb2 as pb
 
@@ -30,6 +32,7 @@ class Server:
     lines: list[dict] = field(default_factory=list)
     text: list[str] = field(default_factory=list)
     port: int = 0
+    http_port: int | None = None
 
     def __post_init__(self) -> None:
         self._fresh = threading.Condition()
@@ -46,13 +49,13 @@ class Server:
         with self._fresh:
             self._fresh.notify_all()
 
-    def wait_for(self, event: str, seconds: float = START_SECONDS) -> dict:
-        """The first log line of that event."""
+    def wait_for(self, event: str, seconds: float = START_SECONDS, *, after: int = 0, **fields: object) -> dict:
+        """The first log line of that event with these fields, the first `after` lines aside."""
         deadline = time.monotonic() + seconds
         with self._fresh:
             while True:
-                for line in self.lines:
-                    if line["event"] == event:
+                for line in self.lines[after:]:
+                    if line["event"] == event and fields.items() <= line.items():
                         return line
                 left = deadline - time.monotonic()
                 if left <= 0 or (self.process.poll() is not None and not self.reader.is_alive()):
@@ -74,8 +77,35 @@ class Server:
             ],
         )
 
+    def http(
+        self, path: str, body: bytes | None = None, method: str = "", **headers: str
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and body of an HTTP request; with a body it is a POST. `_` in a header's name is `-`."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=30)
+        try:
+            named = {key.replace("_", "-"): value for key, value in headers.items()}
+            connection.request(method or ("GET" if body is None else "POST"), path, body, named)
+            response = connection.getresponse()
+            return response.status, {key.lower(): value for key, value in response.getheaders()}, response.read()
+        finally:
+            connection.close()
+
+    def metrics(self) -> dict[str, dict[tuple[str, ...], float]]:
+        """What /metrics shows: samples by name, and by label values in the order of the label names."""
+        status, _, text = self.http("/metrics")
+        assert status == 200
+        samples = [sample for family in parse(text.decode()) for sample in family.samples]
+        found: dict[str, dict[tuple[str, ...], float]] = {}
+        for sample in samples:
+            found.setdefault(sample.name, {})[tuple(value for _, value in sorted(sample.labels.items()))] = sample.value
+        return found
+
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
+
+    def resident_mib(self) -> float:
+        """Memory of the process and of those it started, MiB."""
+        return sum(_resident_mib(pid) for pid in _family(self.process.pid))
 
     def end(self, seconds: float = 30) -> int:
         """Ask the process to end, and return its exit code."""
@@ -86,6 +116,16 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
+
+
+def _family(pid: int) -> Iterator[int]:
+    yield pid
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        yield from _family(int(child))
+
+
+def _resident_mib(pid: int) -> float:
+    return int(Path(f"/proc/{pid}/status").read_text().split("VmRSS:")[1].split()[0]) / 1024
 
 
 def environment(**settings: str) -> dict[str, str]:

@@ -26,6 +26,13 @@ def spoil(model: onnx.ModelProto) -> None:
             tensor.CopyFrom(onnx.numpy_helper.from_array(weights, tensor.name))
 
 
+def remove(models: Path, name: str, version: int) -> None:
+    """Take a version away all at once, as an operator should: a folder half deleted would be loaded as it is."""
+    gone = models / f".gone-{name}-{version}"
+    (models / name / str(version)).rename(gone)
+    shutil.rmtree(gone)
+
+
 def place(models: Path, name: str, version: int, *, source: int = 1, broken: bool = False) -> Path:
     """Put the committed `name` version `source` into `models` as `version`, all at once, as an operator should."""
     target = models / name / str(version)

@@ -9,6 +9,26 @@ import pytest
 
 from tests.harness import ROOT
 
+# What the supervisor of several processes is made of, and what a process that answers calls is made of.
+SUPERVISION = {
+    "service.config",
+    "service.observe",
+    "service.lifecycle",
+    "service.fronts.ports",
+    "service.runtime.cores",
+    "service.workers",
+}
+PROCESS = {
+    "service.app",
+    "service.api",
+    "service.fronts",
+    "service.fronts.ports",
+    "service.lifecycle",
+    "service.runtime",
+    "service.config",
+    "service.observe",
+}
+
 # Room -> the rooms it may import. A room is the longest name here that a module starts with.
 ARROWS = {
     "artifact": set(),
@@ -17,19 +37,21 @@ ARROWS = {
     "digits_client": {"stubs"},
     "service.config": set(),
     "service.observe": {"service.config"},
-    "service.runtime": {"artifact", "service.config", "service.observe"},
+    "service.runtime": {"artifact", "service.config", "service.observe", "service.runtime.cores"},
+    "service.runtime.cores": set(),
     "service.api": {"service.runtime", "artifact", "stubs", "service.config", "service.observe"},
-    "service.fronts": {"service.api", "service.runtime", "service.config", "service.observe"},
-    # The two that compose: the service without a transport, and the process with one.
+    "service.fronts": {"service.api", "service.runtime", "service.config", "service.observe", "service.fronts.ports"},
+    "service.fronts.ports": set(),
+    "service.fronts.envoy": {"service.config"},
+    "service.lifecycle": set(),
+    "service.workers": SUPERVISION,
+    "service.workers.control": SUPERVISION | {"service.api", "service.runtime"},
+    # Those that compose: the service without a transport, the process with one, alone or one of several.
     "service.app": {"service.api", "service.runtime", "service.config", "service.observe"},
-    "service.serve": {
-        "service.app",
-        "service.api",
-        "service.fronts",
-        "service.runtime",
-        "service.config",
-        "service.observe",
-    },
+    "service.process": PROCESS,
+    "service.worker": PROCESS | {"service.process", "service.workers", "service.workers.control"},
+    "service.envoy_worker": PROCESS | {"service.fronts.envoy", "service.workers", "service.workers.control"},
+    "service.serve": SUPERVISION | {"service.fronts.envoy"} | {"service.process", "service.workers"},
     "cli": {"*"},
 }
 GRPC_ALLOWED = ("service.fronts.", "service.api.errors", "digits_client.")
@@ -92,3 +114,12 @@ def test_importing_the_client_brings_neither_server_nor_training():
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     heavy = {"onnxruntime", "onnx", "sklearn", "PIL", "pydantic", "typer", "service", "artifact", "training"}
     assert not heavy & {name.split(".")[0] for name in loaded}
+
+
+def test_the_supervisor_of_workers_brings_neither_runtime_nor_front():
+    """It stays small, starts at once, and no request can bring it down."""
+    import subprocess
+
+    code = "import sys, service.serve, service.workers.supervisor; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"onnxruntime", "grpc", "numpy", "google"} & {name.split(".")[0] for name in loaded}

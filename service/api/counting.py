@@ -1,36 +1,97 @@
-"""Each call of a version is counted, however it ends."""
+"""Each call is counted, however it ends: by its method, and by the version of a model that it found."""
 
 import asyncio
+import math
 import time
-from types import TracebackType
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any, TypeVar
 
+from google.protobuf.message import Message
+
+from service.api.methods import Call, Kind, Method
 from service.runtime.errors import ServiceError
-from service.runtime.statistics import Statistics
+
+# Timers of fronts may give a call up this long before its deadline.
+EARLY_SECONDS = 0.01
+
+T = TypeVar("T")
 
 
-class Counted:
-    """Around the work of one call: counts it and its time in `statistics`, as a success or by its error."""
+def counted(method: Method) -> Method:
+    """The same method, its calls counted where `Call.calls` says at their end: in `Method.calls` unless the
+    handler found a version to count them for. A stream is one call; its messages are counted apart.
+    """
+    counts, handler, quick = method.counts, method.handler, method.quick
 
-    __slots__ = ("_began", "_statistics")
+    async def answer(request: Any, call: Call) -> Message:
+        call.calls = counts.calls
+        counts.in_flight += 1
+        began = time.perf_counter_ns()
+        try:
+            response: Message = await handler(request, call)  # type: ignore[misc]
+        except BaseException as error:
+            call.calls.failed(_reason(error, call), time.perf_counter_ns() - began)
+            raise
+        finally:
+            counts.in_flight -= 1
+        call.calls.times.add(time.perf_counter_ns() - began)
+        return response
 
-    def __init__(self, statistics: Statistics) -> None:
-        self._statistics = statistics
-        self._began = 0
+    async def answer_quickly(data: bytes, start: int, call: Call) -> bytes | None:
+        call.calls = counts.calls
+        counts.in_flight += 1
+        began = time.perf_counter_ns()
+        try:
+            written = await quick(data, start, call)  # type: ignore[misc]
+        except BaseException as error:
+            call.calls.failed(_reason(error, call), time.perf_counter_ns() - began)
+            raise
+        finally:
+            counts.in_flight -= 1
+        if written is not None:
+            call.calls.times.add(time.perf_counter_ns() - began)
+        return written
 
-    def __enter__(self) -> None:
-        self._began = time.perf_counter_ns()
+    async def answers(requests: AsyncIterator[Any], call: Call) -> AsyncIterator[Message]:
+        call.calls = counts.messages
+        counts.in_flight += 1
+        began = time.perf_counter_ns()
+        try:
+            async with aclosing(handler(requests, call)) as responses:  # type: ignore[type-var]
+                async for response in responses:  # type: ignore[union-attr]
+                    yield response
+        except BaseException as error:
+            counts.calls.failed(_reason(error, call), time.perf_counter_ns() - began)
+            raise
+        finally:
+            counts.in_flight -= 1
+        counts.calls.times.add(time.perf_counter_ns() - began)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        ns = time.perf_counter_ns() - self._began
-        if kind is None:
-            self._statistics.success.add(ns)
-        else:
-            self._statistics.failed(_reason(kind), ns)
+    if method.kind is Kind.STREAM:
+        return replace(method, handler=answers)
+    return replace(method, handler=answer, quick=None if quick is None else answer_quickly)
 
 
-def _reason(kind: type[BaseException]) -> str:
-    if issubclass(kind, ServiceError):
-        return kind.__name__
-    return "Cancelled" if issubclass(kind, asyncio.CancelledError) else "Internal"
+async def counted_message(work: Awaitable[T], call: Call) -> T:
+    """What `work` gives for one message of a stream; `call` is of the message alone."""
+    began = time.perf_counter_ns()
+    try:
+        result = await work
+    except BaseException as error:
+        if call.calls is not None:
+            call.calls.failed(_reason(error, call), time.perf_counter_ns() - began)
+        raise
+    if call.calls is not None:
+        call.calls.times.add(time.perf_counter_ns() - began)
+    return result
+
+
+def _reason(error: BaseException, call: Call) -> str:
+    if isinstance(error, ServiceError):
+        return type(error).__name__
+    if isinstance(error, asyncio.CancelledError | GeneratorExit):
+        left = math.inf if call.deadline is None else call.deadline - time.monotonic()
+        return "Expired" if left <= EARLY_SECONDS else "Cancelled"
+    return "Internal"

@@ -8,7 +8,7 @@ from artifact.card import Card
 from artifact.layout import INPUT, LABEL, SCORES
 from service.runtime.policy import Policy
 from service.runtime.providers import CPU
-from service.runtime.statistics import Statistics, Tally
+from service.runtime.statistics import Summary, Tally
 from service.runtime.version import Version
 from stubs.inference import model_config_pb2 as config_pb
 from stubs.inference import model_statistics_pb2 as statistics_pb
@@ -97,9 +97,8 @@ def _policy(policy: Policy) -> config_pb.ModelVersionPolicy:
     return kinds(specific=kinds.Specific(versions=sorted(policy.versions)))
 
 
-def statistics(version: Version) -> statistics_pb.ModelStatistics:
-    """What a version did since it was loaded."""
-    counted: Statistics = version.statistics
+def statistics(version: Version, counted: Summary) -> statistics_pb.ModelStatistics:
+    """What a version did since the server started."""
     failures = counted.failures.values()
     return statistics_pb.ModelStatistics(
         name=version.name,

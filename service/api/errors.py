@@ -12,6 +12,8 @@ from service.observe.logs import log
 from service.runtime.errors import (
     DeadlinePassed,
     InvalidInput,
+    LimitReached,
+    MalformedCall,
     NotAllowed,
     NotFound,
     NotReady,
@@ -27,6 +29,8 @@ CODES: dict[type[Exception], grpc.StatusCode] = {
     NotFound: grpc.StatusCode.NOT_FOUND,
     InvalidInput: grpc.StatusCode.INVALID_ARGUMENT,
     QueueFull: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    LimitReached: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    MalformedCall: grpc.StatusCode.INTERNAL,
     DeadlinePassed: grpc.StatusCode.DEADLINE_EXCEEDED,
     NotReady: grpc.StatusCode.UNAVAILABLE,
     RunFailed: grpc.StatusCode.INTERNAL,
@@ -59,6 +63,18 @@ class Failure:
         if self.details:
             trailers["grpc-status-details-bin"] = self.status().SerializeToString()
         return tuple(trailers.items())
+
+
+_NAMES: dict[str, str] = {kind.__name__: code.name for kind, code in CODES.items()} | {
+    "Cancelled": "CANCELLED",
+    "Expired": "DEADLINE_EXCEEDED",
+    **{code.name: code.name for code in grpc.StatusCode},  # of calls that a front refused by itself
+}
+
+
+def code_name(reason: str) -> str:
+    """The status, such as `NOT_FOUND`, of calls that `service.runtime.statistics` counts as failed for `reason`."""
+    return _NAMES.get(reason, "INTERNAL")
 
 
 def translate(error: Exception, path: str) -> Failure:

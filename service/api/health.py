@@ -67,6 +67,14 @@ class HealthApi:
             return None
         return SERVING if ready and not self._draining else NOT_SERVING
 
+    def trouble(self) -> str:
+        """Why the server is not ready, in one sentence; empty when it is."""
+        if self._draining:
+            return "the server is draining"
+        if not self._loaded:
+            return "the models are being loaded"
+        return "" if self.status("") == SERVING else "no model is ready"
+
     async def check(self, request: pb.HealthCheckRequest, call: Call) -> pb.HealthCheckResponse:
         """The status now; NOT_FOUND for an unknown name."""
         status = self.status(request.service)

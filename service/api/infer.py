@@ -3,16 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from service.api.counting import Counted
+from service.api.counting import counted_message
 from service.api.errors import translate
 from service.api.methods import Call
 from service.api.outputs import Plan, read_plan, write_response
 from service.api.streams import Admitted, answer_each
-from service.api.tensors import THREAD_BYTES, read_pixels
+from service.api.tensors import THREAD_BYTES, read_form, read_pixels
 from service.runtime.batcher import Answer
 from service.runtime.repository import Repository
 from service.runtime.shared_memory import SharedMemory
 from stubs.inference import open_inference_pb2 as pb
+
+INFER = "/inference.GRPCInferenceService/ModelInfer"
+STREAM_INFER = "/inference.GRPCInferenceService/ModelStreamInfer"
 
 
 class InferApi:
@@ -33,27 +36,28 @@ class InferApi:
         the images are in the queue.
         """
         version = self._repository.find(request.model_name, request.model_version)
-        with Counted(version.statistics):
-            card = version.session.card
-            plan = read_plan(request, card, self._memory)
-            pixels = await read_pixels(request, card, self._max_rows, self._memory)
-            if plan.windows:
-                plan.check_windows(card, len(pixels))
-            if admitted is not None:
-                await version.batcher.room(len(pixels), call.deadline)
-            id_ = request.id
-            future = version.batcher.submit(
-                pixels,
-                lambda answer: (answer, write_response(version, plan, id_, answer)),
-                hidden=plan.hidden,
-                deadline=call.deadline,
-            )
-            if admitted is not None:
-                admitted.set_result(None)
-            answer, response = await future
-            if plan.windows:
-                await _write_windows(plan, answer)
-            return response
+        call.calls = version.statistics.calls[INFER if admitted is None else STREAM_INFER]
+        card = version.session.card
+        plan = read_plan(request, card, self._memory)
+        form = read_form(request, card, self._max_rows, self._memory)
+        pixels = await read_pixels(request, form, card)
+        if plan.windows:
+            plan.check_windows(card, len(pixels))
+        if admitted is not None:
+            await version.batcher.room(len(pixels), call.deadline)
+        id_ = request.id
+        future = version.batcher.submit(
+            pixels,
+            lambda answer: (answer, write_response(version, plan, id_, answer)),
+            hidden=plan.hidden,
+            deadline=call.deadline,
+        )
+        if admitted is not None:
+            admitted.set_result(None)
+        answer, response = await future
+        if plan.windows:
+            await _write_windows(plan, answer)
+        return response
 
     def model_stream_infer(
         self, requests: AsyncIterator[pb.ModelInferRequest], call: Call
@@ -62,9 +66,10 @@ class InferApi:
 
         async def answer(request: pb.ModelInferRequest, admitted: Admitted) -> pb.ModelStreamInferResponse:
             try:
-                response = await self.model_infer(request, call, admitted)
+                own = Call(deadline=call.deadline, calls=call.calls)
+                response = await counted_message(self.model_infer(request, own, admitted), own)
             except Exception as error:
-                failure = translate(error, "/inference.GRPCInferenceService/ModelStreamInfer")
+                failure = translate(error, STREAM_INFER)
                 return pb.ModelStreamInferResponse(
                     error_message=failure.message, infer_response=pb.ModelInferResponse(id=request.id)
                 )

@@ -7,6 +7,8 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from service.runtime.statistics import Calls
+
 
 class Kind(Enum):
     """The shape of an RPC on the wire."""
@@ -17,7 +19,7 @@ class Kind(Enum):
     """A stream of messages in, a stream out. One message in is a stream of one."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Call:
     """All that a handler knows of the outside."""
 
@@ -31,11 +33,38 @@ class Call:
     """Who the credentials say it is."""
     trailers: dict[str, str | bytes] = field(default_factory=dict)
     """What the handler wants sent at the end."""
+    calls: Calls | None = None
+    """Where the call is counted when it ends; a handler that finds a model puts the model's here. Of a stream:
+    where its messages are counted that find none."""
 
 
 # A request is of Method.request's type, an answer of Method.response's; the table mixes them all.
 UnaryHandler = Callable[[Any, Call], Awaitable[Message]]
+QuickHandler = Callable[[bytes, int, Call], Awaitable[bytes | None]]
 StreamHandler = Callable[[AsyncIterator[Any], Call], AsyncIterator[Message]]
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of the calls of one method."""
+
+    calls: Calls = field(default_factory=Calls)
+    """Those that are of no model, or found none; of a stream, all."""
+    messages: Calls = field(default_factory=Calls)
+    """Messages of its streams that found no model."""
+    in_flight: int = 0
+    """Calls whose handler was entered and has not ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a call changes beyond its answer, so that every process that serves has to do it."""
+
+    about: tuple[str, ...]
+    """The thing, such as ("model", "mnist-16x16"), or with fewer names all things that begin with them.
+    What is known of an earlier change about it is void."""
+    lasting: bool
+    """Whether a process that starts later has to do it too; else it is as if nothing had ever been changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +79,17 @@ class Method:
     handler: UnaryHandler | StreamHandler
     """Takes (message, Call) and returns the answer; for a stream, an async generator over messages.
     Raises the errors of `service.runtime.errors`, which `service.api.errors` translates."""
+    quick: QuickHandler | None = None
+    """Answers the request that lies in the bytes from that place on, by the serialized answer and as `handler`
+    would, without making messages; None for a request that is out of the ordinary or wrong, which `handler`
+    shall then take. For a front that has bytes in hand."""
+    change: Callable[[Any], Change] | None = None
+    """What a request changes; None where calls change nothing."""
+    counts: Counts = field(default_factory=Counts, compare=False)
+
+    def refused(self, reason: Exception | str) -> None:
+        """Count a call that a front ends before its handler is entered, with an error or the name of a status."""
+        self.counts.calls.failed(reason if isinstance(reason, str) else type(reason).__name__)
 
 
 Methods = Mapping[str, Method]

@@ -1,6 +1,6 @@
 """The model repository by the Open Inference Protocol: what there is, loading and unloading."""
 
-from service.api.methods import Call
+from service.api.methods import Call, Change
 from service.runtime.errors import InvalidInput, NotSupported
 from service.runtime.repository import Repository
 from service.runtime.version import State
@@ -50,6 +50,16 @@ class ModelControlApi:
         _check_repository(request.repository_name)
         await self._repository.unload_model(request.model_name)
         return pb.RepositoryModelUnloadResponse()
+
+
+def change_by_load(request: pb.RepositoryModelLoadRequest) -> Change:
+    """A process that starts later loads every model by itself."""
+    return Change(("model", request.model_name), lasting=False)
+
+
+def change_by_unload(request: pb.RepositoryModelUnloadRequest) -> Change:
+    """It holds until the model is loaded again."""
+    return Change(("model", request.model_name), lasting=True)
 
 
 def _check_repository(name: str) -> None:

@@ -1,15 +1,21 @@
 """`inference.GRPCInferenceService`, the Open Inference Protocol v2: its methods, and what describes the server."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import version as installed_version
+from typing import Any
 
 from google.protobuf.message import Message
 
-from service.api import described
+from service.api import described, model_control, shared_memory
 from service.api.health import SERVING, HealthApi
 from service.api.infer import InferApi
-from service.api.methods import Call, Kind, Method, UnaryHandler
+from service.api.methods import Call, Change, Kind, Method, UnaryHandler
 from service.api.model_control import ModelControlApi
+from service.api.quick_infer import QuickInfer
 from service.api.shared_memory import SharedMemoryApi
+from service.api.siblings import Siblings
+from service.api.totals import summary
 from service.runtime.errors import NotFound, NotReady, NotSupported
 from service.runtime.repository import Repository
 from service.runtime.shared_memory import SharedMemory
@@ -32,8 +38,16 @@ NO_LOG_SETTINGS = "logging is set when the server starts, by --log-level and --l
 class OpenInferenceApi:
     """The handlers of the service."""
 
-    def __init__(self, repository: Repository, health: HealthApi, memory: SharedMemory, max_rows: int) -> None:
-        """`max_rows` is the most images in one call."""
+    def __init__(
+        self,
+        repository: Repository,
+        health: HealthApi,
+        memory: SharedMemory,
+        max_rows: int,
+        siblings: Siblings | None = None,
+    ) -> None:
+        """`max_rows` is the most images in one call; `siblings` are those who serve as one with this process."""
+        self._siblings = siblings
         self._repository = repository
         self._health = health
         self._memory = memory
@@ -53,7 +67,10 @@ class OpenInferenceApi:
         )
         no_cuda, no_traces, no_log_settings = map(_refuse, (NO_CUDA, NO_TRACES, NO_LOG_SETTINGS))
         return (
-            _unary("ModelInfer", pb.ModelInferRequest, pb.ModelInferResponse, infer.model_infer),
+            replace(
+                _unary("ModelInfer", pb.ModelInferRequest, pb.ModelInferResponse, infer.model_infer),
+                quick=QuickInfer(self._repository, self._memory, self._max_rows).answer,
+            ),
             stream,
             _unary("ServerLive", pb.ServerLiveRequest, pb.ServerLiveResponse, self.server_live),
             _unary("ServerReady", pb.ServerReadyRequest, pb.ServerReadyResponse, self.server_ready),
@@ -78,12 +95,14 @@ class OpenInferenceApi:
                 repository_pb.RepositoryModelLoadRequest,
                 repository_pb.RepositoryModelLoadResponse,
                 control.load,
+                model_control.change_by_load,
             ),
             _unary(
                 "RepositoryModelUnload",
                 repository_pb.RepositoryModelUnloadRequest,
                 repository_pb.RepositoryModelUnloadResponse,
                 control.unload,
+                model_control.change_by_unload,
             ),
             _unary(
                 "SystemSharedMemoryStatus",
@@ -96,12 +115,14 @@ class OpenInferenceApi:
                 memory_pb.SystemSharedMemoryRegisterRequest,
                 memory_pb.SystemSharedMemoryRegisterResponse,
                 memory.register,
+                shared_memory.change_by_register,
             ),
             _unary(
                 "SystemSharedMemoryUnregister",
                 memory_pb.SystemSharedMemoryUnregisterRequest,
                 memory_pb.SystemSharedMemoryUnregisterResponse,
                 memory.unregister,
+                shared_memory.change_by_unregister,
             ),
             _unary(
                 "CudaSharedMemoryStatus",
@@ -172,15 +193,26 @@ class OpenInferenceApi:
         ]
         if request.version and not versions:
             raise NotFound(f"no model has a ready version {request.version!r}")
-        return statistics_pb.ModelStatisticsResponse(model_stats=map(described.statistics, versions))
+        if self._siblings is None:
+            told = [version.statistics.summary() for version in versions]
+        else:
+            totals = await self._siblings.totals()
+            told = [summary(version, totals) for version in versions]
+        return statistics_pb.ModelStatisticsResponse(model_stats=map(described.statistics, versions, told))
 
     def _ready(self, name: str) -> list[Version]:
         """The ready versions of a model, ascending."""
         return [version for version in self._repository.models[name] if version.state is State.READY]
 
 
-def _unary(name: str, request: type[Message], response: type[Message], handler: UnaryHandler) -> Method:
-    return Method(f"/{SERVICE}/{name}", request, response, Kind.UNARY, handler)
+def _unary(
+    name: str,
+    request: type[Message],
+    response: type[Message],
+    handler: UnaryHandler,
+    change: Callable[[Any], Change] | None = None,
+) -> Method:
+    return Method(f"/{SERVICE}/{name}", request, response, Kind.UNARY, handler, change=change)
 
 
 def _refuse(sentence: str) -> UnaryHandler:

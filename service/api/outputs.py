@@ -1,5 +1,6 @@
 """The outputs that a ModelInfer request wants, and how its answer is written."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -37,6 +38,12 @@ class Output:
             return scored.hidden[self.layer]
         return scored.labels if self.name == LABEL else scored.scores
 
+    def shape(self, card: Card, rows: int) -> tuple[int, ...]:
+        """Of its values for `rows` images: (rows,) or (rows, width)."""
+        if self.layer >= 0:
+            return rows, card.hidden_widths[self.layer]
+        return (rows,) if self.name == LABEL else (rows, len(card.classes))
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -58,11 +65,10 @@ class Plan:
 
     def check_windows(self, card: Card, rows: int) -> None:
         """Raise `InvalidInput` when an output of `rows` images does not fit where it is to be written."""
-        widths = dict(zip(card.hidden_names, card.hidden_widths, strict=True))
         for index, output in enumerate(self.outputs):
             if output.window is None:
                 continue
-            size = rows * (8 if output.name == LABEL else 4 * widths.get(output.name, len(card.classes)))
+            size = math.prod(output.shape(card, rows)) * (8 if output.name == LABEL else 4)
             if output.window.byte_size < size:
                 raise InvalidInput(
                     f"outputs[{index}].parameters[shared_memory_byte_size]",
@@ -121,21 +127,13 @@ def write_response(version: Version, plan: Plan, id_: str, answer: Answer) -> pb
     parameters["inference_us"].int64_param = answer.inference_us
     parameters["batch_rows"].int64_param = answer.batch_rows
     parameters["sha256"].string_param = version.session.sha256
-    for output in plan.outputs:
-        values = output.of(answer.scored)
-        tensor = response.outputs.add()
-        tensor.name = output.name
+    card, scored = version.session.card, answer.scored
+    write_outputs(response, plan, card, len(scored.labels))
+    for output, tensor in zip(plan.outputs, response.outputs, strict=True):
+        values = output.of(scored)
         if output.classes:
-            _write_classes(response, tensor, values, output, version.session.card, plan.typed)
-            continue
-        tensor.datatype = "INT64" if output.name == LABEL else "FP32"
-        tensor.shape.extend(values.shape)
-        if output.window is not None:
-            given = tensor.parameters
-            given["shared_memory_region"].string_param = output.window.region.name
-            given["shared_memory_byte_size"].int64_param = values.nbytes
-            if output.window.offset:
-                given["shared_memory_offset"].int64_param = output.window.offset
+            _write_classes(response, tensor, values, output, card, plan.typed)
+        elif output.window is not None:
             if not plan.typed:
                 response.raw_output_contents.append(b"")  # so that the others stay at their places
         elif not plan.typed:
@@ -145,6 +143,23 @@ def write_response(version: Version, plan: Plan, id_: str, answer: Answer) -> pb
         else:
             tensor.contents.fp32_contents.extend(values.ravel().tolist())
     return response
+
+
+def write_outputs(response: pb.ModelInferResponse, plan: Plan, card: Card, rows: int) -> None:
+    """Add what is wanted for `rows` images, without the values; of those that name classes the name alone."""
+    for output in plan.outputs:
+        tensor = response.outputs.add()
+        tensor.name = output.name
+        if output.classes:
+            continue
+        tensor.datatype = "INT64" if output.name == LABEL else "FP32"
+        tensor.shape.extend(output.shape(card, rows))
+        if output.window is not None:
+            given = tensor.parameters
+            given["shared_memory_region"].string_param = output.window.region.name
+            given["shared_memory_byte_size"].int64_param = math.prod(tensor.shape) * (8 if output.name == LABEL else 4)
+            if output.window.offset:
+                given["shared_memory_offset"].int64_param = output.window.offset
 
 
 def _write_classes(

@@ -1,6 +1,6 @@
 """Shared memory by the Open Inference Protocol: registering, listing and forgetting regions."""
 
-from service.api.methods import Call
+from service.api.methods import Call, Change
 from service.runtime.shared_memory import SharedMemory
 from stubs.inference import shared_memory_pb2 as pb
 
@@ -34,3 +34,13 @@ class SharedMemoryApi:
         """Forget one region, or all."""
         self._memory.unregister(request.name)
         return pb.SystemSharedMemoryUnregisterResponse()
+
+
+def change_by_register(request: pb.SystemSharedMemoryRegisterRequest) -> Change:
+    """It holds until the region is unregistered."""
+    return Change(("memory", request.name), lasting=True)
+
+
+def change_by_unregister(request: pb.SystemSharedMemoryUnregisterRequest) -> Change:
+    """Of one region, or all."""
+    return Change(("memory", request.name) if request.name else ("memory",), lasting=False)

@@ -81,13 +81,23 @@ def is_typed(tensor: pb.ModelInferRequest.InferInputTensor) -> bool:
     return tensor.HasField("contents") and bool(tensor.contents.ListFields())
 
 
-async def read_pixels(
-    request: pb.ModelInferRequest, card: Card, max_rows: int, memory: SharedMemory
-) -> NDArray[np.uint8]:
-    """The pixels of a request, uint8 [N, rows*cols], in the card's range, N in 1..max_rows.
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a request says of its pixels before they are looked at."""
 
-    Raises `InvalidInput` naming the field.
-    """
+    rows: int
+    """Images, 1..max_rows."""
+    dtype: np.dtype[Any]
+    contents: str
+    """The field of `InferTensorContents` that would hold them."""
+    byte_size: int
+    """Of all pixels as raw bytes."""
+    window: Window | None
+    """Where in shared memory they lie; it has the right size."""
+
+
+def read_form(request: pb.ModelInferRequest, card: Card, max_rows: int, memory: SharedMemory) -> Form:
+    """The form of a request, of which `raw_input_contents` is not looked at. Raises `InvalidInput` naming the field."""
     tensor = only_input(request)
     if tensor.datatype not in DTYPES:
         raise InvalidInput(
@@ -100,21 +110,46 @@ async def read_pixels(
     rows = _rows(list(tensor.shape), card, max_rows)
     size = rows * card.features * dtype.itemsize
     window = find_window(tensor.parameters, memory, "inputs[0]")
-    name = "inputs[0].contents"
-    if window is not None:
-        name = "inputs[0]"
-        values = await _read_window(request, window, np.empty((rows, card.features), dtype))
-    elif request.raw_input_contents:
+    if window is not None and window.byte_size != size:
+        raise InvalidInput(
+            "inputs[0].parameters[shared_memory_byte_size]",
+            f"is {window.byte_size}, expected {size} for {tensor.datatype} {list(tensor.shape)}",
+        )
+    return Form(rows, dtype, field, size, window)
+
+
+async def read_pixels(request: pb.ModelInferRequest, form: Form, card: Card) -> NDArray[np.uint8]:
+    """The pixels of a request, uint8 [N, rows*cols], in the card's range. Raises `InvalidInput` naming the field."""
+    count = form.rows * card.features
+    if form.window is not None:
+        if request.raw_input_contents or is_typed(request.inputs[0]):
+            field = "raw_input_contents" if request.raw_input_contents else "inputs[0].contents"
+            raise InvalidInput(field, "is set, and the input is in shared memory; expected exactly one of the two")
+        if form.byte_size < THREAD_BYTES:
+            return window_pixels(form, form.window, card)
+        return await asyncio.to_thread(window_pixels, form, form.window, card)
+    if request.raw_input_contents:
         name = "raw_input_contents[0]"
-        values = np.frombuffer(_raw(request, size), dtype).reshape(rows, card.features)
+        values = np.frombuffer(_raw(request, form.byte_size), form.dtype)
     else:
-        values = _typed(tensor.contents, field, rows * card.features, card).reshape(rows, card.features)
-    if values.dtype == np.uint8:
-        pixels: NDArray[np.uint8] = values
-    elif size < THREAD_BYTES:
-        pixels = _whole_numbers(values, card, name)
-    else:
-        pixels = await asyncio.to_thread(_whole_numbers, values, card, name)
+        name = "inputs[0].contents"
+        values = _typed(request.inputs[0].contents, form.contents, count, card)
+    values = values.reshape(form.rows, card.features)
+    if values.dtype == np.uint8 or form.byte_size < THREAD_BYTES:
+        return checked(values, card, name)
+    return await asyncio.to_thread(checked, values, card, name)
+
+
+def window_pixels(form: Form, window: Window, card: Card) -> NDArray[np.uint8]:
+    """The pixels that lie in shared memory, as `read_pixels`."""
+    values = np.empty((form.rows, card.features), form.dtype)
+    window.region.read(window.offset, values, "inputs[0]")
+    return checked(values, card, "inputs[0]")
+
+
+def checked(values: NDArray[Any], card: Card, name: str) -> NDArray[np.uint8]:
+    """uint8 or float32 [N, rows*cols] as pixels in the card's range. Raises `InvalidInput` with the field `name`."""
+    pixels = values if values.dtype == np.uint8 else _whole_numbers(values, card, name)
     try:
         check_range(pixels, card)
     except PixelError as error:
@@ -182,23 +217,6 @@ def _typed(contents: pb.InferTensorContents, field: str, count: int, card: Card)
             f"has a pixel of {int(array.max())}, expected 0..{card.pixel_max} for model {card.name}",
         )
     return array.astype(np.uint8)
-
-
-async def _read_window(request: pb.ModelInferRequest, window: Window, values: NDArray[Any]) -> NDArray[Any]:
-    if request.raw_input_contents or is_typed(request.inputs[0]):
-        field = "raw_input_contents" if request.raw_input_contents else "inputs[0].contents"
-        raise InvalidInput(field, "is set, and the input is in shared memory; expected exactly one of the two")
-    if window.byte_size != values.nbytes:
-        raise InvalidInput(
-            "inputs[0].parameters[shared_memory_byte_size]",
-            f"is {window.byte_size}, expected {values.nbytes} for "
-            f"{request.inputs[0].datatype} {list(request.inputs[0].shape)}",
-        )
-    if values.nbytes < THREAD_BYTES:
-        window.region.read(window.offset, values, "inputs[0]")
-    else:
-        await asyncio.to_thread(window.region.read, window.offset, values, "inputs[0]")
-    return values
 
 
 def _whole_numbers(values: NDArray[np.float32], card: Card, name: str) -> NDArray[np.uint8]:

@@ -1,7 +1,6 @@
 """The default front: the table of methods on a `grpc.aio` server."""
 
 import asyncio
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
@@ -12,39 +11,51 @@ from google.protobuf.message import DecodeError, Message
 
 from service.api.errors import Failure, translate
 from service.api.methods import Call, Kind, Method, Methods
+from service.fronts.admission import Admission, or_refuse
+from service.fronts.ports import ListenError, bare, probe
 from service.observe.logs import debugging, log
-from service.runtime.errors import InvalidInput, NotReady, QueueFull
+from service.runtime.errors import InvalidInput, NotReady
 
 Context = Any  # grpc.aio's ServicerContext, which grpcio does not type
 
 # When stopping: how long, at most, until no call has come for how long.
 SETTLE_SECONDS = 1.0
-QUIET_SECONDS = 0.02
+QUIET_SECONDS = 0.05
 
-
-class ListenError(Exception):
-    """The address cannot be listened on; the message says why in one sentence."""
+_NEVER = 2**31 - 1  # milliseconds, for grpc
 
 
 class GrpcioFront:
     """Serves the table over HTTP/2, unencrypted."""
 
     def __init__(
-        self, methods: Methods, *, max_message_bytes: int, max_pending_bytes: int, max_concurrent_calls: int
+        self,
+        methods: Methods,
+        *,
+        max_message_bytes: int,
+        max_pending_bytes: int,
+        max_concurrent_calls: int,
+        shared_port: bool = False,
+        connection_idle_seconds: int = 3600,
+        connection_age_seconds: int = 0,
     ) -> None:
         """Serve `methods` within limits.
 
         Requests over `max_message_bytes`, and calls beyond `max_concurrent_calls`, are refused by grpc itself
         with RESOURCE_EXHAUSTED; unary requests that together hold more than `max_pending_bytes` while they
-        wait or run are refused like those that find a queue full.
+        wait or run are refused like those that find a queue full. With `shared_port` other processes may listen
+        on the same port, if they say so as well.
         """
-        self._calls = _Calls(max_pending_bytes)
+        self._shared_port = shared_port
+        self._calls = Admission(max_pending_bytes)
         self._server = grpc.aio.server(
             options=[
-                ("grpc.so_reuseport", 0),  # a second server on the port is refused
+                ("grpc.so_reuseport", int(shared_port)),  # else a second server on the port is refused
                 ("grpc.max_receive_message_length", max_message_bytes),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.max_metadata_size", 16 * 1024),
+                ("grpc.max_connection_idle_ms", connection_idle_seconds * 1000),
+                ("grpc.max_connection_age_ms", connection_age_seconds * 1000 or _NEVER),
                 # Clients may ping a connection that is idle, as load balancers do, every 10 s.
                 ("grpc.keepalive_permit_without_calls", 1),
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
@@ -55,9 +66,10 @@ class GrpcioFront:
 
     async def start(self, host: str, port: int) -> int:
         """Listen and accept calls; returns the port, a free one for 0. Raises `ListenError`."""
-        host = host.removeprefix("[").removesuffix("]")
+        host = bare(host)
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        _probe(host, port)
+        if not self._shared_port:
+            probe(host, port)
         try:
             bound: int = self._server.add_insecure_port(address)
         except RuntimeError as error:
@@ -65,12 +77,15 @@ class GrpcioFront:
         await self._server.start()
         return bound
 
-    async def stop(self, grace: float) -> None:
+    async def stop(self, grace: float, unheard: Callable[[], Awaitable[None]] | None = None) -> None:
         """Accept no new calls; those whose handler was entered may finish within `grace` seconds.
 
         Streams are read no further: what was read is answered, then they end with UNAVAILABLE. Calls that
         grpc had received but not yet handed over it would cancel without a reason, so there is first a
-        moment in which they still come in, for their handlers to answer or refuse.
+        moment in which they still come in, for their handlers to answer or refuse. Refusals go out after the
+        word that the connection ends: who hears one at once comes back at once, and there would be no end
+        of such calls. Where other processes listen on the port, `unheard` waits until none does any more, so
+        that they are not who hears it next.
         """
         self._calls.draining.set()
         began = time.monotonic()
@@ -79,53 +94,18 @@ class GrpcioFront:
         while entered != self._calls.entered and time.monotonic() < settled:
             entered = self._calls.entered
             await asyncio.sleep(QUIET_SECONDS)
-        await self._server.stop(max(0.0, began + grace - time.monotonic()))
-
-
-class _Calls:
-    """What the front knows of all its calls together."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._bytes = 0
-        self.entered = 0
-        """Calls handed over to a handler since the start."""
-        self.draining = asyncio.Event()
-
-    def admit(self, size: int) -> None:
-        """Count a unary request of `size` bytes until it is released; raises `QueueFull` when it is one too many."""
-        self._bytes += size
-        if self._bytes > self._max_bytes and self._bytes > size:
-            raise QueueFull(
-                f"requests of {self._bytes - size} bytes are being answered, there is no room for {size} more",
-                retry_after=0.1,
-            )
-
-    def release(self, size: int) -> None:
-        """It was answered."""
-        self._bytes -= size
-
-
-def _probe(host: str, port: int) -> None:
-    """Find out why an address cannot be bound before grpc does, which would not say."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as grpc does
-            probe.bind(address)
-            probe.listen(1)
-    except OSError as error:
-        raise ListenError(f"cannot listen on {host}:{port}: {error.strerror}") from None
-    except UnicodeError:
-        raise ListenError(f"cannot listen on {host}:{port}: this is no name of a host") from None
+        stopping = asyncio.create_task(self._server.stop(max(0.0, began + grace - time.monotonic())))
+        await asyncio.sleep(0)  # it begins by listening no more and telling clients that their connections end
+        if unheard is not None:
+            await unheard()
+        self._calls.leaving.set()
+        await stopping
 
 
 class _Table(grpc.GenericRpcHandler):  # type: ignore[misc]
     """Looks a call's handler up by its path."""
 
-    def __init__(self, methods: Methods, calls: _Calls) -> None:
+    def __init__(self, methods: Methods, calls: Admission) -> None:
         traced = debugging()
         self._handlers = {path: _handler(method, calls, traced) for path, method in methods.items()}
         self._calls = calls
@@ -135,25 +115,28 @@ class _Table(grpc.GenericRpcHandler):  # type: ignore[misc]
         return self._handlers.get(handler_call_details.method)
 
 
-def _handler(method: Method, calls: _Calls, traced: bool) -> Any:
+def _handler(method: Method, calls: Admission, traced: bool) -> Any:
     if method.kind is Kind.UNARY:
         unary = _unary(method, calls)
         return grpc.unary_unary_rpc_method_handler(_traced(unary, method) if traced else unary)
     return grpc.stream_stream_rpc_method_handler(_stream(method, calls))
 
 
-def _unary(method: Method, calls: _Calls) -> Callable[[bytes, Context], Awaitable[bytes]]:
+def _unary(method: Method, calls: Admission) -> Callable[[bytes, Context], Awaitable[bytes]]:
     """The method as grpc.aio calls it, bytes in and bytes out."""
     parse = method.request.FromString
     handler: Any = method.handler
+    quick = method.quick
 
     async def answer(data: bytes, context: Context) -> bytes:
         size = len(data)
         try:
             try:
-                calls.admit(size)
+                or_refuse(method, calls.admit, size)
                 call = _GrpcCall(context)
-                response: Message = await handler(_parsed(parse, data, method), call)
+                if quick is not None and (written := await quick(data, 0, call)) is not None:
+                    return written
+                response: Message = await handler(or_refuse(method, _parsed, parse, data, method), call)
             finally:
                 calls.release(size)
             if call.trailers:
@@ -162,12 +145,13 @@ def _unary(method: Method, calls: _Calls) -> Callable[[bytes, Context], Awaitabl
         except Exception as error:
             failure = _translated(error, method)
         del data
+        await calls.refusable()
         return await _abort(context, failure)
 
     return answer
 
 
-def _stream(method: Method, calls: _Calls) -> Callable[[Any, Context], AsyncIterator[bytes]]:
+def _stream(method: Method, calls: Admission) -> Callable[[Any, Context], AsyncIterator[bytes]]:
     """The same for a stream."""
     parse = method.request.FromString
     handler: Any = method.handler
@@ -177,7 +161,7 @@ def _stream(method: Method, calls: _Calls) -> Callable[[Any, Context], AsyncIter
 
         async def messages() -> AsyncIterator[Message]:
             nonlocal cut
-            async for data in _until(calls.draining, requests):
+            async for data in calls.until_draining(requests):
                 yield _parsed(parse, data, method)
             cut = calls.draining.is_set()
 
@@ -193,6 +177,7 @@ def _stream(method: Method, calls: _Calls) -> Callable[[Any, Context], AsyncIter
             return
         except Exception as error:
             failure = _translated(error, method)
+        await calls.refusable()
         await _abort(context, failure)
 
     return answers
@@ -211,23 +196,6 @@ def _translated(error: Exception, method: Method) -> Failure:
         left.__traceback__ = None
         left = left.__cause__ or left.__context__
     return failure
-
-
-async def _until(event: asyncio.Event, items: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """`items` until they end or `event` is set, whichever comes first."""
-    stop = asyncio.ensure_future(event.wait())
-    try:
-        while True:
-            item = asyncio.ensure_future(anext(items, None))
-            await asyncio.wait((item, stop), return_when=asyncio.FIRST_COMPLETED)
-            if not item.done():
-                item.cancel()
-                return
-            if (data := item.result()) is None:
-                return
-            yield data
-    finally:
-        stop.cancel()
 
 
 def _parsed(parse: Callable[[bytes], Message], data: bytes, method: Method) -> Message:
@@ -249,6 +217,7 @@ class _GrpcCall(Call):
         self.deadline = None if remaining is None else time.monotonic() + remaining
         self.identity = None
         self.trailers = {}
+        self.calls = None
 
     @property
     def metadata(self) -> Mapping[str, str | bytes]:  # type: ignore[override]

@@ -62,15 +62,17 @@ class _Writer:
 _writer: _Writer | None = None
 
 
-def configure_logs(level: str, form: str) -> None:
+def configure_logs(level: str, form: str, worker: int | None = None) -> None:
     """Send the logs of `level` and above to standard error.
 
-    `form` is `json`, `console` or `auto`, which is `console` on a terminal and `json` elsewhere.
+    `form` is `json`, `console` or `auto`, which is `console` on a terminal and `json` elsewhere. Where several
+    processes share it, each line tells the number of its `worker`.
     """
     global _writer  # a process has one standard error
     terminal = sys.stderr is not None and sys.stderr.isatty()
     console = form == "console" or (form == "auto" and terminal)
     processors: list[Any] = [
+        *([] if worker is None else [lambda _, __, event: event | {"worker": worker}]),
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if console else "iso", utc=not console),
@@ -86,6 +88,21 @@ def configure_logs(level: str, form: str) -> None:
         logger_factory=lambda *_: writer,
         cache_logger_on_first_use=True,
     )
+
+
+class _Forward(logging.Handler):
+    """What a library logs, among our lines: its errors as such, all else for those who debug."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        write = log.error if record.levelno >= logging.ERROR else log.debug
+        write(record.getMessage().strip(), logger=record.name, exc_info=record.exc_info)
+
+
+def forward_logs(name: str) -> None:
+    """Let the standard library's logger `name` write to our log alone."""
+    logger = logging.getLogger(name)
+    logger.handlers, logger.propagate = [_Forward()], False
+    logger.setLevel(logging.DEBUG if debugging() else logging.ERROR)
 
 
 def close_logs() -> None:

@@ -28,16 +28,24 @@ from service.runtime.statistics import Statistics
 PATIENCE = 8
 # However steadily calls come, a batch is gathered no longer than this.
 GATHER_NS = 2_000_000
+# Calls of this many rows run by themselves: copying the pixels of several together costs more than it saves, and
+# onnxruntime is fastest at a few hundred rows, whose values stay in the cache.
+ALONE_ROWS = 64
 
 T = TypeVar("T")
-Run = Callable[[NDArray[np.uint8], bool], Scored]
+Run = Callable[[NDArray[np.uint8], bool, bool], Scored]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """The rows of one caller, and where their time went."""
 
-    scored: Scored
+    batch: Scored
+    """Of all callers that shared the run."""
+    start: int
+    """The caller's first row in it."""
+    stop: int
+    """The row after the caller's last one."""
     queue_us: int
     """From the submission to the start of the run, microseconds."""
     inference_us: int
@@ -45,11 +53,17 @@ class Answer:
     batch_rows: int
     """Rows of the whole batch."""
 
+    @property
+    def scored(self) -> Scored:
+        """The caller's own rows."""
+        return self.batch if self.stop - self.start == self.batch_rows else self.batch.rows(self.start, self.stop)
+
 
 @dataclass(slots=True)
 class _Entry:
     pixels: NDArray[np.uint8]
     hidden: bool
+    warnings: bool
     deadline: float | None
     finish: Callable[[Answer], Any]
     submitted: int
@@ -69,7 +83,7 @@ class Batcher:
         executor: Executor,
         statistics: Statistics | None = None,
     ) -> None:
-        """`run(pixels, hidden)` scores uint8 [N, features]; `statistics` counts what happens.
+        """`run(pixels, hidden, warnings)` scores uint8 [N, features]; `statistics` counts what happens.
 
         Batches of up to `inline_rows` rows run on the event loop, since a thread hop costs more than
         the run, larger ones on `executor`.
@@ -102,9 +116,12 @@ class Batcher:
         finish: Callable[[Answer], T],
         *,
         hidden: bool = False,
+        warnings: bool = False,
         deadline: float | None = None,
     ) -> asyncio.Future[T]:
         """Queue uint8 [N, features], N in 1..max_batch_rows, all of one batch; `deadline` by `time.monotonic`.
+
+        `hidden` and `warnings` say which parts of `Scored` the caller looks at beside labels and scores.
 
         The future gives `finish(answer)`, which is called on the event loop for all callers of a batch one
         after the other: in a tight loop their answers cost half of what they cost when each is written by
@@ -117,6 +134,7 @@ class Batcher:
         if self._closed:
             raise NotReady("the model was unloaded")
         if deadline is not None and deadline <= time.monotonic():
+            self._statistics.dropped += 1
             raise DeadlinePassed("the deadline passed before the images could be queued")
         if self._full(len(pixels)):
             raise QueueFull(
@@ -125,9 +143,12 @@ class Batcher:
                 retry_after=max(self._rows * self._row_seconds, 0.01),
             )
         future: asyncio.Future[T] = self._loop.create_future()
-        self._queue.append(_Entry(pixels, hidden, deadline, finish, time.perf_counter_ns(), future))
+        self._queue.append(_Entry(pixels, hidden, warnings, deadline, finish, time.perf_counter_ns(), future))
         self._rows += len(pixels)
-        self._schedule()
+        if len(self._queue) == 1 and ALONE_ROWS <= len(pixels) <= self._inline_rows and not self._running:
+            self._flush()  # nobody is before it, and it waits for nobody
+        else:
+            self._schedule()
         return future
 
     async def room(self, rows: int, deadline: float | None = None) -> None:
@@ -162,9 +183,12 @@ class Batcher:
         self._rows = sum(len(entry.pixels) for entry in kept)
 
     def _alive(self, entry: _Entry, now: float) -> bool:
-        if entry.future.done():
+        expired = entry.deadline is not None and entry.deadline <= now
+        if entry.future.done():  # a front may have given it up already because of the deadline
+            self._statistics.dropped += expired
             return False
-        if entry.deadline is not None and entry.deadline <= now:
+        if expired:
+            self._statistics.dropped += 1
             entry.future.set_exception(DeadlinePassed("the deadline passed while the images were queued"))
             return False
         return True
@@ -180,7 +204,8 @@ class Batcher:
         calls = len(self._queue)
         if calls > seen:
             turns = self._patience
-        if turns == 0 or self._rows >= self.max_batch_rows or time.perf_counter_ns() >= until:
+        full = self._rows >= self.max_batch_rows or (calls > 0 and len(self._queue[0].pixels) >= ALONE_ROWS)
+        if turns == 0 or full or time.perf_counter_ns() >= until:
             self._flush()
         else:
             self._loop.call_soon(self._gather, calls, turns - 1, until)
@@ -192,22 +217,27 @@ class Batcher:
         batch: list[_Entry] = []
         rows = 0
         now = time.monotonic()
-        while self._queue and rows + len(self._queue[0].pixels) <= self.max_batch_rows:
+        while self._queue and rows + (more := len(self._queue[0].pixels)) <= self.max_batch_rows:
+            if more >= ALONE_ROWS and batch:
+                break
             entry = self._queue.popleft()
-            self._rows -= len(entry.pixels)
+            self._rows -= more
             if self._alive(entry, now):
                 batch.append(entry)
-                rows += len(entry.pixels)
+                rows += more
+                if more >= ALONE_ROWS:
+                    break
         self._room.wake()
         if not batch:
             return
         taken = time.perf_counter_ns()
         pixels = batch[0].pixels if len(batch) == 1 else np.concatenate([entry.pixels for entry in batch])
         hidden = any(entry.hidden for entry in batch)
+        warnings = any(entry.warnings for entry in batch)
         began = time.perf_counter_ns()
         if rows <= self._inline_rows:
             try:
-                scored = self._run(pixels, hidden)
+                scored = self._run(pixels, hidden, warnings)
             except Exception as error:
                 self._fail(batch, error)
             else:
@@ -216,14 +246,14 @@ class Batcher:
                 self._schedule()
         else:
             self._running = True
-            self._task = self._loop.create_task(self._run_in_thread(batch, pixels, hidden, rows, taken))
+            self._task = self._loop.create_task(self._run_in_thread(batch, pixels, hidden, warnings, rows, taken))
 
     async def _run_in_thread(
-        self, batch: list[_Entry], pixels: NDArray[np.uint8], hidden: bool, rows: int, taken: int
+        self, batch: list[_Entry], pixels: NDArray[np.uint8], hidden: bool, warnings: bool, rows: int, taken: int
     ) -> None:
         def timed() -> tuple[Scored, int, int]:
             began = time.perf_counter_ns()
-            return self._run(pixels, hidden), began, time.perf_counter_ns()
+            return self._run(pixels, hidden, warnings), began, time.perf_counter_ns()
 
         try:
             scored, began, ended = await self._loop.run_in_executor(self._executor, timed)
@@ -238,22 +268,20 @@ class Batcher:
 
     def _deliver(self, batch: list[_Entry], scored: Scored, taken: int, began: int, ended: int, rows: int) -> None:
         """Hand the callers their rows; `taken`, `began` and `ended` by `time.perf_counter_ns`."""
-        queued = 0
+        waited = self._statistics.queue.add
         inference_us = (ended - began) // 1000
         self._row_seconds = (ended - began) / 1e9 / rows
         start = 0
         for entry in batch:
             stop = start + len(entry.pixels)
-            queued += began - entry.submitted
+            waited(began - entry.submitted)
             if not entry.future.done():
-                own = scored if len(batch) == 1 else scored.rows(start, stop)
-                queue_us = (began - entry.submitted) // 1000
+                answer = Answer(scored, start, stop, (began - entry.submitted) // 1000, inference_us, rows)
                 try:
-                    entry.future.set_result(entry.finish(Answer(own, queue_us, inference_us, rows)))
+                    entry.future.set_result(entry.finish(answer))
                 except Exception as error:
                     entry.future.set_exception(error)
             start = stop
-        self._statistics.queue.add(queued, len(batch))
         self._statistics.ran(rows, began - taken, ended - began, time.perf_counter_ns() - ended)
 
     def _fail(self, batch: list[_Entry], error: Exception) -> None:

@@ -4,14 +4,19 @@ import math
 import os
 from pathlib import Path
 
+# One of several processes on the same cores is told its share.
+SHARE = "SERVICE_CORES"
 CGROUP_LIMIT = Path("/sys/fs/cgroup/cpu.max")
 
 
 def usable_cores(cgroup_limit: Path = CGROUP_LIMIT) -> int:
     """Cores by the scheduler's affinity and the cgroup's limit (cgroup v2), whichever is less; at least 1.
 
+    The variable `SERVICE_CORES` has the last word, where it is set.
     `os.cpu_count()` tells the machine's cores, which in a container is often far more than it may use.
     """
+    if share := os.environ.get(SHARE):
+        return int(share)
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     try:

@@ -1,5 +1,7 @@
 """What can go wrong with a request; `service.api.errors` says which status each one becomes."""
 
+from typing import Any
+
 
 def shown(text: str) -> str:
     """What a client wrote, as an error may repeat it: quoted, and cut, since errors travel in headers."""
@@ -7,7 +9,10 @@ def shown(text: str) -> str:
 
 
 class ServiceError(Exception):
-    """Base of the errors whose sentence may be told to the caller."""
+    """Base of the errors whose sentence may be told to the caller.
+
+    One that another process raised is made again from its class and `args`, see `again`.
+    """
 
 
 class NotFound(ServiceError):
@@ -18,17 +23,32 @@ class InvalidInput(ServiceError):
     """The request is malformed; carries the name of the field and what was expected of it."""
 
     def __init__(self, field: str, description: str) -> None:
-        super().__init__(f"{field}: {description}")
+        super().__init__(field, description)
         self.field = field
         self.description = description
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.description}"
 
 
 class QueueFull(ServiceError):
     """The queue has no room; the same call may succeed after `retry_after` seconds."""
 
     def __init__(self, message: str, retry_after: float) -> None:
-        super().__init__(message)
+        super().__init__(message, retry_after)
+        self.message = message
         self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class LimitReached(ServiceError):
+    """The request is over a limit of the server, and would be so again."""
+
+
+class MalformedCall(ServiceError):
+    """What came is not a call as gRPC frames one."""
 
 
 class DeadlinePassed(ServiceError):
@@ -49,3 +69,8 @@ class NotAllowed(ServiceError):
 
 class NotSupported(ServiceError):
     """The protocol has it, this server has not."""
+
+
+def again(name: str, *args: Any) -> ServiceError:
+    """The error of the class `name` with these `args`; raises `LookupError` when there is no such class."""
+    return {kind.__name__: kind for kind in ServiceError.__subclasses__()}[name](*args)

@@ -2,8 +2,11 @@
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
 
 from artifact.layout import LayoutError, VersionFolder, find_versions
 from service.config import Settings
@@ -14,6 +17,7 @@ from service.runtime.errors import NotAllowed, NotFound, NotReady, shown
 from service.runtime.policy import Policy, PolicyError, read_policy
 from service.runtime.providers import Provider, candidates
 from service.runtime.session import ModelError, Session, load_session
+from service.runtime.statistics import Statistics
 from service.runtime.version import State, Version
 
 PREFERRED_MODEL = "mnist-16x16"
@@ -50,8 +54,8 @@ class Repository:
         self._executor = ThreadPoolExecutor(usable_cores(), thread_name_prefix="run")
         self.on_change: Callable[[], None] = lambda: None
         """Called on the event loop after the versions, or their states, changed."""
-        self.load_failures: dict[str, int] = {}
-        """How often a version of each model could not be loaded or failed its check."""
+        self.statistics: defaultdict[tuple[str, int], Statistics] = defaultdict(Statistics)
+        """By name and number, of every version there is or was: what was counted stays."""
         try:
             found = find_versions(settings.models)
         except LayoutError as error:
@@ -61,7 +65,7 @@ class Repository:
                 f"models folder {settings.models} holds no model, expected <name>/<version>/model.onnx in it"
             )
         for folder in found:
-            self._models.setdefault(folder.name, []).append(Version(folder))
+            self._models.setdefault(folder.name, []).append(self._version(folder))
         if settings.default_model and settings.default_model not in self._models:
             raise RepositoryError(
                 f"default model {settings.default_model} is not in {settings.models}, "
@@ -78,6 +82,10 @@ class Repository:
     def models(self) -> dict[str, list[Version]]:
         """Versions by model, ascending."""
         return self._models
+
+    def _version(self, folder: VersionFolder, fingerprint: Any = None) -> Version:
+        """A version still to be loaded, that goes on counting where those before it ended."""
+        return Version(folder, fingerprint, statistics=self.statistics[folder.name, folder.version])
 
     def policy(self, name: str) -> Policy:
         """Which versions of a model on disk are served."""
@@ -151,7 +159,8 @@ class Repository:
             if versions is None:
                 raise self._no_model(name)
             self._models[name] = [
-                Version(version.folder, state=State.UNLOADED, reason="it was unloaded") for version in versions
+                replace(self._version(version.folder), state=State.UNLOADED, reason="it was unloaded")
+                for version in versions
             ]
             log.info("model unloaded", model=name)
             self._changed()
@@ -216,7 +225,7 @@ class Repository:
         fingerprint = folder.fingerprint()
         if held is not None and held.fingerprint == fingerprint:
             return held
-        fresh = Version(folder, fingerprint)
+        fresh = self._version(folder, fingerprint)
         versions = self._models.setdefault(folder.name, [])
         if held is None:  # to be seen while it loads
             versions.append(fresh)
@@ -238,12 +247,12 @@ class Repository:
             known = isinstance(error, ModelError)
             reason = str(error) if known else f"{folder.path} cannot be loaded: {type(error).__name__}: {error}"
             version.state, version.reason = State.FAILED, reason
-            self.load_failures[folder.name] = self.load_failures.get(folder.name, 0) + 1
+            version.statistics.load_failures += 1
             log.error("model failed", model=folder.name, version=folder.version, reason=reason, exc_info=not known)
             return
         version.loaded_session = session
         version.loaded_batcher = Batcher(
-            lambda pixels, hidden: session.run(pixels, hidden=hidden),
+            lambda pixels, hidden, warnings: session.run(pixels, hidden=hidden, warnings=warnings),
             max_batch_rows=settings.max_batch_rows,
             max_queue_rows=settings.max_queue_rows,
             inline_rows=inline_rows,
@@ -251,6 +260,7 @@ class Repository:
             statistics=version.statistics,
         )
         version.state, version.reason = State.READY, ""
+        version.statistics.load_seconds = time.perf_counter() - began
         log.info(
             "model ready",
             model=folder.name,
@@ -258,7 +268,7 @@ class Repository:
             provider=session.provider,
             sha256=session.sha256[:12],
             inline_rows=inline_rows,
-            load_ms=round((time.perf_counter() - began) * 1e3),
+            load_ms=round(version.statistics.load_seconds * 1e3),
         )
 
     def _open(self, folder: VersionFolder) -> tuple[Session, int]:
@@ -279,6 +289,10 @@ class Repository:
                         routes[alias, version.version] = routes[alias, ""] = version
         self._routes = routes
         self.on_change()
+
+    def route(self, name: str, version: str) -> Version | None:
+        """As `find`, with None for what that raises."""
+        return self._routes.get((name, version))
 
     def find(self, name: str, version: str) -> Version:
         """The ready version that a request means: no name is the default model, no version the newest.

@@ -9,6 +9,7 @@ import re
 import resource
 import stat
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,8 @@ class SharedMemory:
         self._prefix = prefix.removeprefix("/")
         self._folder = folder
         self._regions: dict[str, Region] = {}
+        self.on_change: Callable[[], None] = lambda: None
+        """Called after a region was registered or forgotten."""
 
     @property
     def allowed(self) -> bool:
@@ -117,6 +120,7 @@ class SharedMemory:
                 f"is {byte_size} from offset {offset}, and the object {shown(key)} ends after {size} bytes",
             )
         self._regions[name] = region
+        self.on_change()
 
     def _open(self, key: str) -> int:
         """The object as a file descriptor. Raises `InvalidInput`."""
@@ -155,3 +159,4 @@ class SharedMemory:
             self._regions.pop(name, None)
         else:
             self._regions.clear()
+        self.on_change()

@@ -37,7 +37,9 @@ class Version:
     loaded_session: Session | None = None
     loaded_batcher: Batcher | None = None
     statistics: Statistics = field(default_factory=Statistics)
-    """What it did since it was loaded."""
+    """Of all that was ever loaded under its name and number."""
+    heads: dict[bytes, Any] = field(default_factory=dict)
+    """What the API remembers of requests to it."""
 
     @property
     def name(self) -> str:

@@ -77,7 +77,7 @@ def test_a_missing_extra_is_named(command: str, package: str, extra: str, tmp_pa
     more = {
         "train": ["digits-8x8", f"--out={tmp_path}"],
         "classify": [__file__, f"--server={server.address}"],
-        "serve": ["--port=0"],
+        "serve": ["--port=0", "--http-port=0"],
         "health": [],
     }
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from cli.main import main; main()"

@@ -19,11 +19,6 @@ from tests.harness import DIGITS, MODELS, Server, StartServer, Stub, environment
 MIB = 2**20
 
 
-def resident_mib(server: Server) -> float:
-    status = Path(f"/proc/{server.process.pid}/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) / 1024
-
-
 @pytest.mark.parametrize("kind", ["too many rows", "unknown model", "no image", "no message"])
 def test_refused_megabytes_do_not_stay_in_memory(start_server: StartServer, kind: str):
     """Sixty requests of 15 MiB, each refused, leave less behind than ten of them would."""
@@ -39,11 +34,11 @@ def test_refused_megabytes_do_not_stay_in_memory(start_server: StartServer, kind
         for _ in range(3):
             with pytest.raises(grpc.RpcError):
                 call(body, timeout=20)
-        before = resident_mib(server)
+        before = server.resident_mib()
         for _ in range(60):
             with pytest.raises(grpc.RpcError):
                 call(body, timeout=20)
-        assert resident_mib(server) < before + 150
+        assert server.resident_mib() < before + 150
 
 
 def test_a_greedy_stream_leaves_room_for_single_calls(start_server: StartServer, mnist_test):
@@ -64,7 +59,7 @@ def test_a_greedy_stream_leaves_room_for_single_calls(start_server: StartServer,
         request = pb.ClassifyRequest(pixels=mnist_test[0][:100].tobytes())
         for _ in range(60):
             assert len(Stub(channel).classify(request, timeout=20).predictions) == 100
-        assert resident_mib(server) < 400
+        assert server.resident_mib() < 400
         over.set()
         streams[2].cancel()
         for reader in readers:
@@ -83,7 +78,15 @@ def test_a_name_of_twenty_thousand_letters_is_still_not_found(server: Server):
 def test_nobody_reads_the_log_and_the_server_serves_and_drains_all_the_same(how: str, tmp_path: Path):
     """Standard error closed, on a full disk, a pipe whose reader left, or one that nobody empties."""
     port = free_port()
-    command = [str(DIGITS), "serve", f"--port={port}", f"--models={MODELS}", "--log-level=debug", "--log-format=json"]
+    command = [
+        str(DIGITS),
+        "serve",
+        f"--port={port}",
+        "--http-port=0",
+        f"--models={MODELS}",
+        "--log-level=debug",
+        "--log-format=json",
+    ]
     if how == "closed":
         process = subprocess.Popen(["sh", "-c", 'exec "$@" 2>&-', "sh", *command], env=environment())
     elif how == "full":

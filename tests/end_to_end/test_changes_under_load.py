@@ -6,7 +6,6 @@ Six seconds a mode by default; `make soak` takes thirty.
 import asyncio
 import hashlib
 import os
-import shutil
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ import pytest
 from stubs.digits.v1 import digits_pb2 as pb
 from stubs.inference import model_repository_pb2 as oip
 from tests.harness import STEM, Server, StartServer
-from tests.repositories import place
+from tests.repositories import place, remove
 
 NAME = "mnist-16x16"
 SECONDS = float(os.environ.get("SOAK_SECONDS", "6"))
@@ -56,11 +55,6 @@ class Traffic:
 
 def sha256(version: Path) -> str:
     return hashlib.sha256((version / "model.onnx").read_bytes()).hexdigest()
-
-
-def resident_mib(server: Server) -> float:
-    status = Path(f"/proc/{server.process.pid}/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
 async def drive(server: Server, truth: Truth, body: bytes, change: Callable[[], Awaitable[None]]) -> Traffic:
@@ -127,19 +121,19 @@ async def test_no_call_fails_while_versions_come_and_go(
             if mode == "explicit":
                 await repository("Unload")("digits-8x8")
                 await repository("Load")("digits-8x8")
-            shutil.rmtree(tmp_path / NAME / "3")
+            remove(tmp_path, NAME, 3)
             truth.begins(sha256(place(tmp_path, NAME, 4, source=1)))
             await settle()
-            for version in ("2", "4"):
-                truth.ends(sha256(tmp_path / NAME / version))
-                shutil.rmtree(tmp_path / NAME / version)
+            for version in (2, 4):
+                truth.ends(sha256(tmp_path / NAME / str(version)))
+                remove(tmp_path, NAME, version)
             await settle()
 
         body = mnist_test[0][:32].tobytes()
         await drive(server, truth, body, lambda: asyncio.sleep(1))  # warm: memory reaches its level
-        before = resident_mib(server)
+        before = server.resident_mib()
         traffic = await drive(server, truth, body, change)
-        after = resident_mib(server)
+        after = server.resident_mib()
 
     assert not traffic.failed, traffic.failed[:5]
     assert not traffic.wrong, traffic.wrong[:5]

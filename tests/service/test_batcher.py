@@ -23,7 +23,7 @@ class Recorder:
         self.gate.set()
         self.started = threading.Event()
 
-    def __call__(self, pixels: np.ndarray, hidden: bool) -> Scored:
+    def __call__(self, pixels: np.ndarray, hidden: bool, warnings: bool) -> Scored:
         self.batches.append(pixels.copy())
         self.threads.append(threading.current_thread().name)
         self.started.set()

@@ -7,8 +7,10 @@ import grpc
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
+from service.api.counting import counted
 from service.api.methods import Call, Kind, Method, table
 from service.fronts.grpcio_front import GrpcioFront
+from service.runtime.errors import NotReady
 
 LIMITS = {"max_message_bytes": 1000, "max_pending_bytes": 1500, "max_concurrent_calls": 10}
 
@@ -139,3 +141,54 @@ async def test_requests_beyond_the_bytes_that_may_wait_are_refused_like_a_full_q
         for _ in range(5):
             assert await call(say("x" * 900))
     await front.stop(0)
+
+
+async def test_refusals_of_a_draining_server_wait_until_nobody_listens():
+    """Whoever hears one comes back at once: to this server, or to another that is about to go."""
+    entered, refuse, gone = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def refused(request: StringValue, call: Call) -> StringValue:
+        entered.set()
+        await refuse.wait()
+        raise NotReady("the server is draining")
+
+    async def unheard() -> None:
+        await gone.wait()
+
+    front = GrpcioFront(table(Method("/t.T/Refused", StringValue, StringValue, Kind.UNARY, refused)), **LIMITS)
+    port = await front.start("127.0.0.1", 0)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        call = channel.unary_unary("/t.T/Refused")(say(""))
+        await entered.wait()
+        stopping = asyncio.create_task(front.stop(20, unheard))
+        refuse.set()
+        await asyncio.sleep(0.3)
+        assert not call.done()
+        assert not stopping.done()
+        gone.set()
+        assert await call.code() is grpc.StatusCode.UNAVAILABLE
+        assert await call.details() == "the server is draining"
+        await stopping
+
+
+@pytest.mark.parametrize("kind", ["unary", "stream"])
+async def test_bytes_that_are_no_message_are_one_call_that_failed(kind):
+    """Counted once, by whoever notices."""
+    method = counted(
+        Method("/t.T/Speak", StringValue, StringValue, Kind.UNARY, speak)
+        if kind == "unary"
+        else Method("/t.T/Repeat", StringValue, StringValue, Kind.STREAM, repeat)
+    )
+    front = GrpcioFront(table(method), **LIMITS)
+    port = await front.start("127.0.0.1", 0)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        bad = b"\xff"
+        if kind == "unary":
+            call = channel.unary_unary(method.path)(bad)
+        else:
+            call = channel.stream_stream(method.path)(iter([bad])).read()
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await call
+    await front.stop(0)
+    assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert {reason: tally.count for reason, tally in method.counts.calls.failures.items()} == {"InvalidInput": 1}

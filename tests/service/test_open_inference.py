@@ -21,6 +21,7 @@ from tests.service.open_inference import (
     STEM,
     arrays,
     ask,
+    ask_once,
     parameters,
     raw,
     set_parameters,
@@ -157,7 +158,7 @@ async def test_classification_of_a_hidden_layer_names_its_strongest_neurons(app,
 async def test_rows_of_both_services_share_one_batch(app, pixels):
     """The batcher does not know where they came from."""
     theirs, ours = await asyncio.gather(
-        ask(app, "ModelInfer", raw(pixels[:3])),
+        ask_once(app, "ModelInfer", raw(pixels[:3])),
         app.methods[CLASSIFY].handler(digits_pb2.ClassifyRequest(pixels=pixels[3:7].tobytes()), Call()),
     )
     assert parameters(theirs)["batch_rows"] == ours.timings.batch_rows == 7
@@ -225,7 +226,7 @@ async def test_equal_scores_are_named_in_class_order(app, pixels, monkeypatch):
     batcher = app.repository.find(MNIST, "").batcher
     run = batcher._run
     monkeypatch.setattr(
-        batcher, "_run", lambda pixels, hidden: replace(run(pixels, hidden), scores=np.full((1, 10), 0.1, np.float32))
+        batcher, "_run", lambda pixels, *wants: replace(run(pixels, *wants), scores=np.full((1, 10), 0.1, np.float32))
     )
     request = raw(pixels[:1], "scores")
     set_parameters(request.outputs[0], classification=2)

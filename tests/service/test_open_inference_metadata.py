@@ -21,7 +21,7 @@ from stubs.inference import model_statistics_pb2 as statistics_pb
 from stubs.inference import open_inference_pb2 as pb
 from tests.harness import MODELS
 from tests.repositories import place
-from tests.service.open_inference import MNIST, SMALL, STEM, ask, raw, stream
+from tests.service.open_inference import MNIST, SMALL, STEM, ask, ask_once, raw, stream
 
 ROWS = np.zeros((3, 64), np.uint8)
 CLASSIFY = "/digits.v1.DigitsService/Classify"
@@ -103,19 +103,21 @@ async def test_the_configuration_tells_the_version_policy(tmp_path: Path, versio
 async def test_statistics_agree_with_what_was_sent(app):
     """Calls of both services, streams too; rows, batches by size, and failures by reason."""
     small = {"model_name": SMALL}
-    await ask(app, "ModelInfer", raw(ROWS, **small))
-    await asyncio.gather(ask(app, "ModelInfer", raw(ROWS, **small)), ask(app, "ModelInfer", raw(ROWS[:1], **small)))
+    await ask_once(app, "ModelInfer", raw(ROWS, **small))
+    await asyncio.gather(
+        ask_once(app, "ModelInfer", raw(ROWS, **small)), ask_once(app, "ModelInfer", raw(ROWS[:1], **small))
+    )
     await app.methods[CLASSIFY].handler(digits_pb2.ClassifyRequest(model=SMALL, pixels=bytes(64)), Call())
     await stream(app, [raw(ROWS, **small), raw(ROWS + 17, **small)])
     for _ in range(2):
         with pytest.raises(InvalidInput):
-            await ask(app, "ModelInfer", raw(ROWS, "logits", **small))
-    late = asyncio.create_task(ask(app, "ModelInfer", raw(ROWS, **small)))
+            await ask_once(app, "ModelInfer", raw(ROWS, "logits", **small))
+    late = asyncio.create_task(ask_once(app, "ModelInfer", raw(ROWS, **small)))
     await asyncio.sleep(0)
     late.cancel()
     await asyncio.wait([late])
 
-    [told] = (await ask(app, "ModelStatistics", statistics_pb.ModelStatisticsRequest(name=SMALL))).model_stats
+    [told] = (await ask_once(app, "ModelStatistics", statistics_pb.ModelStatisticsRequest(name=SMALL))).model_stats
     assert (told.name, told.version) == (SMALL, "1")
     stats = told.inference_stats
     assert (stats.success.count, stats.fail.count) == (5, 4)

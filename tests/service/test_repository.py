@@ -72,9 +72,9 @@ async def test_a_broken_version_never_serves_and_the_old_one_goes_on(models):
     assert repository.find(NAME, "").version == "1"
     with pytest.raises(NotReady, match=r"does not reproduce its golden rows"):
         repository.find(NAME, "2")
-    assert repository.load_failures == {NAME: 1}
+    assert repository.statistics[NAME, 2].load_failures == 1
     await repository.refresh()
-    assert repository.load_failures == {NAME: 1}
+    assert repository.statistics[NAME, 2].load_failures == 1
     place(models, NAME, 2)
     await repository.refresh()
     assert repository.find(NAME, "").version == "2"

@@ -1,0 +1,116 @@
+"""Classify for what nearly every call looks like: raw pixels of one model, no activations.
+
+As `service.api.quick_infer`; the predictions of all callers of a batch are written at once.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from service.api.methods import Call
+from service.api.models import identity
+from service.api.predictions import Layout, write_response
+from service.api.quick_infer import MAX_HEAD, MAX_HEADS
+from service.api.tensors import checked
+from service.api.wire import find_spans, length_delimited, tag, varint
+from service.runtime.batcher import Answer
+from service.runtime.repository import Repository
+from service.runtime.version import Version
+from stubs.digits.v1 import digits_pb2 as pb
+
+CLASSIFY = "/digits.v1.DigitsService/Classify"
+
+_PIXELS = tag(pb.ClassifyRequest.PIXELS_FIELD_NUMBER)
+_TIMINGS = pb.ClassifyResponse.TIMINGS_FIELD_NUMBER
+_ENCODED = "predictions"
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What every answer to a head ends with, and how its predictions are written."""
+
+    layout: Layout
+    identity: bytes
+    """The field `model`."""
+
+
+class QuickClassify:
+    """The quick form of Classify."""
+
+    def __init__(self, repository: Repository, max_rows: int) -> None:
+        """`max_rows` is the most images in one call."""
+        self._repository = repository
+        self._max_rows = max_rows
+        self._names: dict[bytes, tuple[str, str]] = {}
+
+    async def answer(self, data: bytes, start: int, call: Call) -> bytes | None:
+        """The serialized answer to the serialized request from `start` on, or None when it is not quick.
+
+        Raises what `DigitsApi.classify` raises.
+        """
+        spans = find_spans(data, start, _PIXELS)
+        if spans is None:
+            return None
+        _, _, end, body = spans
+        if end - start > MAX_HEAD:
+            return None
+        names = self._names.get(data[start:end]) or self._read_names(data[start:end])
+        version = None if names is None else self._repository.route(*names)
+        if version is None:
+            return None
+        card = version.session.card
+        rows, rest = divmod(len(data) - body, card.features)
+        if rest or not 1 <= rows <= self._max_rows:
+            return None
+        head = version.heads.get(_KEY) or _read_head(version)
+        if head is None:
+            return None
+        call.calls = version.statistics.calls[CLASSIFY]
+        pixels = checked(np.frombuffer(data, np.uint8, offset=body).reshape(rows, card.features), card, "pixels")
+        return await version.batcher.submit(
+            pixels, partial(_write, version, head), warnings=True, deadline=call.deadline
+        )
+
+    def _read_names(self, key: bytes) -> tuple[str, str] | None:
+        """The model and the version that a head names; None when it holds more."""
+        try:
+            request = pb.ClassifyRequest.FromString(key)
+        except Exception:
+            return None
+        if request.encoded_images:
+            return None
+        if len(self._names) >= MAX_HEADS:
+            self._names.clear()
+        names = self._names[key] = (request.model, request.version)
+        return names
+
+
+_KEY = b"classify"  # no head of ModelInfer: the tag of its first byte means another type
+
+
+def _read_head(version: Version) -> _Head | None:
+    card = version.session.card
+    if not all(0 <= label < 0x80 for label in card.labels):
+        return None
+    layout = Layout.of(len(card.classes))
+    response = pb.ClassifyResponse(model=identity(version))
+    head = version.heads[_KEY] = _Head(layout, response.SerializeToString())
+    return head
+
+
+def _write(version: Version, head: _Head, answer: Answer) -> bytes:
+    """The answer of one caller."""
+    batch, start, stop = answer.batch, answer.start, answer.stop
+    if batch.warnings and answer.scored.warnings:
+        return write_response(version, answer).SerializeToString()
+    predictions = batch.encoded.get(_ENCODED)
+    if predictions is None:
+        predictions = batch.encoded[_ENCODED] = head.layout.write(batch)
+    size = len(head.layout.template)
+    timings = b"\x08%b\x10%b\x18%b" % (
+        varint(answer.queue_us),
+        varint(answer.inference_us),
+        varint(answer.batch_rows),
+    )
+    return b"".join((predictions[size * start : size * stop], head.identity, length_delimited(_TIMINGS, timings)))

@@ -1,0 +1,27 @@
+"""What this process has counted for its models, and what all processes have that serve as one with it."""
+
+from typing import Any
+
+from service.api.siblings import Totals
+from service.runtime.repository import Repository
+from service.runtime.statistics import Summary
+from service.runtime.version import Version
+
+
+def snapshot(repository: Repository) -> dict[str, Any]:
+    """What every version has counted in this process: `counters` and `latest` as in `Totals`."""
+    counters: dict[str, dict[str, Any]] = {}
+    latest: dict[str, dict[str, int]] = {}
+    for (name, number), counted in repository.statistics.items():
+        counters.setdefault(name, {})[str(number)] = counted.summary().counters()
+        latest.setdefault(name, {})[str(number)] = counted.last_inference_ms
+    return {"counters": {"model": counters}, "latest": {"model": latest}}
+
+
+def summary(version: Version, totals: Totals) -> Summary:
+    """What all processes have counted for a version."""
+    try:
+        counters = totals.counters["model"][version.name][version.version]
+    except KeyError:  # it was found a moment ago
+        return version.statistics.summary()
+    return Summary.of(counters, totals.latest["model"][version.name][version.version])

@@ -1,0 +1,204 @@
+"""gRPC over HTTP/2 as an ASGI application, for the table of methods.
+
+After grpc's document "gRPC over HTTP2". The server below it must pass on `http.response.trailers`, by which
+gRPC tells how a call ended.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from typing import Any
+
+from google.protobuf.message import DecodeError, Message
+
+from service.api.errors import translate
+from service.api.methods import Kind, Method, Methods
+from service.fronts.admission import Admission, or_refuse
+from service.fronts.asgi_call import AsgiCall, ClientGone, Event, Receive, Send, metadata_headers, status_headers
+from service.fronts.asgi_leavers import Leavers
+from service.fronts.frames import PREFIX, FrameReader, Frames, frame
+from service.observe.logs import debugging, log
+from service.runtime.errors import DeadlinePassed, InvalidInput, LimitReached, NotReady, NotSupported, ServiceError
+
+_TYPE = (b"content-type", b"application/grpc")
+_START: Event = {"type": "http.response.start", "status": 200, "headers": [_TYPE], "trailers": True}
+_OK = (b"grpc-status", b"0")
+_END: Event = {"type": "http.response.trailers", "headers": [_OK], "more_trailers": False}
+
+
+class GrpcAsgi:
+    """Serves the table. Belongs to one event loop."""
+
+    def __init__(
+        self, methods: Methods, *, max_message_bytes: int, max_pending_bytes: int, max_concurrent_calls: int
+    ) -> None:
+        """Serve `methods` within limits, beyond which calls end with RESOURCE_EXHAUSTED."""
+        self._methods = methods
+        self._max_message_bytes = max_message_bytes
+        self._max_calls = max_concurrent_calls
+        self._admission = Admission(max_pending_bytes)
+        self._leavers = Leavers()
+        self._traced = debugging()
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that were entered and have not ended."""
+        return len(self._leavers.calls)
+
+    def drain(self) -> None:
+        """Read streams no further: what was read is answered, then they end with UNAVAILABLE."""
+        self._admission.draining.set()
+
+    async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
+        """One HTTP request."""
+        headers = dict(scope["headers"])
+        if scope["method"] != "POST":
+            return await _refuse(send, 405, b"gRPC calls are POST requests\n")
+        if headers.get(b"content-type") != b"application/grpc" and not _is_grpc(headers):
+            return await _refuse(send, 415, b"gRPC calls have the content type application/grpc\n")
+        call = AsgiCall(scope, headers, receive)
+        began = time.perf_counter() if self._traced else 0.0
+        code = "OK"
+        self._leavers.add(call)
+        try:
+            method = self._found(call)
+            await (self._unary if method.kind is Kind.UNARY else self._stream)(method, call, send)
+        except (ClientGone, OSError):  # the latter is what servers raise when they have nobody to send to
+            code = "CANCELLED"
+        except asyncio.CancelledError:
+            code = "CANCELLED"
+            if call.expired:
+                code = await _fail(DeadlinePassed("the deadline passed before the call was answered"), call, send)
+            elif not call.left:
+                raise
+        except Exception as error:
+            code = await _fail(error, call, send)
+        finally:
+            self._leavers.discard(call)
+            if self._traced:
+                ms = round((time.perf_counter() - began) * 1e3, 3)
+                log.debug("call", method=call.path, code=code, peer=call.peer, ms=ms)
+
+    def _found(self, call: AsgiCall) -> Method:
+        """The method that is called."""
+        call.read_headers()
+        if len(self._leavers.calls) > self._max_calls:
+            raise LimitReached(f"{self._max_calls} calls are being answered, the most there may be at once")
+        method = self._methods.get(call.path)
+        if method is None:
+            raise NotSupported("there is no such method")
+        return method
+
+    async def _unary(self, method: Method, call: AsgiCall, send: Send) -> None:
+        event = await call.receive()
+        call.read_first(event)
+        data, start = event["body"], PREFIX
+        if call.more or data[:1] != b"\0" or int.from_bytes(data[1:PREFIX], "big") != len(data) - PREFIX:
+            # In pieces, compressed or wrong: all but the common case.
+            data, start = await call.read_only(Frames(self._max_message_bytes, call.encoding), data, self._admission)
+        elif len(data) > PREFIX + self._max_message_bytes:
+            Frames(self._max_message_bytes, call.encoding).length(data)
+        size = len(data)
+        admission = self._admission
+        admission.entered += 1
+        try:
+            try:
+                admission.admit(size)
+            except ServiceError as error:
+                method.refused(error)
+                raise
+            written = await method.quick(data, start, call) if method.quick is not None else None
+            if written is None:
+                handler: Any = method.handler
+                response: Message = await handler(or_refuse(method, _parsed, method, data[start:]), call)
+                written = response.SerializeToString()
+        finally:
+            admission.release(size)
+        await send(_START)
+        call.started = True
+        await send({"type": "http.response.body", "body": frame(written, call.encoding)})
+        await send(_ended(call) if call.trailers else _END)
+
+    async def _stream(self, method: Method, call: AsgiCall, send: Send) -> None:
+        self._admission.entered += 1
+        handler: Callable[..., Any] = method.handler
+        cut = False
+
+        async def messages() -> AsyncIterator[Message]:
+            nonlocal cut
+            reader = FrameReader(Frames(self._max_message_bytes, call.encoding))
+            async for data in self._admission.until_draining(_messages(call, reader)):
+                yield _parsed(method, data)
+            cut = self._admission.draining.is_set()
+
+        async with aclosing(handler(messages(), call)) as responses:
+            async for response in responses:
+                if not call.started:
+                    await send(_START)
+                    call.started = True
+                body = frame(response.SerializeToString(), call.encoding)
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+        if cut:
+            raise NotReady("the server is draining")
+        if not call.started:
+            await send(_START)
+            call.started = True
+        await send({"type": "http.response.body", "body": b""})
+        await send(_ended(call))
+
+
+async def _messages(call: AsgiCall, reader: FrameReader) -> AsyncIterator[bytes]:
+    """The messages of a stream."""
+    while True:
+        while (message := reader.next()) is not None:
+            yield message
+        if not call.more:
+            reader.end()
+            return
+        reader.feed(await call.read())
+
+
+def _is_grpc(headers: dict[bytes, bytes]) -> bool:
+    """`application/grpc` and `application/grpc+proto`, with parameters or without; no other encoding of messages."""
+    content_type = headers.get(b"content-type", b"").partition(b";")[0].strip()
+    return content_type in (b"application/grpc", b"application/grpc+proto")
+
+
+def _parsed(method: Method, data: bytes) -> Message:
+    try:
+        return method.request.FromString(data)
+    except DecodeError:
+        name = method.request.DESCRIPTOR.full_name
+        raise InvalidInput("message", f"{len(data)} bytes that are no {name}") from None
+
+
+def _ended(call: AsgiCall) -> Event:
+    """The trailers of a call that went well."""
+    headers = [_OK, *metadata_headers(call.trailers.items())]
+    return {"type": "http.response.trailers", "headers": headers, "more_trailers": False}
+
+
+async def _fail(error: Exception, call: AsgiCall, send: Send) -> str:
+    """End a call with a status: by trailers, or by headers alone when nothing was sent yet. Returns its name."""
+    failure = translate(error, call.path)
+    headers = status_headers(failure.code.value[0], failure.message, failure.metadata())
+    try:
+        if call.started:
+            await send({"type": "http.response.body", "body": b""})
+            await send({"type": "http.response.trailers", "headers": headers, "more_trailers": False})
+        else:
+            await send({"type": "http.response.start", "status": 200, "headers": [_TYPE, *headers]})
+            await send({"type": "http.response.body", "body": b""})
+    except OSError:
+        return "CANCELLED"
+    return str(failure.code.name)
+
+
+async def _refuse(send: Send, status: int, sentence: bytes) -> None:
+    """Answer what is no gRPC call, as plain HTTP has it."""
+    headers = [(b"content-type", b"text/plain; charset=utf-8")]
+    if status == 405:
+        headers.append((b"allow", b"POST"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": sentence})

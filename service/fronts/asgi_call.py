@@ -1,0 +1,184 @@
+"""One gRPC call as it comes in by ASGI: its headers, its bytes, and how it ends."""
+
+import asyncio
+import base64
+import binascii
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from typing import Any
+from urllib.parse import quote
+
+from service.api.methods import Call
+from service.fronts.admission import Admission
+from service.fronts.frames import ENCODINGS, PREFIX, Encoding, Frames
+from service.runtime.errors import InvalidInput, MalformedCall, NotSupported, shown
+
+Event = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Event]]
+Send = Callable[[Event], Awaitable[None]]
+Header = tuple[bytes, bytes]
+
+_UNIT_SECONDS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+# What may stand in `grpc-message` as it is: printable ASCII but the percent sign.
+_PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
+# Headers of HTTP and of gRPC itself are no metadata.
+_RESERVED = (b":", b"grpc-")
+_TRANSPORT = {b"te", b"content-type", b"host", b"connection"}
+
+
+class ClientGone(Exception):
+    """The client cancelled the call or its connection ended."""
+
+
+class AsgiCall(Call):
+    """A call that looks at what it was sent along with when a handler does: most handlers look at nothing."""
+
+    __slots__ = (
+        "ahead",
+        "encoding",
+        "expired",
+        "headers",
+        "left",
+        "look_at",
+        "look_seconds",
+        "more",
+        "path",
+        "reading",
+        "receive",
+        "scope",
+        "started",
+        "task",
+    )
+
+    def __init__(self, scope: Event, headers: dict[bytes, bytes], receive: Receive) -> None:
+        self.scope = scope
+        self.headers = headers
+        self.receive = receive
+        self.path: str = scope["path"]
+        self.encoding: Encoding = "identity"
+        """Of compressed messages, both ways."""
+        self.more = True
+        """Whether more of the request may come."""
+        self.started = False
+        """Whether an answer has begun."""
+        self.left = False
+        """Whether the client was found to have gone."""
+        self.expired = False
+        """Whether its deadline was found to have passed."""
+        self.reading = True
+        """Whether the call itself is receiving."""
+        self.ahead: asyncio.Future[Event] | None = None
+        """What was received while it was not."""
+        self.look_at = 0.0
+        """When to look next whether the client has gone, by the loop's time; then after `look_seconds`."""
+        self.look_seconds = 0.2
+        self.task = asyncio.current_task()
+        self.deadline = None
+        self.identity = None
+        self.trailers = {}
+        self.calls = None
+
+    def read_headers(self) -> None:
+        """Find the deadline and the encoding. Raises `InvalidInput` and `NotSupported`."""
+        headers = self.headers
+        if (timeout := headers.get(b"grpc-timeout")) is not None:
+            self.deadline = time.monotonic() + _seconds(timeout)
+        if (encoding := headers.get(b"grpc-encoding")) is not None:
+            name = encoding.decode("latin-1")
+            if name not in ENCODINGS:
+                raise NotSupported(f"grpc-encoding is {shown(name)}, expected one of {', '.join(ENCODINGS)}")
+            self.encoding = name
+
+    def read_first(self, event: Event) -> None:
+        """Note what the first event of a request says. Raises `ClientGone`."""
+        self.reading = False
+        if event["type"] != "http.request":
+            raise ClientGone
+        self.more = event.get("more_body", False)
+
+    async def read(self) -> bytes:
+        """What came next of the request; empty at its end, and then again and again. Raises `ClientGone`."""
+        if not self.more:
+            return b""
+        self.reading = True
+        event = await (self.receive() if self.ahead is None else self.ahead)
+        self.reading, self.ahead = False, None
+        if event["type"] != "http.request":
+            raise ClientGone
+        self.more = event.get("more_body", False)
+        return event.get("body", b"")  # type: ignore[no-any-return]
+
+    async def read_only(self, frames: Frames, data: bytes, admission: Admission) -> tuple[bytes, int]:
+        """The only message of a request that came in pieces, `data` first: it begins at that place of the bytes.
+
+        Raises `MalformedCall` and `LimitReached`, `QueueFull` when there is no room for what comes, and `ClientGone`.
+        """
+        parts: list[bytes] = []
+        size = 0
+        length: int | None = None
+        try:
+            while True:
+                parts.append(data)
+                size += len(data)
+                admission.admit(len(data))
+                if length is None and size >= PREFIX:
+                    length = frames.length(b"".join(parts)[:PREFIX])
+                if length is not None and size > PREFIX + length:
+                    raise MalformedCall("the request holds more than one message")
+                if not self.more:
+                    break
+                data = await self.read()
+        finally:
+            admission.release(size)
+        if length is None or size < PREFIX + length:
+            raise MalformedCall("the request ended before its message was whole")
+        return frames.message(b"".join(parts))
+
+    @property
+    def metadata(self) -> Mapping[str, str | bytes]:  # type: ignore[override]
+        """See `Call`."""
+        return {key.decode("latin-1"): _value(key, value) for key, value in self.headers.items() if _is_metadata(key)}
+
+    @property
+    def peer(self) -> str:  # type: ignore[override]
+        """See `Call`."""
+        client = self.scope.get("client")
+        return f"{client[0]}:{client[1]}" if client else ""
+
+
+def _is_metadata(key: bytes) -> bool:
+    return key not in _TRANSPORT and not key.startswith(_RESERVED)
+
+
+def _value(key: bytes, value: bytes) -> str | bytes:
+    if not key.endswith(b"-bin"):
+        return value.decode("latin-1")
+    try:
+        return base64.b64decode(value + b"=" * (-len(value) % 4), validate=True)
+    except binascii.Error:
+        return b""
+
+
+def _seconds(timeout: bytes) -> float:
+    """`grpc-timeout`: up to eight digits and a unit."""
+    text = timeout.decode("latin-1")
+    digits, unit = text[:-1], text[-1:]
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 8 and unit in _UNIT_SECONDS):
+        raise InvalidInput("grpc-timeout", f"is {shown(text)}, expected up to eight digits and one of H M S m u n")
+    return int(digits) * _UNIT_SECONDS[unit]
+
+
+def status_headers(code: int, message: str, metadata: Iterable[tuple[str, str | bytes]]) -> list[Header]:
+    """How a call ended, as headers or trailers."""
+    headers = [(b"grpc-status", b"%d" % code)]
+    if message:
+        headers.append((b"grpc-message", quote(message, safe=_PLAIN).encode()))
+    return headers + metadata_headers(metadata)
+
+
+def metadata_headers(metadata: Iterable[tuple[str, str | bytes]]) -> list[Header]:
+    """Metadata as headers or trailers: bytes, under keys that end in `-bin`, in base64."""
+    return [
+        (key.encode(), base64.b64encode(value).rstrip(b"=") if isinstance(value, bytes) else value.encode())
+        for key, value in metadata
+    ]

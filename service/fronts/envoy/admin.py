@@ -1,0 +1,70 @@
+"""Envoy's administration interface, over the Unix socket that only its starter can reach."""
+
+import asyncio
+import json
+import socket
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+IN_FLIGHT = "http.calls.downstream_rq_active"
+# It answers at once, or something is wrong with it.
+SECONDS = 5.0
+
+
+class AdminError(Exception):
+    """Envoy did not answer, or answered with an error."""
+
+
+class EnvoyAdmin:
+    """Asks one Envoy process."""
+
+    def __init__(self, path: Path) -> None:
+        """`path` is that of the socket."""
+        self._path = path
+
+    async def ready(self) -> bool:
+        """Whether it accepts connections."""
+        try:
+            await self._ask("GET", "/ready")
+        except AdminError:
+            return False
+        return True
+
+    async def drain(self) -> None:
+        """Let it tell its clients to go elsewhere, and accept no new connections. Raises `AdminError`."""
+        await self._ask("POST", "/drain_listeners?graceful&skip_exit")
+
+    async def in_flight(self) -> int:
+        """Requests that were begun and are not answered to the end. Raises `AdminError`."""
+        answer = json.loads(await self._ask("GET", f"/stats?format=json&filter={IN_FLIGHT}"))
+        return sum(int(each["value"]) for each in answer["stats"])
+
+    async def _ask(self, method: str, path: str) -> bytes:
+        return await asyncio.to_thread(_ask, self._path, method, path)
+
+
+class _Connection(HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("envoy", timeout=SECONDS)
+        self._path = path
+
+    def connect(self) -> None:
+        """To the Unix socket."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(SECONDS)
+        self.sock.connect(str(self._path))
+
+
+def _ask(socket_path: Path, method: str, path: str) -> bytes:
+    connection = _Connection(socket_path)
+    try:
+        connection.request(method, path)
+        response = connection.getresponse()
+        body = response.read()
+    except (OSError, HTTPException) as error:
+        raise AdminError(f"{path}: {error}") from None
+    finally:
+        connection.close()
+    if response.status != 200:
+        raise AdminError(f"{path}: {response.status} {response.reason}")
+    return body

@@ -1,0 +1,164 @@
+"""The HTTP side as one ASGI application: metrics, probes, and unary RPCs as JSON and gRPC-Web.
+
+It knows nothing of the server that runs it, and needs no lifespan.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from service.api.digits import SERVICE
+from service.api.health import HealthApi
+from service.api.methods import Kind, Methods
+from service.config import Settings
+from service.fronts.connect import Connect, Receive, Scope, Send
+from service.observe.exposition import render
+from service.observe.logs import log
+from service.observe.metrics import Snapshot
+from service.runtime.errors import shown
+
+TEXT = "text/plain; charset=utf-8"
+# How requests say JSON: those who do not say anything, and `curl -d`, which says it sends a form, mean it too.
+_JSON_TYPES = ("application/json", "application/x-www-form-urlencoded", "")
+_TYPES = (
+    "application/proto",
+    "application/grpc-web",
+    "application/grpc-web+proto",
+    "application/grpc-web+json",
+)
+
+# Status, content type, body, further headers.
+Page = tuple[int, str, bytes, dict[str, str]]
+
+
+class HttpApp:
+    """What is on the HTTP port."""
+
+    def __init__(
+        self, methods: Methods, health: HealthApi, settings: Settings, snapshot: Callable[[], Awaitable[Snapshot]]
+    ) -> None:
+        """Serve those of `methods` that are unary and of digits.v1.
+
+        `health` says whether the server is ready, and `snapshot` gives what /metrics shows, of this process or
+        of all.
+        """
+        self._health = health
+        self._snapshot = snapshot
+        self._pages = {"/metrics": self._metrics, "/healthz": self._live, "/readyz": self._ready}
+        self._methods = {
+            path: method
+            for path, method in methods.items()
+            if method.kind is Kind.UNARY and path.startswith(f"/{SERVICE}/")
+        }
+        self._connect = Connect(
+            self._methods,
+            max_message_bytes=settings.max_message_bytes,
+            max_pending_bytes=settings.max_pending_mb * 2**20,
+            max_concurrent_calls=settings.max_concurrent_calls,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+        if scope["type"] != "http":
+            return
+        started = False
+
+        async def tell(message: Any) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            page = await self._route(scope, receive, tell)
+        except Exception as error:
+            log.error("http request failed", path=scope["path"], exc_info=error)
+            page = None if started else _problem(500, "internal", "internal error")
+        if page is not None:
+            await _send(page, send, head=scope["method"] == "HEAD")
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send) -> Page | None:
+        """The page to answer with; None when the answer was sent already."""
+        path, verb = scope["path"], scope["method"]
+        if path in self._pages:
+            if verb not in ("GET", "HEAD"):
+                return _wrong_verb(path, "GET, HEAD", verb)
+            return await self._pages[path](scope)
+        if path not in self._methods:
+            return self._nothing(path)
+        if verb != "POST":
+            return _wrong_verb(path, "POST", verb)
+        media = _header(scope, b"content-type").partition(";")[0].strip().lower()
+        if media in _JSON_TYPES:
+            media = "application/json"
+        elif media not in _TYPES:
+            return _wrong_type(media)
+        headers = [
+            (b"content-type", media.encode()),
+            *(each for each in scope["headers"] if each[0] != b"content-type"),
+        ]
+        try:
+            b"".join(value for _, value in headers).decode()
+        except UnicodeDecodeError:
+            return _problem(400, "invalid_argument", "a header is not UTF-8")
+        await self._connect({**scope, "headers": headers}, receive, send)
+        return None
+
+    def _nothing(self, path: str) -> Page:
+        there = ", ".join((*self._pages, *self._methods))
+        return _problem(404, "unimplemented", f"there is nothing at {shown(path)}; there is {there}")
+
+    async def _metrics(self, scope: Scope) -> Page:
+        snapshot = await self._snapshot()
+        accept = _header(scope, b"accept")
+        text, content_type = await asyncio.to_thread(render, snapshot, accept)
+        return 200, content_type, text, {}
+
+    async def _live(self, scope: Scope) -> Page:
+        """A process that does not live does not answer."""
+        return 200, TEXT, b"live\n", {}
+
+    async def _ready(self, scope: Scope) -> Page:
+        trouble = self._health.trouble()
+        return 503 if trouble else 200, TEXT, f"{trouble or 'ready'}\n".encode(), {}
+
+
+def _header(scope: Scope, name: bytes) -> str:
+    """A request header, empty when there is none."""
+    return b", ".join(value for key, value in scope["headers"] if key == name).decode(errors="replace")
+
+
+def _problem(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Page:
+    """An error as the Connect protocol writes it."""
+    body = json.dumps({"code": code, "message": message}, ensure_ascii=False).encode()
+    return status, "application/json", body, headers or {}
+
+
+def _wrong_verb(path: str, wanted: str, verb: str) -> Page:
+    return _problem(405, "unimplemented", f"{path} takes {wanted}, not {shown(verb)}", {"allow": wanted})
+
+
+def _wrong_type(media: str) -> Page:
+    hint = "; native gRPC has a port of its own, see --port" if media.startswith("application/grpc") else ""
+    wanted = ", ".join((_JSON_TYPES[0], *_TYPES))
+    text = f"content-type is {shown(media)}, expected one of {wanted}{hint}"
+    return _problem(415, "invalid_argument", text, {"accept-post": wanted})
+
+
+async def _send(page: Page, send: Send, *, head: bool) -> None:
+    status, content_type, body, more = page
+    headers = {"content-type": content_type, "content-length": str(len(body)), "cache-control": "no-store", **more}
+    lines = [(key.encode(), value.encode()) for key, value in headers.items()]
+    await send({"type": "http.response.start", "status": status, "headers": lines})
+    await send({"type": "http.response.body", "body": b"" if head else body})
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    """There is nothing to start or to end here; whoever asks is told so."""
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,76 @@
+"""The HTTP side beside the grpcio front: an ASGI application on uvicorn, in this process and its event loop."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+
+from service.fronts.ports import ListenError, bare
+from service.observe.logs import forward_logs
+
+
+class HttpServer:
+    """Listens on one address, unencrypted."""
+
+    def __init__(self, application: Any) -> None:
+        forward_logs("uvicorn.error")
+        self._server = _Server(
+            uvicorn.Config(
+                application,
+                http="h11",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+            )
+        )
+        self._serving: asyncio.Task[None] | None = None
+
+    def start(self, host: str, port: int, *, reuse_port: bool = False) -> int:
+        """Listen and answer; returns the port, a free one for 0. Raises `ListenError`."""
+        listener = _listen(host, port, reuse_port=reuse_port)
+        self._serving = asyncio.get_running_loop().create_task(self._server.serve([listener]))
+        bound: int = listener.getsockname()[1]
+        return bound
+
+    async def stop(self, grace: float) -> None:
+        """Accept no connections any more; requests that came may be answered within `grace` seconds."""
+        if self._serving is None:
+            return
+        self._server.config.timeout_graceful_shutdown = grace  # type: ignore[assignment]  # floats do as well
+        self._server.should_exit = True
+        await self._serving
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are handled where the process is."""
+        yield
+
+
+def _listen(host: str, port: int, *, reuse_port: bool) -> socket.socket:
+    host = bare(host)
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except (OSError, UnicodeError) as error:
+        raise ListenError(f"cannot listen on {host}:{port} (--http-port): {error}") from None
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind(address)
+        listener.listen(1)  # finds out now; uvicorn will lengthen the queue
+    except OSError as error:
+        listener.close()
+        raise ListenError(f"cannot listen on {host}:{port} (--http-port): {error.strerror}") from None
+    listener.setblocking(False)
+    return listener

@@ -1,0 +1,66 @@
+"""Ports of one process, and ports that several processes share. Knows no front, so that a supervisor stays small."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class ListenError(Exception):
+    """The address cannot be listened on; the message says why in one sentence."""
+
+
+def probe(host: str, port: int, flag: str = "") -> None:
+    """Find out why an address cannot be listened on before a server does, which would not say.
+
+    Raises `ListenError`, which names `flag`, the setting that the port is from.
+    """
+    with _refusal_of(host, port, flag), _bound(host, port) as bound:
+        bound.listen(1)
+
+
+def hold(host: str, port: int, flag: str = "") -> socket.socket:
+    """Keep a port, a free one for 0, for processes that will listen on it with SO_REUSEPORT; nobody else gets it.
+
+    The socket that is returned is bound and does not listen, so no connection ever goes to it. It is bound
+    alone and shared afterwards: there is no moment in which a second holder could slip in, as there would
+    be if both asked for SO_REUSEPORT from the start. Raises `ListenError`, which names `flag`.
+    """
+    if not hasattr(socket, "SO_REUSEPORT"):
+        raise ListenError("several workers need SO_REUSEPORT, which this system has not")
+    probe(host, port, flag)
+    with _refusal_of(host, port, flag):
+        held = _bound(host, port)
+    # While it is set on both sides, Linux lets others bind as long as nobody listens.
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    return held
+
+
+def bare(host: str) -> str:
+    """A host without the brackets that an IPv6 address has in a URL."""
+    return host.removeprefix("[").removesuffix("]")
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        bare(host), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that linger are no hindrance
+        bound.bind(address)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+@contextmanager
+def _refusal_of(host: str, port: int, flag: str) -> Iterator[None]:
+    place = f"{bare(host)}:{port} ({flag})" if flag else f"{bare(host)}:{port}"
+    try:
+        yield
+    except OSError as error:
+        raise ListenError(f"cannot listen on {place}: {error.strerror}") from None
+    except UnicodeError:
+        raise ListenError(f"cannot listen on {place}: this is no name of a host") from None

@@ -1,0 +1,183 @@
+"""Keeps several worker processes on one port: starts them, restarts them, drains them together.
+
+It imports no runtime, no front and no API, so it is small and cannot be brought down by a request.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+from service.config import Settings, flag
+from service.fronts.ports import ListenError, hold
+from service.lifecycle import Signals, StartError, first_of
+from service.observe.logs import log
+from service.runtime.cores import usable_cores
+from service.workers.channel import Content
+from service.workers.crew import Crew
+from service.workers.program import Program, PythonProgram
+from service.workers.worker import Worker
+
+# The settings that are ports which all workers share; -1 is none.
+PORTS = ("port", "http_port")
+
+
+class Backoff:
+    """How long to wait before a worker is started again: not at all the first time, then ever longer."""
+
+    FIRST_SECONDS = 0.5
+    MOST_SECONDS = 30.0
+    STEADY_SECONDS = 60.0
+    """A worker that ran this long is taken for healthy: what came before is forgotten."""
+
+    def __init__(self) -> None:
+        self._ends = 0
+
+    def seconds(self, ran: float) -> float:
+        """Before the next start, of a worker that ended after it `ran` seconds."""
+        if ran >= self.STEADY_SECONDS:
+            self._ends = 0
+        self._ends += 1
+        return 0.0 if self._ends == 1 else min(self.FIRST_SECONDS * 2.0 ** (self._ends - 2), self.MOST_SECONDS)
+
+
+class Supervisor:
+    """The workers of one server."""
+
+    def __init__(
+        self, settings: Settings, workers: int, program: Callable[[int], Program] = lambda number: PythonProgram()
+    ) -> None:
+        """Keep `workers` of them; `program` gives what the worker of a number runs, for each start anew."""
+        self._settings = settings
+        self._count = workers
+        self._program = program
+        self._cores = max(usable_cores() // workers, 1)
+        self._workers: dict[int, Worker] = {}
+        self._draining = False
+        self._listening: set[int] = set()
+        """When draining: the workers that have not said that they listen no more."""
+
+    async def run(self) -> int:
+        """Serve until SIGTERM or SIGINT; returns the exit code, 1 when a second signal cut the end short.
+
+        Raises `StartError` when a port is taken, or when a worker ends before it has served for the first time.
+        """
+        signals = Signals()
+        self._crew = Crew()
+        self._none_listens = asyncio.Event()
+        self._all_serve: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        with ExitStack() as stack:
+            ports = self._hold(stack)
+            settings = self._settings.model_copy(update=ports)
+            keepers = [asyncio.create_task(self._keep(number, settings)) for number in range(1, self._count + 1)]
+            keeping = asyncio.gather(*keepers)
+            try:
+                await first_of(self._all_serve, keeping, signals.first)
+                if self._all_serve.done():
+                    address = {"host": settings.host, **dict.fromkeys(PORTS), **ports}
+                    log.info("listening", **address)
+                    log.info("serving", **address, **self._all_serve.result(), workers=self._count)
+                    await first_of(keeping, signals.first)
+                if keeping.done():  # only by an error
+                    await keeping
+                return await self._drain(signals.second)
+            finally:
+                for keeper in keepers:
+                    keeper.cancel()
+                for worker in self._workers.values():
+                    worker.kill()
+                await asyncio.gather(
+                    keeping, *(worker.wait() for worker in self._workers.values()), return_exceptions=True
+                )
+
+    def _hold(self, stack: ExitStack) -> dict[str, int]:
+        """Keep the ports for the workers; which they are, by the name of their setting."""
+        wanted = {name: getattr(self._settings, name) for name in PORTS}
+        try:
+            held = {
+                name: stack.enter_context(hold(self._settings.host, port, flag(name) if name != "port" else ""))
+                for name, port in wanted.items()
+                if port >= 0
+            }
+        except ListenError as error:
+            raise StartError(str(error)) from None
+        return {name: each.getsockname()[1] for name, each in held.items()}
+
+    async def _keep(self, number: int, settings: Settings) -> None:
+        """Start a worker, and again whenever it ends."""
+        backoff = Backoff()
+        served = False
+        while not self._draining:
+            began = time.monotonic()
+            try:
+                worker = await self._start(number, settings)
+            except OSError as error:  # no memory, no process, no file to be had
+                how = {"reason": f"it cannot be started: {error}"}
+            else:
+                how = await worker.wait()
+                served = served or worker.served is not None
+                self._crew.leave(number)
+                del self._workers[number]
+                self._unheard(number)
+            if self._draining:
+                return
+            if not served:
+                said = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in how.items())
+                raise StartError(how.get("reason") or f"worker {number} ended before it served, {said}")
+            pause = backoff.seconds(time.monotonic() - began)
+            log.error("worker ended", worker=number, **how, restart_seconds=pause)
+            await asyncio.sleep(pause)
+
+    async def _start(self, number: int, settings: Settings) -> Worker:
+        async def answer(what: str, content: Content) -> Content | None:
+            return await self._answer(self._workers[number], what, content)
+
+        worker = await Worker.start(number, self._program(number), settings, self._cores, answer)
+        self._workers[number] = worker
+        if self._draining:
+            worker.kill()
+        return worker
+
+    async def _answer(self, worker: Worker, what: str, content: Content) -> Content | None:
+        """What the messages of a worker are answered by."""
+        if what == "change":
+            return await self._crew.change(**content)
+        if what == "totals":
+            return await self._crew.totals()
+        if what == "counted":
+            self._crew.counted(worker.number, content["snapshot"])
+        elif what == "join":
+            await self._crew.join(worker.number, worker.channel)
+        elif what == "serving":
+            worker.served = content
+            serving = [each.served for each in self._workers.values() if each.served is not None]
+            if len(serving) == self._count and not self._all_serve.done():
+                ready = all(each["ready"] for each in serving)
+                self._all_serve.set_result(serving[0] | {"ready": ready})
+        elif what == "unheard":
+            self._unheard(worker.number)
+            if self._draining:
+                await self._none_listens.wait()
+        elif what == "failed":
+            worker.failure = content["reason"]
+        return None
+
+    def _unheard(self, number: int) -> None:
+        self._listening.discard(number)
+        if self._draining and not self._listening:
+            self._none_listens.set()
+
+    async def _drain(self, second: asyncio.Future[None]) -> int:
+        log.info("draining", grace_seconds=self._settings.grace_seconds)
+        self._draining = True
+        self._listening = set(self._workers)
+        ending = asyncio.gather(*(worker.end(self._settings.grace_seconds) for worker in self._workers.values()))
+        await first_of(ending, second)
+        if not ending.done():
+            ending.cancel()
+            log.warning("stopped at once by a second signal")
+            return 1
+        await ending
+        log.info("stopped")
+        return 0
