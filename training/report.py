@@ -214,8 +214,8 @@ def _page(card: Card, recipe: Recipe | None, pictures: Iterable[str]) -> str:
     if recipe is not None and recipe.choices:
         lines += [
             f"What was tried, judged by {recipe.chosen_on}, none of which the fit in question had learned "
-            "from. The recipe was then fitted to the whole training set. The test set was evaluated once: by the "
-            "exported model, for the figures on this page. No choice was made on it.",
+            "from. The recipe was then fitted to the whole training set. The exported model was then evaluated on "
+            "the test set, once, for the figures on this page. No choice was made on it.",
             "",
             "| tried | epochs | right |",
             "|---|---|---|",
