@@ -70,8 +70,8 @@ bench: setup-dev  ## measure speed and memory; results go to benchmarks/ (shorte
 bench-peers: setup-dev  ## the same of other model servers in one run, each in an environment of its own (half an hour)
 	$(BIN)/python -m benchmarks.peers $(ARGS)
 
-train: setup-dev  ## train every recipe again and export it (about an hour; goes on where it was)
-	for recipe in digits-8x8 mnist-16x16; do $(BIN)/digits train $$recipe $(ARGS) || exit; done
+train: setup-dev  ## train every recipe again and export it (about two hours; goes on where it was)
+	for recipe in digits-8x8 mnist-16x16 mnist-large; do $(BIN)/digits train $$recipe $(ARGS) || exit; done
 
 proto: setup-dev  ## generate stubs/ from proto/ again
 	$(BIN)/python -m stubs.generate

@@ -11,7 +11,8 @@ from cli.fail import fail
 
 def train(
     recipe: Annotated[
-        str, typer.Argument(help="digits-8x8, mnist-16x16 (all its versions) or one version: mnist-16x16:2.")
+        str,
+        typer.Argument(help="digits-8x8, mnist-16x16 (all its versions), mnist-large or one version: mnist-16x16:2."),
     ],
     out: Annotated[Path, typer.Option(help="Models folder; the version that stands there is replaced.")] = Path(
         "models"
@@ -35,6 +36,7 @@ def train(
     """Train a recipe, export it and write its report; the same command goes on after Ctrl-C or a crash."""
     from artifact.card import NAME
     from training.datasets import DatasetError
+    from training.epochs import EpochError
     from training.export import ExportError
     from training.recipes import RecipeError, find
     from training.train import train_all
@@ -53,6 +55,8 @@ def train(
         folders = train_all(recipes, out, data_dir=data_dir, images=images, seed=seed, say=_say)
     except KeyboardInterrupt:
         fail("stopped; the same command goes on where it was", code=130)
+    except EpochError as error:
+        fail(f"{error}; the same command goes on where it was")
     except (DatasetError, ExportError) as error:
         fail(str(error))
     except OSError as error:

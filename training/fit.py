@@ -5,7 +5,7 @@ import math
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -14,13 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.augment import warped
 from training.checkpoint import Checkpoint
 from training.datasets import Dataset, Part
+from training.epochs import epoch_images
 from training.inputs import scaled
 from training.recipes import Recipe
-
-CHECKPOINT_EPOCHS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +49,23 @@ def fit(
 ) -> Fitted:
     """Fit `recipe` to `part` of `dataset`.
 
-    The state goes to the file `checkpoint` every `CHECKPOINT_EPOCHS` epochs, and at Ctrl-C once the running
-    epoch is over, whereupon KeyboardInterrupt is raised. When the file holds an earlier state of the same
-    fit, it goes on from there, and ends with the same bits as a fit that was never cut off: every random
-    number depends on the seed and the epoch alone.
+    The state goes to the file `checkpoint` after each epoch; at Ctrl-C the running epoch is ended before
+    KeyboardInterrupt is raised. When the file holds an earlier state of the same fit, it goes on from there,
+    and ends with the same bits as a fit that was never cut off: every random number depends on the seed and
+    the epoch alone. Raises `EpochError`.
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     fingerprint = {"recipe": recipe.to_dict(), "seed": seed, "rows": len(part), "data": _sha256(part)}
     state = Checkpoint.read(checkpoint, fingerprint)
     run = _Run(recipe, dataset, part, validation, seed, state)
-    # One thread: layers this narrow gain nothing from more, and the sums stay in the same order everywhere.
-    with threadpool_limits(1), _deferred_interrupt() as interrupted:
-        for epoch in range(run.epoch, recipe.epochs):
-            run.one_epoch()
-            on_epoch(epoch + 1, run.losses[-1])
-            if interrupted.is_set() or (epoch + 1) % CHECKPOINT_EPOCHS == 0 or epoch + 1 == recipe.epochs:
-                run.state().write(checkpoint, fingerprint)
+    # One thread: narrow layers gain nothing from more, beside wide ones the next epoch is being distorted, and
+    # the sums stay in the same order everywhere.
+    with threadpool_limits(1), _deferred_interrupt() as interrupted, run.epochs_left() as epochs:
+        for ink in epochs:
+            run.one_epoch(ink)
+            on_epoch(run.epoch, run.losses[-1])
+            run.state().write(checkpoint, fingerprint)
             if interrupted.is_set():
                 raise KeyboardInterrupt
     return Fitted(run.finished(), run.losses, run.validation_losses)
@@ -107,22 +105,24 @@ class _Run:
         if state is not None:
             self._restore(state)
 
-    def one_epoch(self) -> None:
+    def epochs_left(self) -> AbstractContextManager[Iterator[NDArray[np.float32]]]:
+        """The images of each epoch that is still to come."""
+        return epoch_images(
+            self._ink,
+            self._recipe.warp,
+            rows=self._dataset.rows,
+            cols=self._dataset.cols,
+            seed=self._seed,
+            epochs=range(self.epoch, self._recipe.epochs),
+        )
+
+    def one_epoch(self, ink: NDArray[np.float32]) -> None:
         recipe, classifier = self._recipe, self._classifier
         rate = recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * self.epoch / recipe.epochs))
         if self.epoch:  # before the first epoch there is no optimizer yet
             classifier._optimizer.learning_rate_init = rate
         # The order of the images; as a number of its own, for with one fixed seed each call shuffles alike.
         classifier.random_state = int(np.random.SeedSequence([self._seed, self.epoch]).generate_state(1)[0])
-        ink = self._ink
-        if recipe.warp is not None:
-            ink = warped(
-                ink,
-                recipe.warp,
-                rows=self._dataset.rows,
-                cols=self._dataset.cols,
-                random=np.random.default_rng([self._seed, self.epoch, 1]),
-            )
         classifier.partial_fit(self._inputs(ink), self._labels, classes=self._classes)
         if not classifier.n_iter_:  # scikit-learn swallowed a second Ctrl-C; the epoch is not whole
             raise KeyboardInterrupt

@@ -195,8 +195,9 @@ def _weights(card: Card, weights: NDArray[Any]) -> Any:
     bar = figure.colorbar(drawn, ax=grid, location="right", shrink=0.75, aspect=24, pad=0.015)
     bar.outline.set_visible(False)
     bar.set_ticks([-reach, 0, reach], labels=["inhibits", "0", "excites"])
-    which = "each neuron" if neurons == weights.shape[1] else f"the first {neurons} neurons"
-    figure.suptitle(f"What {which} of the first hidden layer looks for", fontsize=11)
+    looking = "each neuron" if neurons == weights.shape[1] else f"{neurons} of the {weights.shape[1]:,} neurons"
+    verb = "looks" if neurons == weights.shape[1] else "look"
+    figure.suptitle(f"What {looking} of the first hidden layer {verb} for", fontsize=11)
     return figure
 
 
@@ -213,8 +214,8 @@ def _page(card: Card, recipe: Recipe | None, pictures: Iterable[str]) -> str:
     if recipe is not None and recipe.choices:
         lines += [
             f"What was tried, judged by {recipe.chosen_on}, none of which the fit in question had learned "
-            "from. The recipe was then fitted to the whole training set, and the exported model was judged by "
-            "the test set. No choice was made on the test set.",
+            "from. The recipe was then fitted to the whole training set. The exported model was then evaluated on "
+            "the test set, once, for the figures on this page. No choice was made on it.",
             "",
             "| tried | epochs | right |",
             "|---|---|---|",
@@ -222,9 +223,12 @@ def _page(card: Card, recipe: Recipe | None, pictures: Iterable[str]) -> str:
         lines += [f"| {choice.what} | {choice.epochs} | {choice.accuracy:.2%} |" for choice in recipe.choices]
         lines += [""]
     if "validation_accuracy" in card.recipe:
+        epochs = card.recipe["epochs"]
+        rehearsed = card.recipe.get("rehearsal_epochs", epochs)
         lines += [
-            f"The recipe as it was taken, {card.recipe['epochs']} epochs, rehearsed without the validation "
-            f"images: {card.recipe['validation_accuracy']:.2%} of them right.",
+            f"The recipe as it was taken, {rehearsed} epochs, rehearsed without the validation "
+            f"images: {card.recipe['validation_accuracy']:.2%} of them right."
+            + (f" The final fit took {epochs} epochs." if epochs != rehearsed else ""),
             "",
         ]
     for name in pictures:

@@ -36,8 +36,8 @@ def train_all(
     """Make the versions one after the other; those that stood there are replaced.
 
     `seed` takes the place of the recipes', and the folder `images` (see `training.images`) that of their
-    data. What a cut-off call had fitted is kept until all versions are made. Raises `DatasetError` and
-    `ExportError`.
+    data. What a cut-off call had fitted is kept until all versions are made. Raises `DatasetError`,
+    `EpochError` and `ExportError`.
     """
     folders = []
     for recipe in recipes:
@@ -73,9 +73,9 @@ def train(recipe: Recipe, dataset: Dataset, models: Path, *, seed: int, say: Say
     """
     say(f"{recipe.key}: {len(dataset.train)} images to learn from, {len(dataset.test)} to be judged by")
     unfinished = unfinished_folder(models, recipe)
-    with progress(f"{recipe.key} rehearsal", recipe.epochs) as on_epoch:
+    with progress(f"{recipe.key} rehearsal", recipe.rehearsal.epochs) as on_epoch:
         rehearsal = fit(
-            recipe,
+            recipe.rehearsal,
             dataset,
             dataset.learning,
             seed=seed,

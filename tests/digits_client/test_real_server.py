@@ -103,7 +103,7 @@ def test_models_and_limits(client):
     assert listing.find().features == 784
     assert listing.find("digits-8x8").pixel_max == 16
     assert listing.max_rows >= 1
-    with pytest.raises(ModelNotFound, match=r"no model 'x'; it has digits-8x8, mnist-16x16"):
+    with pytest.raises(ModelNotFound, match=r"no model 'x'; it has digits-8x8, mnist-16x16, mnist-large"):
         listing.find("x")
 
 

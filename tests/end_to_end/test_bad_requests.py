@@ -93,7 +93,7 @@ def test_bad_input_is_invalid_argument_and_names_the_field(stub: Stub, case: str
     [
         (
             pb.ClassifyRequest(model="mnist-99", pixels=ONE),
-            "there is no model 'mnist-99'; there is digits-8x8, mnist-16x16",
+            "there is no model 'mnist-99'; there is digits-8x8, mnist-16x16, mnist-large",
         ),
         (pb.ClassifyRequest(version="7", pixels=ONE), "model mnist-16x16 has no version '7'; it has 1, 2"),
         (pb.ClassifyRequest(version="newest", pixels=ONE), "has no version 'newest'"),

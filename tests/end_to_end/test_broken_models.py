@@ -158,7 +158,7 @@ def test_golden_rows_with_one_score_changed(start_server, models):
 
 def test_a_default_model_that_is_not_there(start_server):
     sentence = refused(start_server, MODELS, "--default-model=nobody")
-    assert sentence == f"default model nobody is not in {MODELS}, which holds digits-8x8, mnist-16x16"
+    assert sentence == f"default model nobody is not in {MODELS}, which holds digits-8x8, mnist-16x16, mnist-large"
 
 
 def test_a_default_model_that_is_broken(start_server, models):

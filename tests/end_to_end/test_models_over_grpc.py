@@ -43,13 +43,13 @@ def layers(model: MLPClassifier, card: dict, pixels: np.ndarray) -> list[np.ndar
 
 
 def held_out(name: str, mnist_test) -> tuple[np.ndarray, np.ndarray]:
-    if name == "mnist-16x16":
+    if name.startswith("mnist"):
         return mnist_test
     part = held_out_digits()
     return part.pixels, part.labels
 
 
-COMMITTED = [("digits-8x8", "1"), ("mnist-16x16", "1"), ("mnist-16x16", "2")]
+COMMITTED = [("digits-8x8", "1"), ("mnist-16x16", "1"), ("mnist-16x16", "2"), ("mnist-large", "1")]
 
 
 @pytest.mark.parametrize(("name", "version"), COMMITTED)

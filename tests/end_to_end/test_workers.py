@@ -150,7 +150,7 @@ def test_an_error_of_a_change_is_told_as_one_worker_would(crew: Server, region: 
         with pytest.raises(grpc.RpcError) as raised:
             unload(by_number[1], "nobody")
         assert raised.value.code() is grpc.StatusCode.NOT_FOUND
-        assert raised.value.details() == "there is no model 'nobody'; there is digits-8x8, mnist-16x16"
+        assert raised.value.details() == "there is no model 'nobody'; there is digits-8x8, mnist-16x16, mnist-large"
         register(by_number[1], "twice", region)
         with pytest.raises(grpc.RpcError) as raised:
             register(by_number[2], "twice", region)

@@ -245,7 +245,7 @@ async def test_bad_input_is_invalid_argument_and_names_the_field(app: App, case:
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"model_name": "nobody"}, "there is no model 'nobody'; there is digits-8x8, mnist-16x16"),
+        ({"model_name": "nobody"}, "there is no model 'nobody'; there is digits-8x8, mnist-16x16, mnist-large"),
         ({"model_version": "9"}, "model mnist-16x16 has no version '9'; it has 1, 2"),
         ({"model_version": "latest"}, "model mnist-16x16 has no version 'latest'"),
     ],

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.augment import Warp, warped
 from training.checkpoint import Checkpoint
 from training.datasets import digits
 from training.fit import fit
 from training.fitted_file import skops_bytes
+from training.inputs import scaled
 from training.recipes import RECIPES, RecipeError, find
 from training.train import train_all
 
@@ -154,6 +154,22 @@ def test_validation_rows_teach_nothing(tmp_path):
     assert skops_bytes(judged.classifier) == skops_bytes(alone.classifier)
 
 
+def test_a_rehearsal_may_be_shorter(tmp_path):
+    """A recipe with a rehearsal of its own length is rehearsed for so long; card and report say both."""
+    [folder] = train_all([dataclasses.replace(TINY, epochs=5, rehearsal_epochs=3)], tmp_path)
+    recipe = json.loads(folder.card.read_text())["recipe"]
+    assert (recipe["rehearsal_epochs"], recipe["epochs"]) == (3, 5)
+    page = (folder.report / "report.md").read_text()
+    assert "The recipe as it was taken, 3 epochs, rehearsed" in page
+    assert "The final fit took 5 epochs." in page
+    dataset = digits()
+    alone = fit(
+        dataclasses.replace(TINY, epochs=3), dataset, dataset.learning, seed=1, checkpoint=tmp_path / "a.checkpoint"
+    )
+    predicted = alone.classifier.predict(scaled(dataset.validation.pixels, pixel_scale=1 / 16, pixel_offset=5.0))
+    assert recipe["validation_accuracy"] == pytest.approx(np.mean(predicted == dataset.validation.labels), abs=1e-6)
+
+
 def test_recipes_have_the_lesson_s_shape():
     """Both MNIST recipes are 784-16-16-10, and a name means all versions, name:version one."""
     assert [(recipe.hidden, recipe.activation, recipe.version) for recipe in find("mnist-16x16")] == [
@@ -164,25 +180,3 @@ def test_recipes_have_the_lesson_s_shape():
     assert len({recipe.key for recipe in RECIPES}) == len(RECIPES)
     with pytest.raises(RecipeError, match="no recipe 'mnist'; there are: digits-8x8, digits-8x8:1, mnist-16x16"):
         find("mnist")
-
-
-def test_warps():
-    """A warp of no extent changes nothing; others move ink a little and keep order, shape and range."""
-    images = np.zeros((40, 12, 9), np.float32)
-    images[np.arange(40), 2 + np.arange(40) % 8, 4] = 16
-    images = images.reshape(40, 108)
-    still = Warp(rotation=0, scale=0, shear=0, shift=0, elastic=0, group=7)
-    same = warped(images, still, rows=12, cols=9, random=np.random.default_rng(1))
-    np.testing.assert_allclose(same, images, atol=1e-5)
-    moving = dataclasses.replace(still, rotation=10, scale=0.1, shear=0.1, shift=1, elastic=0.3)
-    moved = warped(images, moving, rows=12, cols=9, random=np.random.default_rng(1))
-    assert moved.dtype == np.float32
-    assert moved.shape == images.shape
-    assert moved.min() >= 0
-    assert moved.max() <= 16.001
-    assert np.abs(moved - images).max() > 1
-    rows = np.arange(108) // 9
-    centre = (moved @ rows) / moved.sum(axis=1)
-    np.testing.assert_allclose(centre, 2 + np.arange(40) % 8, atol=2.5)
-    again = warped(images, moving, rows=12, cols=9, random=np.random.default_rng(1))
-    np.testing.assert_array_equal(moved, again)
