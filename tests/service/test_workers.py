@@ -16,7 +16,7 @@ from service.fronts.ports import ListenError, hold, probe
 from service.observe.sums import joined
 from service.runtime.cores import SHARE, usable_cores
 from service.runtime.errors import InvalidInput, NotAllowed, NotFound, QueueFull, again
-from service.runtime.statistics import Statistics
+from service.runtime.statistics import Statistics, Summary
 from service.workers.channel import AnswerFailed, Channel, ChannelClosed
 from service.workers.crew import Crew
 from service.workers.supervisor import Backoff
@@ -237,16 +237,18 @@ def test_sums_are_of_what_either_has_at_any_depth():
     assert Totals() == Totals({}, {}, {})
 
 
-def test_statistics_are_the_same_after_a_way_through_json():
+def test_a_summary_is_the_same_after_a_way_through_json():
     """What a worker tells its supervisor."""
     import json
 
     counted = Statistics()
     counted.ran(3, 10, 20, 30)
-    counted.failed("InvalidInput", 7)
-    counted.success.add(99)
-    counters = json.loads(json.dumps(counted.counters()))
-    assert Statistics.of(counters, counted.last_inference_ms) == counted
+    counted.calls["/t.T/One"].failed("InvalidInput", 7)
+    counted.calls["/t.T/Two"].times.add(99)
+    summary = counted.summary()
+    counters = json.loads(json.dumps(summary.counters()))
+    assert Summary.of(counters, counted.last_inference_ms) == summary
+    assert (summary.success.count, summary.failures["InvalidInput"].ns, summary.rows) == (1, 7, 3)
 
 
 @pytest.mark.parametrize(
