@@ -7,7 +7,7 @@ BIN     := $(VENV)/bin
 TREE    := artifact cli digits_client service training tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev serve test check lint types soak bench train proto lock clean
+.PHONY: help setup setup-dev serve test check lint types soak fuzz bench train proto lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ check: lint types .cache/bin/grpcurl  ## all that must be green before a change 
 
 soak: setup-dev  ## models change under half a minute of full load
 	SOAK_SECONDS=30 $(BIN)/python -m pytest tests/end_to_end/test_changes_under_load.py $(ARGS)
+
+fuzz: setup-dev  ## 200,000 mutated frames, headers and messages thrown at each front; FUZZ_COUNT=n for fewer
+	FUZZ_COUNT=$${FUZZ_COUNT:-200000} $(BIN)/python -m pytest -s tests/fuzz $(ARGS)
 
 bench: setup-dev  ## measure speed and memory; results go to benchmarks/
 	$(BIN)/python -m benchmarks $(ARGS)
