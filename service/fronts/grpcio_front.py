@@ -101,7 +101,7 @@ class GrpcioFront:
                 self._ending.append(asyncio.create_task(self._server.stop(ENDING_SECONDS)))
                 self._ending = [task for task in self._ending if not task.done()]
                 self._server = self._new_server()
-                while not self._listening(address):  # the port is not free yet
+                while not self._listening(address):  # noqa: ASYNC110 - the port is not free yet
                     await asyncio.sleep(LOOK_SECONDS)
                 await self._server.start()
 

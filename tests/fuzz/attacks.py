@@ -187,12 +187,22 @@ async def http_calls(chance: Chance, port: int, count: int) -> int:
                 done += 1
                 path = chance.choice(ON_HTTP)[0].encode()
                 head = b"POST %b HTTP/1.1\r\nhost: localhost\r\ncontent-type: %b\r\ncontent-length: %d\r\n" % (
-                    path, media, len(body),
-                )  # fmt: skip
+                    path,
+                    media,
+                    len(body),
+                )
                 extra = chance.choice(
-                    [b""] * 8 + [b"content-encoding: gzip\r\n", b"connect-timeout-ms: x\r\n", b"connect-timeout-ms: 1\r\n",
-                    b"connect-protocol-version: 9\r\n", b"grpc-timeout: x\r\n", b"grpc-encoding: gzip\r\n", b"accept-encoding: br\r\n"]
-                )  # fmt: skip
+                    [b""] * 8
+                    + [
+                        b"content-encoding: gzip\r\n",
+                        b"connect-timeout-ms: x\r\n",
+                        b"connect-timeout-ms: 1\r\n",
+                        b"connect-protocol-version: 9\r\n",
+                        b"grpc-timeout: x\r\n",
+                        b"grpc-encoding: gzip\r\n",
+                        b"accept-encoding: br\r\n",
+                    ]
+                )
                 writer.write(head + extra + b"\r\n" + body)
                 if not await _answer(reader, head + extra + body):
                     break

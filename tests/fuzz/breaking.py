@@ -117,9 +117,20 @@ def broken_http1(chance: Chance) -> bytes:
         return mutated(chance, _REQUEST)
     if kind == 4:
         header = chance.choice(
-            [b"x: " + b"y" * 70_000, b"content-length: 5", b"transfer-encoding: chunked", b"x", b": x", b"a: \0", b"\xff: x",
-             b"transfer-encoding: gzip", b"expect: 100-continue", b"connection: upgrade\r\nupgrade: h2c", b"a: b\r\n" * 300]
-        )  # fmt: skip
+            [
+                b"x: " + b"y" * 70_000,
+                b"content-length: 5",
+                b"transfer-encoding: chunked",
+                b"x",
+                b": x",
+                b"a: \0",
+                b"\xff: x",
+                b"transfer-encoding: gzip",
+                b"expect: 100-continue",
+                b"connection: upgrade\r\nupgrade: h2c",
+                b"a: b\r\n" * 300,
+            ]
+        )
         return _REQUEST.replace(b"host:", header + b"\r\nhost:", 1)
     if kind == 5:
         chunks = chance.choice(

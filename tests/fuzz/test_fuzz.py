@@ -124,4 +124,4 @@ async def test_mutated_traffic_harms_nobody(target: Server):
         ]
         assert unforeseen == []
     assert target.resident_mib() < memory + MOST_MIB
-    print(f"\n{COUNT} thrown, {witness.answered} good calls, {memory:.0f} -> {target.resident_mib():.0f} MiB")
+    print(f"\n{COUNT} thrown, {witness.answered} good calls, {memory:.0f} -> {target.resident_mib():.0f} MiB")  # noqa: T201 - what `make fuzz` is for
