@@ -48,7 +48,7 @@ def _no_http2(chance: Chance) -> bytes:
 
 def _changed(chance: Chance, old: bytes, frames: list[bytes]) -> list[bytes]:
     """What stands in the place of one frame."""
-    head, payload = bytearray(old[:HEAD]), old[HEAD:]
+    head, payload = bytearray(old[:HEAD].ljust(HEAD, b"\0")), old[HEAD:]
     stream = chance.choice([0, 1, 2, 3, 5, 7, 2**31 - 1, 2**31, chance.getrandbits(32)])
     kind = chance.randrange(13)
     if kind == 0:

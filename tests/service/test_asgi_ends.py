@@ -124,6 +124,7 @@ async def test_a_deadline_ends_a_stream_that_waits_for_its_client(front: GrpcAsg
         call = await Request(*pieces, path=REPEAT, unended=True, headers=[(b"grpc-timeout", b"50m")]).run(front)
         assert (call.answers() if words else []) == words
         assert code(call) is grpc.StatusCode.DEADLINE_EXCEEDED
+        await asyncio.sleep(0.01)
         assert call.receiving == 0
 
 
