@@ -7,7 +7,7 @@ BIN     := $(VENV)/bin
 TREE    := artifact cli digits_client service training tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev serve test check lint types soak endure bench bench-peers train proto lock clean
+.PHONY: help setup setup-dev serve test check lint types soak endure fuzz bench bench-peers train proto lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ soak: setup-dev  ## models change under half a minute of full load
 
 endure: setup-dev  ## ten minutes of full load on each front
 	ENDURE_SECONDS=600 $(BIN)/python -m pytest -s tests/end_to_end/test_endurance.py $(ARGS)
+
+fuzz: setup-dev  ## 200,000 mutated frames, headers and messages thrown at each front; FUZZ_COUNT=n for fewer
+	FUZZ_COUNT=$${FUZZ_COUNT:-200000} $(BIN)/python -m pytest -s tests/fuzz $(ARGS)
 
 bench: setup-dev  ## measure speed and memory; results go to benchmarks/ (shorter: ARGS="--rounds 1 --seconds 0.3")
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -74,7 +74,12 @@ def start_server(front: str) -> Iterator[StartServer]:
         given = [f"--front={front}", "--http-port=0", *([] if port is None else [f"--port={port}"])]
         command = [str(DIGITS), "serve", f"--models={models}", "--log-format=json", *given, *flags]
         process = subprocess.Popen(
-            command, stderr=subprocess.PIPE, text=True, env=environment(**(env or {})), start_new_session=group
+            command,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            env=environment(**(env or {})),
+            start_new_session=group,
         )
         server = Server(process)
         servers.append(server)

@@ -15,22 +15,21 @@ from google.protobuf.message import DecodeError, Message
 from service.api.errors import translate
 from service.api.methods import Kind, Method, Methods
 from service.fronts.admission import Admission, or_refuse
-from service.fronts.asgi_call import AsgiCall, Event, Receive, Send, metadata_headers, status_headers
+from service.fronts.asgi_call import AsgiCall, Event, Header, Receive, Send, metadata_headers, status_headers
 from service.fronts.asgi_leavers import Leavers
-from service.fronts.frames import ENCODINGS, PREFIX, Encoding, FrameReader, Frames, frame
+from service.fronts.frames import ENCODINGS, PREFIX, FrameReader, Frames, frame
 from service.observe.logs import debugging, log
 from service.runtime.errors import DeadlinePassed, InvalidInput, LimitReached, NotReady, NotSupported, ServiceError
 
 _TYPE = (b"content-type", b"application/grpc")
-_STARTS: dict[Encoding, Event] = {
-    encoding: {
-        "type": "http.response.start",
-        "status": 200,
-        "headers": [_TYPE] if encoding == "identity" else [_TYPE, (b"grpc-encoding", encoding.encode())],
-        "trailers": True,
-    }
-    for encoding in ENCODINGS
-}
+
+
+def _start(headers: list[Header]) -> Event:
+    return {"type": "http.response.start", "status": 200, "headers": headers, "trailers": True}
+
+
+_STARTS = {name: _start([_TYPE, (b"grpc-encoding", name.encode())]) for name in ENCODINGS}
+_STARTS["identity"] = _start([_TYPE])
 _ACCEPTED = (b"grpc-accept-encoding", ",".join(ENCODINGS).encode())
 _OK = (b"grpc-status", b"0")
 _END: Event = {"type": "http.response.trailers", "headers": [_OK], "more_trailers": False}

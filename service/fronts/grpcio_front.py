@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, NoReturn
 
 import grpc
@@ -21,6 +21,10 @@ Context = Any  # grpc.aio's ServicerContext, which grpcio does not type
 # When stopping: how long, at most, until no call has come for how long.
 SETTLE_SECONDS = 1.0
 QUIET_SECONDS = 0.05
+
+# How often it is looked whether grpc's server has ended by itself, and how long its calls may take to end then.
+LOOK_SECONDS = 0.05
+ENDING_SECONDS = 2.0
 
 _PENDING_CALLS = 10_000
 _NEVER = 2**31 - 1  # milliseconds, for grpc
@@ -49,24 +53,30 @@ class GrpcioFront:
         """
         self._shared_port = shared_port
         self._calls = Admission(max_pending_bytes)
-        self._server = grpc.aio.server(
-            options=[
-                ("grpc.so_reuseport", int(shared_port)),  # else a second server on the port is refused
-                ("grpc.max_receive_message_length", max_message_bytes),
-                ("grpc.max_send_message_length", -1),
-                ("grpc.max_metadata_size", 16 * 1024),
-                # Of more than a thousand calls that wait to be taken up, grpc would cancel some at random.
-                ("grpc.server.max_pending_requests", max_concurrent_calls + _PENDING_CALLS),
-                ("grpc.server.max_pending_requests_hard_limit", max_concurrent_calls + 2 * _PENDING_CALLS),
-                ("grpc.max_connection_idle_ms", connection_idle_seconds * 1000),
-                ("grpc.max_connection_age_ms", connection_age_seconds * 1000 or _NEVER),
-                # Clients may ping a connection that is idle, as load balancers do, every 10 s.
-                ("grpc.keepalive_permit_without_calls", 1),
-                ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
-            ],
-            maximum_concurrent_rpcs=max_concurrent_calls,
-        )
-        self._server.add_generic_rpc_handlers([_Table(methods, self._calls)])
+        self._table = _Table(methods, self._calls)
+        self._max_calls = max_concurrent_calls
+        self._options = [
+            ("grpc.so_reuseport", int(shared_port)),  # else a second server on the port is refused
+            ("grpc.max_receive_message_length", max_message_bytes),
+            ("grpc.max_send_message_length", -1),
+            ("grpc.max_metadata_size", 16 * 1024),
+            # Of more than a thousand calls that wait to be taken up, grpc would cancel some at random.
+            ("grpc.server.max_pending_requests", max_concurrent_calls + _PENDING_CALLS),
+            ("grpc.server.max_pending_requests_hard_limit", max_concurrent_calls + 2 * _PENDING_CALLS),
+            ("grpc.max_connection_idle_ms", connection_idle_seconds * 1000),
+            ("grpc.max_connection_age_ms", connection_age_seconds * 1000 or _NEVER),
+            # Clients may ping a connection that is idle, as load balancers do, every 10 s.
+            ("grpc.keepalive_permit_without_calls", 1),
+            ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+        ]
+        self._server = self._new_server()
+        self._keeper: asyncio.Task[None] | None = None
+        self._ending: list[asyncio.Task[None]] = []
+
+    def _new_server(self) -> Any:
+        server = grpc.aio.server(options=self._options, maximum_concurrent_rpcs=self._max_calls)
+        server.add_generic_rpc_handlers([self._table])
+        return server
 
     async def start(self, host: str, port: int) -> int:
         """Listen and accept calls; returns the port, a free one for 0. Raises `ListenError`."""
@@ -79,7 +89,31 @@ class GrpcioFront:
         except RuntimeError as error:
             raise ListenError(f"cannot listen on {address}: {error}") from None
         await self._server.start()
+        self._keeper = asyncio.create_task(self._keep(address.rpartition(":")[0] + f":{bound}"))
         return bound
+
+    async def _keep(self, address: str) -> None:
+        """Begin another server when grpc's ends by itself: one request whose path is no UTF-8 is enough for it.
+
+        Calls that the old one has may end there.
+        """
+        while not self._calls.draining.is_set():
+            try:
+                await self._server.wait_for_termination(LOOK_SECONDS)
+            except Exception as error:
+                log.warning("grpc ended by itself, it begins again", address=address, reason=str(error))
+                self._ending.append(asyncio.create_task(self._server.stop(ENDING_SECONDS)))
+                self._ending = [task for task in self._ending if not task.done()]
+                self._server = self._new_server()
+                while not self._listening(address):  # noqa: ASYNC110 - the port is not free yet
+                    await asyncio.sleep(LOOK_SECONDS)
+                await self._server.start()
+
+    def _listening(self, address: str) -> bool:
+        with suppress(RuntimeError):
+            self._server.add_insecure_port(address)
+            return True
+        return False
 
     async def stop(self, grace: float, unheard: Callable[[], Awaitable[None]] | None = None) -> None:
         """Accept no new calls; those whose handler was entered may finish within `grace` seconds.
@@ -103,7 +137,9 @@ class GrpcioFront:
         if unheard is not None:
             await unheard()
         self._calls.leaving.set()
-        await stopping
+        await asyncio.gather(stopping, *self._ending)
+        if self._keeper is not None:
+            await self._keeper
 
 
 class _Table(grpc.GenericRpcHandler):  # type: ignore[misc]

@@ -23,7 +23,16 @@ CALLS = 50
 _LEAKS = re.compile(
     rb'Traceback|site-packages|File "|internal error|Unexpected <class| at 0x|' + re.escape(str(ROOT).encode())
 )
-_MALFORMED = ("the request ended", "the request holds", "a message ", "compress", "frame", "message", "metadata")
+_MALFORMED = (
+    "the request ended",
+    "the request holds",
+    "a message ",
+    "compress",
+    "frame",
+    "message",
+    "metadata",
+    "header",
+)
 
 
 class Wrong(Exception):
@@ -31,18 +40,30 @@ class Wrong(Exception):
 
 
 @asynccontextmanager
-async def _connection(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def _connection(
+    port: int, about: bytes = b""
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     try:
         async with asyncio.timeout(SECONDS):
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            reader, writer = await _connected(port)
             try:
                 yield reader, writer
-            except (ConnectionError, asyncio.IncompleteReadError):
+            except (OSError, asyncio.IncompleteReadError):
                 pass  # closed, which is an answer
             finally:
                 writer.transport.abort()
     except TimeoutError:
-        raise Wrong(f"a connection was neither answered nor closed within {SECONDS:.0f} seconds") from None
+        sentence = f"a connection was neither answered nor closed within {SECONDS:.0f} seconds"
+        raise Wrong(f"{sentence}: {about[:3000].hex()}") from None
+
+
+async def _connected(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection; refused are those that come while grpc's server begins again."""
+    while True:
+        try:
+            return await asyncio.open_connection("127.0.0.1", port)
+        except ConnectionRefusedError:
+            await asyncio.sleep(0.05)
 
 
 def check(said: bytes, about: bytes) -> None:
@@ -63,11 +84,20 @@ async def calls(chance: Chance, port: int, count: int) -> int:
         padding = chance.choice([0, 0, 0, 1, 255])
         frames = request(stream, block, body, padding=padding)
         out.append(b"".join(frame.serialize() for frame in frames))
-        sent[stream] = what
-    async with _connection(port) as (reader, writer):
-        writer.write(b"".join(out))
-        await _until_ended(reader, writer, sent)
+        if _whole(body):
+            sent[stream] = what
+    try:
+        async with _connection(port) as (reader, writer):
+            writer.write(b"".join(out))
+            await _until_ended(reader, writer, sent)
+    except Wrong as wrong:
+        raise Wrong(f"{wrong}, unanswered: {list(sent.values())[:3]}") from None
     return count
+
+
+def _whole(body: bytes) -> bool:
+    """Whether a message is whole: grpc's own server does not answer a unary call that has none until it is left."""
+    return len(body) >= 5 and len(body) >= 5 + int.from_bytes(body[1:5], "big")
 
 
 def wrong_call(chance: Chance) -> tuple[list[tuple[bytes, bytes]], bytes, bytes]:
@@ -84,7 +114,11 @@ def wrong_call(chance: Chance) -> tuple[list[tuple[bytes, bytes]], bytes, bytes]
         if chance.random() < 0.3:
             fields.append((b"grpc-encoding", chance.choice([b"gzip", b"deflate"])))
     if kind >= 8:
-        fields = mutated_headers(chance, fields)
+        # A path that is no UTF-8 ends grpc's server, see tests/service/test_front.py: too slow to do often.
+        fields = [
+            (key, value.decode("ascii", "replace").encode() if key == b":path" else value)
+            for key, value in mutated_headers(chance, fields)
+        ]
     return fields, body, repr((fields, body)).encode()
 
 
@@ -135,7 +169,7 @@ async def http_connections(chance: Chance, port: int, count: int) -> int:
 
 async def _closed(port: int, data: bytes) -> int:
     said = b""
-    async with _connection(port) as (reader, writer):
+    async with _connection(port, data) as (reader, writer):
         writer.write(data)
         writer.write_eof()
         while piece := await reader.read(2**16):
@@ -153,12 +187,22 @@ async def http_calls(chance: Chance, port: int, count: int) -> int:
                 done += 1
                 path = chance.choice(ON_HTTP)[0].encode()
                 head = b"POST %b HTTP/1.1\r\nhost: localhost\r\ncontent-type: %b\r\ncontent-length: %d\r\n" % (
-                    path, media, len(body),
-                )  # fmt: skip
+                    path,
+                    media,
+                    len(body),
+                )
                 extra = chance.choice(
-                    [b""] * 8 + [b"content-encoding: gzip\r\n", b"connect-timeout-ms: x\r\n", b"connect-timeout-ms: 1\r\n",
-                    b"connect-protocol-version: 9\r\n", b"grpc-timeout: x\r\n", b"grpc-encoding: gzip\r\n", b"accept-encoding: br\r\n"]
-                )  # fmt: skip
+                    [b""] * 8
+                    + [
+                        b"content-encoding: gzip\r\n",
+                        b"connect-timeout-ms: x\r\n",
+                        b"connect-timeout-ms: 1\r\n",
+                        b"connect-protocol-version: 9\r\n",
+                        b"grpc-timeout: x\r\n",
+                        b"grpc-encoding: gzip\r\n",
+                        b"accept-encoding: br\r\n",
+                    ]
+                )
                 writer.write(head + extra + b"\r\n" + body)
                 if not await _answer(reader, head + extra + body):
                     break
@@ -174,7 +218,9 @@ def _http_bodies(chance: Chance, count: int) -> Iterator[tuple[bytes, bytes]]:
         elif kind == 3:
             yield mutated(chance, message), b"application/proto"
         else:
-            media = chance.choice([b"application/grpc-web", b"application/grpc-web+proto", b"application/grpc-web+json"])
+            media = chance.choice(
+                [b"application/grpc-web", b"application/grpc-web+proto", b"application/grpc-web+json"]
+            )
             yield mutated_frame(chance, message), media
 
 

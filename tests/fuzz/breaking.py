@@ -48,7 +48,7 @@ def _no_http2(chance: Chance) -> bytes:
 
 def _changed(chance: Chance, old: bytes, frames: list[bytes]) -> list[bytes]:
     """What stands in the place of one frame."""
-    head, payload = bytearray(old[:HEAD]), old[HEAD:]
+    head, payload = bytearray(old[:HEAD].ljust(HEAD, b"\0")), old[HEAD:]
     stream = chance.choice([0, 1, 2, 3, 5, 7, 2**31 - 1, 2**31, chance.getrandbits(32)])
     kind = chance.randrange(13)
     if kind == 0:
@@ -95,7 +95,9 @@ def _headers(chance: Chance) -> list[bytes]:
     if kind == 0:
         return [frame(1, 5, stream, chance.randbytes(chance.randint(0, 200)))]
     if kind == 1:
-        block = chance.choice([b"\x80", b"\xff" * 20, b"\x3f" + b"\xff" * 9, b"\x3f\xe1\xff\x7f", b"\x40\x7f\xff\xff\xff\x7f"])
+        block = chance.choice(
+            [b"\x80", b"\xff" * 20, b"\x3f" + b"\xff" * 9, b"\x3f\xe1\xff\x7f", b"\x40\x7f\xff\xff\xff\x7f"]
+        )
         return [frame(1, 5, stream, b"\x83\x86\x84" + block)]
     if kind == 2:  # without an end
         pieces = chance.choice([1, 30, 120])
@@ -115,14 +117,32 @@ def broken_http1(chance: Chance) -> bytes:
         return mutated(chance, _REQUEST)
     if kind == 4:
         header = chance.choice(
-            [b"x: " + b"y" * 70_000, b"content-length: 5", b"transfer-encoding: chunked", b"x", b": x", b"a: \0", b"\xff: x",
-             b"transfer-encoding: gzip", b"expect: 100-continue", b"connection: upgrade\r\nupgrade: h2c", b"a: b\r\n" * 300]
-        )  # fmt: skip
+            [
+                b"x: " + b"y" * 70_000,
+                b"content-length: 5",
+                b"transfer-encoding: chunked",
+                b"x",
+                b": x",
+                b"a: \0",
+                b"\xff: x",
+                b"transfer-encoding: gzip",
+                b"expect: 100-continue",
+                b"connection: upgrade\r\nupgrade: h2c",
+                b"a: b\r\n" * 300,
+            ]
+        )
         return _REQUEST.replace(b"host:", header + b"\r\nhost:", 1)
     if kind == 5:
-        chunks = chance.choice([b"5\r\n{}   \r\n0\r\n\r\n", b"fffffffffffffffff\r\n{}", b"-1\r\n", b"2;x=y\r\n{}\r\n0\r\na: b\r\n\r\n", b"x\r\n"])
+        chunks = chance.choice(
+            [
+                b"5\r\n{}   \r\n0\r\n\r\n",
+                b"fffffffffffffffff\r\n{}",
+                b"-1\r\n",
+                b"2;x=y\r\n{}\r\n0\r\na: b\r\n\r\n",
+                b"x\r\n",
+            ]
+        )
         return _REQUEST.partition(b"content-length")[0] + b"transfer-encoding: chunked\r\n\r\n" + chunks
     if kind == 6:
         return broken_http2(chance)
     return _REQUEST * chance.choice([2, 20]) + mutated(chance, _REQUEST)
-

@@ -124,9 +124,13 @@ def mutated_json(chance: Chance, message: Any) -> bytes:
         return chance.choice([b"[", b'{"a":', b'{"model":']) * depth + b"1"
     if kind == 2:
         text = json.dumps(_changed(chance, message))
-        return text.replace('"', chance.choice(['"', "'", '"\\ud800', '"\\u0000', '"\\x']), chance.randint(1, 9)).encode()
+        return text.replace(
+            '"', chance.choice(['"', "'", '"\\ud800', '"\\u0000', '"\\x']), chance.randint(1, 9)
+        ).encode()
     if kind == 3:
-        return chance.choice([b"", b"null", b"[]", b"1", b'"x"', b"NaN", b"{}", b"\xff\xfe{", b"\xef\xbb\xbf{}", b"{}{}"])
+        return chance.choice(
+            [b"", b"null", b"[]", b"1", b'"x"', b"NaN", b"{}", b"\xff\xfe{", b"\xef\xbb\xbf{}", b"{}{}"]
+        )
     return json.dumps(_changed(chance, message)).encode()
 
 

@@ -58,9 +58,9 @@ class Witness:
         try:
             with self._server.channel() as channel:
                 call = channel.unary_unary(STEM + "Classify", response_deserializer=pb.ClassifyResponse.FromString)
-                first = call(request.SerializeToString(), timeout=20).predictions
+                first = call(request.SerializeToString(), timeout=20, wait_for_ready=True).predictions
                 while not self._over.wait(0.02):
-                    assert call(request.SerializeToString(), timeout=20).predictions == first
+                    assert call(request.SerializeToString(), timeout=20, wait_for_ready=True).predictions == first
                     status, _, body = self._server.http(
                         STEM + "Classify", request.SerializeToString(), content_type="application/proto"
                     )
@@ -118,10 +118,10 @@ async def test_mutated_traffic_harms_nobody(target: Server):
         assert witness.answered > 0
         assert sorted(family(target.process.pid)) == processes
         unforeseen = [
-            line
+            line[:300] + line[line.find("exc_type") :][:300]
             for line in target.text[lines:]
-            if '"level": "error"' in line or '"level": "critical"' in line or "Traceback" in line
+            if '"level": "error"' in line or '"level": "critical"' in line
         ]
         assert unforeseen == []
     assert target.resident_mib() < memory + MOST_MIB
-    print(f"\n{COUNT} thrown, {witness.answered} good calls, {memory:.0f} -> {target.resident_mib():.0f} MiB")
+    print(f"\n{COUNT} thrown, {witness.answered} good calls, {memory:.0f} -> {target.resident_mib():.0f} MiB")  # noqa: T201 - what `make fuzz` is for

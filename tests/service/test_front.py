@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 import grpc
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
+from hpack import Encoder
+from hyperframe.frame import HeadersFrame, SettingsFrame
 
 from service.api.counting import counted
 from service.api.methods import Call, Kind, Method, table
@@ -169,6 +171,24 @@ async def test_refusals_of_a_draining_server_wait_until_nobody_listens():
         assert await call.code() is grpc.StatusCode.UNAVAILABLE
         assert await call.details() == "the server is draining"
         await stopping
+
+
+async def test_a_path_that_is_no_utf8_does_not_end_the_front():
+    """grpc's own server ends of it; the next one listens on the same port, as often as it takes."""
+    front = GrpcioFront(table(Method("/t.T/Speak", StringValue, StringValue, Kind.UNARY, speak)), **LIMITS)
+    port = await front.start("127.0.0.1", 0)
+    fields = {":method": "POST", ":scheme": "http", ":path": b"/\xff", ":authority": "x", "te": "trailers"}
+    block = Encoder().encode({**fields, "content-type": "application/grpc"})
+    request = HeadersFrame(1, block, flags=["END_HEADERS", "END_STREAM"])
+    for _ in range(3):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + SettingsFrame(0).serialize() + request.serialize())
+        await asyncio.sleep(0.2)
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            answer = await channel.unary_unary("/t.T/Speak")(say("on"), wait_for_ready=True, timeout=10)
+            assert StringValue.FromString(answer).value == "on"
+        writer.close()
+    await front.stop(0)
 
 
 @pytest.mark.parametrize("kind", ["unary", "stream"])
