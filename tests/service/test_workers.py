@@ -172,15 +172,20 @@ async def test_what_a_worker_counted_stays_counted_when_it_is_gone():
     crew, first, second = Crew(), Pretender(), Pretender()
     first.snapshot = {"counters": {"model": {"a": {"calls": 3}}}, "latest": {"model": {"a": 70}}, "queued": 9}
     second.snapshot = {"counters": {"model": {"a": {"calls": 4}}}, "latest": {"model": {"a": 60}}, "queued": 1}
+    first.snapshot["metrics"] = {"digits_rows_total": [[["a", "1"], 7]], "digits_queue_rows": [[["a", "1"], 5]]}
     async with joined_to(crew, 2, second):
         async with joined_to(crew, 1, first):
             totals = await crew.totals()
             assert totals["workers"] == {"1": first.snapshot, "2": second.snapshot}
         totals = await crew.totals()
         assert totals["workers"] == {"2": second.snapshot}
-        assert totals["ended"] == {"counters": {"model": {"a": {"calls": 3}}}, "latest": {"model": {"a": 70}}}
+        assert totals["ended"] == {
+            "counters": {"model": {"a": {"calls": 3}}},
+            "latest": {"model": {"a": 70}},
+            "metrics": {"digits_rows_total": [[["a", "1"], 7]]},
+        }
         await crew.change("unload", "", ["model", "a"], lasting=True)
-        assert (await crew.totals())["ended"]["counters"] == {"model": {}}
+        assert (await crew.totals())["ended"] == totals["ended"]
 
 
 async def test_a_worker_that_does_not_answer_is_counted_by_what_it_told_last(monkeypatch: pytest.MonkeyPatch):
