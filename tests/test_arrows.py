@@ -42,7 +42,7 @@ ARROWS = {
     "service.api": {"service.runtime", "artifact", "stubs", "service.config", "service.observe"},
     "service.fronts": {"service.api", "service.runtime", "service.config", "service.observe", "service.fronts.ports"},
     "service.fronts.ports": set(),
-    "service.fronts.envoy": {"service.config"},
+    "service.fronts.envoy": {"service.config", "service.fronts.ports"},
     "service.lifecycle": set(),
     "service.workers": SUPERVISION,
     "service.workers.control": SUPERVISION | {"service.api", "service.runtime"},

@@ -55,7 +55,8 @@ def find_spans(data: bytes, start: int, last: int, aside: int = 0) -> Spans | No
     """The parts of a message of length-delimited fields of which the last, or none, has the tag `last`.
 
     The message is all of `data` from `start` on; a field with the tag `aside` is told apart. None for every
-    other message, a malformed one too: who asks then lets protobuf itself look at it.
+    other message, one whose last field is empty and a malformed one too: who asks then lets protobuf itself
+    look at it.
     """
     at, end = start, len(data)
     begin = stop = 0
@@ -73,10 +74,12 @@ def find_spans(data: bytes, start: int, last: int, aside: int = 0) -> Spans | No
                     size |= (more & 0x7F) << shift
                     shift += 7
                     body += 1
+                if shift > MAX_SHIFT:
+                    return None
                 size |= more << shift
                 body += 1
             if kind == last:
-                return Spans(begin, stop, at, body) if body + size == end else None
+                return Spans(begin, stop, at, body) if size and body + size == end else None
             if kind & 0x87 != LENGTH_DELIMITED or kind < 8:
                 return None
             if kind == aside:

@@ -21,6 +21,9 @@ from service.fronts.frames import ENCODINGS, PREFIX, FrameReader, Frames, frame
 from service.observe.logs import debugging, log
 from service.runtime.errors import DeadlinePassed, InvalidInput, LimitReached, NotReady, NotSupported, ServiceError
 
+# Bytes of an answer from which on the server below is waited for: smaller ones are not worth the hop.
+LARGE_ANSWER = 64 * 1024
+
 _TYPE = (b"content-type", b"application/grpc")
 
 
@@ -124,7 +127,11 @@ class GrpcAsgi:
         try:
             await send(_STARTS[call.accepted])
             call.started = True
-            await send({"type": "http.response.body", "body": frame(written, call.accepted)})
+            body = frame(written, call.accepted)
+            if len(body) > LARGE_ANSWER:  # it stays in flight until the client has begun to take it
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+                body = b""
+            await send({"type": "http.response.body", "body": body})
             await send(_ended(call) if call.trailers else _END)
         except OSError:
             call.leave()

@@ -41,6 +41,11 @@ def bare(host: str) -> str:
     return host.removeprefix("[").removesuffix("]")
 
 
+def resolved(host: str) -> str:
+    """The numeric address that a host is listened on by."""
+    return str(socket.getaddrinfo(bare(host), 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][4][0])
+
+
 def _bound(host: str, port: int) -> socket.socket:
     family, kind, protocol, _, address = socket.getaddrinfo(
         bare(host), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

@@ -122,6 +122,8 @@ class Control:
             return await self._run(content["path"], b64decode(content["request"]))
         if what == "snapshot":
             return self._work.snapshot()
+        if what == "alive":
+            return None
         if what == "drain":
             self.end(content["grace"])
             return None

@@ -115,7 +115,9 @@ class Supervisor:
             except OSError as error:  # no memory, no process, no file to be had
                 how = {"reason": f"it cannot be started: {error}"}
             else:
+                watching = asyncio.create_task(worker.watch())
                 how = await worker.wait()
+                watching.cancel()
                 served = served or worker.served is not None
                 self._crew.leave(number)
                 del self._workers[number]

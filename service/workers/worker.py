@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from contextlib import suppress
 from typing import Any, Self
@@ -12,12 +13,15 @@ from typing import Any, Self
 from service.config import Settings, variables
 from service.observe.logs import log
 from service.runtime.cores import SHARE
-from service.workers.channel import Answer, Channel, ChannelClosed
+from service.workers.channel import Answer, AnswerFailed, Channel, ChannelClosed
 from service.workers.environment import NUMBER, SOCKET
 from service.workers.program import Program
 
 # How long after the grace time a worker may take to end before it is killed, in seconds.
 END_SECONDS = 5.0
+# How often a worker is asked whether it is there, and how long it may take to say so.
+LOOK_SECONDS = 2.0
+HUNG_SECONDS = 20.0
 
 
 class Worker:
@@ -62,6 +66,19 @@ class Worker:
         how = {"exit_code": code} if code >= 0 else {"signal": signal.Signals(-code).name}
         return {"pid": self.pid, **how, **({"reason": self.failure} if self.failure else {})}
 
+    async def watch(self) -> None:
+        """Kill the process once it does not answer any more, though it runs: others would wait for it."""
+        with suppress(ChannelClosed, AnswerFailed):
+            while True:
+                await asyncio.sleep(LOOK_SECONDS)
+                try:
+                    async with asyncio.timeout(HUNG_SECONDS):
+                        await self.channel.ask("alive")
+                except TimeoutError:
+                    log.error("worker killed, it does not answer", worker=self.number, pid=self.pid)
+                    self.kill()
+                    return
+
     async def end(self, grace: float) -> None:
         """Let its calls end within `grace` seconds, and then the process."""
         try:
@@ -91,5 +108,6 @@ def _started(command: list[str], variables: dict[str, str], inherited: socket.so
         env=os.environ | variables,
         pass_fds=[inherited.fileno()],
         stdin=subprocess.DEVNULL,
+        stderr=None if sys.stderr is not None else subprocess.DEVNULL,
         start_new_session=True,  # Ctrl-C is for the supervisor
     )

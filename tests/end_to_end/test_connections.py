@@ -3,6 +3,7 @@
 import os
 import socket
 import stat
+import subprocess
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from service.config import Settings
 from service.fronts.envoy import program
 from service.fronts.envoy.program import EnvoyMissing, EnvoyProgram, check_envoy
 from stubs.digits.v1 import digits_pb2 as pb
-from tests.harness import Server, StartServer, Stub, family
+from tests.harness import DIGITS, MODELS, Server, StartServer, Stub, environment, family
 
 IMAGE = pb.ClassifyRequest(pixels=bytes(784))
 
@@ -163,3 +164,53 @@ def test_envoy_is_told_the_limits_that_were_set():
     ):
         assert part in text
     assert "max_connection_duration" not in text
+
+
+@pytest.mark.parametrize("where", ["port", "http_port"])
+def test_a_path_with_odd_escapes_is_answered_at_once(server: Server, where: str):
+    """404, or what a gRPC port says to HTTP/1.1; never silence."""
+    with socket.create_connection(("127.0.0.1", getattr(server, where)), timeout=10) as connection:
+        connection.sendall(b"GET /%ff HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        answer = connection.recv(4096)
+    if where == "http_port":
+        assert answer.startswith(b"HTTP/1.1 404 ")
+    assert not [line for line in server.lines if line["level"] == "error"]
+
+
+def test_http_1_0_is_spoken(server: Server):
+    """By probes of the older kind."""
+    with socket.create_connection(("127.0.0.1", server.http_port), timeout=10) as connection:
+        connection.sendall(b"GET /readyz HTTP/1.0\r\n\r\n")
+        assert b" 200 OK" in connection.recv(4096)
+
+
+def test_a_host_name_is_resolved(start_server: StartServer):
+    """As any resolver on this machine does."""
+    server = start_server("--host=localhost")
+    with server.channel() as channel:
+        assert len(Stub(channel).classify(IMAGE, timeout=10).predictions) == 1
+
+
+def test_a_server_without_stderr_serves(front: str, tmp_path):
+    """Nobody hears its log, that is all."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    flags = f"--front={front} --models={MODELS} --port={port} --http-port=-1"
+    process = subprocess.Popen(["bash", "-c", f"exec {DIGITS} serve {flags} 2>&-"], env=environment())
+    try:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            answer = Stub(channel).classify(IMAGE, timeout=30, wait_for_ready=True)
+        assert len(answer.predictions) == 1
+    finally:
+        process.terminate()
+        assert process.wait(30) == 0
+
+
+@pytest.mark.front("envoy")
+def test_a_long_tmpdir_is_no_hindrance(start_server: StartServer, tmp_path):
+    """Paths of Unix sockets are short."""
+    deep = tmp_path / ("x" * 100) / ("y" * 60)
+    deep.mkdir(parents=True)
+    server = start_server(env={"TMPDIR": str(deep)})
+    assert server.end() == 0

@@ -6,8 +6,11 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.wrappers_pb2 import StringValue
 
+from service.api.methods import Call, Kind, Method
 from service.fronts.asgi import GrpcAsgi
+from service.fronts.frames import frame
 from tests.service.asgi import REPEAT, SPEAK, Request, Table, say
 
 CANCELLED = {"Cancelled": 1}
@@ -221,3 +224,38 @@ async def test_streams_of_a_draining_server_end_after_what_was_read(table: Table
     assert unary.answers() == ["hang"]
     late = await Request(path=REPEAT, unended=True).run(front)
     assert code(late) is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_a_large_answer_stays_in_flight_until_it_is_taken():
+    """So that clients who read nothing count among the calls at once; a small one is not waited for."""
+    taken, events = asyncio.Event(), []
+
+    async def large(request: StringValue, call: Call) -> StringValue:
+        return StringValue(value=request.value * 200_000)
+
+    front = GrpcAsgi(
+        {"/t.T/Large": Method("/t.T/Large", StringValue, StringValue, Kind.UNARY, large)},
+        max_message_bytes=1000,
+        max_pending_bytes=1000,
+        max_concurrent_calls=10,
+    )
+    message = StringValue(value="x").SerializeToString()
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": frame(message), "more_body": False}
+
+    async def send(event: dict[str, Any]) -> None:
+        events.append(event)
+        if event.get("more_body"):
+            await taken.wait()
+
+    headers = [(b"content-type", b"application/grpc"), (b"te", b"trailers")]
+    scope = {"type": "http", "method": "POST", "path": "/t.T/Large", "headers": headers, "client": None}
+    call = asyncio.create_task(front(scope, receive, send))
+    await asyncio.sleep(0.01)
+    assert front.in_flight == 1
+    assert [event["type"] for event in events] == ["http.response.start", "http.response.body"]
+    taken.set()
+    await call
+    assert front.in_flight == 0
+    assert events[-1]["type"] == "http.response.trailers"

@@ -14,7 +14,7 @@ requests = st.builds(
     model_version=st.text(max_size=5),
     id=st.text(max_size=200),
     outputs=st.lists(st.builds(pb.ModelInferRequest.InferRequestedOutputTensor, name=st.text(max_size=9)), max_size=3),
-    raw_input_contents=st.lists(st.binary(max_size=20_000), max_size=1),
+    raw_input_contents=st.lists(st.binary(min_size=1, max_size=20_000), max_size=1),
 )
 
 
@@ -78,6 +78,9 @@ def test_fields_of_other_kinds_are_left_to_protobuf():
     assert find_spans(b"\x00\x00", 0, tag(3)) is None
     assert find_spans(length_delimited(3, b"a") + length_delimited(1, b"b"), 0, tag(3)) is None
     assert find_spans(length_delimited(3, b"a") * 2, 0, tag(3)) is None
+    assert find_spans(length_delimited(3, b""), 0, tag(3)) is None
+    assert find_spans(b"\x1a\x81\x80\x80\x80\x80\x00a", 0, tag(3)) is None
+    assert find_spans(b"\x1a\x81\x80\x80\x80\x00a", 0, tag(3)) is not None
     assert find_spans(length_delimited(2, b"a") * 2, 0, tag(3), aside=tag(2)) is None
     assert find_spans(b"\x0a" + b"\xff" * 12, 0, tag(3)) is None
 

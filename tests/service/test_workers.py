@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -20,6 +21,7 @@ from service.runtime.statistics import Statistics, Summary
 from service.workers.channel import AnswerFailed, Channel, ChannelClosed
 from service.workers.crew import Crew
 from service.workers.supervisor import Backoff
+from service.workers.worker import Worker
 from stubs.inference import model_repository_pb2 as repository_pb
 from tests.harness import MODELS
 
@@ -320,3 +322,20 @@ def test_a_bad_number_of_workers_is_refused(value: str):
     """With the bounds."""
     with pytest.raises(SettingsError, match=r"--workers \(DIGITS_WORKERS\) is '.*', expected a whole number 0\.\.256"):
         read_settings({"workers": value})
+
+
+async def test_a_worker_that_does_not_answer_is_killed(monkeypatch: pytest.MonkeyPatch):
+    """It runs, and others would wait for it for ever."""
+    monkeypatch.setattr("service.workers.worker.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("service.workers.worker.HUNG_SECONDS", 0.2)
+
+    class Sleeper:
+        def command(self, settings: Settings) -> tuple[list[str], dict[str, str]]:
+            return [sys.executable, "-c", "import time; time.sleep(60)"], {}
+
+        async def drain(self, grace: float) -> None:
+            raise AssertionError("it is not asked to")
+
+    worker = await Worker.start(1, Sleeper(), Settings(), 1, nothing)
+    await asyncio.wait_for(worker.watch(), 10)
+    assert (await asyncio.wait_for(worker.wait(), 10))["signal"] == "SIGKILL"

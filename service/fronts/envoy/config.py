@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from service.config import Settings
+from service.fronts.ports import resolved
 
 Config = dict[str, Any]
 
@@ -68,10 +69,22 @@ def envoy_config(settings: Settings, ports: list[int], application: Config, admi
 
 
 def _address(host: str, port: int) -> Config:
-    address = host.removeprefix("[").removesuffix("]")
-    if address == "localhost":
-        address = "127.0.0.1"
-    return {"socket_address": {"address": address, "port_value": port}}
+    return {"socket_address": {"address": resolved(host), "port_value": port}}
+
+
+def _paths() -> Config:
+    """Refuse paths with escapes: none of ours has any, and pyvoy never answers one whose escapes are no UTF-8."""
+    escaped = {"url_path": {"path": {"contains": "%"}}}
+    return {
+        "name": "envoy.filters.http.rbac",
+        "typed_config": {
+            "@type": _TYPE + "extensions.filters.http.rbac.v3.RBAC",
+            "rules": {
+                "action": "DENY",
+                "policies": {"escaped": {"permissions": [escaped], "principals": [{"any": True}]}},
+            },
+        },
+    }
 
 
 def _manager(settings: Settings, application: Config) -> Config:
@@ -86,12 +99,28 @@ def _manager(settings: Settings, application: Config) -> Config:
             "stat_prefix": STAT_PREFIX,
             "codec_type": "AUTO",
             "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"]}]},
-            "http_filters": [application],
+            "http_filters": [_paths(), application],
             "generate_request_id": False,
             "use_remote_address": True,
             "skip_xff_append": True,
             "server_header_transformation": "PASS_THROUGH",
             "max_request_headers_kb": HEADER_KB,
+            # Probes and proxies of the older kind speak it.
+            "http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": "digits"},
+            # What `_paths` refuses: there is nothing under such a path.
+            "local_reply_config": {
+                "mappers": [
+                    {
+                        "filter": {
+                            "status_code_filter": {
+                                "comparison": {"op": "EQ", "value": {"default_value": 403, "runtime_key": "none"}}
+                            }
+                        },
+                        "status_code": 404,
+                        "body": {"inline_string": "there is no such path\n"},
+                    }
+                ]
+            },
             "request_headers_timeout": f"{HEADERS_SECONDS}s",
             "stream_idle_timeout": "0s",  # who watches health may have nothing to say for hours
             "common_http_protocol_options": common,
@@ -117,6 +146,6 @@ def _manager(settings: Settings, application: Config) -> Config:
 
 def log_format(settings: Settings) -> str:
     """How Envoy writes its own log, in the manner of ours."""
-    if settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty()):
+    if settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr and sys.stderr.isatty()):
         return "%Y-%m-%d %T.%e [%l] envoy: %v"
     return json.dumps({"event": "envoy", "reason": "%j", "level": "%l", "timestamp": "%Y-%m-%dT%T.%fZ"})

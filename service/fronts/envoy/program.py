@@ -17,6 +17,9 @@ from service.fronts.envoy.config import envoy_config, log_format
 ADMIN = "SERVICE_ADMIN"
 """Variable with the path of Envoy's administration socket, for the worker inside."""
 
+# Paths of Unix sockets end after 107 characters.
+MAX_FOLDER = 100
+
 # How often it is looked whether the calls in flight have ended, in seconds.
 LOOK_SECONDS = 0.02
 
@@ -45,6 +48,8 @@ class EnvoyProgram:
         self._application = application
         # Only this user may reach the socket in it. It is removed with this object.
         self._folder = tempfile.TemporaryDirectory(prefix="digits-envoy-")
+        if len(self._folder.name) > MAX_FOLDER:
+            self._folder = tempfile.TemporaryDirectory(prefix="digits-envoy-", dir="/tmp")
         self._socket = Path(self._folder.name, "admin")
         self._admin = EnvoyAdmin(self._socket)
 
