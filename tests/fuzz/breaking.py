@@ -25,7 +25,7 @@ def broken_http2(chance: Chance) -> bytes:
     for _ in range(chance.choice([1, 1, 2, 3])):
         at = chance.randrange(len(frames))
         frames[at : at + 1] = _changed(chance, frames[at], frames)
-        if chance.random() < 0.2:
+        if at < len(frames) and chance.random() < 0.2:
             other = chance.randrange(len(frames))
             frames[at], frames[other] = frames[other], frames[at]
     return PREFACE + b"".join(frames)
