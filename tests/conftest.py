@@ -58,9 +58,8 @@ def front(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-@pytest.fixture(scope="session")
-def start_server(front: str) -> Iterator[StartServer]:
-    """Start `digits serve` with some flags; waits until it serves unless told otherwise."""
+def servers_of(front: str) -> Iterator[StartServer]:
+    """Start `digits serve` with some flags; waits until it serves unless told otherwise. Ends them all at the end."""
     servers = []
 
     def start(
@@ -91,6 +90,12 @@ def start_server(front: str) -> Iterator[StartServer]:
     yield start
     for server in servers:
         server.end()
+
+
+@pytest.fixture(scope="session")
+def start_server(front: str) -> Iterator[StartServer]:
+    """See `servers_of`."""
+    yield from servers_of(front)
 
 
 @pytest.fixture(scope="session")

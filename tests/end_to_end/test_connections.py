@@ -39,6 +39,12 @@ def listening(pid: int) -> set[int]:
     return ports
 
 
+def test_the_server_has_the_front_that_is_under_test(front: str, server: Server):
+    """So that what passes on either front has been tried on it."""
+    programs = {Path(f"/proc/{pid}/exe").resolve().name for pid in family(server.process.pid)}
+    assert ("envoy" in programs) == (front == "envoy")
+
+
 def test_a_server_listens_on_its_two_ports_and_on_no_other(server: Server):
     """No port for administration, whichever front."""
     assert listening(server.process.pid) == {server.port, server.http_port}
