@@ -21,6 +21,25 @@ HEADER_KB = 16
 # A client that does not finish its headers in this time is refused.
 HEADERS_SECONDS = 10
 
+# pyvoy never answers a request whose path is no UTF-8. No method's path has anything but ASCII.
+_REFUSE_PATHS: Config = {
+    "name": "envoy.filters.http.rbac",
+    "typed_config": {
+        "@type": _TYPE + "extensions.filters.http.rbac.v3.RBAC",
+        "rules": {
+            "action": "DENY",
+            "policies": {
+                "no ASCII": {
+                    "permissions": [
+                        {"url_path": {"path": {"safe_regex": {"regex": r"(?s).*([^\x00-\x7f]|%[89a-fA-F]).*"}}}}
+                    ],
+                    "principals": [{"any": True}],
+                }
+            },
+        },
+    },
+}
+
 _JSON_LOG = {
     "timestamp": "%START_TIME%",
     "level": "warning",
@@ -86,7 +105,7 @@ def _manager(settings: Settings, application: Config) -> Config:
             "stat_prefix": STAT_PREFIX,
             "codec_type": "AUTO",
             "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"]}]},
-            "http_filters": [application],
+            "http_filters": [_REFUSE_PATHS, application],
             "generate_request_id": False,
             "use_remote_address": True,
             "skip_xff_append": True,
