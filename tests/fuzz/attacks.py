@@ -89,7 +89,7 @@ async def calls(chance: Chance, port: int, count: int) -> int:
     try:
         async with _connection(port) as (reader, writer):
             writer.write(b"".join(out))
-            await _until_ended(reader, writer, sent)
+            await until_ended(reader, writer, sent)
     except Wrong as wrong:
         raise Wrong(f"{wrong}, unanswered: {list(sent.values())[:3]}") from None
     return count
@@ -122,7 +122,7 @@ def wrong_call(chance: Chance) -> tuple[list[tuple[bytes, bytes]], bytes, bytes]
     return fields, body, repr((fields, body)).encode()
 
 
-async def _until_ended(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sent: dict[int, bytes]) -> None:
+async def until_ended(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sent: dict[int, bytes]) -> None:
     """Read until every stream has ended or the connection has."""
     decoder = Decoder(max_header_list_size=2**24)
     block = b""

@@ -2,13 +2,15 @@
 
 import asyncio
 import resource
+from contextlib import suppress
 
 import pytest
 from hpack import Encoder
 from hyperframe.frame import DataFrame, HeadersFrame, SettingsFrame
 
 from stubs.digits.v1 import digits_pb2 as pb
-from tests.fuzz.traffic import PREFACE, headers, settings
+from tests.fuzz.attacks import until_ended
+from tests.fuzz.traffic import PREFACE, headers, request, settings
 from tests.harness import STEM, Server, StartServer, Stub
 
 IDLE = 2000
@@ -34,12 +36,12 @@ async def connect(port: int, count: int, data: bytes = b"") -> list[Pair]:
 
 
 async def serves(server: Server) -> None:
-    """Good calls by both ports, on new connections and one that stays."""
+    """Good calls by both ports, on new connections."""
 
     def ask() -> None:
         with server.channel() as channel:
             for _ in range(5):
-                assert len(Stub(channel).classify(REQUEST, timeout=20).predictions) == 1
+                assert len(Stub(channel).classify(REQUEST, timeout=20, wait_for_ready=True).predictions) == 1
         body = REQUEST.SerializeToString()
         assert server.http(STEM + "Classify", body, content_type="application/proto")[0] == 200
 
@@ -80,6 +82,20 @@ async def test_slow_senders(target: Server):
     for some, _ in pairs:
         leave(some)
     await serves(target)
+
+
+@pytest.mark.parametrize("path", [b"/\xff", b"/%ff", b"/\xc3(", b"/%C3%28", b"/\xf0\x9f"])
+async def test_a_path_that_is_no_utf8(target: Server, path: bytes):
+    """Is answered, or its connection closed, and nothing is logged as an error."""
+    fields = [(name, path if name == b":path" else value) for name, value in headers("/")]
+    frames = request(1, Encoder().encode(fields), b"\0\0\0\0\0")
+    [(reader, writer)] = await connect(target.port, 1, settings() + b"".join(frame.serialize() for frame in frames))
+    async with asyncio.timeout(20):
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            await until_ended(reader, writer, {1: path})
+    await serves(target)
+    writer.transport.abort()
+    assert not [line for line in target.lines if line["level"] == "error"]
 
 
 async def test_half_open_connections(target: Server):

@@ -22,6 +22,25 @@ HEADER_KB = 16
 # A client that does not finish its headers in this time is refused.
 HEADERS_SECONDS = 10
 
+# pyvoy never answers a request whose path is no UTF-8. No method's path has anything but ASCII.
+_REFUSE_PATHS: Config = {
+    "name": "envoy.filters.http.rbac",
+    "typed_config": {
+        "@type": _TYPE + "extensions.filters.http.rbac.v3.RBAC",
+        "rules": {
+            "action": "DENY",
+            "policies": {
+                "no ASCII": {
+                    "permissions": [
+                        {"url_path": {"path": {"safe_regex": {"regex": r"(?s).*([^\x00-\x7f]|%[89a-fA-F]).*"}}}}
+                    ],
+                    "principals": [{"any": True}],
+                }
+            },
+        },
+    },
+}
+
 _JSON_LOG = {
     "timestamp": "%START_TIME%",
     "level": "warning",
@@ -72,21 +91,6 @@ def _address(host: str, port: int) -> Config:
     return {"socket_address": {"address": resolved(host), "port_value": port}}
 
 
-def _paths() -> Config:
-    """Refuse paths with escapes: none of ours has any, and pyvoy never answers one whose escapes are no UTF-8."""
-    escaped = {"url_path": {"path": {"contains": "%"}}}
-    return {
-        "name": "envoy.filters.http.rbac",
-        "typed_config": {
-            "@type": _TYPE + "extensions.filters.http.rbac.v3.RBAC",
-            "rules": {
-                "action": "DENY",
-                "policies": {"escaped": {"permissions": [escaped], "principals": [{"any": True}]}},
-            },
-        },
-    }
-
-
 def _manager(settings: Settings, application: Config) -> Config:
     idle, age = settings.connection_idle_seconds, settings.connection_age_seconds
     common: Config = {"max_headers_count": 100, "idle_timeout": f"{idle}s"}
@@ -99,7 +103,7 @@ def _manager(settings: Settings, application: Config) -> Config:
             "stat_prefix": STAT_PREFIX,
             "codec_type": "AUTO",
             "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"]}]},
-            "http_filters": [_paths(), application],
+            "http_filters": [_REFUSE_PATHS, application],
             "generate_request_id": False,
             "use_remote_address": True,
             "skip_xff_append": True,
@@ -107,7 +111,7 @@ def _manager(settings: Settings, application: Config) -> Config:
             "max_request_headers_kb": HEADER_KB,
             # Probes and proxies of the older kind speak it.
             "http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": "digits"},
-            # What `_paths` refuses: there is nothing under such a path.
+            # What `_REFUSE_PATHS` refuses: there is nothing under such a path.
             "local_reply_config": {
                 "mappers": [
                     {
