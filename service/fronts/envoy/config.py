@@ -60,6 +60,8 @@ def envoy_config(settings: Settings, ports: list[int], application: Config, admi
     first, *others = [_address(settings.host, port) for port in ports]
     return {
         "admin": {"address": {"pipe": {"path": str(admin), "mode": 0o600}}},
+        # What Envoy's allocator keeps after large calls goes back to the system bit by bit.
+        "memory_allocator_manager": {"bytes_to_release": 32 * 2**20, "memory_release_interval": "1s"},
         "overload_manager": {
             "resource_monitors": [
                 {
