@@ -41,7 +41,7 @@ serve: setup  ## serve the models under models/ (settings: ARGS="--port 9001", o
 	$(BIN)/digits serve $(ARGS)
 
 test: setup-dev  ## the tests; what needs more than Python packages is skipped, and says so
-	$(BIN)/python -m pytest -rs -n auto --maxprocesses 4 $(ARGS)
+	$(BIN)/python -m pytest -rs -n 3 $(ARGS)
 
 lint: setup-dev  ## style and unused code
 	$(BIN)/ruff format --check $(TREE)
