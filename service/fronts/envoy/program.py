@@ -22,6 +22,8 @@ MAX_FOLDER = 100
 
 # How often it is looked whether the calls in flight have ended, in seconds.
 LOOK_SECONDS = 0.02
+# How many looks in a row must find none.
+QUIET_LOOKS = 5
 
 
 class EnvoyMissing(Exception):
@@ -76,7 +78,9 @@ class EnvoyProgram:
         try:
             async with asyncio.timeout(grace):
                 await self._admin.drain()
-                while await self._admin.in_flight():  # noqa: ASYNC110 - it cannot be awaited, only asked
+                quiet = 0
+                while quiet < QUIET_LOOKS:  # a client that was just refused may be about to come again
+                    quiet = 0 if await self._admin.in_flight() else quiet + 1
                     await asyncio.sleep(LOOK_SECONDS)
         except (AdminError, TimeoutError):
             pass  # it has ended, or the time has
