@@ -20,7 +20,8 @@ from service.fronts.asgi import GrpcAsgi
 from service.fronts.asgi_call import Event, Receive, Send
 from service.fronts.envoy.admin import EnvoyAdmin
 from service.fronts.envoy.program import ADMIN, LOOK_SECONDS
-from service.observe.logs import close_logs, configure_logs, log
+from service.fronts.envoy.straight import Straight, task_or_begun
+from service.observe.logs import close_logs, configure_logs, debugging, log
 from service.runtime.repository import RepositoryError
 from service.workers.channel import ChannelClosed
 from service.workers.control import Control
@@ -30,25 +31,29 @@ from service.workers.environment import NUMBER
 class EnvoyWorker:
     """The application: gRPC on one port, the HTTP side on the other, and its lifespan, which is the worker's."""
 
+    _asgi_single_callable = True  # `__call__` is no coroutine function, by which it would be known for ASGI 3
+
     def __init__(self) -> None:
         self._grpc: Any = None
+        self._answer: Any = None
         self._http: Any = None
         self._http_port = -1
 
-    async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Event, receive: Receive, send: Send) -> Any:
         """Answer one request, or live."""
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
-        elif scope["server"][1] == self._http_port:
-            await self._http(scope, receive, send)
-        else:
-            await self._grpc(scope, receive, send)
+            return self._live(receive, send)
+        if scope["server"][1] == self._http_port:
+            return self._http(scope, receive, send)
+        return self._answer(scope, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
         settings = read_settings({})
         configure_logs(settings.log_level, settings.log_format, int(os.environ[NUMBER]))
-        asyncio.get_running_loop().set_exception_handler(_log_exception)
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_log_exception)
+        loop.set_task_factory(task_or_begun)
         control = await Control.open()
         try:
             app = await self._start(settings, control)
@@ -75,6 +80,7 @@ class EnvoyWorker:
             max_pending_bytes=settings.max_pending_mb * 2**20,
             max_concurrent_calls=settings.max_concurrent_calls,
         )
+        self._answer = self._grpc if debugging() else Straight(self._grpc, app.methods)
         if settings.http_port >= 0:
             from service.fronts.http import HttpApp
 

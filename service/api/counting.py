@@ -3,6 +3,7 @@
 import asyncio
 import math
 import time
+from asyncio import Future
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import aclosing
 from dataclasses import replace
@@ -39,20 +40,25 @@ def counted(method: Method) -> Method:
         call.calls.times.add(time.perf_counter_ns() - began)
         return response
 
-    async def answer_quickly(data: bytes, start: int, call: Call) -> bytes | None:
+    def begin_quickly(data: bytes, start: int, call: Call) -> Future[bytes] | None:
         call.calls = counts.calls
-        counts.in_flight += 1
-        began = time.perf_counter_ns()
+        call.began = time.perf_counter_ns()
         try:
-            written = await quick(data, start, call)  # type: ignore[misc]
-        except BaseException as error:
-            call.calls.failed(_reason(error, call), time.perf_counter_ns() - began)
+            future = quick(data, start, call)  # type: ignore[misc]
+        except Exception as error:
+            call.calls.failed(_reason(error, call), time.perf_counter_ns() - call.began)
             raise
-        finally:
-            counts.in_flight -= 1
-        if written is not None:
-            call.calls.times.add(time.perf_counter_ns() - began)
-        return written
+        if future is not None:
+            counts.in_flight += 1
+        return future
+
+    def ended(call: Call, error: BaseException | None) -> None:
+        counts.in_flight -= 1
+        taken = time.perf_counter_ns() - call.began
+        if error is None:
+            call.calls.times.add(taken)  # type: ignore[union-attr]
+        else:
+            call.calls.failed(_reason(error, call), taken)  # type: ignore[union-attr]
 
     async def answers(requests: AsyncIterator[Any], call: Call) -> AsyncIterator[Message]:
         call.calls = counts.messages
@@ -71,7 +77,22 @@ def counted(method: Method) -> Method:
 
     if method.kind is Kind.STREAM:
         return replace(method, handler=answers)
-    return replace(method, handler=answer, quick=None if quick is None else answer_quickly)
+    if quick is None:
+        return replace(method, handler=answer)
+    return replace(method, handler=answer, quick=begin_quickly, ended=ended)
+
+
+async def answer_quickly(method: Method, data: bytes, start: int, call: Call) -> bytes | None:
+    """The serialized answer where the method has a quick form and the request is one for it, see `Method.quick`."""
+    if method.quick is None or (future := method.quick(data, start, call)) is None:
+        return None
+    try:
+        written = await future
+    except BaseException as error:
+        method.ended(call, error)
+        raise
+    method.ended(call, None)
+    return written
 
 
 async def counted_message(work: Awaitable[T], call: Call) -> T:

@@ -1,5 +1,6 @@
 """An RPC is a value, and a front is a loop over such values."""
 
+from asyncio import Future
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -36,11 +37,13 @@ class Call:
     calls: Calls | None = None
     """Where the call is counted when it ends; a handler that finds a model puts the model's here. Of a stream:
     where its messages are counted that find none."""
+    began: int = 0
+    """When its handler was entered, by `time.perf_counter_ns`."""
 
 
 # A request is of Method.request's type, an answer of Method.response's; the table mixes them all.
 UnaryHandler = Callable[[Any, Call], Awaitable[Message]]
-QuickHandler = Callable[[bytes, int, Call], Awaitable[bytes | None]]
+QuickHandler = Callable[[bytes, int, Call], "Future[bytes] | None"]
 StreamHandler = Callable[[AsyncIterator[Any], Call], AsyncIterator[Message]]
 
 
@@ -80,9 +83,11 @@ class Method:
     """Takes (message, Call) and returns the answer; for a stream, an async generator over messages.
     Raises the errors of `service.runtime.errors`, which `service.api.errors` translates."""
     quick: QuickHandler | None = None
-    """Answers the request that lies in the bytes from that place on, by the serialized answer and as `handler`
-    would, without making messages; None for a request that is out of the ordinary or wrong, which `handler`
-    shall then take. For a front that has bytes in hand."""
+    """Answers the request that lies in the bytes from that place on, by a future of the serialized answer and as
+    `handler` would, without making messages; None for a request that is out of the ordinary or wrong, which
+    `handler` shall then take. For a front that has bytes in hand: it calls `ended` when the future is done."""
+    ended: Callable[[Call, BaseException | None], None] = lambda call, error: None
+    """Counts a call that was answered quickly, or ended with an error."""
     change: Callable[[Any], Change] | None = None
     """What a request changes; None where calls change nothing."""
     counts: Counts = field(default_factory=Counts, compare=False)

@@ -3,6 +3,7 @@
 As `service.api.quick_infer`; the predictions of all callers of a batch are written at once.
 """
 
+from asyncio import Future
 from dataclasses import dataclass
 from functools import partial
 
@@ -45,8 +46,8 @@ class QuickClassify:
         self._names: dict[bytes, tuple[str, str]] = {}
         self._recent = NONE_YET
 
-    async def answer(self, data: bytes, start: int, call: Call) -> bytes | None:
-        """The serialized answer to the serialized request from `start` on, or None when it is not quick.
+    def answer(self, data: bytes, start: int, call: Call) -> Future[bytes] | None:
+        """A future of the serialized answer to the serialized request from `start` on, or None when it is not quick.
 
         Raises what `DigitsApi.classify` raises.
         """
@@ -75,9 +76,7 @@ class QuickClassify:
             return None
         call.calls = version.statistics.calls[CLASSIFY]
         pixels = checked(np.frombuffer(data, np.uint8, offset=body).reshape(rows, card.features), card, "pixels")
-        return await version.batcher.submit(
-            pixels, partial(_write, version, head), warnings=True, deadline=call.deadline
-        )
+        return version.batcher.submit(pixels, partial(_write, version, head), warnings=True, deadline=call.deadline)
 
     def _read_names(self, key: bytes) -> tuple[str, str] | None:
         """The model and the version that a head names; None when it holds more."""

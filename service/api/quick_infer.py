@@ -6,6 +6,7 @@ one joining of bytes that go out: no message is made, and the pixels are not cop
 errors included, is left to `InferApi`.
 """
 
+from asyncio import Future
 from dataclasses import dataclass
 from functools import partial
 
@@ -55,8 +56,8 @@ class QuickInfer:
         self._recent = NONE_YET
         memory.on_change = self._forget_heads
 
-    async def answer(self, data: bytes, start: int, call: Call) -> bytes | None:
-        """The serialized answer to the serialized request from `start` on, or None when it is not quick.
+    def answer(self, data: bytes, start: int, call: Call) -> Future[bytes] | None:
+        """A future of the serialized answer to the serialized request from `start` on, or None when it is not quick.
 
         Raises what `InferApi.model_infer` raises.
         """
@@ -95,7 +96,7 @@ class QuickInfer:
             pixels = checked(values, card, "raw_input_contents[0]")
         else:
             pixels = window_pixels(form, form.window, card)
-        return await version.batcher.submit(
+        return version.batcher.submit(
             pixels, partial(_write, head, id_field), hidden=head.hidden, deadline=call.deadline
         )
 

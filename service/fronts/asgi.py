@@ -12,12 +12,13 @@ from typing import Any
 
 from google.protobuf.message import DecodeError, Message
 
+from service.api.counting import answer_quickly
 from service.api.errors import translate
 from service.api.methods import Kind, Method, Methods
 from service.fronts.admission import Admission, or_refuse
 from service.fronts.asgi_call import AsgiCall, Event, Header, Receive, Send, metadata_headers, status_headers
 from service.fronts.asgi_leavers import Leavers
-from service.fronts.frames import ENCODINGS, PREFIX, FrameReader, Frames, frame
+from service.fronts.frames import ENCODINGS, PREFIX, FrameReader, Frames, frame, is_plain
 from service.observe.logs import debugging, log
 from service.runtime.errors import DeadlinePassed, InvalidInput, LimitReached, NotReady, NotSupported, ServiceError
 
@@ -31,11 +32,12 @@ def _start(headers: list[Header]) -> Event:
     return {"type": "http.response.start", "status": 200, "headers": headers, "trailers": True}
 
 
-_STARTS = {name: _start([_TYPE, (b"grpc-encoding", name.encode())]) for name in ENCODINGS}
-_STARTS["identity"] = _start([_TYPE])
+STARTS = {name: _start([_TYPE, (b"grpc-encoding", name.encode())]) for name in ENCODINGS}
+STARTS["identity"] = _start([_TYPE])
 _ACCEPTED = (b"grpc-accept-encoding", ",".join(ENCODINGS).encode())
 _OK = (b"grpc-status", b"0")
-_END: Event = {"type": "http.response.trailers", "headers": [_OK], "more_trailers": False}
+EXPIRED = DeadlinePassed("the deadline passed before the call was answered")
+END: Event = {"type": "http.response.trailers", "headers": [_OK], "more_trailers": False}
 
 
 class GrpcAsgi:
@@ -46,20 +48,20 @@ class GrpcAsgi:
     ) -> None:
         """Serve `methods` within limits, beyond which calls end with RESOURCE_EXHAUSTED."""
         self._methods = methods
-        self._max_message_bytes = max_message_bytes
+        self.max_message_bytes = max_message_bytes
         self._max_calls = max_concurrent_calls
-        self._admission = Admission(max_pending_bytes)
-        self._leavers = Leavers()
+        self.admission = Admission(max_pending_bytes)
+        self.leavers = Leavers()
         self._traced = debugging()
 
     @property
     def in_flight(self) -> int:
         """Calls that were entered and have not ended."""
-        return len(self._leavers.calls)
+        return len(self.leavers.calls)
 
     def drain(self) -> None:
         """Read streams no further: what was read is answered, then they end with UNAVAILABLE."""
-        self._admission.draining.set()
+        self.admission.draining.set()
 
     async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
         """One HTTP request."""
@@ -69,47 +71,56 @@ class GrpcAsgi:
         if headers.get(b"content-type") != b"application/grpc" and not _is_grpc(headers):
             return await _refuse(send, 415, b"gRPC calls have the content type application/grpc\n")
         call = AsgiCall(scope, headers, receive)
+        self.leavers.add(call)
+        await self.answer(call, send)
+        return None
+
+    async def answer(self, call: AsgiCall, send: Send, first: Event | None = None) -> None:
+        """Answer a call that the leavers look after; `first` is what was received of it already."""
+        call.task = asyncio.current_task()
         began = time.perf_counter() if self._traced else 0.0
         code = "OK"
-        self._leavers.add(call)
         try:
-            method = self._found(call)
-            await (self._unary if method.kind is Kind.UNARY else self._stream)(method, call, send)
+            method = self.found(call) if first is None else self._methods[call.path]
+            if method.kind is Kind.UNARY:
+                await self._unary(method, call, send, first)
+            else:
+                await self._stream(method, call, send)
         except asyncio.CancelledError:
             code = "CANCELLED"
             if call.expired:
-                code = await self._fail(DeadlinePassed("the deadline passed before the call was answered"), call, send)
+                code = await self.fail(EXPIRED, call, send)
             elif not call.left:
                 raise
         except Exception as error:
-            code = await self._fail(error, call, send)
+            code = await self.fail(error, call, send)
         finally:
-            self._leavers.discard(call)
+            self.leavers.discard(call)
             if self._traced:
                 ms = round((time.perf_counter() - began) * 1e3, 3)
                 log.debug("call", method=call.path, code=code, peer=call.peer, ms=ms)
 
-    def _found(self, call: AsgiCall) -> Method:
-        """The method that is called."""
+    def found(self, call: AsgiCall) -> Method:
+        """The method that is called. Raises the `ServiceError` that the call shall end with."""
         call.read_headers()
-        if len(self._leavers.calls) > self._max_calls:
+        if len(self.leavers.calls) > self._max_calls:
             raise LimitReached(f"{self._max_calls} calls are being answered, the most there may be at once")
         method = self._methods.get(call.path)
         if method is None:
             raise NotSupported("there is no such method")
         return method
 
-    async def _unary(self, method: Method, call: AsgiCall, send: Send) -> None:
-        event = await call.receive()
+    async def _unary(self, method: Method, call: AsgiCall, send: Send, first: Event | None) -> None:
+        event = await call.receive() if first is None else first
         call.read_first(event)
         data, start = event.get("body", b""), PREFIX
-        if call.more or data[:1] != b"\0" or int.from_bytes(data[1:PREFIX], "big") != len(data) - PREFIX:
+        if call.more or not is_plain(data):
             # In pieces, compressed or wrong: all but the common case.
-            data, start = await call.read_only(Frames(self._max_message_bytes, call.encoding), data, self._admission)
-        elif len(data) > PREFIX + self._max_message_bytes:
-            Frames(self._max_message_bytes, call.encoding).length(data)
+            data, start = await call.read_only(Frames(self.max_message_bytes, call.encoding), data, self.admission)
+        elif len(data) > PREFIX + self.max_message_bytes:
+            Frames(self.max_message_bytes, call.encoding).length(data)
         size = len(data)
-        admission = self._admission
+        admission = self.admission
         admission.entered += 1
         try:
             try:
@@ -117,41 +128,45 @@ class GrpcAsgi:
             except ServiceError as error:
                 method.refused(error)
                 raise
-            written = await method.quick(data, start, call) if method.quick is not None else None
+            written = await answer_quickly(method, data, start, call)
             if written is None:
                 handler: Any = method.handler
                 response: Message = await handler(or_refuse(method, _parsed, method, data[start:]), call)
                 written = response.SerializeToString()
         finally:
             admission.release(size)
+        await self.write(written, call, send)
+
+    async def write(self, written: bytes, call: AsgiCall, send: Send) -> None:
+        """Send the answer of a unary call."""
         try:
-            await send(_STARTS[call.accepted])
+            await send(STARTS[call.accepted])
             call.started = True
             body = frame(written, call.accepted)
             if len(body) > LARGE_ANSWER:  # it stays in flight until the client has begun to take it
                 await send({"type": "http.response.body", "body": body, "more_body": True})
                 body = b""
             await send({"type": "http.response.body", "body": body})
-            await send(_ended(call) if call.trailers else _END)
+            await send(_ended(call) if call.trailers else END)
         except OSError:
             call.leave()
 
     async def _stream(self, method: Method, call: AsgiCall, send: Send) -> None:
-        self._admission.entered += 1
+        self.admission.entered += 1
         handler: Callable[..., Any] = method.handler
         cut = False
 
         async def messages() -> AsyncIterator[Message]:
             nonlocal cut
-            reader = FrameReader(Frames(self._max_message_bytes, call.encoding))
-            async for data in self._admission.until_draining(_messages(call, reader)):
+            reader = FrameReader(Frames(self.max_message_bytes, call.encoding))
+            async for data in self.admission.until_draining(_messages(call, reader)):
                 yield _parsed(method, data)
-            cut = self._admission.draining.is_set()
+            cut = self.admission.draining.is_set()
 
         async def tell(event: Event) -> None:
             try:
                 if not call.started:
-                    await send(_STARTS[call.accepted])
+                    await send(STARTS[call.accepted])
                     call.started = True
                 await send(event)
             except OSError:
@@ -166,9 +181,9 @@ class GrpcAsgi:
         await tell({"type": "http.response.body", "body": b""})
         await tell(_ended(call))
 
-    async def _fail(self, error: Exception, call: AsgiCall, send: Send) -> str:
+    async def fail(self, error: Exception, call: AsgiCall, send: Send) -> str:
         """End a call with a status: by trailers, or by headers alone when nothing was sent yet. Returns its name."""
-        self._leavers.discard(call)  # it ends as it is, whatever happens meanwhile
+        self.leavers.discard(call)  # it ends as it is, whatever happens meanwhile
         failure = translate(error, call.path)
         headers = status_headers(failure.code.value[0], failure.message, failure.metadata())
         try:

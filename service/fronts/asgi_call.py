@@ -29,53 +29,38 @@ _TRANSPORT = {b"te", b"content-type", b"host", b"connection"}
 class AsgiCall(Call):
     """A call that looks at what it was sent along with when a handler does: most handlers look at nothing."""
 
-    __slots__ = (
-        "accepted",
-        "ahead",
-        "encoding",
-        "expired",
-        "headers",
-        "left",
-        "look_at",
-        "look_seconds",
-        "more",
-        "path",
-        "reading",
-        "receive",
-        "scope",
-        "started",
-        "task",
-    )
+    # What most calls keep for good stands in the class: a call begins with what is its own.
+    deadline = None
+    identity = None
+    calls = None
+    encoding: Encoding = "identity"
+    """Of those messages of the request that are compressed."""
+    accepted: Encoding = "identity"
+    """Of the answer's: the same, where the client says that it takes it."""
+    more = True
+    """Whether more of the request may come."""
+    started = False
+    """Whether an answer has begun."""
+    left = False
+    """Whether the client was found to have gone."""
+    expired = False
+    """Whether its deadline was found to have passed."""
+    reading = True
+    """Whether the call itself is receiving."""
+    ahead: asyncio.Future[Event] | None = None
+    """What was received while it was not."""
+    look_at = 0.0
+    """When to look next whether the client has gone, by the loop's time; then after `look_seconds`."""
+    look_seconds = 0.2
+    task: asyncio.Future[Any] | None = None
+    """What the call waits in: cancelling it ends the call."""
 
     def __init__(self, scope: Event, headers: dict[bytes, bytes], receive: Receive) -> None:
         self.scope = scope
         self.headers = headers
         self.receive = receive
         self.path: str = scope["path"]
-        self.encoding: Encoding = "identity"
-        """Of those messages of the request that are compressed."""
-        self.accepted: Encoding = "identity"
-        """Of the answer's: the same, where the client says that it takes it."""
-        self.more = True
-        """Whether more of the request may come."""
-        self.started = False
-        """Whether an answer has begun."""
-        self.left = False
-        """Whether the client was found to have gone."""
-        self.expired = False
-        """Whether its deadline was found to have passed."""
-        self.reading = True
-        """Whether the call itself is receiving."""
-        self.ahead: asyncio.Future[Event] | None = None
-        """What was received while it was not."""
-        self.look_at = 0.0
-        """When to look next whether the client has gone, by the loop's time; then after `look_seconds`."""
-        self.look_seconds = 0.2
-        self.task = asyncio.current_task()
-        self.deadline = None
-        self.identity = None
         self.trailers = {}
-        self.calls = None
 
     def read_headers(self) -> None:
         """Find the deadline and the encoding. Raises `InvalidInput` and `NotSupported`."""

@@ -102,6 +102,11 @@ class FrameReader:
             raise MalformedCall("the request ended before its last message was whole")
 
 
+def is_plain(data: bytes) -> bool:
+    """Whether the bytes are one frame, whole and not compressed."""
+    return data[:1] == b"\0" and int.from_bytes(data[1:PREFIX], "big") == len(data) - PREFIX
+
+
 def frame(message: bytes, encoding: Encoding = "identity") -> bytes:
     """One message as it is sent."""
     if encoding == "identity":

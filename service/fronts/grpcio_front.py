@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import grpc
 from google.protobuf.message import DecodeError, Message
 
+from service.api.counting import answer_quickly
 from service.api.errors import Failure, translate
 from service.api.methods import Call, Kind, Method, Methods
 from service.fronts.admission import Admission, or_refuse
@@ -166,7 +167,6 @@ def _unary(method: Method, calls: Admission) -> Callable[[bytes, Context], Await
     """The method as grpc.aio calls it, bytes in and bytes out."""
     parse = method.request.FromString
     handler: Any = method.handler
-    quick = method.quick
 
     async def answer(data: bytes, context: Context) -> bytes:
         size = len(data)
@@ -174,7 +174,7 @@ def _unary(method: Method, calls: Admission) -> Callable[[bytes, Context], Await
             try:
                 or_refuse(method, calls.admit, size)
                 call = _GrpcCall(context)
-                if quick is not None and (written := await quick(data, 0, call)) is not None:
+                if (written := await answer_quickly(method, data, 0, call)) is not None:
                     return written
                 response: Message = await handler(or_refuse(method, _parsed, parse, data, method), call)
             finally:

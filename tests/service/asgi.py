@@ -10,10 +10,12 @@ from google.protobuf.wrappers_pb2 import StringValue
 from service.api.counting import counted
 from service.api.methods import Call, Kind, Method, Methods, table
 from service.fronts.asgi import GrpcAsgi
+from service.fronts.envoy.straight import Begun, Straight, task_or_begun
 from service.fronts.frames import Encoding, FrameReader, Frames, frame
 from service.runtime.errors import InvalidInput, QueueFull
 
 LIMITS = {"max_message_bytes": 1000, "max_pending_bytes": 1500, "max_concurrent_calls": 10}
+QUICK = ("hello", "hang", "crash", "full")
 SPEAK, REPEAT = "/t.T/Speak", "/t.T/Repeat"
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -27,7 +29,7 @@ class Table:
         self.ended: list[str] = []
         self.calls: list[Call] = []
         self.methods: Methods = table(
-            counted(Method(SPEAK, StringValue, StringValue, Kind.UNARY, self.speak)),
+            counted(Method(SPEAK, StringValue, StringValue, Kind.UNARY, self.speak, self.speak_quickly)),
             counted(Method(REPEAT, StringValue, StringValue, Kind.STREAM, self.repeat)),
         )
 
@@ -38,6 +40,15 @@ class Table:
         except BaseException as error:
             self.ended.append(type(error).__name__)
             raise
+
+    def speak_quickly(self, data: bytes, start: int, call: Call) -> asyncio.Future[bytes] | None:
+        if (word := data[start + 2 :].decode("latin-1")) not in QUICK:
+            return None
+
+        async def spoken() -> bytes:
+            return (await self.speak(StringValue(value=word), call)).SerializeToString()
+
+        return asyncio.ensure_future(spoken())
 
     async def repeat(self, requests: AsyncIterator[StringValue], call: Call) -> AsyncIterator[StringValue]:
         self.calls.append(call)
@@ -72,6 +83,35 @@ class Table:
         """How often calls were counted as failed, by the reason."""
         failures = self.methods[path].counts.calls.failures
         return {reason: tally.count for reason, tally in failures.items()}
+
+
+class UnderPyvoy:
+    """A front that is called straight, as pyvoy calls it."""
+
+    def __init__(self, front: GrpcAsgi, methods: Methods) -> None:
+        self.front = front
+        self._straight = Straight(front, methods)
+        asyncio.get_running_loop().set_task_factory(task_or_begun)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.front, name)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        def send_now(event: Any) -> Any:
+            sending = asyncio.ensure_future(send(event))
+            sending.add_done_callback(asyncio.Future.exception)  # nobody has to look at it
+            return sending
+
+        task: Any = asyncio.get_running_loop().create_task(
+            self._straight(scope, lambda: asyncio.ensure_future(receive()), send_now)  # type: ignore[arg-type]
+        )
+        if not isinstance(task, Begun):
+            await task
+            return
+        calls, others = self.front.leavers.calls, set(self._straight.tasks)
+        [call] = [each for each in calls if each.scope is scope]
+        while call in calls or self._straight.tasks - others:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.001)
 
 
 class Request:

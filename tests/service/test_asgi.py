@@ -2,6 +2,7 @@
 
 import base64
 import time
+from typing import Any
 
 import grpc
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from service.fronts.asgi import GrpcAsgi
 from service.fronts.asgi_call import metadata_headers, status_headers
-from tests.service.asgi import REPEAT, SPEAK, Request, Table, say
+from tests.service.asgi import REPEAT, SPEAK, Request, Table, UnderPyvoy, say
 
 Code = grpc.StatusCode
 
@@ -22,9 +23,10 @@ async def table() -> Table:
     return Table()
 
 
-@pytest.fixture
-async def front(table: Table) -> GrpcAsgi:
-    return table.front()
+@pytest.fixture(params=["asgi", "straight"])
+async def front(table: Table, request: pytest.FixtureRequest) -> Any:
+    front = table.front()
+    return front if request.param == "asgi" else UnderPyvoy(front, table.methods)
 
 
 def number(code: grpc.StatusCode) -> int:
@@ -287,7 +289,7 @@ async def test_what_is_no_single_message_is_refused(front: GrpcAsgi, table: Tabl
     assert call.code == number(code)
     assert message in call.message
     assert table.calls == []
-    assert front._admission._bytes == 0
+    assert front.admission._bytes == 0
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from artifact.layout import VersionFolder
 from service.api import quick_infer
+from service.api.counting import answer_quickly
 from service.api.methods import Call
 from service.app import App
 from service.config import Settings
@@ -164,10 +165,9 @@ async def test_a_deadline_that_passed_is_kept(app, pixels):
 async def test_quick_calls_are_counted(app, pixels):
     """In the statistics of their version."""
     statistics = app.repository.find(MNIST, "").statistics
-    await app.methods[STEM + "ModelInfer"].quick(raw(pixels[:3]).SerializeToString(), 0, Call())
-    await app.methods[CLASSIFY].quick(
-        digits_pb2.ClassifyRequest(pixels=pixels[:1].tobytes()).SerializeToString(), 0, Call()
-    )
+    classify = digits_pb2.ClassifyRequest(pixels=pixels[:1].tobytes())
+    assert await answer_quickly(app.methods[STEM + "ModelInfer"], raw(pixels[:3]).SerializeToString(), 0, Call())
+    assert await answer_quickly(app.methods[CLASSIFY], classify.SerializeToString(), 0, Call())
     assert (statistics.success.count, statistics.rows) == (2, 4)
 
 
