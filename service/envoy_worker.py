@@ -8,6 +8,7 @@ import asyncio
 import gc
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,10 +19,10 @@ from service.app import App
 from service.config import Settings, read_settings
 from service.fronts.asgi import GrpcAsgi
 from service.fronts.asgi_call import Event, Receive, Send
-from service.fronts.envoy.admin import EnvoyAdmin
+from service.fronts.envoy.admin import AdminError, EnvoyAdmin
 from service.fronts.envoy.program import ADMIN, LOOK_SECONDS
 from service.fronts.envoy.straight import Straight, task_or_begun
-from service.observe.logs import close_logs, configure_logs, debugging, log
+from service.observe.logs import close_logs, configure_logs, log
 from service.runtime.repository import RepositoryError
 from service.workers.channel import ChannelClosed
 from service.workers.control import Control
@@ -80,7 +81,7 @@ class EnvoyWorker:
             max_pending_bytes=settings.max_pending_mb * 2**20,
             max_concurrent_calls=settings.max_concurrent_calls,
         )
-        self._answer = self._grpc if debugging() else Straight(self._grpc, app.methods)
+        self._answer = Straight(self._grpc, app.methods)
         if settings.http_port >= 0:
             from service.fronts.http import HttpApp
 
@@ -109,6 +110,10 @@ class EnvoyWorker:
         watching.cancel()
         app.drain()
         self._grpc.drain()
+        with suppress(AdminError):
+            await admin.drain()
+        await control.unheard()
+        self._grpc.leave()
         if grace is None:  # nobody is left who would end this process
             await _wait_for_none(self._grpc, settings.grace_seconds)
             os.kill(os.getpid(), signal.SIGTERM)

@@ -60,8 +60,15 @@ class GrpcAsgi:
         return len(self.leavers.calls)
 
     def drain(self) -> None:
-        """Read streams no further: what was read is answered, then they end with UNAVAILABLE."""
+        """Read streams no further: what was read is answered, then they end with UNAVAILABLE.
+
+        Refusals wait for `leave`: who hears one at once comes back at once, and there would be no end of such calls.
+        """
         self.admission.draining.set()
+
+    def leave(self) -> None:
+        """Nobody listens any more, and clients are told so with each answer: let refusals go out."""
+        self.admission.leaving.set()
 
     async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
         """One HTTP request."""
@@ -78,8 +85,6 @@ class GrpcAsgi:
     async def answer(self, call: AsgiCall, send: Send, first: Event | None = None) -> None:
         """Answer a call that the leavers look after; `first` is what was received of it already."""
         call.task = asyncio.current_task()
-        began = time.perf_counter() if self._traced else 0.0
-        code = "OK"
         try:
             method = self.found(call) if first is None else self._methods[call.path]
             if method.kind is Kind.UNARY:
@@ -87,18 +92,22 @@ class GrpcAsgi:
             else:
                 await self._stream(method, call, send)
         except asyncio.CancelledError:
-            code = "CANCELLED"
             if call.expired:
-                code = await self.fail(EXPIRED, call, send)
-            elif not call.left:
+                return await self.fail(EXPIRED, call, send)
+            self.ended(call, "CANCELLED")
+            if not call.left:
                 raise
         except Exception as error:
-            code = await self.fail(error, call, send)
-        finally:
-            self.leavers.discard(call)
-            if self._traced:
-                ms = round((time.perf_counter() - began) * 1e3, 3)
-                log.debug("call", method=call.path, code=code, peer=call.peer, ms=ms)
+            return await self.fail(error, call, send)
+        else:
+            self.ended(call, "OK")
+
+    def ended(self, call: AsgiCall, code: str) -> None:
+        """A call has ended with this status."""
+        self.leavers.discard(call)
+        if self._traced:
+            ms = round((time.perf_counter() - call.came) * 1e3, 3)
+            log.debug("call", method=call.path, code=code, peer=call.peer, ms=ms)
 
     def found(self, call: AsgiCall) -> Method:
         """The method that is called. Raises the `ServiceError` that the call shall end with."""
@@ -181,10 +190,12 @@ class GrpcAsgi:
         await tell({"type": "http.response.body", "body": b""})
         await tell(_ended(call))
 
-    async def fail(self, error: Exception, call: AsgiCall, send: Send) -> str:
-        """End a call with a status: by trailers, or by headers alone when nothing was sent yet. Returns its name."""
+    async def fail(self, error: Exception, call: AsgiCall, send: Send) -> None:
+        """End a call with a status: by trailers, or by headers alone when nothing was sent yet."""
         self.leavers.discard(call)  # it ends as it is, whatever happens meanwhile
         failure = translate(error, call.path)
+        await self.admission.refusable()
+        code = str(failure.code.name)
         headers = status_headers(failure.code.value[0], failure.message, failure.metadata())
         try:
             if call.started:
@@ -194,8 +205,8 @@ class GrpcAsgi:
                 await send({"type": "http.response.start", "status": 200, "headers": [_TYPE, _ACCEPTED, *headers]})
                 await send({"type": "http.response.body", "body": b""})
         except OSError:
-            return "CANCELLED"
-        return str(failure.code.name)
+            code = "CANCELLED"
+        self.ended(call, code)
 
 
 async def _messages(call: AsgiCall, reader: FrameReader) -> AsyncIterator[bytes]:

@@ -61,6 +61,7 @@ class AsgiCall(Call):
         self.receive = receive
         self.path: str = scope["path"]
         self.trailers = {}
+        self.came = time.perf_counter()
 
     def read_headers(self) -> None:
         """Find the deadline and the encoding. Raises `InvalidInput` and `NotSupported`."""

@@ -217,6 +217,9 @@ async def test_streams_of_a_draining_server_end_after_what_was_read(table: Table
     await asyncio.sleep(0.01)
     front.drain()
     await asyncio.sleep(0.01)
+    assert not running[0].done()  # nobody has yet told the client to come back no more
+    front.leave()
+    await asyncio.sleep(0.01)
     assert running[0].done()
     table.release.set()
     await asyncio.gather(*running)

@@ -31,8 +31,9 @@ class EnvoyAdmin:
         return True
 
     async def drain(self) -> None:
-        """Let it tell its clients to go elsewhere, and accept no new connections. Raises `AdminError`."""
-        await self._ask("POST", "/drain_listeners?graceful&skip_exit")
+        """Let it tell clients with each answer to go elsewhere, and listen no more. Raises `AdminError`."""
+        await self._ask("POST", "/drain_listeners?graceful&skip_exit")  # by itself it would listen a second longer
+        await self._ask("POST", "/drain_listeners")
 
     async def in_flight(self) -> int:
         """Requests that were begun and are not answered to the end. Raises `AdminError`."""

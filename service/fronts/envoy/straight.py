@@ -105,7 +105,7 @@ class Straight:
         if error is not None:
             return self._keep(self._front.fail(error, call, send))
         written = answer.result()
-        self._front.leavers.discard(call)
+        self._front.ended(call, "OK")
         if len(written) > LARGE_ANSWER:
             return self._keep(self._front.write(written, call, send))
         # What they give to await says no more than that the client has gone, who then misses nothing.
@@ -119,7 +119,7 @@ class Straight:
         if call.expired:
             self._keep(self._front.fail(EXPIRED, call, send))
         else:
-            self._front.leavers.discard(call)
+            self._front.ended(call, "CANCELLED")
 
     def _keep(self, work: Coroutine[Any, Any, Any]) -> None:
         task = self._loop.create_task(work)
