@@ -1,0 +1,75 @@
+"""Several workers on one port: how they start, or why not."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from service.runtime.cores import usable_cores
+from tests.end_to_end.workers import (
+    NAME,
+    classify,
+    pids,
+)
+from tests.harness import StartServer
+from tests.repositories import place
+
+
+@pytest.mark.parametrize("first", ["1", "2"])
+@pytest.mark.parametrize("second", ["1", "2"])
+def test_a_second_server_on_the_port_is_refused(start_server: StartServer, first: str, second: str):
+    """However many workers the two have."""
+    server = start_server(f"--workers={first}")
+    other = start_server(f"--port={server.port}", f"--workers={second}", wait=False)
+    assert other.process.wait(30) == 1
+    other.reader.join(5)
+    assert "".join(other.text).strip() == f"digits: cannot listen on 127.0.0.1:{server.port}: Address already in use"
+    with server.channel() as channel:
+        classify(channel)
+
+
+def test_a_start_that_fails_is_told_in_one_sentence(start_server: StartServer, tmp_path: Path):
+    """By the supervisor, as by a server of one."""
+    server = start_server("--workers=2", models=tmp_path, wait=False)
+    assert server.process.wait(30) == 1
+    server.reader.join(5)
+    sentence = f"models folder {tmp_path} holds no model, expected <name>/<version>/model.onnx in it"
+    assert "".join(server.text).strip() == f"digits: {sentence}"
+
+
+def test_a_provider_that_is_required_but_missing_stops_the_start(start_server: StartServer):
+    """In every worker, and so all of them."""
+    server = start_server("--workers=2", "--provider=cuda", "--require-provider", wait=False)
+    assert server.process.wait(30) == 1
+    server.reader.join(5)
+    assert server.text[-1].startswith("digits: ")
+    assert "CUDAExecutionProvider" in server.text[-1]
+
+
+def test_a_worker_that_cannot_start_again_is_tried_ever_more_seldom(start_server: StartServer, tmp_path: Path):
+    """The other one goes on meanwhile; once what hindered it is gone, it is back."""
+    models = tmp_path / "models"
+    place(models, NAME, 1)
+    server = start_server("--workers=2", models=models)
+    models.rename(tmp_path / "away")
+    os.kill(pids(server)[2], signal.SIGKILL)
+    deadline = time.monotonic() + 60
+    while len(ends := [line for line in server.lines if line["event"] == "worker ended"]) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert [line["restart_seconds"] for line in ends[:3]] == [0.0, 0.5, 1.0]
+    assert "reason" not in ends[0]
+    assert f"models folder {models}" in ends[1]["reason"]
+    with server.channel() as channel:
+        classify(channel)
+    before = len(server.lines)
+    (tmp_path / "away").rename(models)
+    server.wait_for("worker serving", after=before, worker=2)
+
+
+def test_workers_auto_is_one_for_each_usable_core(start_server: StartServer):
+    """As the line says that tells that all of them serve."""
+    server = start_server("--workers=auto")
+    assert server.wait_for("serving").get("workers", 1) == usable_cores()
