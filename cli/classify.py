@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 import typer
 
 from cli.fail import fail
-from cli.server import Timeout
+from cli.server import Timeout, TlsCa, TlsCert, TlsKey, TokenFile, access
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,6 +48,10 @@ def classify(
     activations: Annotated[bool, typer.Option("--activations", help="Show what every neuron held.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a file, for machines.")] = False,
     timeout: Timeout = 30.0,
+    tls_ca: TlsCa = "",
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    token_file: TokenFile = None,
 ) -> None:
     """Classify image files and draw what the network saw.
 
@@ -70,7 +74,8 @@ def classify(
         else:
             address = "localhost:8001" if server is None else server
             try:
-                source = DigitsClient(address, model=name, version=version, timeout=timeout)
+                allowed = access(tls_ca, tls_cert, tls_key, token_file)
+                source = DigitsClient(address, model=name, version=version, timeout=timeout, **allowed)
             except ValueError as error:
                 fail(str(error), code=2)
         with source:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli.server import Server, Timeout
+from cli.server import Server, Timeout, TlsCa, TlsCert, TlsKey, TokenFile, access
 
 
 def health(
@@ -13,6 +13,10 @@ def health(
         str, typer.Option(help="A service or a model to ask about.", show_default="the whole server")
     ] = "",
     timeout: Timeout = 5.0,
+    tls_ca: TlsCa = "",
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    token_file: TokenFile = None,
 ) -> None:
     """Ask a server whether it serves; the exit code tells.
 
@@ -22,7 +26,7 @@ def health(
     from digits_client import DigitsClient, DigitsError
 
     try:
-        with DigitsClient(server, timeout=timeout) as client:
+        with DigitsClient(server, timeout=timeout, **access(tls_ca, tls_cert, tls_key, token_file)) as client:
             status = client.health(service)
     except ValueError as error:  # of the options
         fail(str(error), code=2)

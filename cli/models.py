@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.server import Server, Timeout
+from cli.server import Server, Timeout, TlsCa, TlsCert, TlsKey, TokenFile, access
 
 if TYPE_CHECKING:
     from digits_client import Listing
@@ -15,13 +15,17 @@ def models(
     server: Server = "localhost:8001",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
     timeout: Timeout = 10.0,
+    tls_ca: TlsCa = "",
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
+    token_file: TokenFile = None,
 ) -> None:
     """List what a server has: its models with their versions, and the limits of a call."""
     from cli.fail import fail
     from digits_client import DigitsClient, DigitsError
 
     try:
-        with DigitsClient(server, timeout=timeout) as client:
+        with DigitsClient(server, timeout=timeout, **access(tls_ca, tls_cert, tls_key, token_file)) as client:
             listing = client.models()
             accuracies = {
                 (model.name, version.version): client.model(model.name, version.version).accuracy

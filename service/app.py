@@ -8,6 +8,7 @@ from service.api import digits, health, open_inference, reflection, totals
 from service.api.counting import counted
 from service.api.digits import DigitsApi
 from service.api.figures import Figures
+from service.api.guard import Guard, guarded
 from service.api.health import HealthApi
 from service.api.methods import Methods, table
 from service.api.models import ModelsApi
@@ -23,7 +24,7 @@ from service.runtime.shared_memory import SharedMemory
 class App:
     """All RPCs as values. Belongs to the event loop in which it was made."""
 
-    def __init__(self, settings: Settings, siblings: Siblings | None = None) -> None:
+    def __init__(self, settings: Settings, siblings: Siblings | None = None, guard: Guard | None = None) -> None:
         """Find the models, still to be loaded. Raises `RepositoryError` when there is nothing to serve.
 
         `siblings` are the processes that serve as one with this one, when there are any.
@@ -44,7 +45,10 @@ class App:
         described = reflection.methods(services) if settings.reflection else ()
         self._own = table(*api.methods(), *open_api.methods(), *self.health.methods(), *described)
         methods = self._own if siblings is None else shared(self._own, siblings)
-        self.methods: Methods = table(*map(counted, methods.values()))
+        self.guard = guard or Guard()
+        """Whom the methods let pass; by default everyone."""
+        let_in = methods.values() if self.guard.idle else [guarded(each, self.guard) for each in methods.values()]
+        self.methods: Methods = table(*map(counted, let_in))
         """Every RPC by its path."""
         self._figures = Figures(self.methods, self.repository)
         self._siblings = siblings

@@ -122,6 +122,34 @@ class Settings(BaseSettings):
         float, Field(ge=0, le=3600, description="how long calls in flight may finish when stopping, seconds")
     ] = 10.0
     reflection: Annotated[bool, Field(description="let clients ask for the service's descriptors")] = True
+    tls_cert: Annotated[
+        str, Field(description="certificate chain, a PEM file, for TLS on both ports; read again when it changes")
+    ] = ""
+    tls_key: Annotated[str, Field(description="private key of the certificate, a PEM file without passphrase")] = ""
+    tls_client_ca: Annotated[
+        str, Field(description="authorities, a PEM file, one of which must have signed each client's certificate")
+    ] = ""
+    token_file: Annotated[
+        str,
+        Field(
+            description="file of bearer tokens, one name:token a line; each call must carry one; read again when it "
+            "changes"
+        ),
+    ] = ""
+    allow_plaintext_tokens: Annotated[
+        bool, Field(description="take tokens without TLS, which is for servers behind something that ends TLS")
+    ] = False
+    open_health: Annotated[bool, Field(description="health and readiness need no token")] = True
+    open_reflection: Annotated[bool, Field(description="reflection needs no token")] = False
+    client_rate: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1_000_000,
+            description="most calls and stream messages a second of one client, by its token or else its address, at "
+            "each worker; 0: any number",
+        ),
+    ] = 0.0
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         Field(description="least level logged; debug: each call"),
@@ -139,6 +167,15 @@ class Settings(BaseSettings):
         if not re.fullmatch("(/?[A-Za-z0-9._-]{1,200})?", self.shared_memory):
             raise ValueError(
                 f"shared_memory is {self.shared_memory!r}, expected letters, digits, '.', '_' or '-', such as digits-"
+            )
+        if bool(self.tls_cert) != bool(self.tls_key):
+            raise ValueError("tls_cert and tls_key go together")
+        if self.tls_client_ca and not self.tls_cert:
+            raise ValueError("tls_client_ca needs TLS, tls_cert and tls_key")
+        if self.token_file and not self.tls_cert and not self.allow_plaintext_tokens:
+            raise ValueError(
+                "token_file needs TLS, tls_cert and tls_key, or allow_plaintext_tokens: anyone on the way could read "
+                "the tokens"
             )
         if self.require_provider and self.provider == "auto":
             raise ValueError("require_provider needs a provider, cpu or cuda, not auto")

@@ -14,14 +14,18 @@ from typing import Any, NoReturn
 
 import onnxruntime
 
+from service.api.guard import Guard, TokenError
 from service.api.health import SERVING
 from service.app import App
 from service.config import Settings, read_settings
 from service.fronts.asgi import GrpcAsgi
 from service.fronts.asgi_call import Event, Receive, Send
 from service.fronts.envoy.admin import AdminError, EnvoyAdmin
-from service.fronts.envoy.program import ADMIN, LOOK_SECONDS
+from service.fronts.envoy.program import ADMIN
+from service.fronts.envoy.program import LOOK_SECONDS as CALLS_SECONDS
+from service.fronts.envoy.secrets import write_secrets
 from service.fronts.envoy.straight import Straight, task_or_begun
+from service.fronts.tls import LOOK_SECONDS, Certificates, TlsError
 from service.observe.logs import close_logs, configure_logs, log
 from service.runtime.repository import RepositoryError
 from service.workers.channel import ChannelClosed
@@ -57,13 +61,14 @@ class EnvoyWorker:
         loop.set_task_factory(task_or_begun)
         control = await Control.open()
         try:
+            certificates = Certificates.of(settings)
             app = await self._start(settings, control)
-        except RepositoryError as error:
+        except (RepositoryError, TlsError, TokenError) as error:
             await control.failed(str(error))
             _exit()
         except ChannelClosed:
             _exit()
-        living = asyncio.create_task(self._work(app, settings, control))
+        living = asyncio.create_task(self._work(app, settings, control, certificates))
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await control.leave()
@@ -74,7 +79,7 @@ class EnvoyWorker:
 
     async def _start(self, settings: Settings, control: Control) -> App:
         """Load the models; Envoy listens once this has been done."""
-        app = App(settings, siblings=control)
+        app = App(settings, control, Guard.of(settings))
         self._grpc = GrpcAsgi(
             app.methods,
             max_message_bytes=settings.max_message_bytes,
@@ -85,7 +90,7 @@ class EnvoyWorker:
         if settings.http_port >= 0:
             from service.fronts.http import HttpApp
 
-            self._http = HttpApp(app.methods, app.health, settings, app.metrics)
+            self._http = HttpApp(app.methods, app.health, settings, app.metrics, app.guard)
             self._http_port = settings.http_port
         await app.load()
         gc.collect()
@@ -93,7 +98,7 @@ class EnvoyWorker:
         await control.join(app)
         return app
 
-    async def _work(self, app: App, settings: Settings, control: Control) -> None:
+    async def _work(self, app: App, settings: Settings, control: Control, certificates: Certificates | None) -> None:
         """Tell that calls are accepted, once they are, and do as the supervisor says."""
         state = {
             "default_model": app.repository.default_model,
@@ -102,12 +107,13 @@ class EnvoyWorker:
         }
         admin = EnvoyAdmin(Path(os.environ[ADMIN]))
         while not await admin.ready():  # noqa: ASYNC110 - it cannot be awaited, only asked
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(CALLS_SECONDS)
         log.info("worker serving", pid=os.getpid(), **state)
         await control.serving(**state)
-        watching = asyncio.create_task(app.repository.watch())
+        watching = [asyncio.create_task(app.repository.watch()), asyncio.create_task(_renew(certificates))]
         grace = await control.told_to_end
-        watching.cancel()
+        for each in watching:
+            each.cancel()
         app.drain()
         self._grpc.drain()
         with suppress(AdminError):
@@ -117,6 +123,18 @@ class EnvoyWorker:
         if grace is None:  # nobody is left who would end this process
             await _wait_for_none(self._grpc, settings.grace_seconds)
             os.kill(os.getpid(), signal.SIGTERM)
+
+
+async def _renew(certificates: Certificates | None) -> None:
+    """Hand certificates over to Envoy when they have changed."""
+    if certificates is None:
+        return
+    pem = certificates.current()
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        if (now := certificates.current()) is not pem:
+            pem = now
+            write_secrets(Path(os.environ[ADMIN]).parent, pem)
 
 
 def _exit() -> NoReturn:
@@ -130,7 +148,7 @@ async def _wait_for_none(front: GrpcAsgi, grace: float) -> None:
     loop = asyncio.get_running_loop()
     until = loop.time() + grace
     while front.in_flight and loop.time() < until:  # noqa: ASYNC110 - as above
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(CALLS_SECONDS)
 
 
 def _log_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import onnxruntime
 
+from service.api.guard import Guard, TokenError
 from service.api.health import SERVING
 from service.api.siblings import Siblings
 from service.app import App
 from service.config import Settings
 from service.fronts.grpcio_front import GrpcioFront
 from service.fronts.ports import ListenError
+from service.fronts.tls import Certificates, TlsError
 from service.lifecycle import Signals, StartError, first_of
 from service.observe.logs import close_logs, log
 from service.runtime.repository import RepositoryError
@@ -31,8 +33,9 @@ class Process:
         """Find the models; with `siblings`, those share the port."""
         self._settings = settings
         try:
-            self.app = App(settings, siblings)
-        except RepositoryError as error:
+            certificates = Certificates.of(settings)
+            self.app = App(settings, siblings, Guard.of(settings))
+        except (RepositoryError, TlsError, TokenError) as error:
             raise StartError(str(error)) from None
         self._front = GrpcioFront(
             self.app.methods,
@@ -42,9 +45,10 @@ class Process:
             connection_idle_seconds=settings.connection_idle_seconds,
             connection_age_seconds=settings.connection_age_seconds,
             shared_port=siblings is not None,
+            certificates=certificates,
         )
         self._shared_port = siblings is not None
-        self._http = _http_server(self.app, settings)
+        self._http = _http_server(self.app, settings, certificates)
         self._watching: asyncio.Task[None] | None = None
 
     async def load(self) -> None:
@@ -92,13 +96,13 @@ class Process:
             await self._http.stop(max(0.0, until - time.monotonic()))
 
 
-def _http_server(app: App, settings: Settings) -> "HttpServer | None":
+def _http_server(app: App, settings: Settings, certificates: Certificates | None) -> "HttpServer | None":
     if settings.http_port < 0:
         return None
     from service.fronts.http import HttpApp
     from service.fronts.http_server import HttpServer
 
-    return HttpServer(HttpApp(app.methods, app.health, settings, app.metrics))
+    return HttpServer(HttpApp(app.methods, app.health, settings, app.metrics, app.guard), certificates)
 
 
 async def serve_alone(settings: Settings) -> int:

@@ -15,10 +15,12 @@ from service.runtime.errors import (
     LimitReached,
     MalformedCall,
     NotAllowed,
+    NotAuthenticated,
     NotFound,
     NotReady,
     NotSupported,
     QueueFull,
+    RateExceeded,
     RunFailed,
 )
 
@@ -29,6 +31,8 @@ CODES: dict[type[Exception], grpc.StatusCode] = {
     NotFound: grpc.StatusCode.NOT_FOUND,
     InvalidInput: grpc.StatusCode.INVALID_ARGUMENT,
     QueueFull: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    RateExceeded: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    NotAuthenticated: grpc.StatusCode.UNAUTHENTICATED,
     LimitReached: grpc.StatusCode.RESOURCE_EXHAUSTED,
     MalformedCall: grpc.StatusCode.INTERNAL,
     DeadlinePassed: grpc.StatusCode.DEADLINE_EXCEEDED,

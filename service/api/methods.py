@@ -32,6 +32,8 @@ class Call:
     """The client's address, for limits and logs."""
     identity: str | None = None
     """Who the credentials say it is."""
+    admitted: bool = False
+    """Whether it has passed `service.api.guard`."""
     trailers: dict[str, str | bytes] = field(default_factory=dict)
     """What the handler wants sent at the end."""
     calls: Calls | None = None

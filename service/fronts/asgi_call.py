@@ -32,6 +32,7 @@ class AsgiCall(Call):
     # What most calls keep for good stands in the class: a call begins with what is its own.
     deadline = None
     identity = None
+    admitted = False
     calls = None
     encoding: Encoding = "identity"
     """Of those messages of the request that are compressed."""

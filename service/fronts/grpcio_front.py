@@ -14,6 +14,7 @@ from service.api.errors import Failure, translate
 from service.api.methods import Call, Kind, Method, Methods
 from service.fronts.admission import Admission, or_refuse
 from service.fronts.ports import ListenError, bare, probe
+from service.fronts.tls import Certificates
 from service.observe.logs import debugging, log
 from service.runtime.errors import InvalidInput, NotReady
 
@@ -32,7 +33,7 @@ _NEVER = 2**31 - 1  # milliseconds, for grpc
 
 
 class GrpcioFront:
-    """Serves the table over HTTP/2, unencrypted."""
+    """Serves the table over HTTP/2."""
 
     def __init__(
         self,
@@ -44,15 +45,17 @@ class GrpcioFront:
         shared_port: bool = False,
         connection_idle_seconds: int = 3600,
         connection_age_seconds: int = 0,
+        certificates: Certificates | None = None,
     ) -> None:
         """Serve `methods` within limits.
 
         Requests over `max_message_bytes`, and calls beyond `max_concurrent_calls`, are refused by grpc itself
         with RESOURCE_EXHAUSTED; unary requests that together hold more than `max_pending_bytes` while they
         wait or run are refused like those that find a queue full. With `shared_port` other processes may listen
-        on the same port, if they say so as well.
+        on the same port, if they say so as well. With `certificates` connections use TLS, 1.2 or newer.
         """
         self._shared_port = shared_port
+        self._credentials = None if certificates is None else _credentials(certificates)
         self._calls = Admission(max_pending_bytes)
         self._table = _Table(methods, self._calls)
         self._max_calls = max_concurrent_calls
@@ -86,7 +89,7 @@ class GrpcioFront:
         if not self._shared_port:
             probe(host, port)
         try:
-            bound: int = self._server.add_insecure_port(address)
+            bound = self._add_port(address)
         except RuntimeError as error:
             raise ListenError(f"cannot listen on {address}: {error}") from None
         await self._server.start()
@@ -112,9 +115,14 @@ class GrpcioFront:
 
     def _listening(self, address: str) -> bool:
         with suppress(RuntimeError):
-            self._server.add_insecure_port(address)
+            self._add_port(address)
             return True
         return False
+
+    def _add_port(self, address: str) -> int:
+        if self._credentials is None:
+            return int(self._server.add_insecure_port(address))
+        return int(self._server.add_secure_port(address, self._credentials))
 
     async def stop(self, grace: float, unheard: Callable[[], Awaitable[None]] | None = None) -> None:
         """Accept no new calls; those whose handler was entered may finish within `grace` seconds.
@@ -141,6 +149,17 @@ class GrpcioFront:
         await asyncio.gather(stopping, *self._ending)
         if self._keeper is not None:
             await self._keeper
+
+
+def _credentials(certificates: Certificates) -> Any:
+    """With each connection grpc asks which certificates to use."""
+
+    def configuration() -> Any:
+        pem = certificates.current()
+        return grpc.ssl_server_certificate_configuration([(pem.key, pem.certificate)], pem.client_ca)
+
+    authenticated = certificates.current().client_ca is not None
+    return grpc.dynamic_ssl_server_credentials(configuration(), configuration, authenticated)
 
 
 class _Table(grpc.GenericRpcHandler):  # type: ignore[misc]
@@ -256,6 +275,7 @@ class _GrpcCall(Call):
         remaining = context.time_remaining()
         self.deadline = None if remaining is None else time.monotonic() + remaining
         self.identity = None
+        self.admitted = False
         self.trailers = {}
         self.calls = None
 

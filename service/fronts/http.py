@@ -5,18 +5,20 @@ It knows nothing of the server that runs it, and needs no lifespan.
 
 import asyncio
 import json
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from service.api.digits import SERVICE
+from service.api.guard import Guard
 from service.api.health import HealthApi
-from service.api.methods import Kind, Methods
+from service.api.methods import Call, Kind, Methods
 from service.config import Settings
 from service.fronts.connect import Connect, Receive, Scope, Send
 from service.observe.exposition import render
 from service.observe.logs import log
 from service.observe.metrics import Snapshot
-from service.runtime.errors import shown
+from service.runtime.errors import NotAuthenticated, RateExceeded, shown
 
 TEXT = "text/plain; charset=utf-8"
 # How requests say JSON: those who do not say anything, and `curl -d`, which says it sends a form, mean it too.
@@ -36,13 +38,19 @@ class HttpApp:
     """What is on the HTTP port."""
 
     def __init__(
-        self, methods: Methods, health: HealthApi, settings: Settings, snapshot: Callable[[], Awaitable[Snapshot]]
+        self,
+        methods: Methods,
+        health: HealthApi,
+        settings: Settings,
+        snapshot: Callable[[], Awaitable[Snapshot]],
+        guard: Guard | None = None,
     ) -> None:
         """Serve those of `methods` that are unary and of digits.v1.
 
         `health` says whether the server is ready, and `snapshot` gives what /metrics shows, of this process or
-        of all.
+        of all; `guard`, who may see such pages, by default everyone.
         """
+        self._guard = guard or Guard()
         self._health = health
         self._snapshot = snapshot
         self._pages = {"/metrics": self._metrics, "/healthz": self._live, "/readyz": self._ready}
@@ -85,7 +93,7 @@ class HttpApp:
         if path in self._pages:
             if verb not in ("GET", "HEAD"):
                 return _wrong_verb(path, "GET, HEAD", verb)
-            return await self._pages[path](scope)
+            return self._refusal(path, scope) or await self._pages[path](scope)
         if path not in self._methods:
             return self._nothing(path)
         if verb != "POST":
@@ -115,6 +123,20 @@ class HttpApp:
         accept = _header(scope, b"accept")
         text, content_type = await asyncio.to_thread(render, snapshot, accept)
         return 200, content_type, text, {}
+
+    def _refusal(self, path: str, scope: Scope) -> Page | None:
+        """What a client gets that may not see a page."""
+        client = scope.get("client")
+        call = Call(
+            {"authorization": _header(scope, b"authorization")}, peer=f"{client[0]}:{client[1]}" if client else ""
+        )
+        try:
+            self._guard.admit(path, call)
+        except NotAuthenticated as error:
+            return _problem(401, "unauthenticated", str(error), {"www-authenticate": "Bearer"})
+        except RateExceeded as error:
+            return _problem(429, "resource_exhausted", str(error), {"retry-after": str(math.ceil(error.retry_after))})
+        return None
 
     async def _live(self, scope: Scope) -> Page:
         """A process that does not live does not answer."""

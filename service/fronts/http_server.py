@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,13 +10,17 @@ from typing import Any
 import uvicorn
 
 from service.fronts.ports import ListenError, bare
+from service.fronts.tls import LOOK_SECONDS, Certificates, server_context
 from service.observe.logs import forward_logs
 
 
 class HttpServer:
-    """Listens on one address, unencrypted."""
+    """Listens on one address."""
 
-    def __init__(self, application: Any) -> None:
+    def __init__(self, application: Any, certificates: Certificates | None = None) -> None:
+        """Serve `application`, by TLS with `certificates`."""
+        self._certificates = certificates
+        self._renewing: asyncio.Task[None] | None = None
         forward_logs("uvicorn.error")
         self._server = _Server(
             uvicorn.Config(
@@ -34,6 +39,11 @@ class HttpServer:
     def start(self, host: str, port: int, *, reuse_port: bool = False) -> int:
         """Listen and answer; returns the port, a free one for 0. Raises `ListenError`."""
         listener = _listen(host, port, reuse_port=reuse_port)
+        if self._certificates is not None:
+            context = server_context(self._certificates)
+            self._server.config.load()
+            self._server.config.ssl = context
+            self._renewing = asyncio.get_running_loop().create_task(_renew(context, self._certificates))
         self._serving = asyncio.get_running_loop().create_task(self._server.serve([listener]))
         bound: int = listener.getsockname()[1]
         return bound
@@ -42,6 +52,8 @@ class HttpServer:
         """Accept no connections any more; requests that came may be answered within `grace` seconds."""
         if self._serving is None:
             return
+        if self._renewing is not None:
+            self._renewing.cancel()
         self._server.config.timeout_graceful_shutdown = grace  # type: ignore[assignment]  # floats do as well
         self._server.should_exit = True
         await self._serving
@@ -52,6 +64,15 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Signals are handled where the process is."""
         yield
+
+
+async def _renew(context: ssl.SSLContext, certificates: Certificates) -> None:
+    pem = certificates.current()
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        if (now := certificates.current()) is not pem:
+            pem = now
+            certificates.load_into(context)
 
 
 def _listen(host: str, port: int, *, reuse_port: bool) -> socket.socket:

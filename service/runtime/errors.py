@@ -43,6 +43,14 @@ class QueueFull(ServiceError):
         return self.message
 
 
+class RateExceeded(QueueFull):
+    """The client makes more calls than it may; the same call may succeed after `retry_after` seconds."""
+
+
+class NotAuthenticated(ServiceError):
+    """The call carries no credentials, or none that are known."""
+
+
 class LimitReached(ServiceError):
     """The request is over a limit of the server, and would be so again."""
 

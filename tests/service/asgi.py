@@ -102,8 +102,11 @@ class UnderPyvoy:
             sending.add_done_callback(asyncio.Future.exception)  # nobody has to look at it
             return sending
 
+        def receive_ahead() -> Any:
+            return asyncio.ensure_future(receive())
+
         task: Any = asyncio.get_running_loop().create_task(
-            self._straight(scope, lambda: asyncio.ensure_future(receive()), send_now)  # type: ignore[arg-type]
+            self._straight(scope, receive if scope.get("no body") else receive_ahead, send_now)  # type: ignore[arg-type]
         )
         if not isinstance(task, Begun):
             await task

@@ -52,6 +52,16 @@ async def test_a_body_may_come_in_any_pieces(front: GrpcAsgi, path: str):
         assert (await Request(*pieces, path=path).run(front)).answers() == ["hello"]
 
 
+@pytest.mark.parametrize("path", [SPEAK, REPEAT])
+async def test_a_request_may_be_nothing_but_headers(front: GrpcAsgi, path: str):
+    """Then servers have its end at once: a stream without messages, and a unary call that lacks its one."""
+    call = Request(path=path, repeats=True)
+    call.scope["no body"] = True
+    await call.run(front)
+    assert call.code == (number(Code.OK) if path == REPEAT else number(Code.INTERNAL))
+    assert call.answers() == []
+
+
 async def test_events_may_leave_out_what_has_a_default(front: GrpcAsgi):
     """As ASGI has it: no `body` is an empty one, no `more_body` is the end."""
     call = Request()

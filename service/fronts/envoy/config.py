@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from service.config import Settings
+from service.fronts.envoy.secrets import transport_socket
 from service.fronts.ports import resolved
 
 Config = dict[str, Any]
@@ -52,11 +53,17 @@ _JSON_LOG = {
 }
 
 
-def envoy_config(settings: Settings, ports: list[int], application: Config, admin: Path) -> Config:
+def envoy_config(
+    settings: Settings, ports: list[int], application: Config, admin: Path, secrets: Path | None = None
+) -> Config:
     """The configuration of one process that listens on `ports`.
 
     `application` is the HTTP filter that calls the application, `admin` the path of the administration socket.
+    With `secrets` connections use TLS, by the files that `service.fronts.envoy.secrets` writes there.
     """
+    chain: Config = {"filters": [_manager(settings, application)]}
+    if secrets is not None:
+        chain["transport_socket"] = transport_socket(secrets, authenticated=bool(settings.tls_client_ca))
     first, *others = [_address(settings.host, port) for port in ports]
     return {
         "admin": {"address": {"pipe": {"path": str(admin), "mode": 0o600}}},
@@ -82,7 +89,7 @@ def envoy_config(settings: Settings, ports: list[int], application: Config, admi
                     "additional_addresses": [{"address": address} for address in others],
                     "enable_reuse_port": True,  # the supervisor holds the port, see service.fronts.ports
                     "per_connection_buffer_limit_bytes": CONNECTION_BUFFER,
-                    "filter_chains": [{"filters": [_manager(settings, application)]}],
+                    "filter_chains": [chain],
                 }
             ]
         },

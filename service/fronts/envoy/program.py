@@ -13,6 +13,8 @@ from typing import Any
 from service.config import Settings
 from service.fronts.envoy.admin import AdminError, EnvoyAdmin
 from service.fronts.envoy.config import envoy_config, log_format
+from service.fronts.envoy.secrets import write_secrets
+from service.fronts.tls import Certificates, TlsError
 
 ADMIN = "SERVICE_ADMIN"
 """Variable with the path of Envoy's administration socket, for the worker inside."""
@@ -65,9 +67,17 @@ class EnvoyProgram:
         [listener] = made["static_resources"]["listeners"]
         application: dict[str, Any] = listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"][-1]
         ports = [settings.port] + ([settings.http_port] if settings.http_port >= 0 else [])
-        config = envoy_config(settings, ports, application, self._socket)
+        folder = Path(self._folder.name)
+        try:
+            certificates = Certificates.of(settings)
+        except TlsError as error:  # it was right when the server began
+            raise OSError(str(error)) from None
+        if certificates is not None:
+            write_secrets(folder, certificates.current())
+        config = envoy_config(settings, ports, application, self._socket, folder if certificates else None)
         arguments = [
             "--config-yaml", json.dumps(config), "--concurrency", "1", "--disable-hot-restart",
+            "--service-node", "digits", "--service-cluster", "digits",
             "--drain-strategy", "immediate", "--drain-time-s", "1",
             "--log-level", "warning", "--component-log-level", "main:error", "--log-format", log_format(settings),
         ]  # fmt: skip

@@ -60,7 +60,9 @@ class Straight:
             self._front.found(call)
         except ServiceError as error:
             return self._front.fail(error, call, send)
-        first: asyncio.Future[Event] = receive()  # type: ignore[assignment]
+        first = receive()
+        if not isinstance(first, asyncio.Future):  # the request is nothing but headers
+            return self._front.answer(call, send)
         call.task = first
         first.add_done_callback(partial(self._received, method, call, send))
         return _BEGUN

@@ -1,0 +1,295 @@
+"""TLS and mutual TLS, on both fronts and both ports: who gets in, and who does not."""
+
+import http.client
+import json
+import ssl
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import grpc
+import numpy as np
+import pytest
+import trustme
+
+from digits_client import DigitsClient, Unavailable
+from tests.harness import DIGITS, Server, StartServer, environment
+
+IMAGE = np.zeros((28, 28), np.uint8)
+
+
+class Authority:
+    """Signs certificates, and writes them where a server looks."""
+
+    def __init__(self, folder: Path) -> None:
+        self.ca = trustme.CA()
+        self.folder = folder
+        self.ca.cert_pem.write_to_path(folder / "ca.pem")
+        self.files = [f"--tls-cert={folder / 'cert.pem'}", f"--tls-key={folder / 'key.pem'}"]
+        self.issue()
+
+    def issue(self, *names: str, days: int = 1) -> None:
+        """A new pair for the server, for these names, that ends after so many days."""
+        until = datetime.now(UTC) + timedelta(days=days)
+        since = min(datetime.now(UTC), until) - timedelta(days=1)
+        leaf = self.ca.issue_cert(*(names or ("localhost", "127.0.0.1")), not_before=since, not_after=until)
+        leaf.private_key_pem.write_to_path(self.folder / "key.pem")
+        (self.folder / "cert.pem").write_bytes(b"".join(each.bytes() for each in leaf.cert_chain_pems))
+
+    def client(self, *, ca: trustme.CA | None = None, own: trustme.CA | None = None) -> dict[str, bytes | None]:
+        """Credentials of a client that trusts `ca`, with a certificate signed by `own`."""
+        leaf = None if own is None else own.issue_cert("someone@example.org")
+        return {
+            "root_certificates": (ca or self.ca).cert_pem.bytes(),
+            "private_key": None if leaf is None else leaf.private_key_pem.bytes(),
+            "certificate_chain": None if leaf is None else leaf.cert_chain_pems[0].bytes(),
+        }
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("tls")
+
+
+@pytest.fixture(scope="module")
+def authority(folder: Path) -> Authority:
+    return Authority(folder)
+
+
+@pytest.fixture
+def start(start_server: StartServer, tmp_path: Path) -> Callable[..., tuple[Server, Authority]]:
+    def begin(*flags: str, names: tuple[str, ...] = (), days: int = 1) -> tuple[Server, Authority]:
+        mine = Authority(tmp_path)
+        mine.issue(*names, days=days)
+        return start_server(*mine.files, *flags), mine
+
+    return begin
+
+
+@pytest.fixture(scope="module")
+def server(authority: Authority, start_server: StartServer) -> Server:
+    return start_server(*authority.files)
+
+
+@pytest.fixture(scope="module")
+def mutual(authority: Authority, start_server: StartServer) -> Server:
+    return start_server(*authority.files, f"--tls-client-ca={authority.folder / 'ca.pem'}")
+
+
+def classify(server: Server, host: str = "localhost", **credentials: bytes | None) -> int:
+    channel = grpc.ssl_channel_credentials(**credentials)
+    with DigitsClient(f"{host}:{server.port}", credentials=channel, timeout=10) as client:
+        return client.classify(IMAGE).digit
+
+
+def refused(server: Server, host: str = "localhost", **credentials: bytes | None) -> str:
+    with pytest.raises(Unavailable) as caught:
+        classify(server, host, **credentials)
+    return str(caught.value)
+
+
+def get(server: Server, path: str, context: ssl.SSLContext) -> int:
+    try:
+        with urllib.request.urlopen(f"https://localhost:{server.http_port}{path}", timeout=10, context=context) as page:
+            return page.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def trusting(ca: trustme.CA, own: trustme.CA | None = None) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    ca.configure_trust(context)
+    if own is not None:
+        own.issue_cert("someone@example.org").configure_cert(context)
+    return context
+
+
+def test_who_trusts_the_authority_is_answered(server: Server, authority: Authority):
+    """By name and by address, by gRPC and by HTTP."""
+    assert classify(server, **authority.client()) in range(10)
+    assert classify(server, "127.0.0.1", **authority.client()) in range(10)
+    context = trusting(authority.ca)
+    assert get(server, "/readyz", context) == 200
+    request = urllib.request.Request(
+        f"https://localhost:{server.http_port}/digits.v1.DigitsService/ListModels",
+        b"{}",
+        {"content-type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=10, context=context) as page:
+        assert json.loads(page.read())["defaultModel"] == "mnist-16x16"
+
+
+def test_an_unknown_authority_is_not_trusted(server: Server, authority: Authority):
+    """The client sees that, and sends nothing."""
+    other = trustme.CA()
+    refused(server, **authority.client(ca=other))
+    with pytest.raises(urllib.error.URLError, match="certificate verify failed"):
+        get(server, "/readyz", trusting(other))
+
+
+def test_a_certificate_for_another_host_is_not_trusted(start):
+    """Even of the right authority."""
+    server, authority = start(names=("elsewhere.example",))
+    refused(server, **authority.client())
+    with pytest.raises(urllib.error.URLError, match="Hostname mismatch"):
+        get(server, "/readyz", trusting(authority.ca))
+
+
+def test_a_certificate_that_has_expired_is_not_trusted(start):
+    """The server starts all the same: it may be renewed any moment, and then is used."""
+    server, authority = start(days=-1)
+    refused(server, **authority.client())
+    with pytest.raises(urllib.error.URLError, match="expired"):
+        get(server, "/readyz", trusting(authority.ca))
+    authority.issue()
+    eventually(lambda: classify(server, **authority.client()))
+    eventually(lambda: get(server, "/readyz", trusting(authority.ca)))
+
+
+def test_plaintext_is_not_answered(server: Server):
+    """Neither by gRPC nor by HTTP."""
+    with DigitsClient(server.address, timeout=5) as client, pytest.raises(Unavailable):
+        client.classify(IMAGE)
+    with pytest.raises((ConnectionError, http.client.HTTPException)):
+        server.http("/readyz")
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_2])
+def test_nothing_older_than_tls_1_2_is_spoken(server: Server, authority: Authority, version: ssl.TLSVersion):
+    """On either port."""
+    import socket
+
+    for port in (server.port, server.http_port):
+        context = trusting(authority.ca)
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        context.minimum_version = context.maximum_version = version
+        with socket.create_connection(("127.0.0.1", port), 5) as plain:
+            if version is ssl.TLSVersion.TLSv1_2:
+                context.wrap_socket(plain, server_hostname="localhost").close()
+            else:
+                with pytest.raises((ssl.SSLError, ConnectionError)):
+                    context.wrap_socket(plain, server_hostname="localhost")
+
+
+def test_a_client_shows_a_certificate_where_one_is_asked_for(mutual: Server, authority: Authority):
+    """Of the right authority it is let in, of another or without one it is not, on both ports."""
+    assert classify(mutual, **authority.client(own=authority.ca)) in range(10)
+    assert get(mutual, "/readyz", trusting(authority.ca, authority.ca)) == 200
+    for own in (None, trustme.CA()):
+        refused(mutual, **authority.client(own=own))
+        with pytest.raises((ssl.SSLError, urllib.error.URLError, ConnectionError)):
+            get(mutual, "/readyz", trusting(authority.ca, own))
+    assert classify(mutual, **authority.client(own=authority.ca)) in range(10)
+
+
+def test_certificates_are_swapped_under_load(start):
+    """New connections get the new one, calls of old ones go on: none fails."""
+    server, authority = start("--workers=2")
+    old = authority.client()
+    errors: list[Exception] = []
+    stop = threading.Event()
+    answered = [0] * 4
+
+    def load(index: int) -> None:
+        try:
+            with DigitsClient(
+                f"localhost:{server.port}", credentials=grpc.ssl_channel_credentials(**old), timeout=10
+            ) as client:
+                while not stop.is_set():
+                    client.classify(IMAGE)
+                    answered[index] += 1
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=load, args=[index]) for index in range(4)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.5)
+    authority.ca = trustme.CA()
+    authority.issue()
+    for _ in range(8):  # whichever worker a connection comes to
+        eventually(lambda: classify(server, **authority.client()))
+        eventually(lambda: get(server, "/readyz", trusting(authority.ca)))
+    before = list(answered)
+    time.sleep(0.5)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert all(now > then > 0 for now, then in zip(answered, before, strict=True))
+
+
+def test_files_that_do_not_fit_change_nothing(start):
+    """A key without its certificate, or no PEM at all: told in the log, and the old pair stays."""
+    server, authority = start()
+    (authority.folder / "key.pem").write_text("no key")
+    server.wait_for("certificates stay as they were", 10)
+    time.sleep(1)
+    assert classify(server, **authority.client()) in range(10)
+    assert get(server, "/readyz", trusting(authority.ca)) == 200
+    authority.issue()
+    server.wait_for("certificates read again", 10)
+
+
+@pytest.mark.parametrize("wrong", ["missing", "no PEM", "another's key", "locked"])
+def test_a_server_does_not_start_with_files_that_are_wrong(start_server: StartServer, tmp_path: Path, wrong: str):
+    """One sentence says which."""
+    authority = Authority(tmp_path)
+    key = tmp_path / "key.pem"
+    if wrong == "missing":
+        key.unlink()
+    elif wrong == "no PEM":
+        key.write_text("nothing")
+    elif wrong == "another's key":
+        trustme.CA().issue_cert("localhost").private_key_pem.write_to_path(key)
+    else:
+        key.write_bytes(locked(key.read_bytes()))
+    server = start_server(*authority.files, wait=False)
+    assert server.process.wait(30) == 1
+    server.reader.join(5)
+    [line] = [line for line in server.text if line.startswith("digits: ")]
+    assert str(key) in line
+    assert "Traceback" not in "".join(server.text)
+
+
+def locked(key: bytes) -> bytes:
+    from cryptography.hazmat.primitives import serialization as pem
+
+    private = pem.load_pem_private_key(key, None)
+    return private.private_bytes(
+        pem.Encoding.PEM, pem.PrivateFormat.TraditionalOpenSSL, pem.BestAvailableEncryption(b"secret")
+    )
+
+
+def test_the_commands_speak_tls(mutual: Server, authority: Authority):
+    """With the files that they are told of; without them they say that nobody answers."""
+    import subprocess
+
+    mine = authority.ca.issue_cert("someone@example.org")
+    mine.private_key_pem.write_to_path(authority.folder / "mine.key")
+    mine.cert_chain_pems[0].write_to_path(authority.folder / "mine.pem")
+    files = {"ca": "ca.pem", "cert": "mine.pem", "key": "mine.key"}
+    flags = [f"--tls-{name}={authority.folder / file}" for name, file in files.items()]
+    command = [DIGITS, "health", f"--server=localhost:{mutual.port}"]
+    told = subprocess.run([*command, *flags], capture_output=True, text=True, env=environment(), check=False)
+    assert (told.returncode, told.stdout) == (0, "SERVING\n")
+    told = subprocess.run([*command, flags[0]], capture_output=True, text=True, env=environment(), check=False)
+    assert told.returncode == 3
+
+
+def eventually(work: Callable[[], object], seconds: float = 15) -> None:
+    """It works before the time is over."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            work()
+            return
+        except Exception:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)
