@@ -1,7 +1,7 @@
 """gRPC over ASGI without a server: requests as a server hands them over, and a table of methods to call."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
 from urllib.parse import unquote
 
@@ -85,6 +85,14 @@ class Table:
         return {reason: tally.count for reason, tally in failures.items()}
 
 
+class NoBody:
+    """What is received of a request that is nothing but headers."""
+
+    def __await__(self) -> Iterator[Any]:
+        yield from ()
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+
 class UnderPyvoy:
     """A front that is called straight, as pyvoy calls it."""
 
@@ -106,7 +114,7 @@ class UnderPyvoy:
             return asyncio.ensure_future(receive())
 
         task: Any = asyncio.get_running_loop().create_task(
-            self._straight(scope, receive if scope.get("no body") else receive_ahead, send_now)  # type: ignore[arg-type]
+            self._straight(scope, NoBody if scope.get("no body") else receive_ahead, send_now)  # type: ignore[arg-type]
         )
         if not isinstance(task, Begun):
             await task
