@@ -64,6 +64,11 @@ class Settings(BaseSettings):
     require_provider: Annotated[
         bool, Field(description="refuse to start when the provider asked for does not work")
     ] = False
+    cuda_device: Annotated[int, Field(ge=0, le=63, description="number of the GPU that CUDA runs on")] = 0
+    cuda_memory_mb: Annotated[
+        int,
+        Field(ge=0, le=1_048_576, description="most GPU memory of one model version, MiB; 0: as much as it takes"),
+    ] = 0
     threads: Annotated[
         int, Field(ge=0, le=256, description="threads of one onnxruntime run; 0: one for each usable core")
     ] = 1

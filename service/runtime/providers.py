@@ -12,21 +12,27 @@ CUDA = "CUDAExecutionProvider"
 
 Provider = tuple[str, dict[str, Any]]
 
-# TensorFloat-32 alone moves scores by 1e-3, so the golden rows would not reproduce.
-_OPTIONS: dict[str, dict[str, Any]] = {CPU: {}, CUDA: {"use_tf32": "0"}}
 
-
-def candidates(wanted: Literal["cpu", "cuda", "auto"]) -> list[Provider]:
+def candidates(
+    wanted: Literal["cpu", "cuda", "auto"], *, cuda_device: int = 0, cuda_memory_mb: int = 0
+) -> list[Provider]:
     """Providers to try, best first: whoever asks for CUDA is offered the CPU after it.
 
-    `auto` tries CUDA only where the installed onnxruntime has it.
+    `auto` tries CUDA only where the installed onnxruntime has it. It runs on the GPU number `cuda_device` and takes
+    at most `cuda_memory_mb` MiB of its memory for each model version, or any amount for 0.
     """
     names = [CPU] if wanted == "cpu" else [CUDA, CPU]
     if wanted == "auto" and CUDA not in onnxruntime.get_available_providers():
         names = [CPU]
     if CUDA in names and hasattr(onnxruntime, "preload_dlls"):
         onnxruntime.preload_dlls()  # finds the CUDA and cuDNN libraries of NVIDIA's pip packages
-    return [(name, _OPTIONS[name]) for name in names]
+    cuda = {
+        "device_id": str(cuda_device),
+        "use_tf32": "0",  # TensorFloat-32 alone moves scores by 1e-3, so the golden rows would not reproduce
+        "arena_extend_strategy": "kSameAsRequested",  # else it doubles what it holds
+        **({"gpu_mem_limit": str(cuda_memory_mb * 2**20)} if cuda_memory_mb else {}),
+    }
+    return [(name, cuda if name == CUDA else {}) for name in names]
 
 
 def open_session(model: bytes, provider: Provider, threads: int) -> onnxruntime.InferenceSession:

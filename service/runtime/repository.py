@@ -48,7 +48,9 @@ class Repository:
         self._changing = asyncio.Lock()
         self._trouble = ""
         self._loading: asyncio.Future[None] | None = None  # the loop itself keeps only a weak reference
-        self._providers: list[Provider] = candidates(settings.provider)
+        self._providers: list[Provider] = candidates(
+            settings.provider, cuda_device=settings.cuda_device, cuda_memory_mb=settings.cuda_memory_mb
+        )
         if settings.require_provider:
             self._providers = self._providers[:1]
         self._executor = ThreadPoolExecutor(usable_cores(), thread_name_prefix="run")

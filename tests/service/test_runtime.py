@@ -46,7 +46,9 @@ def test_auto_tries_cuda_only_where_onnxruntime_has_it(monkeypatch: pytest.Monke
     monkeypatch.setattr(providers.onnxruntime, "get_available_providers", lambda: [CUDA, CPU])
     monkeypatch.setattr(providers.onnxruntime, "preload_dlls", lambda: None)
     assert [name for name, _ in candidates("auto")] == [CUDA, CPU]
-    assert dict(candidates("cuda"))[CUDA] == {"use_tf32": "0"}
+    options = dict(candidates("cuda", cuda_device=1, cuda_memory_mb=512))[CUDA]
+    assert (options["device_id"], options["gpu_mem_limit"], options["use_tf32"]) == ("1", str(512 * 2**20), "0")
+    assert "gpu_mem_limit" not in dict(candidates("cuda"))[CUDA]
     assert [name for name, _ in candidates("cpu")] == [CPU]
 
 
