@@ -16,7 +16,7 @@ from service.api.siblings import Siblings
 from service.app import App
 from service.config import Settings
 from service.fronts.grpcio_front import GrpcioFront
-from service.fronts.ports import ListenError
+from service.fronts.ports import ListenError, page_address
 from service.fronts.tls import Certificates, TlsError
 from service.lifecycle import Signals, StartError, first_of
 from service.observe.logs import close_logs, log
@@ -120,7 +120,8 @@ async def serve_alone(settings: Settings) -> int:
         except StartError:
             await process.drain(0)
             raise
-        log.info("serving", **address, **process.state())
+        page = page_address(settings.host, address["http_port"], tls=bool(settings.tls_cert))
+        log.info("serving", page=page, **address, **process.state())
         await signals.first
 
     log.info("draining", grace_seconds=settings.grace_seconds)

@@ -1,4 +1,4 @@
-"""The HTTP side as one ASGI application: metrics, probes, and unary RPCs as JSON and gRPC-Web.
+"""The HTTP side as one ASGI application: the page, metrics, probes, and unary RPCs as JSON and gRPC-Web.
 
 It knows nothing of the server that runs it, and needs no lifespan.
 """
@@ -15,6 +15,7 @@ from service.api.health import HealthApi
 from service.api.methods import Call, Kind, Methods
 from service.config import Settings
 from service.fronts.connect import Connect, Receive, Scope, Send
+from service.fronts.page import web_files
 from service.observe.exposition import render
 from service.observe.logs import log
 from service.observe.metrics import Snapshot
@@ -50,6 +51,7 @@ class HttpApp:
         `health` says whether the server is ready, and `snapshot` gives what /metrics shows, of this process or
         of all; `guard`, who may see such pages, by default everyone.
         """
+        self._files = web_files()
         self._guard = guard or Guard()
         self._health = health
         self._snapshot = snapshot
@@ -90,9 +92,11 @@ class HttpApp:
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> Page | None:
         """The page to answer with; None when the answer was sent already."""
         path, verb = scope["path"], scope["method"]
-        if path in self._pages:
+        if path in self._files or path in self._pages:
             if verb not in ("GET", "HEAD"):
                 return _wrong_verb(path, "GET, HEAD", verb)
+            if path in self._files:
+                return self._files[path].answer(_header(scope, b"if-none-match"))
             return self._refusal(path, scope) or await self._pages[path](scope)
         if path not in self._methods:
             return self._nothing(path)
@@ -115,7 +119,7 @@ class HttpApp:
         return None
 
     def _nothing(self, path: str) -> Page:
-        there = ", ".join((*self._pages, *self._methods))
+        there = ", ".join(("/", *self._pages, *self._methods))
         return _problem(404, "unimplemented", f"there is nothing at {shown(path)}; there is {there}")
 
     async def _metrics(self, scope: Scope) -> Page:
@@ -172,6 +176,8 @@ def _wrong_type(media: str) -> Page:
 async def _send(page: Page, send: Send, *, head: bool) -> None:
     status, content_type, body, more = page
     headers = {"content-type": content_type, "content-length": str(len(body)), "cache-control": "no-store", **more}
+    if status == 304:  # it has no body, and what stands here would be said of the one that the client has
+        del headers["content-length"]
     lines = [(key.encode(), value.encode()) for key, value in headers.items()]
     await send({"type": "http.response.start", "status": status, "headers": lines})
     await send({"type": "http.response.body", "body": b"" if head else body})

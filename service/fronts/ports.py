@@ -36,6 +36,17 @@ def hold(host: str, port: int, flag: str = "") -> socket.socket:
     return held
 
 
+def page_address(host: str, http_port: int | None, *, tls: bool) -> str | None:
+    """Where a browser on this machine finds the page; None without an HTTP side."""
+    if http_port is None:
+        return None
+    host = bare(host)
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - told apart, not listened on
+        host = "localhost"
+    name = f"[{host}]" if ":" in host else host
+    return f"{'https' if tls else 'http'}://{name}:{http_port}/"
+
+
 def bare(host: str) -> str:
     """A host without the brackets that an IPv6 address has in a URL."""
     return host.removeprefix("[").removesuffix("]")

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from service.config import Settings, flag
-from service.fronts.ports import ListenError, hold
+from service.fronts.ports import ListenError, hold, page_address
 from service.lifecycle import Signals, StartError, first_of
 from service.observe.logs import log
 from service.runtime.cores import usable_cores
@@ -77,7 +77,8 @@ class Supervisor:
                 if self._all_serve.done():
                     address = {"host": settings.host, **dict.fromkeys(PORTS), **ports}
                     log.info("listening", **address)
-                    log.info("serving", **address, **self._all_serve.result(), workers=self._count)
+                    page = page_address(settings.host, address["http_port"], tls=bool(settings.tls_cert))
+                    log.info("serving", page=page, **address, **self._all_serve.result(), workers=self._count)
                     await first_of(keeping, signals.first)
                 if keeping.done():  # only by an error
                     await keeping

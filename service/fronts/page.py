@@ -1,0 +1,75 @@
+"""The page: the files under service/web, read once, with the headers that hold a browser to them.
+
+They are the same for everyone and need no token; what they ask for is under the guard like any other call.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Self
+
+# Nothing inline, nothing from elsewhere: a script that got into the page could not run, and could tell nobody.
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' blob:",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",
+    )
+)
+
+# By the ending of a file's name. Some systems call JavaScript something that browsers refuse, so none is asked.
+TYPES = {
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+    "gz": "application/gzip",
+}
+
+_HEADERS = {
+    "cache-control": "no-cache",  # kept, but asked about: it belongs to the server that runs now
+    "content-security-policy": POLICY,
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WebFile:
+    """One file as it is sent."""
+
+    content_type: str
+    body: bytes
+    tag: str
+    """Its ETag, quoted."""
+
+    @classmethod
+    def of(cls, name: str, body: bytes) -> Self:
+        """The file of that name."""
+        return cls(TYPES[name.rpartition(".")[2]], body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
+
+    def answer(self, if_none_match: str) -> tuple[int, str, bytes, dict[str, str]]:
+        """Status, content type, body and headers for who has already what `if_none_match` names (RFC 9110, 13.1.2)."""
+        headers = {**_HEADERS, "etag": self.tag}
+        has = {each.strip().removeprefix("W/") for each in if_none_match.split(",")}
+        if has & {self.tag, "*"}:
+            return 304, self.content_type, b"", headers
+        return 200, self.content_type, self.body, headers
+
+
+def web_files() -> dict[str, WebFile]:
+    """The files by their path, index.html as `/`."""
+    found = {}
+    for entry in files("service").joinpath("web").iterdir():
+        if entry.name.rpartition(".")[2] in TYPES:
+            path = "/" if entry.name == "index.html" else f"/{entry.name}"
+            found[path] = WebFile.of(entry.name, entry.read_bytes())
+    return found

@@ -1,0 +1,223 @@
+// Paints a network and what it made of a digit onto a canvas.
+
+import { cellOf } from "./arrange.js";
+
+const PIXELS_EACH = 7; // edges from the image to each neuron
+const STRONG = 56; // contributions that are brought out between two layers
+const FAINT = 1200; // most edges that are drawn faintly between two layers
+const FOCUS = 160; // edges into a neuron that is looked at
+
+/** The colours of the page as they are now. */
+export function palette() {
+  const style = getComputedStyle(document.documentElement);
+  const get = (name) => rgb(style.getPropertyValue(name).trim());
+  return { plus: get("--plus"), minus: get("--minus"), lit: get("--lit"), unlit: get("--unlit"), ring: get("--ring"), ground: get("--stage") };
+}
+
+const rgb = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
+const css = ([r, g, b], alpha = 1) => `rgb(${r} ${g} ${b} / ${alpha})`;
+export const mix = (a, b, part) => a.map((each, at) => Math.round(each + (b[at] - each) * part));
+
+/** -1..1 for each neuron: its activation beside the strongest of its layer, or beside what its function can reach. */
+export function lights(values, activation) {
+  const bounded = activation === "logistic" || activation === "tanh" || activation === "softmax";
+  const most = bounded ? 1 : Math.max(1e-9, ...values.map(Math.abs));
+  return values.map((value) => value / most);
+}
+
+/**
+ * Paint onto `context`, whose unit is a CSS pixel.
+ *
+ * `net` is {arrangement, card, layers} with the weights that are here, by layer from 1; `seen` is what the network
+ * made of a digit: {values: [pixels, hidden_1, …], scores}, or null; `focus` is {layer, neuron}, or null.
+ */
+export function paint(context, net, seen, focus, colours) {
+  const { arrangement, card } = net;
+  const last = card.layerWidths.length - 1;
+  for (let layer = 1; layer <= last; layer++) {
+    if (focus && focus.layer !== layer) context.globalAlpha = focus.layer === layer - 1 ? 0.55 : 0.22;
+    edges(context, net, seen, layer, focus?.layer === layer ? focus.neuron : -1, focus?.layer === layer - 1 ? focus.neuron : -1, colours);
+    context.globalAlpha = 1;
+  }
+  image(context, arrangement.image, seen?.values[0], card.rows, card.cols, (value) => {
+    return mix([8, 10, 16], [255, 255, 255], Math.min(1, value / card.pixelMax));
+  }, colours);
+  arrangement.layers.forEach((layer, index) => {
+    const values = seen ? seen.lights[index + 1] : null;
+    if (layer.kind === "map") {
+      image(context, layer.box, values, layer.rows, layer.cols, (value) => shade(value, colours), colours);
+      if (focus?.layer === index + 1) mark(context, layer, focus.neuron, colours);
+    } else {
+      layer.at.forEach((at, neuron) => {
+        dot(context, at, layer.r, values ? values[neuron] : 0, colours, focus?.layer === index + 1 && focus.neuron === neuron);
+      });
+    }
+  });
+  arrangement.outputs.at.forEach((at, seat) => {
+    dot(context, at, arrangement.outputs.r, seen ? seen.scores[seat] : 0, colours, focus?.layer === last && focus.neuron === seat);
+  });
+}
+
+const shade = (value, { unlit, lit, minus }) => (value < 0 ? mix(unlit, minus, Math.min(1, -value)) : mix(unlit, lit, Math.min(1, value)));
+
+function dot(context, [x, y], r, value, colours, looked) {
+  const light = Math.min(1, Math.abs(value));
+  if (light > 0.08) {
+    const reach = r * (1.3 + 1.5 * light);
+    const glow = context.createRadialGradient(x, y, r * 0.8, x, y, reach);
+    const colour = value < 0 ? colours.minus : colours.lit;
+    glow.addColorStop(0, css(colour, 0.45 * light));
+    glow.addColorStop(1, css(colour, 0));
+    context.fillStyle = glow;
+    circle(context, x, y, reach);
+    context.fill();
+  }
+  circle(context, x, y, r);
+  context.fillStyle = css(shade(value, colours));
+  context.fill();
+  context.lineWidth = looked ? 2.5 : 1;
+  context.strokeStyle = css(looked ? colours.plus : mix(colours.ring, colours.lit, light * 0.8));
+  context.stroke();
+}
+
+function circle(context, x, y, r) {
+  context.beginPath();
+  context.arc(x, y, r, 0, 7);
+}
+
+const scratch = document.createElement("canvas");
+
+/** Values [rows, cols] as an image in a box; a frame alone where there are none. */
+export function image(context, box, values, rows, cols, colour, colours) {
+  if (values) {
+    scratch.width = cols;
+    scratch.height = rows;
+    const pixels = new ImageData(cols, rows);
+    for (let at = 0; at < rows * cols; at++) {
+      pixels.data.set(at < values.length ? [...colour(values[at]), 255] : [0, 0, 0, 0], 4 * at);
+    }
+    scratch.getContext("2d").putImageData(pixels, 0, 0);
+    context.imageSmoothingEnabled = false;
+    context.drawImage(scratch, box.x, box.y, box.w, box.h);
+  } else {
+    context.fillStyle = css(colours.unlit, 0.5);
+    context.fillRect(box.x, box.y, box.w, box.h);
+  }
+  context.lineWidth = 1;
+  context.strokeStyle = css(colours.ring);
+  context.strokeRect(box.x - 0.5, box.y - 0.5, box.w + 1, box.h + 1);
+}
+
+function mark(context, layer, neuron, colours) {
+  const { x, y } = cellOf(layer, neuron);
+  const half = Math.max(layer.cell, 8) / 2 + 1;
+  context.lineWidth = 2;
+  context.strokeStyle = css(colours.plus);
+  context.strokeRect(x - half, y - half, 2 * half, 2 * half);
+}
+
+/** Where neuron `index` of layer `number` (0: the image) sends from or receives. */
+function end(arrangement, number, index, last, incoming) {
+  const side = incoming ? -1 : 1;
+  let x, y, r;
+  if (number === last) {
+    [[x, y], r] = [arrangement.outputs.at[index], arrangement.outputs.r];
+  } else if (number === 0) {
+    const { image: box, rows, cols } = arrangement;
+    return [box.x + ((index % cols) + 0.5) * (box.w / cols), box.y + (Math.floor(index / cols) + 0.5) * (box.h / rows)];
+  } else {
+    const layer = arrangement.layers[number - 1];
+    if (layer.kind === "map") return [cellOf(layer, index).x, cellOf(layer, index).y];
+    [[x, y], r] = [layer.at[index], layer.r];
+  }
+  return arrangement.wide ? [x + side * r, y] : [x, y + side * r];
+}
+
+/** The edges into layer `number`, those of this digit brought out. */
+function edges(context, net, seen, number, into, outOf, colours) {
+  const { arrangement, layers, card } = net;
+  const last = card.layerWidths.length - 1;
+  const kind = (at) => (at === 0 ? "image" : at === last ? "dots" : arrangement.layers[at - 1].kind);
+  const layer = layers[number];
+  if (!layer || (kind(number) === "map" && into < 0) || (number === last && layer.neurons > arrangement.outputs.shown)) {
+    veil(context, arrangement, number, last, colours);
+    return;
+  }
+  const { weights, inputs, neurons } = layer;
+  const values = seen?.inputs[number - 1];
+  const line = (from, to, weight, width, alpha) => {
+    const [x1, y1] = end(arrangement, number - 1, from, last, false);
+    const [x2, y2] = end(arrangement, number, to, last, true);
+    context.lineWidth = width;
+    context.strokeStyle = css(weight >= 0 ? colours.plus : colours.minus, alpha);
+    context.beginPath();
+    context.moveTo(x1, y1);
+    if (arrangement.wide) context.bezierCurveTo((x1 + x2) / 2, y1, (x1 + x2) / 2, y2, x2, y2);
+    else context.bezierCurveTo(x1, (y1 + y2) / 2, x2, (y1 + y2) / 2, x2, y2);
+    context.stroke();
+  };
+  if (kind(number - 1) === "dots" && inputs * neurons <= FAINT && into < 0) {
+    const most = greatest(weights);
+    for (let at = 0; at < weights.length; at++) {
+      const part = Math.abs(weights[at]) / most;
+      if (part > 0.06) line(Math.floor(at / neurons), at % neurons, weights[at], 0.8, 0.05 + 0.2 * part);
+    }
+  }
+  if (!values) return;
+  const found = into >= 0 ? contributions(values, layer, FOCUS, into, into + 1)
+    : outOf >= 0 ? contributions(values, layer, FOCUS, 0, neurons, outOf)
+      : kind(number - 1) === "image" ? spread(values, layer) : contributions(values, layer, STRONG, 0, neurons);
+  const most = found.length ? Math.abs(found[0].share) : 1;
+  const fine = kind(number - 1) === "image";
+  for (const { from, to, share, weight } of found.reverse()) {
+    const part = Math.abs(share) / most;
+    line(from, to, weight, fine ? 0.6 + 1.2 * part : 0.7 + 3 * part, fine ? 0.08 + 0.62 * part : 0.15 + 0.8 * part);
+  }
+}
+
+/** The greatest of value × weight by size, for neurons first..end, of all inputs or one; the strongest first. */
+export function contributions(values, { weights, neurons }, count, first, beyond, only = -1) {
+  const found = [];
+  for (let from = Math.max(only, 0); from < (only < 0 ? values.length : only + 1); from++) {
+    if (values[from] === 0) continue;
+    for (let to = first; to < beyond; to++) {
+      const weight = weights[from * neurons + to];
+      found.push({ from, to, weight, share: values[from] * weight });
+    }
+  }
+  return found.sort((a, b) => Math.abs(b.share) - Math.abs(a.share)).slice(0, count).filter(({ share }) => share !== 0);
+}
+
+/** Some of each neuron, so that one that takes everything does not hide the others. */
+function spread(values, layer) {
+  const found = [];
+  for (let to = 0; to < layer.neurons; to++) found.push(...contributions(values, layer, PIXELS_EACH, to, to + 1));
+  return found.sort((a, b) => Math.abs(b.share) - Math.abs(a.share));
+}
+
+/** Stands for edges that are too many to draw. */
+function veil(context, arrangement, number, last, colours) {
+  const span = (at) => {
+    if (at === 0) return arrangement.image;
+    if (at < last && arrangement.layers[at - 1].kind === "map") return arrangement.layers[at - 1].box;
+    const points = at === last ? arrangement.outputs.at : arrangement.layers[at - 1].at;
+    const [xs, ys] = [0, 1].map((i) => points.map((point) => point[i]));
+    const [x, y] = [Math.min(...xs), Math.min(...ys)];
+    return { x, y, w: Math.max(...xs) - x, h: Math.max(...ys) - y };
+  };
+  const [a, b] = [span(number - 1), span(number)];
+  context.fillStyle = css(colours.ring, 0.22);
+  context.beginPath();
+  const corners = arrangement.wide
+    ? [[a.x + a.w, a.y], [b.x, b.y], [b.x, b.y + b.h], [a.x + a.w, a.y + a.h]]
+    : [[a.x, a.y + a.h], [b.x, b.y], [b.x + b.w, b.y], [a.x + a.w, a.y + a.h]];
+  for (const corner of corners) context.lineTo(...corner);
+  context.fill();
+}
+
+/** The greatest size among numbers, above 0. */
+export function greatest(values) {
+  let most = 1e-12;
+  for (const value of values) if (Math.abs(value) > most) most = Math.abs(value);
+  return most;
+}
