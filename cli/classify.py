@@ -1,5 +1,6 @@
 """`digits classify`: image files in, digits drawn in the terminal or JSON out."""
 
+import importlib
 import json
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 import typer
 
 from cli.fail import fail
+from cli.need import Needs
 from cli.server import Timeout, TlsCa, TlsCert, TlsKey, TokenFile, access
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 # Files of one call; few enough that drawing begins soon and a bad file costs few calls.
 _MOST_FILES = 64
+# Formats of --picture.
+_PICTURES = (".png", ".pdf", ".svg")
 # Bytes of a request beside its files: names, field numbers, lengths.
 _ROOM = 4096
 
@@ -47,6 +51,10 @@ def classify(
     ] = "",
     activations: Annotated[bool, typer.Option("--activations", help="Show what every neuron held.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a file, for machines.")] = False,
+    picture: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT.png", help="Draw the network at work on the one FILE: .png, .pdf or .svg."),
+    ] = None,
     timeout: Timeout = 30.0,
     tls_ca: TlsCa = "",
     tls_cert: TlsCert = None,
@@ -63,6 +71,8 @@ def classify(
         fail("--server and --local exclude each other", code=2)
     if models is not None and not local:
         fail("--models goes with --local; a server has models of its own", code=2)
+    if picture is not None:
+        _check_picture(picture, files)
     name, _, version = model.partition(":")
     failed = False
     try:
@@ -82,14 +92,41 @@ def classify(
             listing = source.models()
             listing.find(name, version)
             show = _json_printer(activations) if as_json else _drawer(listing, activations)
-            for file, answer in _answers(source, listing, files, activations=activations or not as_json):
+            wanted = activations or not as_json or picture is not None
+            for file, answer in _answers(source, listing, files, activations=wanted):
                 failed |= isinstance(answer, Exception)
                 show(file, answer)
+                if picture is not None and not isinstance(answer, Exception):
+                    _save_picture(picture, source, file, answer)
     except Unavailable as error:
         fail(f"{error}; start one with `digits serve`, or use --local")
     except DigitsError as error:
         fail(str(error))
     raise typer.Exit(1 if failed else 0)
+
+
+def _check_picture(picture: Path, files: list[str]) -> None:
+    """Before anything is classified: whether there is one file, a format that is known, and what draws it."""
+    if len(files) != 1:
+        fail("--picture draws one digit: give one FILE", code=2)
+    if picture.suffix not in _PICTURES:
+        fail(f"--picture is {picture}, expected a name that ends in {', '.join(_PICTURES)}", code=2)
+    with Needs("train"):
+        importlib.import_module("matplotlib")
+
+
+def _save_picture(picture: Path, source: Any, file: str, answer: "Classification") -> None:
+    from cli.picture import draw_network
+
+    asked = answer.model.name, answer.model.version
+    card, network = source.model(*asked), source.network(*asked)
+    title = (
+        f"{Path(file).name}: {answer.digit} by {answer.model.name} {answer.model.version}, margin {answer.margin:.3f}"
+    )
+    try:
+        draw_network(picture, card, network.layers, answer, title=title)
+    except OSError as error:
+        fail(f"{picture} cannot be written: {error.strerror or error}")
 
 
 def _answers(

@@ -7,8 +7,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from digits_client import Classifications, DigitsError, InvalidInput, Listing, ModelNotFound
-from digits_client.models import read_listing
-from digits_client.results import read_response
+from digits_client.models import ModelCard, Network, read_card, read_layer, read_listing
+from digits_client.results import read_identity, read_response
 from service.api.methods import Call
 from service.app import App
 from service.config import Settings, SettingsError, read_settings
@@ -59,6 +59,20 @@ class LocalDigits:
         name, number = self._names
         request = pb.ClassifyRequest(model=name, version=number, encoded_images=images, include_activations=activations)
         return read_response(self._call("Classify", request), activations=activations)
+
+    def model(self, name: str, version: str) -> ModelCard:
+        """What a model says of itself."""
+        return read_card(self._call("GetModel", pb.GetModelRequest(model=name, version=version)))
+
+    def network(self, name: str, version: str) -> Network:
+        """The weights and biases of a model, of a committee those of its first member."""
+        asked = {"model": name, "version": version}
+        shapes = self._call("GetNetwork", pb.GetNetworkRequest(**asked))
+        layers = [
+            read_layer(self._call("GetNetwork", pb.GetNetworkRequest(**asked, layer=layer.layer)))
+            for layer in shapes.layers
+        ]
+        return Network(read_identity(shapes.model), tuple(shapes.layer_widths), tuple(layers))
 
     def _call(self, method: str, request: Any) -> Any:
         handler: Any = self._app.methods[_STEM + method].handler

@@ -25,11 +25,11 @@ let aloud = 0;
 
 const pad = new Pad($("pad"));
 const panels = [new Panel("first", () => colours, choose, failed)];
-const cards = new CardTab($("card"), (digit) => {
+const cards = new CardTab($("view-card"), (digit) => {
   show("draw", true);
   pad.lay(digit);
 });
-const live = new LiveTab($("live"), failed);
+const live = new LiveTab($("view-live"), failed);
 
 // Asking.
 
@@ -47,19 +47,12 @@ async function ask() {
     while (inkAt !== null) {
       const since = inkAt;
       inkAt = null;
-      if (pad.blank) {
-        for (const panel of panels) panel.show(null);
-        tell();
-        continue;
-      }
-      const image = await pad.image();
       const answers = [];
-      for (const panel of panels) answers.push(await panel.ask(image));
-      await frame();
-      panels.forEach((panel, index) => panel.show(pad.blank ? null : answers[index]?.predictions[0] ?? null));
-      tell(answers);
-      await shown();
-      measure(since);
+      if (!pad.blank) {
+        const image = await pad.image();
+        for (const panel of panels) answers.push(await panel.ask(image));
+      }
+      light(answers, since);
     }
   } catch (error) {
     inkAt ??= performance.now();
@@ -69,13 +62,23 @@ async function ask() {
   }
 }
 
-const frame = () => new Promise((resolve) => (document.hidden ? setTimeout(resolve) : requestAnimationFrame(resolve)));
-/** After the browser has painted what was just drawn. */
-const shown = () => new Promise((resolve) => {
-  const { port1, port2 } = new MessageChannel();
-  port1.onmessage = resolve;
-  port2.postMessage(null);
-});
+let news = null;
+
+/** Show answers with the browser's next frame, while the next question may already be on its way. */
+function light(answers, since) {
+  if (!news) (document.hidden ? setTimeout : requestAnimationFrame)(show);
+  news = { answers, since: news?.since ?? since };
+
+  function show() {
+    const { answers: latest, since: first } = news;
+    news = null;
+    panels.forEach((panel, index) => panel.show(pad.blank ? null : latest[index]?.predictions[0] ?? null));
+    tell(pad.blank ? [] : latest);
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => measure(first); // comes after the frame was painted
+    port2.postMessage(null);
+  }
+}
 
 const times = [];
 function measure(since) {
@@ -235,9 +238,11 @@ $("panels").append(panels[0].root);
 
 const tabs = [...document.querySelectorAll("[role=tab]")];
 
+const nameOf = (tab) => tab.id.slice(4);
+
 function show(name, focus = false) {
   for (const tab of tabs) {
-    const chosen = tab.getAttribute("aria-controls") === name;
+    const chosen = tab.id === `tab-${name}`;
     tab.setAttribute("aria-selected", chosen);
     tab.tabIndex = chosen ? 0 : -1;
     $(tab.getAttribute("aria-controls")).hidden = !chosen;
@@ -251,15 +256,15 @@ function show(name, focus = false) {
 /** What a tab shows is fetched when it is looked at. */
 function view() {
   if (state !== "well") return;
-  if (!$("card").hidden) cards.show(panels[0].model, panels[0].version, limits.maxRows).catch(failed);
-  if (!$("live").hidden) live.start();
+  if (!$("view-card").hidden) cards.show(panels[0].model, panels[0].version, limits.maxRows).catch(failed);
+  if (!$("view-live").hidden) live.start();
 }
 
 for (const tab of tabs) {
-  tab.addEventListener("click", () => show(tab.getAttribute("aria-controls")));
+  tab.addEventListener("click", () => show(nameOf(tab)));
   tab.addEventListener("keydown", ({ key }) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[key];
-    if (step) show(tabs[(tabs.indexOf(tab) + step + tabs.length) % tabs.length].getAttribute("aria-controls"), true);
+    if (step) show(nameOf(tabs[(tabs.indexOf(tab) + step + tabs.length) % tabs.length]), true);
   });
 }
 
@@ -273,4 +278,4 @@ show(["draw", "card", "live"].find((name) => location.hash === `#${name}`) ?? "d
 await connect();
 watch();
 // The first thing to be seen is a network at work.
-if (state === "well" && pad.blank && !$("draw").hidden) pad.play(SAMPLES[3], 1100);
+if (state === "well" && pad.blank && !$("view-draw").hidden) pad.play(SAMPLES[3], 1100);

@@ -54,10 +54,11 @@ export function arrange(width, widths, classes) {
 function layerSize(neurons, wide, broad, room) {
   if (neurons > MOST_NEURONS) {
     const most = broad * 0.86; // across
-    const cell = Math.sqrt((Math.min(room * 0.72, most * 0.6) * most) / neurons);
-    const each = Math.min(neurons, Math.floor(most / cell)); // cells across
-    const lines = Math.ceil(neurons / each);
-    return { kind: "map", along: lines * cell, across: each * cell, each, lines, cell };
+    const fewest = Math.sqrt((Math.min(room * 0.6, most * 0.6) / most) * neurons); // lines of cells
+    const lines = [0, 1, -1, 2, -2, 3].map((more) => Math.round(fewest) + more).find((count) => count > 0 && neurons % count === 0) ?? Math.ceil(fewest);
+    const each = Math.ceil(neurons / lines); // cells of a line
+    const cell = most / each;
+    return { kind: "map", along: lines * cell, across: most, each, lines, cell };
   }
   const each = wide ? 16 : neurons <= 16 ? 8 : 16;
   const lines = Math.ceil(neurons / each);

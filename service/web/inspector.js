@@ -4,12 +4,21 @@ import { element, figure, fitted, say } from "./dom.js";
 import { greatest, image, mix } from "./paint.js";
 
 const SIDE = 128; // pixels of its pictures
+const TILE = 66; // at most, of those of a whole layer
+const MOST_TILES = 64;
 
 /** What people call the functions of a card. */
 export const FUNCTIONS = { logistic: "sigmoid", relu: "ReLU", tanh: "tanh", identity: "identity", softmax: "softmax" };
 
 export class Inspector {
-  constructor() {
+  /** `choose` is called with the neuron of the first layer whose picture was clicked. */
+  constructor(choose) {
+    this.gallery = element("canvas", { class: "gallery", role: "img", "aria-label": "The weights of each neuron of the first hidden layer as an image" });
+    this.gallery.addEventListener("click", ({ offsetX, offsetY }) => {
+      const { across, pitch, count } = this.tiles;
+      const neuron = Math.floor(offsetY / pitch) * across + Math.floor(offsetX / pitch);
+      if (offsetX < across * pitch && neuron < count) choose(neuron);
+    });
     this.title = element("h3", {}, "A neuron");
     this.hint = element("p", { class: "note" });
     this.pictures = [
@@ -25,7 +34,7 @@ export class Inspector {
     });
     const list = element("dl", {}, this.numbers.map(({ name, value }) => element("div", {}, name, value)));
     this.root = element("div", { class: "inspector" },
-      this.title, this.hint, element("div", { class: "closer" }, this.pictures.map(({ figure: each }) => each), list));
+      this.title, this.hint, this.gallery, element("div", { class: "closer" }, this.pictures.map(({ figure: each }) => each), list));
     this.show(null);
   }
 
@@ -33,8 +42,8 @@ export class Inspector {
   show(looked) {
     this.root.classList.toggle("empty", !looked);
     const output = looked && looked.layer === looked.card.layerWidths.length - 1;
-    say(this.title, !looked ? "Look at a neuron" : output ? `Output ${looked.card.classes[looked.neuron]}` : `Hidden layer ${looked.layer}, neuron ${looked.neuron + 1}`);
-    say(this.hint, looked ? hint(looked) : "Point at one, tap it, or go there with Tab and the arrow keys: its weights as an image, and how it comes to its activation.");
+    say(this.title, !looked ? (this.gallery.hidden ? "Look at a neuron" : "What the first layer looks for") : output ? `Output ${looked.card.classes[looked.neuron]}` : `Hidden layer ${looked.layer}, neuron ${looked.neuron + 1}`);
+    say(this.hint, looked ? hint(looked) : "Point at a neuron, tap it, or go there with Tab and the arrow keys to see how it comes to its activation.");
     const column = looked?.weights ? weightsOf(looked.weights, looked.neuron) : null;
     const inputs = looked?.seen?.inputs[looked.layer - 1];
     const shares = column && inputs ? column.map((weight, from) => weight * inputs[from]) : null;
@@ -51,6 +60,26 @@ export class Inspector {
     });
   }
 
+  /** What each neuron of the first layer looks for, side by side; nothing where there are too many. */
+  survey(card, layer, width, colours) {
+    if (this.surveyed?.layer === layer && this.surveyed.width === width && this.surveyed.colours === colours) return;
+    this.surveyed = { layer, width, colours };
+    const count = layer?.neurons ?? 0;
+    this.gallery.hidden = !count || count > MOST_TILES;
+    if (this.gallery.hidden) return;
+    const across = width < 600 ? 8 : count > 32 ? 32 : 16;
+    const pitch = Math.min(TILE, Math.floor(width / across));
+    this.tiles = { across, pitch, count };
+    const context = fitted(this.gallery, width, pitch * Math.ceil(count / across));
+    const side = pitch - 5;
+    for (let neuron = 0; neuron < count; neuron++) {
+      const column = weightsOf(layer, neuron);
+      const most = typical(column);
+      const box = { x: (neuron % across) * pitch + 1, y: Math.floor(neuron / across) * pitch + 1, w: side, h: side };
+      image(context, box, column, card.rows, card.cols, (value) => tint(value / most, colours), colours);
+    }
+  }
+
   #picture(index, values, looked) {
     const { canvas } = this.pictures[index];
     const context = fitted(canvas, SIDE, SIDE);
@@ -62,11 +91,12 @@ export class Inspector {
     const scale = (SIDE - 2) / Math.max(rows, cols);
     const box = { x: (SIDE - cols * scale) / 2, y: (SIDE - rows * scale) / 2, w: cols * scale, h: rows * scale };
     const most = values ? (index ? greatest(values) : typical(values)) : 1;
-    image(context, box, values, rows, cols, (value) => {
-      return mix(colours.ground, value < 0 ? colours.minus : colours.plus, Math.min(1, Math.abs(value) / most));
-    }, colours);
+    image(context, box, values, rows, cols, (value) => tint(value / most, colours), colours);
   }
 }
+
+/** The colour of a weight, -1..1. */
+const tint = (part, { ground, minus, plus }) => mix(ground, part < 0 ? minus : plus, Math.min(1, Math.abs(part)));
 
 function hint({ weights, layer, card, seen }) {
   if (!weights) return `Fetching ${(card.layerWidths[layer - 1] * card.layerWidths[layer]).toLocaleString("en")} weights`;

@@ -104,7 +104,8 @@ class Chart {
     const top = Math.max(...known, 0) * 1.1 || 1;
     this.paths.forEach((path, index) => path.setAttribute("d", this.#path(index, top)));
     const line = this.paths[0].getAttribute("d");
-    this.area.setAttribute("d", line && !line.slice(1).includes("M") ? `${line}L${WIDTH} ${HEIGHT}L${line.slice(1).split(" ")[0]} ${HEIGHT}Z` : "");
+    const whole = line && !line.slice(1).includes("M") && Number.isFinite(values[0]);
+    this.area.setAttribute("d", whole ? `${line}L${WIDTH} ${HEIGHT}L${line.slice(1).split(" ")[0]} ${HEIGHT}Z` : "");
     const names = Object.keys(this.lines);
     const texts = values.map((value) => (Number.isFinite(value) ? this.write(value) : "–"));
     this.now.replaceChildren(...texts.map((text, index) => element("span", { class: `line-${index}` },

@@ -11,7 +11,7 @@ const FOCUS = 160; // edges into a neuron that is looked at
 export function palette() {
   const style = getComputedStyle(document.documentElement);
   const get = (name) => rgb(style.getPropertyValue(name).trim());
-  return { plus: get("--plus"), minus: get("--minus"), lit: get("--lit"), unlit: get("--unlit"), ring: get("--ring"), ground: get("--stage") };
+  return { plus: get("--plus"), minus: get("--minus"), lit: get("--lit"), warm: get("--warm"), unlit: get("--unlit"), ring: get("--ring"), ground: get("--stage") };
 }
 
 const rgb = (hex) => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
@@ -34,14 +34,14 @@ export function lights(values, activation) {
 export function paint(context, net, seen, focus, colours) {
   const { arrangement, card } = net;
   const last = card.layerWidths.length - 1;
+  image(context, arrangement.image, seen?.values[0], card.rows, card.cols, (value) => {
+    return mix([8, 10, 16], [255, 255, 255], Math.min(1, value / card.pixelMax));
+  }, colours);
   for (let layer = 1; layer <= last; layer++) {
     if (focus && focus.layer !== layer) context.globalAlpha = focus.layer === layer - 1 ? 0.55 : 0.22;
     edges(context, net, seen, layer, focus?.layer === layer ? focus.neuron : -1, focus?.layer === layer - 1 ? focus.neuron : -1, colours);
     context.globalAlpha = 1;
   }
-  image(context, arrangement.image, seen?.values[0], card.rows, card.cols, (value) => {
-    return mix([8, 10, 16], [255, 255, 255], Math.min(1, value / card.pixelMax));
-  }, colours);
   arrangement.layers.forEach((layer, index) => {
     const values = seen ? seen.lights[index + 1] : null;
     if (layer.kind === "map") {
@@ -58,7 +58,11 @@ export function paint(context, net, seen, focus, colours) {
   });
 }
 
-const shade = (value, { unlit, lit, minus }) => (value < 0 ? mix(unlit, minus, Math.min(1, -value)) : mix(unlit, lit, Math.min(1, value)));
+/** The colour of a light: from dark through warm to bright, or towards the colour of what inhibits below 0. */
+function shade(value, { unlit, warm, lit, minus }) {
+  if (value < 0) return mix(unlit, minus, Math.min(1, -value));
+  return value < 0.5 ? mix(unlit, warm, 2 * value) : mix(warm, lit, Math.min(1, 2 * value - 1));
+}
 
 function dot(context, [x, y], r, value, colours, looked) {
   const light = Math.min(1, Math.abs(value));

@@ -25,8 +25,9 @@ export class Panel {
     this.canvas = element("canvas", { "aria-hidden": "true" });
     this.neurons = element("div", { class: "neurons", role: "group", "aria-label": "Neurons; arrow keys go from one to the next" });
     this.outputs = element("ol", { class: "outputs", "aria-label": "Scores" });
-    this.stage = element("div", { class: "stage" }, this.canvas, this.neurons, this.outputs);
-    this.inspector = new Inspector();
+    this.caption = element("p", { class: "caption" }, "what the network gets");
+    this.stage = element("div", { class: "stage" }, this.canvas, this.caption, this.neurons, this.outputs);
+    this.inspector = new Inspector((neuron) => this.#keep({ layer: 1, neuron }));
     this.root = element("section", { class: "panel", "aria-label": `The ${name} network` },
       element("div", { class: "row" }, this.select, this.about), this.stage, this.inspector.root);
     this.card = null;
@@ -133,6 +134,9 @@ export class Panel {
     Object.assign(this.arrangement, { rows: card.rows, cols: card.cols });
     this.stage.style.height = `${this.arrangement.height}px`;
     this.stage.classList.toggle("down", !this.arrangement.wide);
+    const { image, wide } = this.arrangement;
+    const [left, top] = wide ? [image.x, image.y + image.h + 6] : [image.x + image.w + 8, image.y];
+    Object.assign(this.caption.style, { left: `${left}px`, top: `${top}px`, width: `${wide ? image.w : 90}px` });
     this.#placeNeurons();
     this.#placeOutputs();
     this.paint();
@@ -258,6 +262,7 @@ export class Panel {
 
   #inspect() {
     const { focus, seen, card } = this;
+    this.inspector.survey(card, this.layers[1] ?? null, this.stage.clientWidth, this.colours());
     this.inspector.show(focus && {
       card, ...focus, seen, colours: this.colours(),
       weights: this.layers[focus.layer] ?? null,
