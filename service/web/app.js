@@ -21,7 +21,9 @@ let limits = { maxRows: 1 };
 let state = "new"; // well, gone, token
 let inkAt = null; // when the first ink came that no answer has shown
 let asking = false;
+let loading = 0; // networks on their way
 let aloud = 0;
+let news = null; // answers that the next frame will show
 
 const pad = new Pad($("pad"));
 const panels = [new Panel("first", () => colours, choose, failed)];
@@ -36,6 +38,7 @@ const live = new LiveTab($("view-live"), failed);
 pad.addEventListener("ink", ({ detail }) => {
   inkAt ??= detail;
   $("pad-hint").hidden = !pad.blank;
+  busy();
   ask();
 });
 
@@ -43,6 +46,7 @@ pad.addEventListener("ink", ({ detail }) => {
 async function ask() {
   if (asking || state !== "well") return;
   asking = true;
+  busy();
   try {
     while (inkAt !== null) {
       const since = inkAt;
@@ -59,10 +63,14 @@ async function ask() {
     failed(error);
   } finally {
     asking = false;
+    busy();
   }
 }
 
-let news = null;
+/** Whether there is ink that the page does not show the network's answer to. */
+function busy() {
+  document.documentElement.dataset.busy = asking || loading || news || inkAt !== null || pad.playing ? "yes" : "no";
+}
 
 /** Show answers with the browser's next frame, while the next question may already be on its way. */
 function light(answers, since) {
@@ -74,6 +82,7 @@ function light(answers, since) {
     news = null;
     panels.forEach((panel, index) => panel.show(pad.blank ? null : latest[index]?.predictions[0] ?? null));
     tell(pad.blank ? [] : latest);
+    busy();
     const { port1, port2 } = new MessageChannel();
     port1.onmessage = () => measure(first); // comes after the frame was painted
     port2.postMessage(null);
@@ -170,13 +179,18 @@ async function watch() {
 }
 
 async function choose() {
+  loading += 1;
+  busy();
   try {
     for (const panel of panels) await panel.load();
     inkAt ??= performance.now();
-    ask();
   } catch (error) {
     failed(error);
+  } finally {
+    loading -= 1;
   }
+  await ask();
+  busy();
 }
 
 $("token-button").addEventListener("click", () => $("token-dialog").showModal());

@@ -174,7 +174,7 @@ def test_bytes_that_are_no_message_or_not_compressed_are_invalid(server: Server)
 @pytest.mark.parametrize(
     ("path", "method", "body", "headers", "status", "sentence"),
     [
-        ("/", "GET", None, {}, 404, "there is nothing at '/'; there is /metrics"),
+        ("/nothing", "GET", None, {}, 404, "there is nothing at '/nothing'; there is /, /metrics"),
         ("/digits.v1.DigitsService/Nothing", "POST", b"{}", JSON, 404, "there is nothing at '/digits.v1"),
         ("/digits.v1.DigitsService/ClassifyStream", "POST", b"{}", JSON, 404, "there is nothing at"),
         ("/inference.GRPCInferenceService/ModelInfer", "POST", b"{}", JSON, 404, "there is nothing at"),

@@ -1,0 +1,100 @@
+"""The files of the page over HTTP; what a browser makes of them is tested in tests/page/."""
+
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.harness import ROOT, Server, StartServer
+
+WEB = ROOT / "service" / "web"
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".gz": "application/gzip",
+}
+
+
+def path_of(file: Path) -> str:
+    return "/" if file.name == "index.html" else f"/{file.name}"
+
+
+@pytest.mark.parametrize("file", sorted(WEB.iterdir()), ids=lambda file: file.name)
+def test_each_file_comes_as_it_is(server: Server, file: Path):
+    """With its type, under a policy that lets nothing in from elsewhere, and not a second time to who has it."""
+    status, headers, body = server.http(path_of(file))
+    assert (status, body) == (200, file.read_bytes())
+    assert headers["content-type"] == TYPES[file.suffix]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["cache-control"] == "no-cache"
+    assert "content-encoding" not in headers
+    policy = headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'")
+    assert not re.search(r"unsafe|https?:|\*|data:", policy)
+    for sent in (headers["etag"], f'"other", W/{headers["etag"]}', "*"):
+        status, again, body = server.http(path_of(file), if_none_match=sent)
+        assert (status, body, again["etag"]) == (304, b"", headers["etag"])
+    assert server.http(path_of(file), if_none_match='"other"')[0] == 200
+
+
+def test_the_page_is_for_reading(server: Server):
+    """HEAD gives the headers alone, POST is refused, and so is what is not among the files."""
+    status, headers, body = server.http("/", method="HEAD")
+    assert (status, body, int(headers["content-length"])) == (200, b"", (WEB / "index.html").stat().st_size)
+    status, headers, _ = server.http("/", b"{}")
+    assert (status, headers["allow"]) == (405, "GET, HEAD")
+    for path in ("/index.html", "/../config.py", "/web/app.js", "/app.js/", "//app.js"):
+        assert server.http(path)[0] in (400, 404)
+
+
+def test_the_page_holds_nothing_inline_and_nothing_of_others():
+    """Its files ask for files beside them only."""
+    html = (WEB / "index.html").read_text()
+    assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\bstyle=|\bon\w+=", html)
+    asked = re.findall(r'(?:src|href)="([^"]+)"', html)
+    for file in WEB.glob("*.js"):
+        asked += [name.removeprefix("./") for name in re.findall(r'^import .*from "([^"]+)";$', file.read_text(), re.M)]
+    assert set(asked) <= {file.name for file in WEB.iterdir()}
+    assert not re.search(r"url\(|@import", (WEB / "style.css").read_text())
+
+
+def test_the_page_needs_no_token(start_server: StartServer, tmp_path: Path):
+    """Unlike what it asks for."""
+    (tmp_path / "tokens").write_text("anna: anna-anna-anna-anna\n")
+    server = start_server(f"--token-file={tmp_path / 'tokens'}", "--allow-plaintext-tokens", "--client-rate=1")
+    for file in WEB.iterdir():
+        assert server.http(path_of(file))[0] == 200
+    assert server.http("/metrics")[0] == 401
+
+
+def test_the_server_says_where_the_page_is(server: Server):
+    """In the line that says that it serves."""
+    assert server.wait_for("serving")["page"] == f"http://127.0.0.1:{server.http_port}/"
+
+
+def test_the_package_has_the_page(tmp_path: Path):
+    """All of its files are in the wheel."""
+    kept_out = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__", "tests", "models")
+    shutil.copytree(ROOT, tmp_path / "source", ignore=kept_out)
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--wheel-dir",
+        tmp_path,
+        ".",
+    ]
+    subprocess.run(command, cwd=tmp_path / "source", check=True)
+    [wheel] = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {f"service/web/{file.name}" for file in WEB.iterdir()} <= names

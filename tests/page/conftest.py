@@ -1,0 +1,55 @@
+"""A real Chromium, Debian's, for the tests of the page; a machine without skips them, saying so."""
+
+import shutil
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, Playwright, sync_playwright
+
+from tests.harness import Server
+from tests.page.visit import Visit
+
+HERE = __name__.rpartition(".")[0]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.extra("chromium"))
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    """As root, as containers often are, Chromium has no sandbox."""
+    browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def visits(browser: Browser) -> Iterator[Callable[..., Visit]]:
+    """Visits in a window of some size and with some preferences, see Playwright's `new_context`."""
+    contexts = []
+
+    def begin(**options: object) -> Visit:
+        options = {"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark"} | options
+        contexts.append(browser.new_context(**options))
+        return Visit(contexts[-1].new_page())
+
+    yield begin
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def visit(visits: Callable[..., Visit], server: Server) -> Visit:
+    """A visit that has begun; without an error at its end."""
+    visit = visits().open(server)
+    yield visit
+    visit.no_errors()

@@ -1,0 +1,158 @@
+"""Good manners: for everyone, on every screen, under a strict policy, and when the server is gone."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from tests.harness import Server, StartServer
+from tests.page.visit import PATIENCE, Visit
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
+TABS = ["draw", "card", "live"]
+VISITORS = {"dark": {"color_scheme": "dark"}, "light": {"color_scheme": "light"}, "phone": PHONE}
+TOKEN = "anna-anna-anna-anna"
+
+
+@pytest.mark.parametrize("visitor", VISITORS)
+def test_axe_finds_nothing_serious(visits: Callable[..., Visit], server: Server, visitor: str):
+    """On every tab, two models side by side, a neuron looked at."""
+    visit = visits(**VISITORS[visitor]).open(server)
+    visit.page.get_by_label("Two models side by side").check()
+    visit.says("3", "3")
+    visit.page.locator('[aria-label^="Hidden layer 1, neuron 2:"]').first.click()
+    for tab in TABS:
+        visit.page.locator(f"#tab-{tab}").click()
+        if tab == "card":
+            expect(visit.page.locator(".worst button")).to_have_count(12)
+        found = Axe().run(visit.page).response["violations"]
+        serious = [
+            (each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")
+        ]
+        assert serious == [], tab
+    visit.no_errors()
+
+
+def test_the_policy_holds_and_nothing_is_asked_of_others(visits: Callable[..., Visit], server: Server):
+    """No breach of the content security policy on any tab, one origin, few bytes; inline scripts do not run."""
+    visit = visits().open(server)
+    for tab in ("card", "live"):
+        visit.page.locator(f"#tab-{tab}").click()
+    expect(visit.page.locator(".worst button")).to_have_count(12)
+    visit.no_errors()
+    origin = f"http://127.0.0.1:{server.http_port}/"
+    assert {request.url[: len(origin)] for request in visit.requests} == {origin}
+    files = {request.url for request in visit.requests if "DigitsService" not in request.url}
+    sizes = {
+        url: len(server.http(f"/{url.removeprefix(origin)}".partition("#")[0])[2])
+        for url in files
+        if "metrics" not in url
+    }
+    assert sum(sizes.values()) < 200_000
+    visit.page.evaluate("""() => {
+      const script = document.createElement("script");
+      try { script.text = "window.inline = true"; } catch {}
+      document.body.append(script);
+    }""")
+    assert visit.page.evaluate("window.inline") is None
+    assert visit.errors
+
+
+@pytest.mark.parametrize("tab", TABS)
+def test_a_phone_needs_no_scrolling_sideways(visits: Callable[..., Visit], server: Server, tab: str):
+    """And a finger draws: here a 1, by touch."""
+    visit = visits(**PHONE).open(server, tab)
+    if tab == "draw":
+        visit.page.get_by_label("Two models side by side").check()
+        visit.says("3", "3")
+        visit.clear()
+        box = visit.page.locator("#pad").bounding_box()
+        touch = visit.page.context.new_cdp_session(visit.page)
+        x, y, side = box["x"] + box["width"] / 2, box["y"], box["height"]
+        points = [{"x": x, "y": y + side * (0.15 + 0.07 * step)} for step in range(11)]
+        touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": points[:1]})
+        for point in points[1:]:
+            touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [point]})
+        touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        visit.says("1", "1")
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
+    visit.no_errors()
+
+
+def test_nothing_jumps(visits: Callable[..., Visit], server: Server):
+    """From the first paint on, while it draws, and while a neuron is looked at: hardly any layout shift."""
+    visit = visits()
+    visit.page.add_init_script("""
+      window.shift = 0;
+      new PerformanceObserver(list => { for (const each of list.getEntries()) window.shift += each.value; })
+        .observe({type: "layout-shift", buffered: true});
+    """)
+    visit.open(server)
+    visit.page.locator('[aria-label^="Hidden layer 1, neuron 2:"]').first.hover()
+    visit.page.get_by_role("button", name="Draw a 8").click()
+    visit.says("8")
+    visit.clear()
+    assert visit.page.evaluate("window.shift") < 0.02
+
+
+def test_a_server_that_goes_and_comes_back_is_told_of_and_used_again(
+    visits: Callable[..., Visit], start_server: StartServer
+):
+    """Clear words while it is gone; what was drawn meanwhile is answered when it is back, by itself."""
+    server = start_server()
+    visit = visits().open(server)
+    server.end()
+    banner = visit.page.locator("#banner")
+    expect(banner).to_contain_text("The server does not answer", timeout=PATIENCE)
+    expect(visit.page.locator("#status")).to_have_text("Server gone")
+    visit.page.get_by_role("button", name="Draw a 2").click()
+    again = start_server(f"--http-port={server.http_port}")
+    assert again.http_port == server.http_port
+    visit.says("2")
+    expect(banner).to_be_hidden()
+    expect(visit.page.locator("#status")).to_have_text("Connected")
+
+
+def test_a_server_that_wants_tokens_is_given_one(
+    visits: Callable[..., Visit], start_server: StartServer, tmp_path: Path
+):
+    """The page itself comes without; a wrong token is told of; the right one is kept while the tab is open."""
+    file = tmp_path / "tokens"
+    file.write_text(f"anna: {TOKEN}\n")
+    server = start_server(f"--token-file={file}", "--allow-plaintext-tokens")
+    visit = visits()
+    visit.page.goto(f"http://127.0.0.1:{server.http_port}/")
+    dialog = visit.page.get_by_role("dialog", name="This server asks who calls")
+    expect(dialog).to_be_visible()
+    dialog.get_by_label("Token").fill("wrong-wrong-wrong-wrong")
+    dialog.get_by_role("button", name="Use it").click()
+    expect(dialog).to_contain_text("does not know this token")
+    dialog.get_by_label("Token").fill(TOKEN)
+    dialog.get_by_label("Token").press("Enter")
+    expect(visit.page.locator("#status")).to_have_text("Connected")
+    visit.page.get_by_role("button", name="Draw a 7").click()
+    visit.says("7")
+    visit.page.reload()
+    expect(visit.page.locator("#status")).to_have_text("Connected")
+    visit.says("3")
+
+
+def test_from_stroke_to_light(
+    visits: Callable[..., Visit], server: Server, front: str, capsys: pytest.CaptureFixture[str]
+):
+    """Measured by the browser from the pointer's event until the network that answered to it was painted."""
+    visit = visits().open(server)
+    visit.clear()
+    visit.page.evaluate("performance.clearMeasures()")
+    for digit in ("3", "8", "0"):
+        visit.draw(digit)
+        time.sleep(0.1)
+    measured = visit.page.evaluate("performance.getEntriesByName('stroke-to-light').map(each => each.duration)")
+    assert len(measured) > 20
+    measured.sort()
+    p50, p95 = (measured[int(len(measured) * part)] for part in (0.5, 0.95))
+    with capsys.disabled():
+        print(f"\nfrom stroke to light, {front} front: p50 {p50:.0f} ms, p95 {p95:.0f} ms of {len(measured)} lights")  # noqa: T201
