@@ -7,10 +7,10 @@ BIN     := $(VENV)/bin
 TREE    := artifact cli digits_client service training tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev serve test check lint types soak endure fuzz bench bench-peers train proto lock clean
+.PHONY: help setup setup-dev serve test page page-picture check lint types soak endure fuzz bench bench-peers train proto lock clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # What is installed is stamped with the lock file it came from, so a second set-up is a stat() call.
 $(VENV)/.stamp-venv:
@@ -41,7 +41,13 @@ serve: setup  ## serve the models under models/ (settings: ARGS="--port 9001", o
 	$(BIN)/digits serve $(ARGS)
 
 test: setup-dev  ## the tests; what needs more than Python packages is skipped, and says so
-	$(BIN)/python -m pytest -rs -n 3 $(ARGS)
+	$(BIN)/python -m pytest -rs -n 3 --ignore tests/page $(ARGS)
+
+page: setup-dev  ## the page in a real browser, on both fronts (some minutes; needs chromium on the PATH)
+	REQUIRE_EXTRAS=1 $(BIN)/python -m pytest tests/page $(ARGS)
+
+page-picture: setup-dev  ## take the picture of the page anew with which the README begins
+	REQUIRE_EXTRAS=1 PAGE_PICTURE=1 $(BIN)/python -m pytest tests/page/test_picture.py -k grpcio
 
 lint: setup-dev  ## style and unused code
 	$(BIN)/ruff format --check $(TREE)

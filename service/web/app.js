@@ -19,7 +19,8 @@ const MEASURES = 500; // kept
 let colours = palette();
 let limits = { maxRows: 1 };
 let state = "new"; // well, gone, token
-let inkAt = null; // when the first ink came that no answer has shown
+let unseen = false; // whether there is ink that no network was asked about
+let handAt = null; // when a hand drew the first of it, as performance.now()
 let asking = false;
 let loading = 0; // networks on their way
 let aloud = 0;
@@ -36,7 +37,8 @@ const live = new LiveTab($("view-live"), failed);
 // Asking.
 
 pad.addEventListener("ink", ({ detail }) => {
-  inkAt ??= detail;
+  unseen = true;
+  handAt ??= detail;
   $("pad-hint").hidden = !pad.blank;
   busy();
   ask();
@@ -48,9 +50,9 @@ async function ask() {
   asking = true;
   busy();
   try {
-    while (inkAt !== null) {
-      const since = inkAt;
-      inkAt = null;
+    while (unseen) {
+      const since = handAt;
+      [unseen, handAt] = [false, null];
       const answers = [];
       if (!pad.blank) {
         const image = await pad.image();
@@ -59,7 +61,7 @@ async function ask() {
       light(answers, since);
     }
   } catch (error) {
-    inkAt ??= performance.now();
+    unseen = true;
     failed(error);
   } finally {
     asking = false;
@@ -69,7 +71,7 @@ async function ask() {
 
 /** Whether there is ink that the page does not show the network's answer to. */
 function busy() {
-  document.documentElement.dataset.busy = asking || loading || news || inkAt !== null || pad.playing ? "yes" : "no";
+  document.documentElement.dataset.busy = asking || loading || news || unseen || pad.playing ? "yes" : "no";
 }
 
 /** Show answers with the browser's next frame, while the next question may already be on its way. */
@@ -83,6 +85,7 @@ function light(answers, since) {
     panels.forEach((panel, index) => panel.show(pad.blank ? null : latest[index]?.predictions[0] ?? null));
     tell(pad.blank ? [] : latest);
     busy();
+    if (first === null) return;
     const { port1, port2 } = new MessageChannel();
     port1.onmessage = () => measure(first); // comes after the frame was painted
     port2.postMessage(null);
@@ -121,7 +124,7 @@ function failed(error) {
   if (error.kind === "missing") return connect();
   warn(`The server refused: ${error.message}`);
   if (error.kind === "busy") setTimeout(ask, 1000 * Math.max(error.wait, 0.5));
-  else inkAt = null; // the same would be refused again
+  else unseen = false; // the same would be refused again
 }
 
 function warn(text) {
@@ -160,7 +163,7 @@ async function connect() {
     connect.other = `${other.model} ${other.version}`;
     for (const panel of panels) await panel.load();
     turn("well");
-    inkAt ??= performance.now();
+    unseen = true;
     ask();
     view();
   } catch (error) {
@@ -183,7 +186,7 @@ async function choose() {
   busy();
   try {
     for (const panel of panels) await panel.load();
-    inkAt ??= performance.now();
+    unseen = true;
   } catch (error) {
     failed(error);
   } finally {

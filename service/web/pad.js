@@ -7,7 +7,7 @@ const STEP = 0.045; // of an arrow key
 const SENT = 196; // pixels along the side of what is sent
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-/** Tells `ink` whenever there is other ink; `event.detail` is when its cause happened, as performance.now(). */
+/** Tells `ink` whenever there is other ink; `event.detail` is when a hand did it, else null. */
 export class Pad extends EventTarget {
   constructor(canvas) {
     super();
@@ -176,7 +176,7 @@ export class Pad extends EventTarget {
     this.down = null;
   }
 
-  #changed(time = performance.now()) {
+  #changed(time = null) {
     this.paint();
     this.dispatchEvent(new CustomEvent("ink", { detail: time }));
   }

@@ -194,3 +194,37 @@ def test_an_address_that_cannot_be_one(address):
         done.stderr.decode()
         == f"digits: the server's address is '{address}', expected HOST:PORT, e.g. localhost:8001\n"
     )
+
+
+@pytest.mark.parametrize(("model", "ending"), [("mnist-16x16:1", "png"), ("mnist-large", "png"), ("digits-8x8", "svg")])
+def test_a_picture_of_the_network_at_work(where, files, tmp_path, model, ending):
+    """Narrow and wide networks, in the format that the name says; the answer is printed as ever."""
+    picture = tmp_path / f"seven.{ending}"
+    done = run(files[0], *where, f"--model={model}", f"--picture={picture}", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "activations" not in objects(done)[0]
+    if ending == "svg":
+        assert picture.read_bytes().count(b"<path") > 300
+    else:
+        drawn = np.asarray(Image.open(picture).convert("RGB")).reshape(-1, 3)
+        assert len(np.unique(drawn, axis=0)) > 500
+
+
+@pytest.mark.parametrize(
+    ("count", "name", "sentence"), [(2, "two.png", "give one FILE"), (1, "seven.gif", "ends in .png, .pdf, .svg")]
+)
+def test_a_picture_that_cannot_be_is_refused_before_anything_is_done(files, tmp_path, count, name, sentence):
+    """Of several digits at once, or in a format that is not known."""
+    done = run(*files[:count], "--server=localhost:1", f"--picture={tmp_path / name}")
+    assert done.returncode == 2
+    assert sentence in done.stderr.decode()
+
+
+def test_a_picture_is_drawn_of_real_numbers(where, files, tmp_path):
+    """Another digit gives another picture, the same one the same bytes."""
+    pictures = [tmp_path / f"{number}.png" for number in range(3)]
+    for file, picture in zip((files[0], files[0], files[1]), pictures, strict=True):
+        assert run(file, *where, f"--picture={picture}").returncode == 0
+    first, same, other = (picture.read_bytes() for picture in pictures)
+    assert first[-1000:] == same[-1000:]
+    assert first != other

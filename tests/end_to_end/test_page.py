@@ -1,5 +1,6 @@
 """The files of the page over HTTP; what a browser makes of them is tested in tests/page/."""
 
+import gzip
 import re
 import shutil
 import subprocess
@@ -7,9 +8,11 @@ import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tests.harness import ROOT, Server, StartServer
+from stubs.digits.v1 import digits_pb2 as pb
+from tests.harness import ROOT, Server, StartServer, Stub
 
 WEB = ROOT / "service" / "web"
 TYPES = {
@@ -98,3 +101,23 @@ def test_the_package_has_the_page(tmp_path: Path):
     [wheel] = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {f"service/web/{file.name}" for file in WEB.iterdir()} <= names
+
+
+@pytest.mark.parametrize("version", ["mnist-16x16 1", "mnist-16x16 2", "mnist-large 1", "digits-8x8 1"])
+def test_the_page_has_all_digits_that_a_committed_model_gets_wrong(server: Server, stub: Stub, version: str):
+    """Each off the diagonal of its card, by the answers of the server."""
+    name, number_ = version.split()
+    card = stub.get_model(pb.GetModelRequest(model=name, version=number_), timeout=10).card
+    status, headers, packed = server.http(f"/examples-{card.dataset}.gz")
+    assert (status, headers["content-type"]) == (200, "application/gzip")
+    rows = np.frombuffer(gzip.decompress(packed), np.uint8).reshape(-1, 1 + card.rows * card.cols)
+    request = pb.ClassifyRequest(model=name, version=number_, pixels=rows[:, 1:].tobytes())
+    said = [each.digit for each in stub.classify(request, timeout=20).predictions]
+    counts = np.zeros((10, 10), int)
+    np.add.at(counts, (rows[:, 0], said), 1)
+    wanted = np.array(card.confusion).reshape(10, 10)
+    np.fill_diagonal(wanted, 0)
+    right = counts.diagonal().copy()
+    np.fill_diagonal(counts, 0)
+    assert np.array_equal(counts, wanted)
+    assert (right >= 6).all()
