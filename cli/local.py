@@ -66,7 +66,7 @@ class LocalDigits:
 
     def network(self, name: str, version: str) -> Network:
         """The weights and biases of a model, of a committee those of its first member."""
-        asked = {"model": name, "version": version}
+        asked: dict[str, Any] = {"model": name, "version": version}
         shapes = self._call("GetNetwork", pb.GetNetworkRequest(**asked))
         layers = [
             read_layer(self._call("GetNetwork", pb.GetNetworkRequest(**asked, layer=layer.layer)))

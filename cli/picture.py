@@ -42,7 +42,7 @@ def draw_network(
     values = list(answer.activations.values())[: len(card.layer_widths) - 1]
     with rc_context({"font.family": "DejaVu Sans", "text.color": _INK}):
         figure = Figure(figsize=(3.2 + 2.6 * len(layers), 6.4))
-        axes = figure.add_axes((0.01, 0.01, 0.98, 0.9))
+        axes: Any = figure.add_axes((0.01, 0.01, 0.98, 0.9))
         axes.set_axis_off()
         axes.set_aspect("equal")
         places = [_image_places(card.rows, card.cols)]
@@ -57,8 +57,8 @@ def draw_network(
         for number, held in enumerate(values[1:], 1):
             bounded = card.activation in ("logistic", "tanh")
             _layer(axes, places[number], held / (1 if bounded else max(float(np.abs(held).max()), 1e-9)))
-            width = f"{len(held):,} neurons, {_NAMES.get(card.activation, card.activation)}"
-            axes.text(places[number][:, 0].mean(), -0.35, width, ha="center", va="top", fontsize=8, color=_FAINT)
+            label = f"{len(held):,} neurons, {_NAMES.get(card.activation, card.activation)}"
+            axes.text(places[number][:, 0].mean(), -0.35, label, ha="center", va="top", fontsize=8, color=_FAINT)
         _outputs(axes, places[-1], answer, card)
         axes.set_xlim(-0.1, places[-1][0, 0] + 2.4)
         axes.set_ylim(-0.6, _HEIGHT + 0.1)
@@ -133,7 +133,8 @@ def _curves(axes: Any, start: Floats, end: Floats, weights: Floats, alpha: Float
     y = start[:, 1:] + (end[:, 1:] - start[:, 1:]) * ease
     colours = np.where(weights[:, None] >= 0, to_rgba_array(_EXCITES), to_rgba_array(_INHIBITS))
     colours[:, 3] = alpha
-    axes.add_collection(LineCollection(np.stack([x, y], axis=2), colors=colours, linewidths=width, zorder=2))
+    lines: Any = np.stack([x, y], axis=2)
+    axes.add_collection(LineCollection(lines, colors=colours, linewidths=width, zorder=2))
 
 
 def _layer(axes: Any, places: Floats, lights: Floats) -> None:

@@ -171,10 +171,10 @@ function edges(context, net, seen, number, into, outOf, colours) {
   const found = into >= 0 ? contributions(values, layer, FOCUS, into, into + 1)
     : outOf >= 0 ? contributions(values, layer, FOCUS, 0, neurons, outOf)
       : kind(number - 1) === "image" ? spread(values, layer) : contributions(values, layer, STRONG, 0, neurons);
-  const most = found.length ? Math.abs(found[0].share) : 1;
+  const most = found.length ? found[0].size : 1;
   const fine = kind(number - 1) === "image";
-  for (const { from, to, share, weight } of found.reverse()) {
-    const part = Math.abs(share) / most;
+  for (const { from, to, size, weight } of found.reverse()) {
+    const part = size / most;
     line(from, to, weight, fine ? 0.6 + 1.2 * part : 0.7 + 3 * part, fine ? 0.08 + 0.62 * part : 0.15 + 0.8 * part);
   }
 }
@@ -182,21 +182,29 @@ function edges(context, net, seen, number, into, outOf, colours) {
 /** The greatest of value × weight by size, for neurons first..end, of all inputs or one; the strongest first. */
 export function contributions(values, { weights, neurons }, count, first, beyond, only = -1) {
   const found = [];
+  let least = 0; // size of the last of them, once there are enough
   for (let from = Math.max(only, 0); from < (only < 0 ? values.length : only + 1); from++) {
-    if (values[from] === 0) continue;
+    const value = values[from];
+    if (value === 0) continue;
     for (let to = first; to < beyond; to++) {
       const weight = weights[from * neurons + to];
-      found.push({ from, to, weight, share: values[from] * weight });
+      const size = Math.abs(value * weight);
+      if (size <= least) continue;
+      let at = found.length;
+      while (at > 0 && found[at - 1].size < size) at--;
+      found.splice(at, 0, { from, to, weight, size });
+      if (found.length > count) found.pop();
+      if (found.length === count) least = found[count - 1].size;
     }
   }
-  return found.sort((a, b) => Math.abs(b.share) - Math.abs(a.share)).slice(0, count).filter(({ share }) => share !== 0);
+  return found;
 }
 
 /** Some of each neuron, so that one that takes everything does not hide the others. */
 function spread(values, layer) {
   const found = [];
   for (let to = 0; to < layer.neurons; to++) found.push(...contributions(values, layer, PIXELS_EACH, to, to + 1));
-  return found.sort((a, b) => Math.abs(b.share) - Math.abs(a.share));
+  return found.sort((a, b) => b.size - a.size);
 }
 
 /** Stands for edges that are too many to draw. */

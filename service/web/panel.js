@@ -262,7 +262,7 @@ export class Panel {
 
   #inspect() {
     const { focus, seen, card } = this;
-    this.inspector.survey(card, this.layers[1] ?? null, this.stage.clientWidth, this.colours());
+    this.inspector.survey(card, this.layers[1] ?? null, this.arrangement.width, this.colours());
     this.inspector.show(focus && {
       card, ...focus, seen, colours: this.colours(),
       weights: this.layers[focus.layer] ?? null,

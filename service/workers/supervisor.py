@@ -77,7 +77,7 @@ class Supervisor:
                 if self._all_serve.done():
                     address = {"host": settings.host, **dict.fromkeys(PORTS), **ports}
                     log.info("listening", **address)
-                    page = page_address(settings.host, address["http_port"], tls=bool(settings.tls_cert))
+                    page = page_address(settings.host, ports.get("http_port"), tls=bool(settings.tls_cert))
                     log.info("serving", page=page, **address, **self._all_serve.result(), workers=self._count)
                     await first_of(keeping, signals.first)
                 if keeping.done():  # only by an error
