@@ -63,6 +63,9 @@ class LocalScorer:
     def __exit__(self, *_: object) -> None:
         """Nothing to close."""
 
+    def stop(self) -> None:
+        """Nothing to do: a span is scored in milliseconds."""
+
     def score(self, pixels: NDArray[np.uint8], digits: NDArray[np.int64], scores: NDArray[np.float32]) -> None:
         """As `Scorer.score`."""
         for start in range(0, len(pixels), self._run_rows):

@@ -82,6 +82,9 @@ class RemoteScorer:
         self._target, self._patience = target, patience
         self._prefix, self._job = shared_memory, job
         self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._closed = False
+        self._link = _Link(None)
         with DigitsClient(target, timeout=patience) as client:
             listing = client.models()
         self._clients = [InferenceClient(target, timeout=patience) for _ in range(calls)]
@@ -115,11 +118,18 @@ class RemoteScorer:
 
     def close(self) -> None:
         """Give back what the server has open, and close the connections."""
-        link: _Link | None = getattr(self, "_link", None)
-        if link is not None and link.region is not None:
-            link.region.close(self._clients[0])
+        if self._closed:
+            return
+        self._closed = True
+        if self._link.region is not None:
+            self._link.region.close(self._clients[0])
         for client in self._clients:
             client.close()
+
+    def stop(self) -> None:
+        """Do not wait for the server any longer."""
+        self._stopped.set()
+        self.close()
 
     def score(self, pixels: NDArray[np.uint8], digits: NDArray[np.int64], scores: NDArray[np.float32]) -> None:
         """As `Scorer.score`."""
@@ -162,7 +172,8 @@ class RemoteScorer:
                     raise self._changed(f"its file has the SHA-256 {sha256[:12]}…, not {self.model.sha256[:12]}…")
                 self._answered = time.monotonic()
                 return
-            time.sleep(wait * random.uniform(1, 1 + _JITTER))  # noqa: S311 no secret
+            if self._stopped.wait(wait * random.uniform(1, 1 + _JITTER)):  # noqa: S311 no secret
+                raise ScorerError("the job was stopped")
 
     def _score_once(
         self,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,9 @@ class Model:
 class Scorer(Protocol):
     """Scores rows for several threads at once; used with `with`."""
 
+    def __enter__(self) -> Self: ...  # noqa: D105
+    def __exit__(self, *_: object) -> None: ...  # noqa: D105
+
     model: Model
     threads: int
     """How many threads should call `score` at once."""
@@ -68,3 +71,6 @@ class Scorer(Protocol):
 
         A row's bytes do not depend on the rows it comes with. Raises `ScorerError`, or a `DigitsError` of a call.
         """
+
+    def stop(self) -> None:
+        """Let calls of `score` end soon, with an error; there will be no more."""

@@ -36,9 +36,7 @@ def generate(target: Path) -> None:
             moved.write_text(text, encoding="utf-8")
         includes = (f"-I{folder}", f"-I{status.parents[2]}")
         moved_names = [f"stubs/{name}" for name in names]
-        subprocess.run(
-            [protoc, *includes, f"--python_out={target}", f"--pyi_out={target}", *moved_names], check=True
-        )
+        subprocess.run([protoc, *includes, f"--python_out={target}", f"--pyi_out={target}", *moved_names], check=True)
         of_inference = [name for name in moved_names if name.startswith("stubs/inference/")]
         described = f"--descriptor_set_out={target / DESCRIPTORS}"
         subprocess.run([protoc, *includes, "--include_imports", described, *of_inference], check=True)

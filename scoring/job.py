@@ -1,0 +1,184 @@
+"""One job: chunks are read, scored and kept, a bounded number at a time, and become the output at the end."""
+
+import time
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any, Literal
+
+import numpy as np
+
+from scoring.chunk import Chunk, InputError, Kind
+from scoring.parts import Parts, PartsError
+from scoring.progress import OnRows, progress, silent
+from scoring.readers.open import Inputs, open_inputs
+from scoring.scorer import Model, Scorer
+from scoring.summary import Summary, Tally
+from scoring.writers.columns import Columns
+from scoring.writers.write import Format
+
+OnError = Literal["fail", "record"]
+
+CHUNK_ROWS = 32_768
+"""Rows that are read, scored and kept together unless a job says otherwise."""
+# Chunks that are read but not yet kept. One is being read beside them, so memory holds one more.
+_IN_FLIGHT = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is to be scored, and what becomes of it."""
+
+    inputs: tuple[str, ...]
+    output: Path
+    format_: Format
+    pixels: str | None = None
+    """Where in the inputs the pixels are, see `scoring.readers.open.RULES`."""
+    labels: str | None = None
+    """Where the labels are, likewise."""
+    top_k: int = 0
+    """How many of the best digits a row names beside all scores."""
+    chunk_rows: int = CHUNK_ROWS
+    on_error: OnError | None = None
+    """What a bad row does; None: an image file that cannot be read is recorded, everything else fails."""
+
+    def described(self, inputs: Inputs, model: Model) -> Mapping[str, Any]:
+        """All that decides the bytes of the output: a run that is resumed must find the same."""
+        return {
+            "inputs": inputs.fingerprint(),
+            "model": dict(model.identity),
+            "options": {
+                "pixels": self.pixels,
+                "labels": self.labels,
+                "top_k": self.top_k,
+                "chunk_rows": self.chunk_rows,
+                "on_error": self.on_error,
+                "format": self.format_,
+            },
+        }
+
+    def check(self, chunk: Chunk) -> None:
+        """Raise `InputError` for a row that must end the job."""
+        if self.on_error == "record":
+            return
+        for row in sorted(chunk.errors):
+            error = chunk.errors[row]
+            if self.on_error == "fail" or error.kind is not Kind.IMAGE:
+                raise InputError(error.sentence)
+
+
+def run(job: Job, scorer: Scorer, *, resume: bool = False, show: bool = False) -> Summary:
+    """Do the job, or with `resume` what is left of it; `show` its progress on stderr.
+
+    Raises `InputError`, `PartsError`, `ScorerError`, a `DigitsError` of a call, or `OSError`. Whatever ends it, finished
+    chunks stay beside the output, which is not there before it is whole.
+    """
+    model = scorer.model
+    inputs = open_inputs(job.inputs, model.shape(), pixels=job.pixels, labels=job.labels, threads=scorer.threads)
+    if resume and not inputs.replayable:
+        raise PartsError("standard input cannot be read a second time, so a job on it cannot be resumed")
+    columns = Columns(inputs.named, len(model.card.classes), job.top_k)
+    began = time.perf_counter()
+    with Parts.open(job.output, job.described(inputs, model), columns, resume=resume) as parts:
+        tally = Tally(model, inputs.labelled, job.top_k)
+        for index in parts.done:
+            tally.add(parts.read(index))
+        resumed_rows = tally.rows
+        with progress(inputs.rows, resumed_rows) if show else nullcontext(silent) as on_rows:
+            line = _Line(scorer, parts, tally, on_rows)
+            try:
+                for chunk in inputs.chunks(job.chunk_rows, parts.done):
+                    job.check(chunk)
+                    line.put(chunk)
+                line.finish()
+            except InputError:
+                line.finish()  # what was read before the damage is good
+                raise
+            except BaseException:
+                line.abandon()
+                raise
+        assert inputs.count is not None
+        parts.finish(inputs.count, job.format_, model.identity)
+    return tally.summary(str(job.output), scorer.how, resumed_rows=resumed_rows, seconds=time.perf_counter() - began)
+
+
+class _Line:
+    """Chunks on their way from being read to being kept, in any order; each is cut into spans, one for a thread."""
+
+    def __init__(self, scorer: Scorer, parts: Parts, tally: Tally, on_rows: OnRows) -> None:
+        self._scorer, self._parts, self._tally, self._on_rows = scorer, parts, tally, on_rows
+        self._pool = ThreadPoolExecutor(scorer.threads, thread_name_prefix="score")
+        self._flying: deque[_Flight] = deque()
+
+    def put(self, chunk: Chunk) -> None:
+        """Begin with a chunk, once there is room. Raises what went wrong with an earlier one."""
+        while len(self._flying) >= _IN_FLIGHT:
+            self._flying.popleft().kept.result()
+        flight = _Flight(chunk, len(self._scorer.model.card.classes), self._scorer.span_rows)
+        self._flying.append(flight)
+        for start in flight.starts:
+            self._pool.submit(self._score, flight, start)
+
+    def finish(self) -> None:
+        """Wait until all are kept. Raises what went wrong with the first that failed."""
+        try:
+            while self._flying:
+                self._flying.popleft().kept.result()
+        except BaseException:
+            self.abandon()
+            raise
+        self._pool.shutdown()
+
+    def abandon(self) -> None:
+        """Stop as soon as may be; what is not kept yet is lost."""
+        self._scorer.stop()
+        self._pool.shutdown(cancel_futures=True)
+
+    def _score(self, flight: "_Flight", start: int) -> None:
+        if flight.kept.done():
+            return  # another span of it failed
+        try:
+            rows = slice(start, start + self._scorer.span_rows)
+            self._scorer.score(flight.chunk.pixels[rows], flight.digits[rows], flight.scores[rows])
+            if flight.was_last():
+                chunk = flight.chunk
+                self._tally.add(self._parts.write(chunk, flight.digits, flight.scores))
+                self._on_rows(len(chunk), len(chunk.errors))
+                flight.free()
+                flight.kept.set_result(None)
+        except BaseException as error:
+            flight.fail(error)
+
+
+class _Flight:
+    """A chunk that is being scored."""
+
+    def __init__(self, chunk: Chunk, classes: int, span_rows: int) -> None:
+        self.chunk = chunk
+        self.digits = np.empty(len(chunk), np.int64)
+        self.scores = np.empty((len(chunk), classes), np.float32)
+        self.starts = range(0, len(chunk), span_rows)
+        self.kept: Future[None] = Future()
+        """Done once the chunk is kept, or has failed."""
+        self._left = len(self.starts)
+        self._lock = Lock()
+
+    def was_last(self) -> bool:
+        """Count a span as scored; true for the last one."""
+        with self._lock:
+            self._left -= 1
+            return self._left == 0
+
+    def fail(self, error: BaseException) -> None:
+        """The chunk cannot be kept, because of the first such error."""
+        with self._lock:
+            if not self.kept.done():
+                self.kept.set_exception(error)
+
+    def free(self) -> None:
+        """Let go of the memory, though somebody may still wait for `kept`."""
+        del self.chunk, self.digits, self.scores
