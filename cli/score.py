@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from scoring import Summary
 
 
-def score(
+def score(  # noqa: D103 - below, since it is put together
     inputs: Annotated[
         list[str],
         typer.Argument(metavar="INPUT…", help="Files, folders, globs or archives; - reads JSON lines from stdin."),
@@ -126,8 +126,8 @@ def score(
         else:
             from scoring import score as run
 
-            remote = {"server": server, "calls": calls, "patience": patience, "shared_memory": shared_memory}
-            summary = run(inputs, out, **options, **remote)
+            options |= {"server": server, "calls": calls, "patience": patience, "shared_memory": shared_memory}
+            summary = run(inputs, out, **options)
         if report is not None:
             from scoring.report import write_report
 

@@ -153,12 +153,13 @@ class InferenceClient:
             response.parameters["sha256"].string_param,
         )
 
-    def infer_shared(self, model: str, version: str, rows: int, features: int, classes: int, window: Window) -> str:
-        """Score `rows` images that lie in `window`, and have labels (int64) and scores (float32) written there.
+    def infer_shared(self, model: str, version: str, shape: tuple[int, ...], classes: int, window: Window) -> str:
+        """Score pixels of `shape` [N, rows*cols] that lie in `window`; labels (int64) and scores (float32) go there.
 
         Returns the SHA-256 of the model that answered.
         """
-        key = (model, version, rows, features, window)
+        rows, features = shape
+        key = (model, version, shape, window)
         data = self._heads.get(key)
         if data is None:
             request = _request(model, version, rows, features)

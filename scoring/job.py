@@ -74,8 +74,8 @@ class Job:
 def run(job: Job, scorer: Scorer, *, resume: bool = False, show: bool = False) -> Summary:
     """Do the job, or with `resume` what is left of it; `show` its progress on stderr.
 
-    Raises `InputError`, `PartsError`, `ScorerError`, a `DigitsError` of a call, or `OSError`. Whatever ends it, finished
-    chunks stay beside the output, which is not there before it is whole.
+    Raises `InputError`, `PartsError`, `ScorerError`, a `DigitsError` of a call, or `OSError`. Whatever
+    ends it, finished chunks stay beside the output, which is not there before it is whole.
     """
     model = scorer.model
     inputs = open_inputs(job.inputs, model.shape(), pixels=job.pixels, labels=job.labels, threads=scorer.threads)

@@ -2,15 +2,11 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
-import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 
 from scoring.summary import MARGIN_BINS, Summary
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402 after the choice of backend
 
 _BLUE = "#3b6ea5"
 
@@ -30,13 +26,14 @@ def write_report(summary: Summary, folder: Path) -> None:
 
 
 def _draw_found(summary: Summary, path: Path) -> None:
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), constrained_layout=True)
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
     left.bar(summary.model.card.classes, summary.digits, color=_BLUE)
     left.set(title="rows by digit", xlabel="digit", ylabel="rows")
     edges = np.linspace(0, 1, MARGIN_BINS + 1)
     right.stairs(np.maximum(summary.margins, 0.5), edges, fill=True, color=_BLUE, baseline=0.5)
     right.set(title="rows by margin", xlabel="best score minus second best", ylabel="rows", yscale="log", xlim=(0, 1))
-    _save(figure, path)
+    figure.savefig(path, dpi=110)
 
 
 def _draw_confusion(summary: Summary, path: Path) -> None:
@@ -44,7 +41,8 @@ def _draw_confusion(summary: Summary, path: Path) -> None:
     assert confusion is not None
     share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     size = 1.5 + 0.5 * len(classes)
-    figure, axes = plt.subplots(figsize=(size, size), constrained_layout=True)
+    figure = Figure(figsize=(size, size), layout="constrained")
+    axes = figure.subplots()
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     for (row, column), count in np.ndenumerate(confusion):
         if count:
@@ -53,9 +51,4 @@ def _draw_confusion(summary: Summary, path: Path) -> None:
     places = range(len(classes))
     axes.set(xticks=places, yticks=places, xticklabels=classes, yticklabels=classes)
     axes.set(xlabel="found", ylabel="true", title=f"{summary.accuracy:.2%} right")
-    _save(figure, path)
-
-
-def _save(figure: Any, path: Path) -> None:
     figure.savefig(path, dpi=110)
-    plt.close(figure)

@@ -55,16 +55,18 @@ class Model:
 class Scorer(Protocol):
     """Scores rows for several threads at once; used with `with`."""
 
-    def __enter__(self) -> Self: ...  # noqa: D105
-    def __exit__(self, *_: object) -> None: ...  # noqa: D105
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_: object) -> None: ...
 
     model: Model
     threads: int
     """How many threads should call `score` at once."""
     span_rows: int
     """How many rows a call of `score` is best given: more are cut into several."""
-    how: str
-    """How the scores come, for people."""
+
+    @property
+    def how(self) -> str:
+        """How the scores come, for people."""
 
     def score(self, pixels: NDArray[np.uint8], digits: NDArray[np.int64], scores: NDArray[np.float32]) -> None:
         """Fill digits [N] and scores [N, classes] for pixels uint8 [N, rows*cols], C-contiguous.

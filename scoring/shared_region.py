@@ -3,6 +3,7 @@
 import mmap
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -51,10 +52,8 @@ class SharedRegion:
 
     def close(self, client: InferenceClient) -> None:
         """Let the server forget it, if it can be reached."""
-        try:
+        with suppress(DigitsError):  # it went away, and what it had open went with it
             client.unregister(self.name)
-        except DigitsError:
-            pass  # it went away, and what it had open went with it
 
 
 def share(
