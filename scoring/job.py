@@ -1,8 +1,9 @@
 """One job: chunks are read, scored and kept, a bounded number at a time, and become the output at the end."""
 
+import os
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from scoring.readers.open import Inputs, open_inputs
 from scoring.scorer import Model, Scorer
 from scoring.summary import Summary, Tally
 from scoring.writers.columns import Columns
-from scoring.writers.write import Format
+from scoring.writers.write import FORMATS, Format, format_of
 
 OnError = Literal["fail", "record"]
 
@@ -69,6 +70,36 @@ class Job:
             error = chunk.errors[row]
             if self.on_error == "fail" or error.kind is not Kind.IMAGE:
                 raise InputError(error.sentence)
+
+
+def make_job(
+    inputs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    output: str | os.PathLike[str],
+    *,
+    format_: Format | None,
+    pixels: str | None,
+    labels: str | None,
+    top_k: int,
+    chunk_rows: int,
+    on_error: OnError | None,
+) -> Job:
+    """The job, once its options are found to be ones. Raises `ValueError`."""
+    several = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
+    path = Path(output)
+    form = format_ or format_of(path)
+    if form is None:
+        raise ValueError(f"{path} ends in no format's name, expected one of {', '.join(FORMATS)}, or the format said")
+    if form not in FORMATS:
+        raise ValueError(f"the format is {form!r}, expected one of {', '.join(FORMATS)}")
+    if not several:
+        raise ValueError("there are no inputs, expected at least one")
+    for key, value, least in (("chunk_rows", chunk_rows, 1), ("top_k", top_k, 0)):
+        if value < least:
+            raise ValueError(f"{key} is {value}, expected at least {least}")
+    if on_error not in (None, "fail", "record"):
+        raise ValueError(f"on_error is {on_error!r}, expected fail or record")
+    names = tuple(os.fspath(each) for each in several)
+    return Job(names, path, form, pixels, labels, top_k, chunk_rows, on_error)
 
 
 def run(job: Job, scorer: Scorer, *, resume: bool = False, show: bool = False) -> Summary:

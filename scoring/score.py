@@ -6,12 +6,12 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-from scoring.job import CHUNK_ROWS, Job, OnError, run
+from scoring.job import CHUNK_ROWS, OnError, make_job, run
 from scoring.local import LocalScorer, Provider
 from scoring.remote import RemoteScorer
 from scoring.scorer import Scorer
 from scoring.summary import Summary
-from scoring.writers.write import FORMATS, Format, format_of
+from scoring.writers.write import Format
 
 SHARED_MEMORY = "digits-"
 """How names of shared-memory objects begin that a server is asked to open unless a job says otherwise."""
@@ -83,36 +83,6 @@ def score(
         )
     with scorer:
         return run(job, scorer, resume=resume, show=show)
-
-
-def make_job(
-    inputs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
-    output: str | os.PathLike[str],
-    *,
-    format_: Format | None,
-    pixels: str | None,
-    labels: str | None,
-    top_k: int,
-    chunk_rows: int,
-    on_error: OnError | None,
-) -> Job:
-    """The job, once its options are found to be ones. Raises `ValueError`."""
-    several = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
-    path = Path(output)
-    form = format_ or format_of(path)
-    if form is None:
-        raise ValueError(f"{path} ends in no format's name, expected one of {', '.join(FORMATS)}, or the format said")
-    if form not in FORMATS:
-        raise ValueError(f"the format is {form!r}, expected one of {', '.join(FORMATS)}")
-    if not several:
-        raise ValueError("there are no inputs, expected at least one")
-    for key, value, least in (("chunk_rows", chunk_rows, 1), ("top_k", top_k, 0)):
-        if value < least:
-            raise ValueError(f"{key} is {value}, expected at least {least}")
-    if on_error not in (None, "fail", "record"):
-        raise ValueError(f"on_error is {on_error!r}, expected fail or record")
-    names = tuple(os.fspath(each) for each in several)
-    return Job(names, path, form, pixels, labels, top_k, chunk_rows, on_error)
 
 
 def _called(output: Path) -> str:
