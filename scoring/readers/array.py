@@ -153,7 +153,7 @@ class _Mapped:
         for column, piece in enumerate(values.reshape(-1, count)):
             offset = layout.offset + (column * layout.shape[0] + start) * size
             with reading(self._name):
-                os.preadv(self._file.fileno(), [piece], offset)
+                os.preadv(self._file.fileno(), [piece.data.cast("B")], offset)
         return values.T
 
     def _check_size(self) -> None:
@@ -183,7 +183,7 @@ class _Streamed:
         layout = self._layout
         self._drop((start - self._next) * layout.row_bytes)
         values = np.empty((count, *layout.shape[1:]), layout.dtype)
-        self._fill(memoryview(values.view(np.uint8).reshape(-1)))
+        self._fill(values.reshape(-1).data.cast("B"))
         self._next = start + count
         if self._next == layout.shape[0]:
             with reading(self._name):

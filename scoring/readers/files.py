@@ -1,6 +1,8 @@
 """Files as streams of bytes, packed by gzip or not, with sentences for what can go wrong."""
 
 import gzip
+import lzma
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -24,7 +26,7 @@ def reading(path: Path | str) -> Iterator[None]:
     """Turns what reading the file raises into `InputError`."""
     try:
         yield
-    except (EOFError, gzip.BadGzipFile, zlib.error, zipfile.BadZipFile) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} is damaged or cut short: {error}") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}") from None

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -34,13 +35,15 @@ def _digest(file: BinaryIO, size: int) -> str:
     return digest.hexdigest()
 
 
-def of_files(paths: list[Path]) -> dict[str, Any]:
+def of_files(paths: Iterable[Path]) -> dict[str, Any]:
     """How many files there are, and SHA-256 over the path, size and time of each. Raises `InputError`."""
     digest = hashlib.sha256()
+    count = 0
     for path in paths:
         try:
             stat = path.stat()
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}") from None
+        count += 1
         digest.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
-    return {"files": len(paths), "sha256": digest.hexdigest()}
+    return {"files": count, "sha256": digest.hexdigest()}
