@@ -10,7 +10,7 @@
 from scoring.chunk import InputError
 from scoring.parts import PartsError
 from scoring.readers.open import RULES
-from scoring.score import score
+from scoring.entry import score
 from scoring.scorer import ScorerError
 from scoring.summary import Summary
 

@@ -54,7 +54,7 @@ class Shape:
     prepare: Callable[[bytes], NDArray[np.uint8]]
     """An image file of any kind -> its pixels, uint8 [rows*cols]; raises `artifact.prepare.ImageError`.
 
-    Called from several threads at once."""
+    Several processes decode at once where it can be pickled, see `scoring.readers.decoding.prepare_pixels`."""
 
     @property
     def features(self) -> int:

@@ -112,7 +112,7 @@ def run(job: Job, scorer: Scorer, *, resume: bool = False, show: bool = False) -
     inputs = open_inputs(job.inputs, model.shape(), pixels=job.pixels, labels=job.labels, threads=scorer.threads)
     if resume and not inputs.replayable:
         raise PartsError("standard input cannot be read a second time, so a job on it cannot be resumed")
-    columns = Columns(inputs.named, len(model.card.classes), job.top_k)
+    columns = Columns(inputs.named, model.card.labels, job.top_k)
     began = time.perf_counter()
     with Parts.open(job.output, job.described(inputs, model), columns, resume=resume) as parts:
         tally = Tally(model, inputs.labelled, job.top_k)
@@ -127,7 +127,7 @@ def run(job: Job, scorer: Scorer, *, resume: bool = False, show: bool = False) -
                     line.put(chunk)
                 line.finish()
             except InputError:
-                line.finish()  # what was read before the damage is good
+                line.finish()  # what was read before it is good
                 raise
             except BaseException:
                 line.abandon()

@@ -1,6 +1,16 @@
-"""The journal of a job: a folder beside the output that holds every finished chunk, whole or not at all."""
+"""The journal of a job: a folder beside the output that holds every finished chunk, whole or not at all.
 
+A part is written under another name, brought onto the disk and renamed; so is the output, and the parts are
+removed only once it is in its place. Whatever moment the process is killed at, a part either counts or is not
+there, and so does the output.
+"""
+
+import fcntl
+import json
+import os
+import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,7 +20,12 @@ from numpy.typing import NDArray
 
 from scoring.chunk import Chunk
 from scoring.writers.columns import Columns
-from scoring.writers.write import Format
+from scoring.writers.write import Format, write_table
+
+_PART = re.compile(r"(\d{9,})\.arrow")
+_TEMPORARY = ".tmp"
+_JOB = "job.json"
+_MADE = "made.json"
 
 
 class PartsError(Exception):
@@ -20,10 +35,16 @@ class PartsError(Exception):
 class Parts:
     """OUTPUT.parts/: job.json and one Arrow file for each finished chunk. Used with `with`; it holds a lock."""
 
-    done: set[int]
-    """Indices of the finished chunks."""
-    complete: bool
-    """Whether the output stands already, finished by a run that was killed while it cleared up."""
+    def __init__(self, output: Path, columns: Columns) -> None:
+        """See `open`."""
+        self.output = output
+        self.folder = output.with_name(f"{output.name}.parts")
+        self.columns = columns
+        self.done: set[int] = set()
+        """Indices of the finished chunks."""
+        self.complete = False
+        """Whether the output stands already, finished by a run that was killed while it cleared up."""
+        self._lock: int | None = None
 
     @classmethod
     def open(cls, output: Path, job: Mapping[str, Any], columns: Columns, *, resume: bool) -> Self:
@@ -31,31 +52,177 @@ class Parts:
 
         `job` is all that decides the bytes of the output, for JSON: fingerprints of the inputs, model, options
         (nested mappings; the sentence on a difference names its key). Raises `PartsError` when the output
-        exists, another run is at it, parts lie there and `resume` was not said, or they are another job's;
-        `OSError` when the folder cannot be written to.
+        exists, another run is at it, parts lie there and `resume` was not said, they are another job's, or the
+        folder cannot be written to.
         """
-        raise NotImplementedError
+        parts = cls(output, columns)
+        try:
+            with parts._writing(parts.folder):
+                parts._begin(json.loads(json.dumps(job)), resume)
+        except BaseException:
+            parts.__exit__()
+            raise
+        return parts
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
         """Let go of the lock; parts stay where they are."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
-    def write(self, chunk: Chunk, digits: NDArray[np.int64], scores: NDArray[np.float32]) -> None:
-        """Keep a scored chunk: digits [n], scores [n, classes]; rows with an error are blanked.
+    def _begin(self, job: dict[str, Any], resume: bool) -> None:
+        if self.output.exists() and not self.folder.is_dir():
+            raise PartsError(f"{self.output} exists already; remove it or choose another name")
+        if not self.output.parent.is_dir():
+            raise PartsError(f"{self.output} cannot be written: there is no folder {self.output.parent}")
+        self.folder.mkdir(exist_ok=True)
+        self._lock = os.open(self.folder, os.O_RDONLY)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise PartsError(f"another run is writing {self.output} at this moment") from None
+        for name in os.listdir(self.folder):
+            if found := _PART.fullmatch(name):
+                self.done.add(int(found[1]))
+            elif name.endswith(_TEMPORARY):
+                (self.folder / name).unlink()
+        file = self.folder / _JOB
+        if self.output.exists():
+            self.complete = self._is_ours()
+            if not self.complete:
+                if not any(self.folder.iterdir()):
+                    self.folder.rmdir()
+                raise PartsError(f"{self.output} exists already; remove it or move it away")
+        elif not self.done:
+            self._store(file, json.dumps(job, indent=1, sort_keys=True).encode())
+            return
+        if not resume:
+            raise PartsError(
+                f"{self.folder} holds {len(self.done)} finished chunks of an earlier run; "
+                "go on from there with --resume, or remove the folder to begin anew"
+            )
+        if file.exists() or not self.complete:
+            self._compare(file, job)
 
-        From any thread, in any order. Raises `OSError`.
+    def _compare(self, file: Path, job: dict[str, Any]) -> None:
+        """Raises `PartsError` naming what is not as it was when the job began."""
+        try:
+            began = json.loads(file.read_bytes())
+        except (OSError, ValueError) as error:
+            raise PartsError(f"{file} cannot be read ({error}); remove {self.folder} to begin anew") from None
+        difference = _difference("", began, job)
+        if difference is not None:
+            raise PartsError(
+                f"the job is not the one that began: {difference}; "
+                f"run it as it was, or remove {self.folder} to begin anew"
+            )
+
+    def write(self, chunk: Chunk, digits: NDArray[np.integer], scores: NDArray[np.float32]) -> pa.RecordBatch:
+        """Keep a scored chunk: digits [n], scores [n, classes]; rows with an error are blanked. Returns what is kept.
+
+        From any thread, in any order. Raises `PartsError` when it cannot be written.
         """
-        raise NotImplementedError
+        batch = self.columns.batch(chunk, digits, scores)
+        path = self._path(chunk.index)
+        with self._writing(path):
+            sink = pa.BufferOutputStream()
+            with pa.ipc.new_file(sink, self.columns.part) as writer:
+                writer.write_batch(batch)
+            self._store(path, sink.getvalue())
+        self.done.add(chunk.index)
+        return batch
 
     def batches(self, count: int) -> Iterator[pa.RecordBatch]:
-        """The parts 0..count-1 in order, each with the columns of `Columns.part`. Raises `PartsError`."""
-        raise NotImplementedError
+        """The parts 0..count-1 in order, see `read`."""
+        return map(self.read, range(count))
+
+    def read(self, index: int) -> pa.RecordBatch:
+        """A finished chunk, with the columns of `Columns.part`. Raises `PartsError`."""
+        path = self._path(index)
+        try:
+            with pa.OSFile(str(path)) as file, pa.ipc.open_file(file) as reader:
+                batch = reader.get_batch(0)
+        except FileNotFoundError:
+            raise PartsError(f"{path} is missing; go on with --resume to score its rows again") from None
+        except (pa.ArrowException, OSError) as error:
+            raise PartsError(f"{path} is damaged ({error}); remove it and go on with --resume") from None
+        if batch.schema != self.columns.part:
+            raise PartsError(f"{path} has other columns than this job; remove {self.folder} to begin anew")
+        return batch
 
     def finish(self, count: int, format_: Format, metadata: Mapping[str, str]) -> None:
         """Make the output of the parts 0..count-1, put it in its place at once and remove the parts.
 
-        Raises `PartsError` when a part is missing or the output came to exist meanwhile, and `OSError`.
+        Raises `PartsError` when a part is missing, the output came to exist meanwhile or cannot be written.
         """
-        raise NotImplementedError
+        if not self.complete:
+            made = self.folder / f"output{_TEMPORARY}"
+            with self._writing(self.output):
+                write_table(self.batches(count), made, format_, self.columns.table, metadata)
+                # By this a run that comes after a kill knows the output for its own.
+                self._store(self.folder / _MADE, json.dumps(_identity(made)).encode())
+                if self.output.exists():
+                    raise PartsError(f"{self.output} came to exist since the job began; move it away, then --resume")
+                made.rename(self.output)
+                _sync(self.output.parent)
+            self.complete = True
+        with self._writing(self.folder):
+            # In this order, so that a run after a kill knows what it has before it.
+            last = [self.folder / _JOB, self.folder / _MADE]
+            for file in [file for file in self.folder.iterdir() if file not in last] + last:
+                file.unlink(missing_ok=True)
+            self.folder.rmdir()
+
+    def _is_ours(self) -> bool:
+        try:
+            made = json.loads((self.folder / _MADE).read_bytes())
+        except (OSError, ValueError):
+            return False
+        return bool(made == _identity(self.output))
+
+    def _path(self, index: int) -> Path:
+        return self.folder / f"{index:09d}.arrow"
+
+    def _store(self, path: Path, content: Any) -> None:
+        """Write a file whole or not at all."""
+        temporary = path.with_name(path.name + _TEMPORARY)
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+
+    @contextmanager
+    def _writing(self, path: Path) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            kept = f"; {len(self.done)} finished chunks are kept, go on with --resume" if self.done else ""
+            raise PartsError(f"{path} cannot be written: {error.strerror or error}{kept}") from None
+
+
+def _identity(file: Path) -> list[int]:
+    stat = file.stat()
+    return [stat.st_ino, stat.st_size]
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _difference(name: str, began: Any, now: Any) -> str | None:
+    """The first difference between two values as JSON has them, as a sentence."""
+    if isinstance(began, dict) and isinstance(now, dict):
+        items: Any = [(f"{name}.{key}".lstrip("."), began.get(key), now.get(key)) for key in sorted({*began, *now})]
+    elif isinstance(began, list) and isinstance(now, list) and len(began) == len(now):
+        items = [(f"{name}[{place}]", *pair) for place, pair in enumerate(zip(began, now, strict=True))]
+    else:
+        return None if began == now else f"{name} was {json.dumps(began)} and is {json.dumps(now)}"
+    return next(filter(None, (_difference(*item) for item in items)), None)

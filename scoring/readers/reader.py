@@ -39,6 +39,8 @@ class Reader(Protocol):
     """Whether rows go by names rather than by numbers."""
     labelled: bool
     """Whether blocks come with labels."""
+    encoded: bool
+    """Whether rows are image files, which take long to decode."""
     rows: int | None
     """How many there are, where that is cheap to know."""
 

@@ -1,25 +1,46 @@
-"""The writer for each format."""
+"""The finished table as a file, written a piece at a time and the same to the byte whenever it is written."""
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Literal, get_args
+from typing import BinaryIO, Literal, get_args
 
 import pyarrow as pa
+
+from scoring.writers import csv, json_lines, parquet
 
 Format = Literal["parquet", "csv", "jsonl"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
+_ENDINGS: dict[str, Format] = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".csv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+}
+_WRITERS: dict[Format, Callable[[Iterator[pa.RecordBatch], BinaryIO, pa.Schema], None]] = {
+    "parquet": parquet.write,
+    "csv": csv.write,
+    "jsonl": json_lines.write,
+}
+
 
 def format_of(output: Path) -> Format | None:
     """The format that the name's ending tells; None for an unknown one."""
-    raise NotImplementedError
+    return _ENDINGS.get(output.suffix.lower())
 
 
 def write_table(
     batches: Iterable[pa.RecordBatch], path: Path, format_: Format, schema: pa.Schema, metadata: Mapping[str, str]
 ) -> None:
-    """Write the table to `path` and have it on the disk: the same rows give the same bytes.
+    """Write the table to `path` and have it on the disk: the same rows in the same batches give the same bytes.
 
-    `metadata` goes into the schema of Parquet. Raises `OSError`, that of a full disk among them.
+    Of the batches the columns of `schema` are taken. `metadata` goes into the schema of Parquet. Raises
+    `OSError`, that of a full disk among them.
     """
-    raise NotImplementedError
+    schema = schema.with_metadata(dict(metadata))
+    with path.open("wb") as file:
+        _WRITERS[format_]((batch.select(schema.names) for batch in batches), file, schema)
+        file.flush()
+        os.fsync(file.fileno())
