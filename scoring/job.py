@@ -27,7 +27,9 @@ OnError = Literal["fail", "record"]
 CHUNK_ROWS = 32_768
 """Rows that are read, scored and kept together unless a job says otherwise."""
 # Chunks that are read but not yet kept. One is being read beside them, so memory holds one more.
-_IN_FLIGHT = 3
+_IN_FLIGHT = 4
+# Threads that bring finished chunks onto the disk.
+_KEEPERS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +118,18 @@ def run(job: Job, scorer: Scorer, *, resume: bool = False, show: bool = False) -
     began = time.perf_counter()
     with Parts.open(job.output, job.described(inputs, model), columns, resume=resume) as parts:
         tally = Tally(model, inputs.labelled, job.top_k)
+        if parts.complete is not None:
+            tally.load(parts.complete)
+            parts.clear()
+            return tally.summary(str(job.output), scorer.how, resumed_rows=tally.rows, seconds=0.0)
         for index in parts.done:
             tally.add(parts.read(index))
         resumed_rows = tally.rows
+        parts.make_output(job.format_, model.identity)
         with progress(inputs.rows, resumed_rows) if show else nullcontext(silent) as on_rows:
             line = _Line(scorer, parts, tally, on_rows)
             try:
-                for chunk in inputs.chunks(job.chunk_rows, parts.done):
+                for chunk in inputs.chunks(job.chunk_rows, frozenset(parts.done)):
                     job.check(chunk)
                     line.put(chunk)
                 line.finish()
@@ -133,7 +140,7 @@ def run(job: Job, scorer: Scorer, *, resume: bool = False, show: bool = False) -
                 line.abandon()
                 raise
         assert inputs.count is not None
-        parts.finish(inputs.count, job.format_, model.identity)
+        parts.finish(inputs.count, tally.as_json())
     return tally.summary(str(job.output), scorer.how, resumed_rows=resumed_rows, seconds=time.perf_counter() - began)
 
 
@@ -142,7 +149,9 @@ class _Line:
 
     def __init__(self, scorer: Scorer, parts: Parts, tally: Tally, on_rows: OnRows) -> None:
         self._scorer, self._parts, self._tally, self._on_rows = scorer, parts, tally, on_rows
-        self._pool = ThreadPoolExecutor(scorer.threads, thread_name_prefix="score")
+        self._scoring = ThreadPoolExecutor(scorer.threads, thread_name_prefix="score")
+        # Threads that wait for the disk score nothing meanwhile, so they are others.
+        self._keeping = ThreadPoolExecutor(_KEEPERS, thread_name_prefix="keep")
         self._flying: deque[_Flight] = deque()
 
     def put(self, chunk: Chunk) -> None:
@@ -152,7 +161,7 @@ class _Line:
         flight = _Flight(chunk, len(self._scorer.model.card.classes), self._scorer.span_rows)
         self._flying.append(flight)
         for start in flight.starts:
-            self._pool.submit(self._score, flight, start)
+            self._scoring.submit(self._score, flight, start)
 
     def finish(self) -> None:
         """Wait until all are kept. Raises what went wrong with the first that failed."""
@@ -162,12 +171,14 @@ class _Line:
         except BaseException:
             self.abandon()
             raise
-        self._pool.shutdown()
+        self._scoring.shutdown()
+        self._keeping.shutdown()
 
     def abandon(self) -> None:
         """Stop as soon as may be; what is not kept yet is lost."""
         self._scorer.stop()
-        self._pool.shutdown(cancel_futures=True)
+        self._scoring.shutdown(cancel_futures=True)
+        self._keeping.shutdown(cancel_futures=True)
 
     def _score(self, flight: "_Flight", start: int) -> None:
         if flight.kept.done():
@@ -176,11 +187,17 @@ class _Line:
             rows = slice(start, start + self._scorer.span_rows)
             self._scorer.score(flight.chunk.pixels[rows], flight.digits[rows], flight.scores[rows])
             if flight.was_last():
-                chunk = flight.chunk
-                self._tally.add(self._parts.write(chunk, flight.digits, flight.scores))
-                self._on_rows(len(chunk), len(chunk.errors))
-                flight.free()
-                flight.kept.set_result(None)
+                self._keeping.submit(self._keep, flight)
+        except BaseException as error:
+            flight.fail(error)
+
+    def _keep(self, flight: "_Flight") -> None:
+        chunk = flight.chunk
+        try:
+            self._tally.add(self._parts.write(chunk, flight.digits, flight.scores))
+            self._on_rows(len(chunk), len(chunk.errors))
+            flight.free()
+            flight.kept.set_result(None)
         except BaseException as error:
             flight.fail(error)
 

@@ -2,6 +2,7 @@
 
 import threading
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -128,6 +129,7 @@ class Tally:
         self._order = np.argsort(labels)
         self._sorted = labels[self._order]
         size = len(labels)
+        self._plain = bool((labels == np.arange(size)).all())
         self._digits = np.zeros(size, np.int64)
         self._confusion = np.zeros((size, size), np.int64)
         self._margins = np.zeros(MARGIN_BINS, np.int64)
@@ -144,16 +146,15 @@ class Tally:
         margin = batch.column("margin").to_numpy(zero_copy_only=False)
         found = self._classes(batch.column("digit").to_numpy(zero_copy_only=False))
         digits = np.bincount(found, minlength=len(self._digits))
-        margins = np.bincount(
-            np.minimum((margin * MARGIN_BINS).astype(np.int8), MARGIN_BINS - 1), minlength=MARGIN_BINS
-        )
+        margins = np.bincount((margin * MARGIN_BINS).astype(np.int64), minlength=MARGIN_BINS + 1)
+        margins[MARGIN_BINS - 1] += margins[MARGIN_BINS]  # a margin of 1 is in the last
         total = float(margin.sum(dtype=np.float64))
         confusion, top_right = self._compare(batch, found) if self.labelled else (0, 0)
         with self._lock:
             self.rows += len(batch) + errors.total()
             self.errors += errors
             self._digits += digits
-            self._margins += margins
+            self._margins += margins[:MARGIN_BINS]
             self._margin += total
             self._confusion += confusion
             self._top_right += top_right
@@ -170,8 +171,29 @@ class Tally:
 
     def _classes(self, labels: NDArray[Any]) -> NDArray[np.int64]:
         """Positions of labels among the classes."""
+        if self._plain:
+            return labels
         places: NDArray[np.int64] = self._order[np.searchsorted(self._sorted, labels)]
         return places
+
+    def as_json(self) -> dict[str, Any]:
+        """All that was added, for `load`."""
+        return {
+            "rows": self.rows,
+            "errors": dict(self.errors),
+            "digits": self._digits.tolist(),
+            "confusion": self._confusion.tolist(),
+            "margins": self._margins.tolist(),
+            "margin": self._margin,
+            "top_right": self._top_right,
+        }
+
+    def load(self, counts: Mapping[str, Any]) -> None:
+        """Take the counts of a run before, see `as_json`, in place of all there are."""
+        self.rows, self.errors = counts["rows"], Counter(counts["errors"])
+        self._margin, self._top_right = counts["margin"], counts["top_right"]
+        self._digits, self._confusion = np.array(counts["digits"]), np.array(counts["confusion"])
+        self._margins = np.array(counts["margins"])
 
     def summary(self, output: str, how: str, *, resumed_rows: int, seconds: float) -> Summary:
         """All that was added."""
