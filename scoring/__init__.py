@@ -8,9 +8,9 @@
 """
 
 from scoring.chunk import InputError
+from scoring.entry import score
 from scoring.parts import PartsError
 from scoring.readers.open import RULES
-from scoring.entry import score
 from scoring.scorer import ScorerError
 from scoring.summary import Summary
 
