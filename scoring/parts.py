@@ -120,8 +120,8 @@ class Parts:
                 f"run it as it was, or remove {self.folder} to begin anew"
             )
 
-    def write(self, chunk: Chunk, digits: NDArray[np.integer], scores: NDArray[np.float32]) -> None:
-        """Keep a scored chunk: digits [n], scores [n, classes]; rows with an error are blanked.
+    def write(self, chunk: Chunk, digits: NDArray[np.integer], scores: NDArray[np.float32]) -> pa.RecordBatch:
+        """Keep a scored chunk: digits [n], scores [n, classes]; rows with an error are blanked. Gives the part.
 
         From any thread, in any order. Raises `PartsError` when it cannot be written.
         """
@@ -133,21 +133,25 @@ class Parts:
                 writer.write_batch(batch)
             self._store(path, sink.getvalue())
         self.done.add(chunk.index)
+        return batch
 
     def batches(self, count: int) -> Iterator[pa.RecordBatch]:
         """The parts 0..count-1 in order, each with the columns of `Columns.part`. Raises `PartsError`."""
-        for index in range(count):
-            path = self._path(index)
-            try:
-                with pa.OSFile(str(path)) as file, pa.ipc.open_file(file) as reader:
-                    batch = reader.get_batch(0)
-            except FileNotFoundError:
-                raise PartsError(f"{path} is missing; go on with --resume to score its rows again") from None
-            except (pa.ArrowException, OSError) as error:
-                raise PartsError(f"{path} is damaged ({error}); remove it and go on with --resume") from None
-            if batch.schema != self.columns.part:
-                raise PartsError(f"{path} has other columns than this job; remove {self.folder} to begin anew")
-            yield batch
+        return map(self.read, range(count))
+
+    def read(self, index: int) -> pa.RecordBatch:
+        """One part. Raises `PartsError` when it is missing or damaged."""
+        path = self._path(index)
+        try:
+            with pa.OSFile(str(path)) as file, pa.ipc.open_file(file) as reader:
+                batch = reader.get_batch(0)
+        except FileNotFoundError:
+            raise PartsError(f"{path} is missing; go on with --resume to score its rows again") from None
+        except (pa.ArrowException, OSError) as error:
+            raise PartsError(f"{path} is damaged ({error}); remove it and go on with --resume") from None
+        if batch.schema != self.columns.part:
+            raise PartsError(f"{path} has other columns than this job; remove {self.folder} to begin anew")
+        return batch
 
     def finish(self, count: int, format_: Format, metadata: Mapping[str, str]) -> None:
         """Make the output of the parts 0..count-1, put it in its place at once and remove the parts.
