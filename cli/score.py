@@ -50,7 +50,15 @@ def score(  # noqa: D103 - below, since it is put together
     top_k: Annotated[
         int, typer.Option(metavar="K", help="Name the K best digits of each row beside all scores.", min=0)
     ] = 0,
-    chunk_rows: Annotated[int, typer.Option(metavar="N", help="Rows that are read and kept together.", min=1)] = 32768,
+    chunk_rows: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Rows that are read and kept together.",
+            min=1,
+            show_default="32768; 1024 of image files",
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a job that was interrupted.")] = False,
     on_error: Annotated[
         Literal["fail", "record"] | None,

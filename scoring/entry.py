@@ -6,7 +6,7 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-from scoring.job import CHUNK_ROWS, OnError, make_job, run
+from scoring.job import OnError, make_job, run
 from scoring.local import LocalScorer, Provider
 from scoring.remote import RemoteScorer
 from scoring.scorer import Scorer
@@ -30,7 +30,7 @@ def score(
     pixels: str | None = None,
     labels: str | None = None,
     top_k: int = 0,
-    chunk_rows: int = CHUNK_ROWS,
+    chunk_rows: int | None = None,
     resume: bool = False,
     on_error: OnError | None = None,
     calls: int = 4,

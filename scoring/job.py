@@ -21,11 +21,14 @@ from scoring.scorer import Model, Scorer
 from scoring.summary import Summary, Tally
 from scoring.writers.columns import Columns
 from scoring.writers.write import FORMATS, Format, format_of
+from service.runtime.cores import usable_cores
 
 OnError = Literal["fail", "record"]
 
 CHUNK_ROWS = 32_768
 """Rows that are read, scored and kept together unless a job says otherwise."""
+IMAGE_CHUNK_ROWS = 1_024
+"""The same where some of the inputs are image files, which take their time."""
 # Chunks that are read but not yet kept. One is being read beside them, so memory holds one more.
 _IN_FLIGHT = 4
 # Threads that bring finished chunks onto the disk.
@@ -45,9 +48,14 @@ class Job:
     """Where the labels are, likewise."""
     top_k: int = 0
     """How many of the best digits a row names beside all scores."""
-    chunk_rows: int = CHUNK_ROWS
+    chunk_rows: int | None = None
+    """Rows that are read, scored and kept together; None: as many as suit the inputs."""
     on_error: OnError | None = None
     """What a bad row does; None: an image file that cannot be read is recorded, everything else fails."""
+
+    def rows_at_once(self, inputs: Inputs) -> int:
+        """Rows of a chunk."""
+        return self.chunk_rows or (IMAGE_CHUNK_ROWS if inputs.encoded else CHUNK_ROWS)
 
     def described(self, inputs: Inputs, model: Model) -> Mapping[str, Any]:
         """All that decides the bytes of the output: a run that is resumed must find the same."""
@@ -58,7 +66,7 @@ class Job:
                 "pixels": self.pixels,
                 "labels": self.labels,
                 "top_k": self.top_k,
-                "chunk_rows": self.chunk_rows,
+                "chunk_rows": self.rows_at_once(inputs),
                 "on_error": self.on_error,
                 "format": self.format_,
             },
@@ -82,7 +90,7 @@ def make_job(
     pixels: str | None,
     labels: str | None,
     top_k: int,
-    chunk_rows: int,
+    chunk_rows: int | None,
     on_error: OnError | None,
 ) -> Job:
     """The job, once its options are found to be ones. Raises `ValueError`."""
@@ -96,7 +104,7 @@ def make_job(
     if not several:
         raise ValueError("there are no inputs, expected at least one")
     for key, value, least in (("chunk_rows", chunk_rows, 1), ("top_k", top_k, 0)):
-        if value < least:
+        if value is not None and value < least:
             raise ValueError(f"{key} is {value}, expected at least {least}")
     if on_error not in (None, "fail", "record"):
         raise ValueError(f"on_error is {on_error!r}, expected fail or record")
@@ -111,7 +119,7 @@ def run(job: Job, scorer: Scorer, *, resume: bool = False, show: bool = False) -
     ends it, finished chunks stay beside the output, which is not there before it is whole.
     """
     model = scorer.model
-    inputs = open_inputs(job.inputs, model.shape(), pixels=job.pixels, labels=job.labels, threads=scorer.threads)
+    inputs = open_inputs(job.inputs, model.shape(), pixels=job.pixels, labels=job.labels, threads=usable_cores())
     if resume and not inputs.replayable:
         raise PartsError("standard input cannot be read a second time, so a job on it cannot be resumed")
     columns = Columns(inputs.named, model.card.labels, job.top_k)
@@ -129,7 +137,7 @@ def run(job: Job, scorer: Scorer, *, resume: bool = False, show: bool = False) -
         with progress(inputs.rows, resumed_rows) if show else nullcontext(silent) as on_rows:
             line = _Line(scorer, parts, tally, on_rows)
             try:
-                for chunk in inputs.chunks(job.chunk_rows, frozenset(parts.done)):
+                for chunk in inputs.chunks(job.rows_at_once(inputs), frozenset(parts.done)):
                     job.check(chunk)
                     line.put(chunk)
                 line.finish()

@@ -23,7 +23,7 @@ import ray
 import ray.data
 
 from scoring.chunk import Chunk, InputError
-from scoring.job import CHUNK_ROWS, Job, OnError, make_job
+from scoring.job import Job, OnError, make_job
 from scoring.local import LocalScorer, Provider
 from scoring.parts import PartsError
 from scoring.progress import OnRows, progress, silent
@@ -71,7 +71,7 @@ def score_on_ray(
     pixels: str | None = None,
     labels: str | None = None,
     top_k: int = 0,
-    chunk_rows: int = CHUNK_ROWS,
+    chunk_rows: int | None = None,
     resume: bool = False,
     on_error: OnError | None = None,
     show: bool = False,
@@ -79,7 +79,7 @@ def score_on_ray(
     """As `scoring.score`, by the workers of the Ray cluster at `address`; None: one on this machine, for this job.
 
     `actors` score, each with one CPU, a session of its own and that part `gpus` of a GPU; 0: as many as
-    the cluster has room for. `output` becomes a folder of files of `chunk_rows` rows. There is no `resume`: Ray repeats
+    the cluster has room for. `output` becomes a folder of files of a chunk each. There is no `resume`: Ray repeats
     what its workers lose, and a job that ends is begun again.
 
     Raises what `scoring.score` raises.
@@ -159,7 +159,7 @@ def _rows(job: Job, chosen: Row, here: Model, opened: Inputs, folder: Path, acto
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    spans = _spans(opened, job.chunk_rows)
+    spans = _spans(opened, job.rows_at_once(opened))
     data = ray.data.from_items([{"span": pickle.dumps(span)} for span in spans], override_num_blocks=len(spans))
     scored = data.flat_map(_Read(job, here)).map(
         _Score,
@@ -210,7 +210,7 @@ class _Read:
         job = self._job
         try:
             inputs = open_inputs(job.inputs, self._model.shape(), pixels=job.pixels, labels=job.labels)
-            for chunk in inputs.chunks(job.chunk_rows, span):
+            for chunk in inputs.chunks(job.rows_at_once(inputs), span):
                 job.check(chunk)
                 yield {"chunk": pickle.dumps(chunk), "error": b""}
                 if chunk.index + 1 == span.stop:

@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from artifact.card import Card
-from artifact.prepare import prepare
 from scoring.chunk import Shape
+from scoring.readers.decoding import prepare_pixels
 
 MAX_IMAGE_PIXELS = 25_000_000
 """Largest image file that is decoded, as on a server that was told nothing else."""
@@ -42,11 +43,8 @@ class Model:
     def shape(self) -> Shape:
         """What readers know of it."""
         card = self.card
-
-        def pixels(data: bytes) -> NDArray[np.uint8]:
-            return prepare(data, card, max_image_pixels=MAX_IMAGE_PIXELS).pixels
-
-        return Shape(card.rows, card.cols, card.pixel_max, card.labels, card.classes, pixels)
+        prepare = partial(prepare_pixels, card=card, max_image_pixels=MAX_IMAGE_PIXELS)
+        return Shape(card.rows, card.cols, card.pixel_max, card.labels, card.classes, prepare)
 
     def __str__(self) -> str:
         return f"{self.card.name} version {self.card.version}"

@@ -2,6 +2,7 @@
 
 import fnmatch
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -45,19 +46,29 @@ def choose(
     has pixels whose names differ in their numbers alone, in the order of these.
     """
     label = _choose_label([*numbers, *others], name, labels)
-    numbers = [column for column in numbers if column != label]
+    chosen = _choose_pixels(lists, [column for column in numbers if column != label], shape, name, pixels)
+    columns = Counter([*lists, *numbers, *others])
+    twice = [column for column in (*chosen, label) if columns[column] > 1]
+    if twice:
+        raise InputError(f"{name} has several columns named {_some(twice)}, expected each name once")
+    return Choice(chosen, label)
+
+
+def _choose_pixels(
+    lists: Sequence[str], numbers: Sequence[str], shape: Shape, name: str, pixels: str | None
+) -> tuple[str, ...]:
     if pixels is not None:
-        return Choice(_named(pixels, [*lists, *numbers], lists, shape, name), label)
+        return _named(pixels, [*lists, *numbers], lists, shape, name)
     for candidates in ([column for column in lists if column.lower() in PIXEL_NAMES], lists):
         if len(candidates) == 1:
-            return Choice((candidates[0],), label)
+            return (candidates[0],)
     groups: dict[str, list[str]] = {}
     for column in numbers:
         if _NUMBER.search(column):
             groups.setdefault(_NUMBER.sub("#", column), []).append(column)
     fits = [group for group in groups.values() if len(group) == shape.features]
     if not lists and len(fits) == 1 and shape.features > 1:
-        return Choice(tuple(sorted(fits[0], key=_numbers)), label)
+        return tuple(sorted(fits[0], key=_numbers))
     raise InputError(f"{name} has {_found(lists, groups, shape, fits)}")
 
 
@@ -102,5 +113,5 @@ def _found(lists: Sequence[str], groups: dict[str, list[str]], shape: Shape, fit
     )
 
 
-def _some(columns: Sequence[str]) -> str:
-    return ", ".join(columns[:8]) + ("" if len(columns) <= 8 else f", … ({len(columns)} in all)")
+def _some(columns: Sequence[str | None]) -> str:
+    return ", ".join(map(str, columns[:8])) + ("" if len(columns) <= 8 else f", … ({len(columns)} in all)")
