@@ -47,7 +47,7 @@ def choose(
     """
     label = _choose_label([*numbers, *others], name, labels)
     chosen = _choose_pixels(lists, [column for column in numbers if column != label], shape, name, pixels)
-    columns = Counter([*lists, *numbers, *others])
+    columns: Counter[str | None] = Counter([*lists, *numbers, *others])
     twice = [column for column in (*chosen, label) if columns[column] > 1]
     if twice:
         raise InputError(f"{name} has several columns named {_some(twice)}, expected each name once")

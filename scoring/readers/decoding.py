@@ -27,7 +27,7 @@ Decoded = NDArray[np.uint8] | str
 """uint8 [rows*cols], or a sentence on what is wrong."""
 
 # Fewer images are done sooner here than a process has begun.
-_FEW = 256
+_FEW = 1024
 # Images that go to a process at once, and such groups in flight for each process.
 _GROUP = 64
 _AHEAD = 3

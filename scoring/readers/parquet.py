@@ -38,7 +38,7 @@ MAGIC = b"PAR1"
 # What is read ahead of all columns together: a row group is never in memory as a whole.
 _BUFFER_BYTES = 16 << 20
 # What is decoded at once, as Arrow holds it.
-_BATCH_BYTES = 16 << 20
+_BATCH_BYTES = 8 << 20
 # Columns that are brought into rows together: a cache line of each row is then written a few times rather than 64.
 _STRIPE = 16
 
@@ -63,6 +63,10 @@ class ParquetReader:
         others = [name for name in schema.names if name not in {*cells, *plain}]
         self._choice = choose(cells, plain, others, shape, self.path, pixels=pixels, labels=labels)
         self._kind: pa.DataType | None = kinds[self._choice.pixels[0]] if self._choice.pixels[0] in cells else None
+        # Parquet itself has no numbers of less than 32 bits.
+        self._value_bytes = 1
+        if self._kind is None or is_list(self._kind):
+            self._value_bytes = max(4, *(_width(kinds[name]) for name in self._choice.pixels))
         self._labels = Labels(shape, strict=labels is not None)
         self.labelled = self._choice.label is not None
         self.encoded = self._kind is not None and not is_list(self._kind) and self._begins_encoded()
@@ -98,14 +102,9 @@ class ParquetReader:
         groups = [g for g, (first, last) in enumerate(pairwise(self._starts)) if first < end and last > start]
         skip = start - self._starts[groups[0]]
         label = [] if self._choice.label is None else [self._choice.label]
-        value_bytes = 1
-        if self._kind is None:
-            value_bytes = max(_width(file.schema_arrow.field(name).type) for name in self._choice.pixels)
-        elif is_list(self._kind):
-            value_bytes = _width(self._kind)
         with self._reading():
             for batch in file.iter_batches(
-                max(1, min(most, _BATCH_BYTES // (value_bytes * self._shape.features))),
+                max(1, min(most, _BATCH_BYTES // (self._value_bytes * self._shape.features))),
                 row_groups=groups,
                 columns=[*self._choice.pixels, *label],
                 use_threads=self._threads > 1,
