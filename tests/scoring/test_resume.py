@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from scoring import score
+from scoring.parts import Parts
 from tests.harness import MODELS
 from tests.repositories import place
 from tests.scoring.jobs import ended, kill_and_resume, run, start, table, wait_for_parts
@@ -64,6 +66,27 @@ def test_a_summary_after_resuming_is_that_of_the_whole(pixels: Path, tmp_path: P
     for key in ("rows", "errors", "digits", "accuracy", "confusion", "labelled"):
         assert resumed[key] == calm[key]
     assert resumed["mean_margin"] == pytest.approx(calm["mean_margin"])
+
+
+def test_a_job_killed_while_it_cleared_up_is_finished_by_the_next_run(
+    pixels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The output stands, some parts are gone: nothing is scored again, and the summary is that of the whole."""
+    output = tmp_path / "out.parquet"
+
+    def half(parts: Parts) -> None:
+        next(parts.folder.glob("*.arrow")).unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Parts, "clear", half)
+        with pytest.raises(KeyboardInterrupt):
+            score(pixels, output, models=MODELS, chunk_rows=512)
+    stood = output.read_bytes()
+    summary = score(pixels, output, models=MODELS, chunk_rows=512, resume=True)
+    assert (summary.rows, summary.resumed_rows) == (10_000, 10_000)
+    assert output.read_bytes() == stood
+    assert list(tmp_path.iterdir()) == [output]
 
 
 def test_a_job_stopped_by_ctrl_c_says_how_to_go_on(pixels: Path, tmp_path: Path):
@@ -136,8 +159,10 @@ def test_two_runs_at_once_do_not_mix(pixels: Path, tmp_path: Path):
     output = tmp_path / "out.parquet"
     process = start(pixels, "--out", output, "--model=mnist-large", CHUNK)
     wait_for_parts(output, 1)
+    process.send_signal(signal.SIGSTOP)  # so that it is still at it
     _, err = run(pixels, "--out", output, "--model=mnist-large", CHUNK, "--resume", code=1)
     assert "another run is writing" in err
+    process.send_signal(signal.SIGCONT)
     assert ended(process)[0] == 0
     assert table(output).num_rows == 10_000
 
