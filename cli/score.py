@@ -144,14 +144,24 @@ def score(  # noqa: D103 - below, since it is put together
         fail("stopped; the same command with --resume goes on", code=130)
     except Unavailable as error:
         fail(f"{error}; start one with `digits serve`, or leave --server out")
-    except (InputError, PartsError, ScorerError, DigitsError) as error:
+    except PartsError as error:
         fail(str(error))
+    except (InputError, ScorerError, DigitsError) as error:
+        fail(f"{error}{_kept(out)}")
     except OSError as error:
-        fail(f"{error.filename or out}: {error.strerror or error}")
+        fail(f"{error.filename or out}: {error.strerror or error}{_kept(out)}")
     except ValueError as error:  # of the options
         fail(str(error), code=2)
     _print(summary, as_json)
     raise typer.Exit(3 if summary.failed else 0)
+
+
+def _kept(out: Path) -> str:
+    """How to go on, where something was scored."""
+    from scoring.parts import count_parts
+
+    count = count_parts(out)
+    return f"; {count} finished chunks are kept, --resume goes on from there" if count else ""
 
 
 def _print(summary: "Summary", as_json: bool) -> None:

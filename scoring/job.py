@@ -67,19 +67,20 @@ class Job:
                 "labels": self.labels,
                 "top_k": self.top_k,
                 "chunk_rows": self.rows_at_once(inputs),
-                "on_error": self.on_error,
                 "format": self.format_,
             },
         }
 
     def check(self, chunk: Chunk) -> None:
         """Raise `InputError` for a row that must end the job."""
-        if self.on_error == "record":
-            return
         for row in sorted(chunk.errors):
             error = chunk.errors[row]
-            if self.on_error == "fail" or error.kind is not Kind.IMAGE:
+            if not self.records(error.kind):
                 raise InputError(error.sentence)
+
+    def records(self, kind: Kind) -> bool:
+        """Whether a row with such an error gets it in the table, rather than end the job."""
+        return self.on_error == "record" or (self.on_error is None and kind is Kind.IMAGE)
 
 
 def make_job(
@@ -122,6 +123,8 @@ def run(job: Job, scorer: Scorer, *, resume: bool = False, show: bool = False) -
     inputs = open_inputs(job.inputs, model.shape(), pixels=job.pixels, labels=job.labels, threads=usable_cores())
     if resume and not inputs.replayable:
         raise PartsError("standard input cannot be read a second time, so a job on it cannot be resumed")
+    if job.top_k > len(model.card.classes):
+        raise ValueError(f"top_k is {job.top_k}, and {model} has {len(model.card.classes)} classes")
     columns = Columns(inputs.named, model.card.labels, job.top_k)
     began = time.perf_counter()
     with Parts.open(job.output, job.described(inputs, model), columns, resume=resume) as parts:
@@ -133,6 +136,9 @@ def run(job: Job, scorer: Scorer, *, resume: bool = False, show: bool = False) -
         for index in parts.done:
             tally.add(parts.read(index))
         resumed_rows = tally.rows
+        fatal = [kind for kind in tally.errors if not job.records(Kind(kind))]
+        if fatal:
+            raise PartsError(f"an earlier run recorded rows with errors ({', '.join(fatal)}), so this one must as well")
         parts.make_output(job.format_, model.identity)
         with progress(inputs.rows, resumed_rows) if show else nullcontext(silent) as on_rows:
             line = _Line(scorer, parts, tally, on_rows)

@@ -27,9 +27,16 @@ from scoring.writers.columns import Columns
 from scoring.writers.write import Format, write_table
 
 _PART = re.compile(r"(\d{9,})\.arrow")
+_FOLDER = ".parts"
 _TEMPORARY = ".tmp"
 _JOB = "job.json"
 _MADE = "made.json"
+
+
+def count_parts(output: Path) -> int:
+    """How many finished chunks lie beside an output that is not finished."""
+    folder = output.with_name(f"{output.name}{_FOLDER}")
+    return sum(1 for file in folder.iterdir() if _PART.fullmatch(file.name)) if folder.is_dir() else 0
 
 
 class PartsError(Exception):
@@ -42,7 +49,7 @@ class Parts:
     def __init__(self, output: Path, columns: Columns) -> None:
         """See `open`."""
         self.output = output
-        self.folder = output.with_name(f"{output.name}.parts")
+        self.folder = output.with_name(f"{output.name}{_FOLDER}")
         self.columns = columns
         self.done: set[int] = set()
         """Indices of the finished chunks."""

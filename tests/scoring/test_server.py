@@ -1,5 +1,6 @@
 """Jobs on a server that is busy, restarts, goes away or changes under them."""
 
+import os
 import signal
 import time
 from pathlib import Path
@@ -127,7 +128,7 @@ def test_another_version_after_a_restart_ends_the_job(
 
 def test_another_file_under_the_same_version_ends_the_job(start_server: StartServer, pixels: Path, tmp_path: Path):
     """Every answer tells the SHA-256 of its model."""
-    models, output = tmp_path / "models", tmp_path / "out.parquet"
+    models = tmp_path / "models"
     place(models, "mnist-16x16", 1)
     server = start_server("--model-control=poll", "--poll-seconds=0.1", models=models)
     with RemoteScorer(server.address) as scorer:
@@ -135,18 +136,22 @@ def test_another_file_under_the_same_version_ends_the_job(start_server: StartSer
         scorer.score(images, digits, scores)
         place(models, "mnist-16x16", 1, source=2)
         deadline = time.monotonic() + 30
-        with pytest.raises(ScorerError, match="mnist-16x16 version 1 on .* is not what it was"):
+
+        def score_on() -> None:
             while time.monotonic() < deadline:
                 scorer.score(images, digits, scores)
+
+        with pytest.raises(ScorerError, match=r"mnist-16x16 version 1 on .* is not what it was"):
+            score_on()
     server.end()
 
 
 def test_a_full_queue_makes_the_job_wait(start_server: StartServer, pixels: Path, tmp_path: Path):
     """More calls in flight than the queue holds: refused ones are repeated, as the server bids."""
     here, there = tmp_path / "here.parquet", tmp_path / "there.parquet"
-    score(pixels, here, models=MODELS)
+    score(pixels, here, models=MODELS, model="mnist-large")
     server = start_server("--max-batch-rows=256", "--max-queue-rows=256")
-    score(pixels, there, server=server.address, calls=24)
+    score(pixels, there, server=server.address, model="mnist-large", calls=8)
     assert here.read_bytes() == there.read_bytes()
     refused = sum(server.metrics()["digits_refused_total"].values())
     assert refused > 0
@@ -197,9 +202,7 @@ def test_several_workers_score_alike(start_server: StartServer, pixels: Path, ca
     job = [pixels, "--out", output, "--server", server.address, "--model=mnist-large", CHUNK, BY_MEMORY, "--calls=8"]
     process = start(*job)
     wait_for_parts(output, 3)
-    worker = next(line["pid"] for line in server.lines if line["event"] == "worker started")
-    import os
-
+    worker = next(line["pid"] for line in server.lines if line["event"] == "worker serving")
     os.kill(worker, signal.SIGKILL)
     code, _, err = ended(process)
     assert code == 0, err
