@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from scoring.chunk import InputError, RowError, Shape
+from scoring.chunk import UNKNOWN, InputError, RowError, Shape
 from scoring.readers import fingerprint
 from scoring.readers.cells import (
     Pixels,
@@ -86,16 +87,9 @@ class ParquetReader:
                     yield from (end - start for start, end in zip(starts, ends, strict=True))
                     continue
                 batches = self._batches(file, starts[0], ends[-1], rows)
-                rest = None
+                rest: list[pa.RecordBatch] = []
                 for start, end in zip(starts, ends, strict=True):
-                    taken: list[pa.RecordBatch] = []
-                    missing = end - start
-                    while missing:
-                        batch = rest if rest is not None else next(batches)
-                        taken.append(batch.slice(0, missing))
-                        rest = batch.slice(missing) if len(batch) > missing else None
-                        missing -= len(taken[-1])
-                    yield self._block(taken, start, decoder)
+                    yield self._block(_take(batches, rest, end - start), start, end - start, decoder)
 
     def _batches(self, file: pq.ParquetFile, start: int, end: int, most: int) -> Iterator[pa.RecordBatch]:
         """The rows from `start` on, up to `end` and perhaps further, at most `most` in a batch."""
@@ -114,28 +108,31 @@ class ParquetReader:
                 skip = max(0, skip - len(batch))
         raise InputError(f"{self.path} is damaged: it has fewer rows than it says")
 
-    def _block(self, batches: list[pa.RecordBatch], start: int, decoder: Decoder) -> Block:
-        if len(batches) == 1:
-            pixels, errors = self._read(batches[0], start, decoder)
-            pixels = np.ascontiguousarray(pixels)
-        else:
-            pixels = np.empty((sum(map(len, batches)), self._shape.features), np.uint8)
-            errors = {}
-            done = 0
-            for batch in batches:
-                part, flaws = self._read(batch, start + done, decoder)
-                pixels[done : done + len(batch)] = part
-                errors |= {done + row: error for row, error in flaws.items()}
-                done += len(batch)
-        labels = None
-        if self._choice.label is not None:
-            shown = pa.chunked_array([batch.column(self._choice.label) for batch in batches])
-            whole = is_number(shown.type) and shown.null_count == 0
-            labels = self._labels.read(
-                shown.to_numpy() if whole else shown.to_pylist(),
-                lambda row: f"{self.path}, row {start + row}, column {self._choice.label}",
-            )
-        return Block(pixels, errors, labels=labels)
+    def _block(self, batches: Iterator[pa.RecordBatch], start: int, count: int, decoder: Decoder) -> Block:
+        pixels: Pixels | None = None
+        errors: dict[int, RowError] = {}
+        labels = np.full(count, UNKNOWN, np.int32)
+        done = 0
+        for batch in batches:  # each is let go of before the next one is read
+            part, flaws = self._read(batch, start + done, decoder)
+            stop = done + len(batch)
+            if len(batch) == count:
+                pixels = np.ascontiguousarray(part)
+            else:
+                pixels = np.empty((count, self._shape.features), np.uint8) if pixels is None else pixels
+                pixels[done:stop] = part
+            errors |= {done + row: error for row, error in flaws.items()}
+            if self._choice.label is not None:
+                labels[done:stop] = self._read_labels(batch.column(self._choice.label), start + done)
+            done = stop
+        assert pixels is not None
+        return Block(pixels, errors, labels=labels if self.labelled else None)
+
+    def _read_labels(self, column: pa.Array, start: int) -> NDArray[np.int32]:
+        return self._labels.read(
+            numbers(column) if is_number(column.type) and not column.null_count else column.to_pylist(),
+            lambda row: f"{self.path}, row {start + row}, column {self._choice.label}",
+        )
 
     def _read(self, batch: pa.RecordBatch, start: int, decoder: Decoder) -> tuple[Pixels, dict[int, RowError]]:
         names = self._choice.pixels
@@ -183,6 +180,17 @@ class ParquetReader:
         except (pa.ArrowException, OSError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InputError(f"{self.path} is damaged or cut short: {reason}") from None
+
+
+def _take(batches: Iterator[pa.RecordBatch], rest: list[pa.RecordBatch], count: int) -> Iterator[pa.RecordBatch]:
+    """The next `count` rows of `batches`; what is left of the last batch stays in `rest`."""
+    while count:
+        batch = rest.pop() if rest else next(batches)
+        if len(batch) > count:
+            rest.append(batch.slice(count))
+            batch = batch.slice(0, count)
+        count -= len(batch)
+        yield batch
 
 
 def _rows(columns: list[Any]) -> Any:
