@@ -266,7 +266,8 @@ class Parts:
             yield
         except OSError as error:
             kept = f"; {len(self.done)} finished chunks are kept, go on with --resume" if self.done else ""
-            raise PartsError(f"{path} cannot be written: {error.strerror or error}{kept}") from None
+            reason = os.strerror(error.errno) if error.errno else error  # Arrow puts words of its own before it
+            raise PartsError(f"{path} cannot be written: {reason}{kept}") from None
 
 
 def _identity(file: Path) -> list[int]:
