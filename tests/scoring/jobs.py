@@ -51,7 +51,10 @@ def kill_and_resume(arguments: list[object], output: Path, longest: float, seed:
     random = Random(seed)
     kills = 0
     while True:
-        resume = ["--resume"] if output.with_name(f"{output.name}.parts").exists() else []
+        begun = output.with_name(f"{output.name}.parts").exists()
+        if output.exists() and not begun:
+            return kills  # killed when all was done
+        resume = ["--resume"] if begun else []
         process = start(*arguments, *resume)
         try:
             process.wait(random.uniform(0, longest))
