@@ -4,6 +4,7 @@ The output is a folder of parts whose names are in the order of the rows. All ma
 output under the same paths. What is spread, retried and counted for memory is Ray's matter.
 """
 
+import logging
 import os
 import pickle
 import shutil
@@ -116,7 +117,10 @@ def score_on_ray(
     began = time.perf_counter()
     own = not ray.is_initialized()
     if own:
-        ray.init(address=address, log_to_driver=False, logging_level="error")
+        # A cluster for this job alone is nobody else's to reach.
+        where: Row = {"_node_ip_address": "127.0.0.1", "include_dashboard": False} if address is None else {}
+        ray.init(address=address, log_to_driver=False, logging_level="error", **where)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
         actors = actors or _room_for_actors(gpus)
         rows = _rows(job, chosen, here, opened, folder.resolve(), actors, gpus)
@@ -164,7 +168,7 @@ def _rows(job: Job, chosen: Row, here: Model, opened: Inputs, folder: Path, acto
     scored = data.flat_map(_Read(job, here)).map(
         _Score,
         fn_constructor_args=(job, chosen, opened.named, folder),
-        concurrency=actors,
+        compute=ray.data.ActorPoolStrategy(size=actors),
         num_cpus=1,
         num_gpus=gpus or None,
     )
