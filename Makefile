@@ -4,7 +4,7 @@ VARIANT ?= cpu
 PYTHON  ?= python3
 VENV    := $(if $(filter gpu,$(VARIANT)),.venv-gpu,.venv)
 BIN     := $(VENV)/bin
-TREE    := artifact cli digits_client service training tests benchmarks
+TREE    := artifact cli digits_client scoring service training tests benchmarks
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev serve test check lint types soak endure fuzz bench bench-peers train proto lock clean

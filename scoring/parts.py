@@ -3,13 +3,17 @@
 A part is written under another name, brought onto the disk and renamed; so is the output, and the parts are
 removed only once it is in its place. Whatever moment the process is killed at, a part either counts or is not
 there, and so does the output.
+
+The output is made while parts still come, in a thread of its own; a run that is resumed makes it from the start.
 """
 
 import fcntl
 import json
 import os
 import re
+import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -23,9 +27,16 @@ from scoring.writers.columns import Columns
 from scoring.writers.write import Format, write_table
 
 _PART = re.compile(r"(\d{9,})\.arrow")
+_FOLDER = ".parts"
 _TEMPORARY = ".tmp"
 _JOB = "job.json"
 _MADE = "made.json"
+
+
+def count_parts(output: Path) -> int:
+    """How many finished chunks lie beside an output that is not finished."""
+    folder = output.with_name(f"{output.name}{_FOLDER}")
+    return sum(1 for file in folder.iterdir() if _PART.fullmatch(file.name)) if folder.is_dir() else 0
 
 
 class PartsError(Exception):
@@ -38,13 +49,17 @@ class Parts:
     def __init__(self, output: Path, columns: Columns) -> None:
         """See `open`."""
         self.output = output
-        self.folder = output.with_name(f"{output.name}.parts")
+        self.folder = output.with_name(f"{output.name}{_FOLDER}")
         self.columns = columns
         self.done: set[int] = set()
         """Indices of the finished chunks."""
-        self.complete = False
-        """Whether the output stands already, finished by a run that was killed while it cleared up."""
+        self.complete: Mapping[str, Any] | None = None
+        """What `finish` was told, where the output stands already: its run was killed while it cleared up."""
         self._lock: int | None = None
+        self._news = threading.Condition()
+        self._count: int | None = None
+        self._abandoned = False
+        self._made: Future[None] | None = None
 
     @classmethod
     def open(cls, output: Path, job: Mapping[str, Any], columns: Columns, *, resume: bool) -> Self:
@@ -69,6 +84,11 @@ class Parts:
 
     def __exit__(self, *error: object) -> None:
         """Let go of the lock; parts stay where they are."""
+        with self._news:
+            self._abandoned = True
+            self._news.notify_all()
+        if self._made is not None:
+            self._made.exception()  # waits for its end
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -91,8 +111,8 @@ class Parts:
                 (self.folder / name).unlink()
         file = self.folder / _JOB
         if self.output.exists():
-            self.complete = self._is_ours()
-            if not self.complete:
+            self.complete = self._read_made()
+            if self.complete is None:
                 if not any(self.folder.iterdir()):
                     self.folder.rmdir()
                 raise PartsError(f"{self.output} exists already; remove it or move it away")
@@ -104,7 +124,7 @@ class Parts:
                 f"{self.folder} holds {len(self.done)} finished chunks of an earlier run; "
                 "go on from there with --resume, or remove the folder to begin anew"
             )
-        if file.exists() or not self.complete:
+        if file.exists() or self.complete is None:
             self._compare(file, job)
 
     def _compare(self, file: Path, job: dict[str, Any]) -> None:
@@ -121,29 +141,30 @@ class Parts:
             )
 
     def write(self, chunk: Chunk, digits: NDArray[np.integer], scores: NDArray[np.float32]) -> pa.RecordBatch:
-        """Keep a scored chunk: digits [n], scores [n, classes]; rows with an error are blanked. Gives the part.
+        """Keep a scored chunk: digits [n], scores [n, classes]; rows with an error are blanked. Returns what is kept.
 
         From any thread, in any order. Raises `PartsError` when it cannot be written.
         """
         batch = self.columns.batch(chunk, digits, scores)
         path = self._path(chunk.index)
         with self._writing(path):
-            sink = pa.BufferOutputStream()
-            with pa.ipc.new_file(sink, self.columns.part) as writer:
+            temporary = path.with_name(path.name + _TEMPORARY)
+            with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, self.columns.part) as writer:
                 writer.write_batch(batch)
-            self._store(path, sink.getvalue())
-        self.done.add(chunk.index)
+            _sync(temporary)
+            temporary.rename(path)
+        with self._news:
+            self.done.add(chunk.index)
+            self._news.notify_all()
+        if self._made is not None and self._made.done():
+            self._made.result()  # it has failed, and so does the job
         return batch
 
-    def batches(self, count: int) -> Iterator[pa.RecordBatch]:
-        """The parts 0..count-1 in order, each with the columns of `Columns.part`. Raises `PartsError`."""
-        return map(self.read, range(count))
-
     def read(self, index: int) -> pa.RecordBatch:
-        """One part. Raises `PartsError` when it is missing or damaged."""
+        """A finished chunk, with the columns of `Columns.part`. Raises `PartsError`."""
         path = self._path(index)
         try:
-            with pa.OSFile(str(path)) as file, pa.ipc.open_file(file) as reader:
+            with pa.memory_map(str(path)) as file, pa.ipc.open_file(file) as reader:
                 batch = reader.get_batch(0)
         except FileNotFoundError:
             raise PartsError(f"{path} is missing; go on with --resume to score its rows again") from None
@@ -153,22 +174,44 @@ class Parts:
             raise PartsError(f"{path} has other columns than this job; remove {self.folder} to begin anew")
         return batch
 
-    def finish(self, count: int, format_: Format, metadata: Mapping[str, str]) -> None:
-        """Make the output of the parts 0..count-1, put it in its place at once and remove the parts.
+    def make_output(self, format_: Format, metadata: Mapping[str, str]) -> None:
+        """Begin to make the output of the parts that there are and of those to come, in their order."""
+        made: Future[None] = Future()
 
+        def make() -> None:
+            try:
+                with self._writing(self.output):
+                    write_table(self._batches(), self._unfinished, format_, self.columns.table, metadata)
+                made.set_result(None)
+            except BaseException as error:
+                made.set_exception(error)
+
+        self._made = made
+        threading.Thread(target=make, name="output", daemon=True).start()
+
+    def finish(self, count: int, told: Mapping[str, Any]) -> None:
+        """Put the output of the parts 0..count-1 in its place at once, and remove the parts.
+
+        `told`, for JSON, is what `complete` gives to a run that comes after one that was killed in the midst of this.
         Raises `PartsError` when a part is missing, the output came to exist meanwhile or cannot be written.
         """
-        if not self.complete:
-            made = self.folder / f"output{_TEMPORARY}"
-            with self._writing(self.output):
-                write_table(self.batches(count), made, format_, self.columns.table, metadata)
-                # By this a run that comes after a kill knows the output for its own.
-                self._store(self.folder / _MADE, json.dumps(_identity(made)).encode())
-                if self.output.exists():
-                    raise PartsError(f"{self.output} came to exist since the job began; move it away, then --resume")
-                made.rename(self.output)
-                _sync(self.output.parent)
-            self.complete = True
+        assert self._made is not None
+        with self._news:
+            self._count = count
+            self._news.notify_all()
+        self._made.result()
+        with self._writing(self.output):
+            # By this a run that comes after a kill knows the output for its own.
+            made = {"identity": _identity(self._unfinished), "told": told}
+            self._store(self.folder / _MADE, json.dumps(made).encode())
+            if self.output.exists():
+                raise PartsError(f"{self.output} came to exist since the job began; move it away, then --resume")
+            self._unfinished.rename(self.output)
+            _sync(self.output.parent)
+        self.clear()
+
+    def clear(self) -> None:
+        """Remove the parts of an output that is in its place."""
         with self._writing(self.folder):
             # In this order, so that a run after a kill knows what it has before it.
             last = [self.folder / _JOB, self.folder / _MADE]
@@ -176,12 +219,34 @@ class Parts:
                 file.unlink(missing_ok=True)
             self.folder.rmdir()
 
-    def _is_ours(self) -> bool:
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        """All parts in their order, each once it is there."""
+        index = 0
+        while True:
+            with self._news:
+                while not self._abandoned and index not in self.done and self._count is None:
+                    self._news.wait()
+                if self._abandoned:
+                    raise PartsError(f"{self.output} was abandoned")
+                if index == self._count:
+                    return
+            yield self.read(index)
+            index += 1
+
+    @property
+    def _unfinished(self) -> Path:
+        return self.folder / f"output{_TEMPORARY}"
+
+    def _read_made(self) -> Mapping[str, Any] | None:
+        """What `finish` was told, if the output is the one that it made."""
         try:
             made = json.loads((self.folder / _MADE).read_bytes())
-        except (OSError, ValueError):
-            return False
-        return bool(made == _identity(self.output))
+            if made["identity"] != _identity(self.output):
+                return None
+        except (OSError, ValueError, LookupError):
+            return None
+        told: Mapping[str, Any] = made["told"]
+        return told
 
     def _path(self, index: int) -> Path:
         return self.folder / f"{index:09d}.arrow"
@@ -201,7 +266,8 @@ class Parts:
             yield
         except OSError as error:
             kept = f"; {len(self.done)} finished chunks are kept, go on with --resume" if self.done else ""
-            raise PartsError(f"{path} cannot be written: {error.strerror or error}{kept}") from None
+            reason = os.strerror(error.errno) if error.errno else error  # Arrow puts words of its own before it
+            raise PartsError(f"{path} cannot be written: {reason}{kept}") from None
 
 
 def _identity(file: Path) -> list[int]:
@@ -209,8 +275,9 @@ def _identity(file: Path) -> list[int]:
     return [stat.st_ino, stat.st_size]
 
 
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    """Have a file or a folder on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -12,8 +12,10 @@ ROW_GROUP = 131_072
 
 def write(batches: Iterator[pa.RecordBatch], file: BinaryIO, schema: pa.Schema) -> None:
     """Row groups of whole batches."""
-    # Scores are noise to a compressor, and hardly two are alike.
-    with pq.ParquetWriter(file, schema, compression="none", use_dictionary=["error"]) as writer:
+    # Scores are noise to a compressor, hardly two are alike, and their least and greatest tell nobody anything.
+    with pq.ParquetWriter(
+        file, schema, compression="none", use_dictionary=["error"], write_statistics=["id"]
+    ) as writer:
         group: list[pa.RecordBatch] = []
         rows = 0
         for batch in batches:

@@ -12,6 +12,8 @@ from scoring.writers import csv, json_lines, parquet
 Format = Literal["parquet", "csv", "jsonl"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
+_FLUSH_BYTES = 32 << 20
+
 _ENDINGS: dict[str, Format] = {
     ".parquet": "parquet",
     ".pq": "parquet",
@@ -41,6 +43,17 @@ def write_table(
     """
     schema = schema.with_metadata(dict(metadata))
     with path.open("wb") as file:
-        _WRITERS[format_]((batch.select(schema.names) for batch in batches), file, schema)
+        _WRITERS[format_](_flushing(batches, file, schema), file, schema)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _flushing(batches: Iterable[pa.RecordBatch], file: BinaryIO, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """The columns of `schema`; what is written is brought onto the disk now and then, not all of it at the end."""
+    flushed = 0
+    for batch in batches:
+        if file.tell() - flushed >= _FLUSH_BYTES:
+            flushed = file.tell()
+            file.flush()
+            os.fsync(file.fileno())
+        yield batch.select(schema.names)

@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 from artifact.card import Card
 from scoring.chunk import Shape
 from scoring.readers.decoding import prepare_pixels
-from tests.harness import MODELS, ROOT
+from tests.harness import MODELS, ROOT, Server, StartServer
 
 MNIST = ROOT / "tests" / "data" / "mnist" / "t10k-images-idx3-ubyte.gz"
 
@@ -50,3 +50,9 @@ def mnist() -> np.ndarray:
 @pytest.fixture(scope="session")
 def mnist_file() -> Path:
     return MNIST
+
+
+@pytest.fixture(scope="session")
+def sharing_server(start_server: StartServer) -> Server:
+    """One server whose clients may use shared memory, for all tests that leave it as it was."""
+    return start_server("--shared-memory=digits-test-")

@@ -16,7 +16,7 @@ import pytest
 from scoring.chunk import UNKNOWN, Chunk, Kind, RowError
 from scoring.parts import Parts, PartsError
 from scoring.writers.columns import Columns
-from scoring.writers.write import FORMATS
+from scoring.writers.write import FORMATS, Format
 
 COLUMNS = Columns(named=False, labels=tuple(range(10)))
 JOB = {"inputs": [{"path": "a.npy", "size": 5}], "model": {"name": "digits", "version": "1"}}
@@ -41,11 +41,17 @@ def write(parts: Parts, *indices: int) -> None:
         parts.write(chunk_of(index), scores.argmax(axis=1), scores)
 
 
+def finish(parts: Parts, count: int, format_: Format, metadata: dict[str, str]) -> None:
+    """Make the output of parts that are all there."""
+    parts.make_output(format_, metadata)
+    parts.finish(count, {"told": 1})
+
+
 def whole(output: Path) -> bytes:
     """The bytes of a job that nothing disturbed."""
     with Parts.open(output, JOB, COLUMNS, resume=False) as parts:
         write(parts, *range(COUNT))
-        parts.finish(COUNT, "parquet", {"model": "digits"})
+        finish(parts, COUNT, "parquet", {"model": "digits"})
     content = output.read_bytes()
     output.unlink()
     return content
@@ -61,7 +67,7 @@ def test_parts_in_any_order_over_several_runs_give_the_same_bytes(tmp_path):
     with Parts.open(output, JOB, COLUMNS, resume=True) as parts:
         assert parts.done == {0, 1, 4}
         write(parts, 5, 3, 2)
-        parts.finish(COUNT, "parquet", {"model": "digits"})
+        finish(parts, COUNT, "parquet", {"model": "digits"})
     assert output.read_bytes() == expected
     assert os.listdir(tmp_path) == ["out.parquet"]
 
@@ -124,14 +130,14 @@ def test_an_output_that_exists_stays(tmp_path):
         write(parts, 0)
         output.write_text("mine")
         with pytest.raises(PartsError, match=r"out\.csv came to exist since the job began"):
-            parts.finish(1, "csv", {})
+            finish(parts, 1, "csv", {})
     with pytest.raises(PartsError, match=r"out\.csv exists already"):
         Parts.open(output, JOB, COLUMNS, resume=True)
     assert output.read_text() == "mine"
     output.unlink()
     with Parts.open(output, JOB, COLUMNS, resume=True) as parts:
         assert parts.done == {0}
-        parts.finish(1, "csv", {})
+        finish(parts, 1, "csv", {})
     assert output.read_text().count("\n") == ROWS + 1
 
 
@@ -151,12 +157,13 @@ def test_parts_that_are_missing_or_damaged(tmp_path):
     with Parts.open(output, JOB, COLUMNS, resume=False) as parts:
         write(parts, 0, 2)
         with pytest.raises(PartsError, match=r"000000001\.arrow is missing"):
-            parts.finish(3, "csv", {})
+            finish(parts, 3, "csv", {})
+    with Parts.open(output, JOB, COLUMNS, resume=True) as parts:
         write(parts, 1)
         part = parts.folder / "000000001.arrow"
         part.write_bytes(part.read_bytes()[:500])
         with pytest.raises(PartsError, match=r"000000001\.arrow is damaged .* remove it and go on with --resume"):
-            parts.finish(3, "csv", {})
+            finish(parts, 3, "csv", {})
     part.unlink()
     assert not output.exists()
     with Parts.open(output, JOB, COLUMNS, resume=True) as parts:
@@ -178,13 +185,13 @@ def test_a_disk_that_fills(format_, tmp_path):
             with pytest.raises(
                 PartsError, match=r"out.* cannot be written: .*; 20 finished chunks are kept, go on with"
             ):
-                parts.finish(20, format_, {})
+                finish(parts, 20, format_, {})
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not output.exists()
     with Parts.open(output, JOB, COLUMNS, resume=True) as parts:
         assert parts.done == set(range(20))
-        parts.finish(20, format_, {})
+        finish(parts, 20, format_, {})
     assert output.exists()
 
 
@@ -208,7 +215,7 @@ import os, random, shutil, signal, sys, time
 from pathlib import Path
 output = Path(sys.argv[1])
 sys.path.insert(0, sys.argv[2])
-from tests.scoring.test_parts import COLUMNS, COUNT, JOB, Parts, whole, write
+from tests.scoring.test_parts import COLUMNS, COUNT, JOB, Parts, finish, whole, write
 seed = random.Random(7)
 expected = None
 killed = finished = 0
@@ -218,7 +225,7 @@ while finished < 5:
     if not child:
         with Parts.open(output, JOB, COLUMNS, resume=True) as parts:
             write(parts, *(index for index in range(COUNT) if index not in parts.done))
-            parts.finish(COUNT, "parquet", {"model": "digits"})
+            finish(parts, COUNT, "parquet", {"model": "digits"})
         os._exit(0)
     time.sleep(seed.random() * longest)
     longest *= 1.1
@@ -261,7 +268,7 @@ def test_killed_while_it_clears_up(stage, tmp_path):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("scoring.parts._sync", stop)
             with pytest.raises(KeyboardInterrupt):
-                parts.finish(COUNT, "parquet", {"model": "digits"})
+                finish(parts, COUNT, "parquet", {"model": "digits"})
     folder = parts.folder
     if stage != "nothing removed":
         for part in folder.glob("*.arrow"):
@@ -269,8 +276,8 @@ def test_killed_while_it_clears_up(stage, tmp_path):
     if stage == "job removed":
         (folder / "job.json").unlink()
     with Parts.open(output, JOB, COLUMNS, resume=True) as parts:
-        assert parts.complete
-        parts.finish(COUNT, "parquet", {"model": "digits"})
+        assert parts.complete == {"told": 1}
+        parts.clear()
     assert output.read_bytes() == expected
     assert not folder.exists()
 
