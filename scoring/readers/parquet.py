@@ -36,8 +36,9 @@ from scoring.readers.reader import Block, Wanted
 
 MAGIC = b"PAR1"
 
-# What is read ahead of all columns together: a row group is never in memory as a whole.
+# What is read ahead of all columns together, and the bounds for one: a row group is never in memory as a whole.
 _BUFFER_BYTES = 16 << 20
+_LEAST_BUFFER_BYTES, _MOST_BUFFER_BYTES = 16 << 10, 1 << 20
 # What is decoded at once, as Arrow holds it.
 _BATCH_BYTES = 8 << 20
 # Columns that are brought into rows together: a cache line of each row is then written a few times rather than 64.
@@ -64,10 +65,11 @@ class ParquetReader:
         others = [name for name in schema.names if name not in {*cells, *plain}]
         self._choice = choose(cells, plain, others, shape, self.path, pixels=pixels, labels=labels)
         self._kind: pa.DataType | None = kinds[self._choice.pixels[0]] if self._choice.pixels[0] in cells else None
-        # Parquet itself has no numbers of less than 32 bits.
-        self._value_bytes = 1
+        # Rows decoded at once. Those of bytes come as they are wanted; in Parquet no number has less than 32 bits.
+        self._most: int | None = None
         if self._kind is None or is_list(self._kind):
-            self._value_bytes = max(4, *(_width(kinds[name]) for name in self._choice.pixels))
+            width = max(4, *(_width(kinds[name]) for name in self._choice.pixels))
+            self._most = max(1, _BATCH_BYTES // (width * shape.features))
         self._labels = Labels(shape, strict=labels is not None)
         self.labelled = self._choice.label is not None
         self.encoded = self._kind is not None and not is_list(self._kind) and self._begins_encoded()
@@ -98,7 +100,7 @@ class ParquetReader:
         label = [] if self._choice.label is None else [self._choice.label]
         with self._reading():
             for batch in file.iter_batches(
-                max(1, min(most, _BATCH_BYTES // (self._value_bytes * self._shape.features))),
+                min(most, self._most or most),
                 row_groups=groups,
                 columns=[*self._choice.pixels, *label],
                 use_threads=self._threads > 1,
@@ -168,7 +170,7 @@ class ParquetReader:
     def _open(self) -> Iterator[pq.ParquetFile]:
         with self._reading():
             columns = pq.read_metadata(self._file).num_columns
-            buffer = max(1 << 14, _BUFFER_BYTES // max(1, columns))
+            buffer = min(max(_BUFFER_BYTES // max(1, columns), _LEAST_BUFFER_BYTES), _MOST_BUFFER_BYTES)
             file = pq.ParquetFile(self._file, buffer_size=buffer, pre_buffer=False)
         with file:
             yield file

@@ -134,6 +134,32 @@ def test_other_ways_to_write_a_whole_number(line, digits, small, tmp_path):
     np.testing.assert_array_equal(chunk.pixels[1], np.ones(64))
 
 
+def test_every_number_of_a_few_digits(tmp_path, large):
+    """0 to 255 are pixels, all above are not, wherever in a line they are."""
+    file = formats.csv(tmp_path / "a.csv", np.arange(784 * 3).reshape(3, 784)[:, ::-1] % 1200)
+    [chunk] = open_inputs([str(file)], large).chunks(10)
+    assert set(chunk.errors) == {0, 1, 2}
+    values = np.zeros((1200, 784), np.int64)
+    values[np.arange(1200), np.arange(1200) % 784] = np.arange(1200)
+    [chunk] = open_inputs([str(formats.csv(tmp_path / "a.csv", values))], large).chunks(2000)
+    np.testing.assert_array_equal(chunk.pixels[:256], values[:256])
+    assert list(chunk.errors) == list(range(256, 1200))
+    assert {error.kind for error in chunk.errors.values()} == {Kind.ABOVE}
+
+
+def test_a_quoted_delimiter_is_none(digits, small, tmp_path):
+    """It does not stand in for a field that is missing."""
+    file = tmp_path / "a.csv"
+    names = ",".join(["a", "b", *(f"p{n}" for n in range(64))])
+    rows = [",".join(map(str, row)) for row in digits[0][:2]]
+    file.write_text(f'{names}\n"x,y",{rows[0]}\n"x,y",z,{rows[1]}\n')
+    [chunk] = open_inputs([str(file)], small).chunks(10)
+    assert {row: error.sentence for row, error in chunk.errors.items()} == {
+        0: f"{file}, line 2: it has 65 fields, expected 66"
+    }
+    np.testing.assert_array_equal(chunk.pixels[1], digits[0][1])
+
+
 def test_quoted_line_ends_are_no_rows(digits, small, tmp_path):
     """A text column may hold anything."""
     file = tmp_path / "a.csv"

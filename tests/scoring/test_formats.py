@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from scoring.chunk import UNKNOWN, InputError
+from scoring.chunk import UNKNOWN, InputError, Kind
 from scoring.readers.open import open_inputs
 from tests.scoring import formats
 
@@ -177,4 +177,4 @@ def test_bytes_with_an_image_that_is_as_long_as_the_pixels(tmp_path, small, digi
     file = formats.parquet(tmp_path / "a.parquet", {"pixels": cells})
     [chunk] = open_inputs([str(file)], small).chunks(10)
     np.testing.assert_array_equal(chunk.pixels[0], digits[0][0])
-    assert "image" in chunk.errors[1].sentence
+    assert chunk.errors[1].kind == Kind.IMAGE

@@ -1,6 +1,7 @@
 """Image files in folders, archives and cells of tables, prepared as for the model, several processes at it."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -208,6 +209,16 @@ def test_several_processes_give_what_one_gives(monkeypatch, digits, small):
     assert [type(each) for each in found] == [type(each) for each in expected]
     for each, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(each, other)
+
+
+def test_decoding_processes_leave_an_interrupt_to_their_caller(monkeypatch):
+    """Ctrl-C reaches them as well, and none of them may end before what it was given is answered."""
+    monkeypatch.setattr(decoding, "_FEW", 0)
+    with decoding.Decoder(len, 2) as decoder:
+        assert list(decoder.decode([b"x"] * 200)) == [1] * 200
+        for program in decoder._programs:
+            program.send_signal(signal.SIGINT)
+        assert list(decoder.decode([b"xy"] * 200)) == [2] * 200
 
 
 def test_decoding_processes_end_with_their_caller():
