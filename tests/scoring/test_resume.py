@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import time
@@ -165,6 +166,23 @@ def test_two_runs_at_once_do_not_mix(pixels: Path, tmp_path: Path):
     process.send_signal(signal.SIGCONT)
     assert ended(process)[0] == 0
     assert table(output).num_rows == 10_000
+
+
+@pytest.mark.parametrize("limit", [5_000, 100_000])
+def test_a_disk_that_fills_ends_the_job_and_loses_nothing(pixels: Path, limit: int, tmp_path: Path):
+    """While a part or the output is written; with room again the job goes on."""
+    calm, output = tmp_path / "calm.parquet", tmp_path / "out.parquet"
+    run(pixels, "--out", calm, CHUNK)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))  # what it starts inherits it
+        _, err = run(pixels, "--out", output, CHUNK, code=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "cannot be written: File too large" in err
+    assert not output.exists()
+    run(pixels, "--out", output, CHUNK, "--resume")
+    assert output.read_bytes() == calm.read_bytes()
 
 
 def test_standard_input_is_scored_and_cannot_be_resumed(tmp_path: Path, mnist_test: tuple[np.ndarray, np.ndarray]):
