@@ -4,13 +4,13 @@ VARIANT ?= cpu
 PYTHON  ?= python3
 VENV    := $(if $(filter gpu,$(VARIANT)),.venv-gpu,.venv)
 BIN     := $(VENV)/bin
-TREE    := artifact cli digits_client service training tests benchmarks
+TREE    := artifact cli digits_client scoring service training tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev serve test check lint types soak endure fuzz bench bench-peers train proto lock clean
+.PHONY: help setup setup-dev serve test check lint types soak endure fuzz bench bench-peers bench-scoring train proto lock clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # What is installed is stamped with the lock file it came from, so a second set-up is a stat() call.
 $(VENV)/.stamp-venv:
@@ -72,6 +72,9 @@ bench: setup-dev  ## measure speed and memory; results go to benchmarks/ (shorte
 
 bench-peers: setup-dev  ## the same of other model servers in one run, each in an environment of its own (half an hour)
 	$(BIN)/python -m benchmarks.peers $(ARGS)
+
+bench-scoring: setup-dev  ## the same of batch jobs, from file to file (8 GB of inputs; shorter: ARGS="--rows 500000 --rounds 1")
+	$(BIN)/python -m benchmarks.scoring $(ARGS)
 
 train: setup-dev  ## train every recipe again and export it (about two hours; goes on where it was)
 	for recipe in digits-8x8 mnist-16x16 mnist-large; do $(BIN)/digits train $$recipe $(ARGS) || exit; done
