@@ -7,7 +7,7 @@ BIN     := $(VENV)/bin
 TREE    := artifact cli digits_client scoring service training tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev serve test check lint types soak endure fuzz bench bench-peers bench-scoring train proto lock clean
+.PHONY: help setup setup-dev serve test check lint types soak endure fuzz long ray bench bench-peers bench-scoring train proto lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,12 @@ endure: setup-dev  ## ten minutes of full load on each front
 
 fuzz: setup-dev  ## 200,000 mutated frames, headers and messages thrown at each front; FUZZ_COUNT=n for fewer
 	FUZZ_COUNT=$${FUZZ_COUNT:-200000} $(BIN)/python -m pytest -s tests/fuzz $(ARGS)
+
+long: setup-dev  ## batch jobs killed twenty times in each format, under a server killed five times, in large files
+	KILL_COUNT=20 RESTART_COUNT=5 $(BIN)/python -m pytest tests/scoring -n 2 $(ARGS)
+
+ray: setup-dev  ## batch jobs on Ray, which is installed into an environment of its own (five minutes)
+	RAY=1 $(BIN)/python -m pytest tests/scoring/test_ray.py $(ARGS)
 
 bench: setup-dev  ## measure speed and memory; results go to benchmarks/ (shorter: ARGS="--rounds 1 --seconds 0.3")
 	$(BIN)/python -m benchmarks $(ARGS)

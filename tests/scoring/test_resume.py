@@ -17,7 +17,7 @@ from tests.harness import MODELS
 from tests.repositories import place
 from tests.scoring.jobs import ended, kill_and_resume, run, start, table, wait_for_parts
 
-KILLS = int(os.environ.get("KILL_COUNT", "5"))
+KILLS = int(os.environ.get("KILL_COUNT", "2"))
 CHUNK = "--chunk-rows=512"
 
 
