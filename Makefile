@@ -76,6 +76,7 @@ long: setup-dev  ## batch jobs killed twenty times in each format, under a serve
 
 ray: setup-dev  ## batch jobs on Ray, which is installed into an environment of its own (five minutes)
 	RAY=1 $(BIN)/python -m pytest tests/scoring/test_ray.py $(ARGS)
+
 image:  ## build the image digits:cpu, or with VARIANT=gpu digits:gpu
 	docker build --build-arg VARIANT=$(VARIANT) --build-arg REVISION=$$(git rev-parse HEAD) -t digits:$(VARIANT) .
 
