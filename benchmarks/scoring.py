@@ -25,6 +25,7 @@ from benchmarks.neighbours import Neighbours, sentence
 from benchmarks.requests import PREFIX, classify
 from benchmarks.servers import Server, end_on_sigterm, running
 from benchmarks.tables import Table, count, document
+from scoring.job import CHUNK_ROWS
 
 OUT = Path(__file__).parent
 MNIST = ours.ROOT / "tests" / "data" / "mnist" / "t10k-images-idx3-ubyte.gz"
@@ -241,8 +242,8 @@ def table(figures: dict[str, Figures], rows: int) -> Table:
         rate = count(statistics.median(each.images_per_second))
         shown.rows.append([name, rate, f"{statistics.median(parts):.0%}", cpu, peak])
     shown.notes.append(
-        "From file to file: reading, scoring, a durable part for each 32,768 rows and the table in Parquet. CPU time "
-        "and memory are those of `digits score`, start included; a server has the same cores."
+        f"From file to file: reading, scoring, a durable part for each {CHUNK_ROWS:,} rows and the table in Parquet. "
+        "CPU time and memory are those of `digits score`, start included; a server has the same cores."
     )
     return shown
 

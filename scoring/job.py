@@ -25,7 +25,7 @@ from service.runtime.cores import usable_cores
 
 OnError = Literal["fail", "record"]
 
-CHUNK_ROWS = 32_768
+CHUNK_ROWS = 16_384
 """Rows that are read, scored and kept together unless a job says otherwise."""
 IMAGE_CHUNK_ROWS = 1_024
 """The same where some of the inputs are image files, which take their time."""
