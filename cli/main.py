@@ -15,6 +15,7 @@ from cli.need import Needs
 # Name of the command, its line in `digits --help`, and the extras that it needs.
 COMMANDS = {
     "serve": ("Serve models over gRPC until SIGTERM or Ctrl-C.", "serve,cpu"),
+    "score": ("Score many images in files; a table out.", "score,cpu"),
     "classify": ("Classify image files and draw what the network saw.", "serve"),
     "models": ("List what a server has.", "serve"),
     "health": ("Ask a server whether it serves; the exit code tells.", "serve"),

@@ -25,7 +25,9 @@ class SettingsError(ValueError):
 class Settings(BaseSettings):
     """What `digits serve` can be told."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", cli_parse_args=False)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True, cli_parse_args=False
+    )
 
     front: Annotated[
         Literal["grpcio", "envoy"],

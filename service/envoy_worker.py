@@ -20,11 +20,11 @@ from service.app import App
 from service.config import Settings, read_settings
 from service.fronts.asgi import GrpcAsgi
 from service.fronts.asgi_call import Event, Receive, Send
+from service.fronts.asgi_straight import Straight, task_or_begun
 from service.fronts.envoy.admin import AdminError, EnvoyAdmin
 from service.fronts.envoy.program import ADMIN
 from service.fronts.envoy.program import LOOK_SECONDS as CALLS_SECONDS
 from service.fronts.envoy.secrets import write_secrets
-from service.fronts.envoy.straight import Straight, task_or_begun
 from service.fronts.tls import LOOK_SECONDS, Certificates, TlsError
 from service.observe.logs import close_logs, configure_logs, log
 from service.runtime.repository import RepositoryError

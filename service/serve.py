@@ -19,8 +19,6 @@ def serve(settings: Settings) -> None:
     configure_logs(settings.log_level, settings.log_format)
     workers = settings.workers or usable_cores()
     try:
-        if settings.tls_cert or settings.token_file:
-            _check_files(settings)
         if settings.front == "envoy":
             _supervise_envoy(settings, workers)
         elif workers > 1:
@@ -33,18 +31,6 @@ def serve(settings: Settings) -> None:
             run_and_exit(serve_alone(settings))
     finally:
         close_logs()
-
-
-def _check_files(settings: Settings) -> None:
-    """What every worker will read must be there and right."""
-    from service.api.guard import Guard, TokenError
-    from service.fronts.tls import Certificates, TlsError
-
-    try:
-        Certificates.of(settings)
-        Guard.of(settings)
-    except (TlsError, TokenError) as error:
-        raise StartError(str(error)) from None
 
 
 def _supervise_envoy(settings: Settings, workers: int) -> None:

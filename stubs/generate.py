@@ -1,5 +1,8 @@
 """Generate the stubs from proto/: `python -m stubs.generate [FOLDER]`, by default into this package.
 
+Beside the modules there are the descriptors of `inference` as they are, for who must not register its names in
+protobuf's default pool: tritonclient does so, and a second time is an error.
+
 protoc comes pinned from PyPI. Its version decides which protobuf runtimes can import the result, so
 it stays at 31: that runs on protobuf 6, which tritonclient wants, and on 7, which grpcio wants.
 """
@@ -12,10 +15,12 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+DESCRIPTORS = "stubs/inference/descriptors.binpb"
+"""A FileDescriptorSet of proto/inference/, with all that it imports."""
 
 
 def generate(target: Path) -> None:
-    """Write `stubs/**/*_pb2.py` and `.pyi` below `target`, and nothing else."""
+    """Write `stubs/**/*_pb2.py`, `.pyi` and `DESCRIPTORS` below `target`, and nothing else."""
     protoc = Path(sysconfig.get_path("scripts")) / "protoc"
     sources = sorted((ROOT / "proto").rglob("*.proto"))
     names = [source.relative_to(ROOT / "proto").as_posix() for source in sources]
@@ -29,17 +34,12 @@ def generate(target: Path) -> None:
             moved = Path(folder) / "stubs" / name
             moved.parent.mkdir(parents=True, exist_ok=True)
             moved.write_text(text, encoding="utf-8")
-        subprocess.run(
-            [
-                protoc,
-                f"-I{folder}",
-                f"-I{status.parents[2]}",
-                f"--python_out={target}",
-                f"--pyi_out={target}",
-                *(f"stubs/{name}" for name in names),
-            ],
-            check=True,
-        )
+        includes = (f"-I{folder}", f"-I{status.parents[2]}")
+        moved_names = [f"stubs/{name}" for name in names]
+        subprocess.run([protoc, *includes, f"--python_out={target}", f"--pyi_out={target}", *moved_names], check=True)
+        of_inference = [name for name in moved_names if name.startswith("stubs/inference/")]
+        described = f"--descriptor_set_out={target / DESCRIPTORS}"
+        subprocess.run([protoc, *includes, "--include_imports", described, *of_inference], check=True)
 
 
 if __name__ == "__main__":

@@ -23,11 +23,14 @@ PROCESS = {
     "service.api",
     "service.fronts",
     "service.fronts.ports",
+    "service.fronts.tls",
     "service.lifecycle",
     "service.runtime",
     "service.config",
     "service.observe",
 }
+
+BATCH = {"scoring.chunk", "scoring.readers", "scoring.writers"}
 
 # Room -> the rooms it may import. A room is the longest name here that a module starts with.
 ARROWS = {
@@ -40,9 +43,17 @@ ARROWS = {
     "service.runtime": {"artifact", "service.config", "service.observe", "service.runtime.cores"},
     "service.runtime.cores": set(),
     "service.api": {"service.runtime", "artifact", "stubs", "service.config", "service.observe"},
-    "service.fronts": {"service.api", "service.runtime", "service.config", "service.observe", "service.fronts.ports"},
+    "service.fronts": {
+        "service.api",
+        "service.runtime",
+        "service.config",
+        "service.observe",
+        "service.fronts.ports",
+        "service.fronts.tls",
+    },
     "service.fronts.ports": set(),
-    "service.fronts.envoy": {"service.config", "service.fronts.ports"},
+    "service.fronts.tls": {"service.config", "service.observe"},
+    "service.fronts.envoy": {"service.config", "service.fronts.ports", "service.fronts.tls"},
     "service.lifecycle": set(),
     "service.workers": SUPERVISION,
     "service.workers.control": SUPERVISION | {"service.api", "service.runtime"},
@@ -52,10 +63,15 @@ ARROWS = {
     "service.worker": PROCESS | {"service.process", "service.workers", "service.workers.control"},
     "service.envoy_worker": PROCESS | {"service.fronts.envoy", "service.workers", "service.workers.control"},
     "service.serve": SUPERVISION | {"service.fronts.envoy"} | {"service.process", "service.workers"},
+    # Batch jobs: readers know of no model, and neither readers nor writers of what scores.
+    "scoring": {"digits_client", "service.runtime", "service.runtime.cores", "artifact", "stubs"} | BATCH,
+    "scoring.chunk": set(),
+    "scoring.readers": {"scoring.chunk", "artifact"},
+    "scoring.writers": {"scoring.chunk"},
     "cli": {"*"},
 }
 GRPC_ALLOWED = ("service.fronts.", "service.api.errors", "digits_client.")
-PROTOBUF_FREE = ("artifact.", "training.", "service.runtime.", "service.observe.", "service.config")
+PROTOBUF_FREE = ("artifact.", "training.", "scoring.", "service.runtime.", "service.observe.", "service.config")
 OURS = {"artifact", "stubs", "training", "digits_client", "service", "cli", "scoring"}
 
 

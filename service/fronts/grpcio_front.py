@@ -22,7 +22,7 @@ Context = Any  # grpc.aio's ServicerContext, which grpcio does not type
 
 # When stopping: how long, at most, until no call has come for how long.
 SETTLE_SECONDS = 1.0
-QUIET_SECONDS = 0.05
+QUIET_SECONDS = 0.1
 
 # How often it is looked whether grpc's server has ended by itself, and how long its calls may take to end then.
 LOOK_SECONDS = 0.05

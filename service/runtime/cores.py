@@ -6,11 +6,11 @@ from pathlib import Path
 
 # One of several processes on the same cores is told its share.
 SHARE = "SERVICE_CORES"
-CGROUP_LIMIT = Path("/sys/fs/cgroup/cpu.max")
+CGROUP = Path("/sys/fs/cgroup")
 
 
-def usable_cores(cgroup_limit: Path = CGROUP_LIMIT) -> int:
-    """Cores by the scheduler's affinity and the cgroup's limit (cgroup v2), whichever is less; at least 1.
+def usable_cores(cgroup: Path = CGROUP) -> int:
+    """Cores by the scheduler's affinity and the limit of the container's cgroup, whichever is less; at least 1.
 
     The variable `SERVICE_CORES` has the last word, where it is set.
     `os.cpu_count()` tells the machine's cores, which in a container is often far more than it may use.
@@ -19,10 +19,15 @@ def usable_cores(cgroup_limit: Path = CGROUP_LIMIT) -> int:
         return int(share)
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    try:
-        quota, period = cgroup_limit.read_text().split()
-        if quota != "max":
-            cores = min(cores, math.ceil(int(quota) / int(period)))
-    except (OSError, ValueError):
-        pass  # no cgroup v2 here: the affinity is all there is to know
-    return max(cores, 1)
+    return max(min(cores, _limit(cgroup) or cores), 1)
+
+
+def _limit(cgroup: Path) -> int | None:
+    """Cores that the cgroup, of version 2 or 1, may use: microseconds of CPU time in a period of so many."""
+    for names in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):
+        try:
+            quota, period = " ".join((cgroup / name).read_text() for name in names).split()
+            return math.ceil(int(quota) / int(period)) if int(quota) > 0 else None
+        except (OSError, ValueError):
+            continue  # another version, or no limit: "max" in version 2, -1 in version 1
+    return None

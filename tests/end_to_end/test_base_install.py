@@ -19,6 +19,9 @@ assert google.protobuf.__version__ < "7", google.protobuf.__version__
 assert tritonclient.grpc.service_pb2.ModelInferRequest().model_name == ""
 heavy = {"onnxruntime", "onnx", "sklearn", "PIL", "pydantic", "typer"} & set(sys.modules)
 assert not heavy, heavy
+from digits_client.inference import InferenceClient
+with InferenceClient(sys.argv[1]) as client:
+    assert client.model("", "").name == "mnist-16x16"
 with DigitsClient(sys.argv[1]) as client:
     answer = client.classify(open(sys.argv[2], "rb").read())
     print(answer.digit)

@@ -16,6 +16,10 @@ from tests.harness import Server, StartServer, Stub
 from tests.http_calls import CLASSIFY, JSON, METHOD, MNIST, ask, detail, encoded
 from tests.repositories import place
 
+LARGE = ("mnist-large", "1")
+# A tenth of a second of work, and a short answer.
+SLOW = pb.ClassifyRequest(model=LARGE[0], pixels=bytes(784 * 1000))
+
 
 def test_a_message_over_the_limit_is_refused(start_server: StartServer):
     """As sent, and as it would be after decompression, with no invitation to try again."""
@@ -97,26 +101,25 @@ def test_a_deadline_that_passes_ends_the_call(start_server: StartServer):
     """By `connect-timeout-ms`: 504, the work dropped from the queue and counted there."""
     server = start_server("--inline-us=0", "--max-queue-rows=1000000")
     with server.channel() as channel:
-        request = pb.ClassifyRequest(pixels=bytes(784 * 1000), include_activations=True)
-        calls = [Stub(channel).classify.future(request, timeout=60) for _ in range(150)]
+        calls = [Stub(channel).classify.future(SLOW, timeout=60) for _ in range(10)]
         calls[0].result()
-        status, _, answer = ask(server, {"pixels": encoded(bytes(784))}, connect_timeout_ms="150")
+        message = {"model": LARGE[0], "pixels": encoded(bytes(784))}
+        status, _, answer = ask(server, message, connect_timeout_ms="150")
         assert (status, answer["code"]) == (504, "deadline_exceeded")
         for call in calls:
             call.result()
     metrics = server.metrics()
-    assert metrics["digits_requests_total"]["DEADLINE_EXCEEDED", METHOD, *MNIST] == 1
-    assert metrics["digits_deadline_dropped_total"][MNIST] == 1
+    assert metrics["digits_requests_total"]["DEADLINE_EXCEEDED", METHOD, *LARGE] == 1
+    assert metrics["digits_deadline_dropped_total"][LARGE] == 1
 
 
 def test_a_client_that_hangs_up_is_not_waited_for(start_server: StartServer):
     """Its call is cancelled and counted so."""
     server = start_server("--inline-us=0", "--max-queue-rows=1000000")
     with server.channel() as channel:
-        request = pb.ClassifyRequest(pixels=bytes(784 * 1000), include_activations=True)
-        calls = [Stub(channel).classify.future(request, timeout=60) for _ in range(60)]
+        calls = [Stub(channel).classify.future(SLOW, timeout=60) for _ in range(10)]
         calls[0].result()
-        body = json.dumps({"pixels": encoded(bytes(784))}).encode()
+        body = json.dumps({"model": LARGE[0], "pixels": encoded(bytes(784))}).encode()
         with socket.create_connection(("127.0.0.1", server.http_port)) as hasty:
             head = f"POST {CLASSIFY} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
             hasty.sendall(head.encode() + body)
@@ -125,7 +128,7 @@ def test_a_client_that_hangs_up_is_not_waited_for(start_server: StartServer):
                 pass
         for call in calls:
             call.result()
-    assert server.metrics()["digits_requests_total"]["CANCELLED", METHOD, *MNIST] == 1
+    assert server.metrics()["digits_requests_total"]["CANCELLED", METHOD, *LARGE] == 1
 
 
 def test_probes_follow_health(start_server: StartServer, tmp_path: Path):
@@ -161,12 +164,11 @@ def test_sigterm_turns_readiness_off_and_lets_open_requests_finish(start_server:
     body = json.dumps({"pixels": encoded(pixels.tobytes())}).encode()
     head = f"POST {CLASSIFY} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n".encode()
     with server.channel() as channel, socket.create_connection(("127.0.0.1", server.http_port)) as open_:
-        request = pb.ClassifyRequest(pixels=pixels.tobytes(), include_activations=True)
-        calls = [Stub(channel).classify.future(request, timeout=60) for _ in range(60)]
+        calls = [Stub(channel).classify.future(SLOW, timeout=60) for _ in range(30)]
         calls[0].result()
         open_.sendall(head + body)
         deadline = time.monotonic() + 10
-        while server.metrics()["digits_requests_in_flight"][METHOD,] < 60 and time.monotonic() < deadline:
+        while server.metrics()["digits_requests_in_flight"][METHOD,] < 20 and time.monotonic() < deadline:
             pass
         server.signal(signal.SIGTERM)
         server.wait_for("draining")

@@ -1,6 +1,7 @@
 """What foreign clients need: their pins and message registrations do not mix with ours, so each has its own."""
 
 import fcntl
+import re
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,24 @@ def python_with(name: str, *packages: str) -> Path:
             subprocess.run([sys.executable, "-m", "venv", venvs / name], check=True)
         install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade", *packages]
         subprocess.run(install, check=True)
+    return python
+
+
+def python_with_extras(extras: str) -> Path:
+    """The Python of `.cache/venvs/<extras>`, with this project and these extras in the versions of the lock file."""
+    venvs = ROOT / ".cache" / "venvs"
+    venvs.mkdir(parents=True, exist_ok=True)
+    python = venvs / extras / "bin" / "python"
+    with (venvs / f"{extras}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not python.exists():
+            subprocess.run([sys.executable, "-m", "venv", venvs / extras], check=True)
+        # pip wants hashes for everything once a constraint has one, and a folder has none.
+        pins = re.findall(r"^[a-z0-9._-]+==[^\\\n]+", (ROOT / "requirements" / "dev.txt").read_text(), re.MULTILINE)
+        constraints = venvs / f"{extras}.txt"
+        constraints.write_text("\n".join(pins))
+        install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-c", constraints]
+        subprocess.run([*install, "--editable", f"{ROOT}[{extras}]"], check=True)
     return python
 
 

@@ -10,7 +10,7 @@ from google.protobuf.wrappers_pb2 import StringValue
 from service.api.counting import counted
 from service.api.methods import Call, Kind, Method, Methods, table
 from service.fronts.asgi import GrpcAsgi
-from service.fronts.envoy.straight import Begun, Straight, task_or_begun
+from service.fronts.asgi_straight import Begun, Straight, task_or_begun
 from service.fronts.frames import Encoding, FrameReader, Frames, frame
 from service.runtime.errors import InvalidInput, QueueFull
 

@@ -66,7 +66,7 @@ async def test_a_run_that_fails_is_internal_and_keeps_its_words_to_the_log(capsy
 
 def test_every_error_of_the_runtime_has_its_status():
     """A new one cannot be forgotten."""
-    assert set(ServiceError.__subclasses__()) == set(CODES)
+    assert {*ServiceError.__subclasses__(), *QueueFull.__subclasses__()} == set(CODES)
 
 
 def test_details_go_with_the_errors_that_have_them():

@@ -32,11 +32,20 @@ def session() -> Session:
 )
 def test_cores_are_those_of_the_cgroup_rounded_up(tmp_path: Path, limit: str, cores: int | None):
     """A container with half a core gets one thread, not the machine's sixty-four."""
-    file = tmp_path / "cpu.max"
-    file.write_text(limit)
+    (tmp_path / "cpu.max").write_text(limit)
     unlimited = usable_cores(tmp_path / "nowhere")
-    assert usable_cores(file) == min(cores or unlimited, unlimited)
+    assert usable_cores(tmp_path) == min(cores or unlimited, unlimited)
     assert unlimited >= 1
+
+
+@pytest.mark.parametrize(("quota", "cores"), [(150000, 2), (50000, 1), (-1, None)])
+def test_cores_are_those_of_a_cgroup_of_version_1(tmp_path: Path, quota: int, cores: int | None):
+    """Older hosts write the same limit into two files, -1 for none."""
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text(f"{quota}\n")
+    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
+    unlimited = usable_cores(tmp_path / "nowhere")
+    assert usable_cores(tmp_path) == min(cores or unlimited, unlimited)
 
 
 def test_auto_tries_cuda_only_where_onnxruntime_has_it(monkeypatch: pytest.MonkeyPatch):

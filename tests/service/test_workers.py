@@ -317,6 +317,14 @@ def test_settings_reach_another_process_by_its_environment(monkeypatch: pytest.M
     assert read_settings({}) == given
 
 
+def test_an_empty_variable_is_as_if_unset(monkeypatch: pytest.MonkeyPatch):
+    """So docker-compose can name every setting and leave the defaults to the service."""
+    unset = read_settings({})
+    for name in variables(unset):
+        monkeypatch.setenv(name, "")
+    assert read_settings({}) == unset
+
+
 @pytest.mark.parametrize("value", ["many", "-1", "257", "1.5"])
 def test_a_bad_number_of_workers_is_refused(value: str):
     """With the bounds."""

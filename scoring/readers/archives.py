@@ -1,0 +1,127 @@
+"""Image files in a tar (packed or not) or a zip, in the archive's own order."""
+
+import bz2
+import gzip
+import lzma
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from scoring.chunk import InputError
+from scoring.readers import fingerprint
+from scoring.readers.files import GZIP, reading
+from scoring.readers.images import Entry, check_size, is_image_name
+
+BZIP2 = b"BZh"
+XZ = b"\xfd7zXZ\0"
+_BLOCK = tarfile.BLOCKSIZE
+
+
+def is_tar(head: bytes) -> bool:
+    """Whether the first 512 bytes are a tar's."""
+    return head[257:262] == b"ustar"
+
+
+class Tar:
+    """Image files of a tar, read once from its begin to its end."""
+
+    rows: int | None = None
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def fingerprint(self) -> dict[str, Any]:
+        """See `Reader`."""
+        return fingerprint.of_file(self._path)
+
+    @contextmanager
+    def open(self) -> Iterator[Iterator[Entry]]:
+        """See `Source`."""
+        with reading(self._path), self._path.open("rb") as plain:
+            head = plain.read(len(XZ))
+        opener: Any = partial(open, mode="rb")
+        for magic, unpack in ((GZIP, gzip.open), (BZIP2, bz2.open), (XZ, lzma.open)):
+            if head.startswith(magic):
+                opener = unpack
+        with opener(self._path) as file:
+            watched = _Watched(file)
+            with reading(self._path), tarfile.open(fileobj=cast("BinaryIO", watched), mode="r:") as tar:
+                yield self._entries(tar, watched)
+
+    def _entries(self, tar: tarfile.TarFile, watched: "_Watched") -> Iterator[Entry]:
+        while True:
+            with reading(self._path):
+                member = tar.next()
+            if member is None:
+                break
+            tar.members = []  # type: ignore[attr-defined]  # or it would remember all of them
+            if member.isfile() and is_image_name(member.name):
+                yield member.name, partial(self._read, tar, member)
+        # To tarfile a header that is cut off or damaged is an end like any other.
+        if watched.last != bytes(_BLOCK):
+            raise InputError(f"{self._path} is damaged or cut short: it has no end, after {watched.at} bytes")
+
+    def _read(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+        check_size(member.size)
+        with reading(self._path):
+            file = tar.extractfile(member)
+            assert file is not None
+            return file.read()
+
+
+class _Watched:
+    """A stream that knows what was last read from it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.seek, self.tell = file.seek, file.tell
+        self.last = b""
+        self.at = 0
+
+    def read(self, size: int) -> bytes:
+        self.last = self._file.read(size)
+        self.at = self._file.tell()
+        return self.last
+
+
+class Zip:
+    """Image files of a zip."""
+
+    def __init__(self, path: Path) -> None:
+        """Reads its directory. Raises `InputError`."""
+        self._path = path
+        with reading(path), zipfile.ZipFile(path) as archive:
+            self.rows: int | None = sum(_is_image(member) for member in archive.infolist())
+
+    def fingerprint(self) -> dict[str, Any]:
+        """See `Reader`."""
+        return fingerprint.of_file(self._path)
+
+    @contextmanager
+    def open(self) -> Iterator[Iterator[Entry]]:
+        """See `Source`."""
+        with reading(self._path):
+            archive = zipfile.ZipFile(self._path)
+        with archive:
+            yield (
+                (member.filename, partial(_unpack, archive, member))
+                for member in archive.infolist()
+                if _is_image(member)
+            )
+
+
+def _is_image(member: zipfile.ZipInfo) -> bool:
+    return not member.is_dir() and is_image_name(member.filename)
+
+
+def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    check_size(member.file_size)
+    try:
+        return archive.read(member)
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        raise ValueError(str(error)) from None  # damaged, encrypted, or packed in a way of its own

@@ -1,0 +1,205 @@
+"""CSV: a column for each pixel, with a line of names or without.
+
+Lines of plain whole numbers, which is what such files consist of, are parsed by NumPy, all bytes at once;
+any other line, one after the other, says what is wrong with it or turns out to be fine.
+"""
+
+import csv
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scoring.chunk import UNKNOWN, InputError, Kind, RowError, Shape
+from scoring.readers import fingerprint
+from scoring.readers.choice import Choice, choose
+from scoring.readers.files import open_stream
+from scoring.readers.labels import Labels
+from scoring.readers.lines import Lines, find_line_ends
+from scoring.readers.numbers import judge, to_pixels
+from scoring.readers.reader import Block, Wanted
+
+# What is parsed at once stays in the second cache together with what is made of it.
+_PIECE_BYTES = 1 << 16
+_DELIMITERS = b",;\t|"
+_NEWLINE = 10
+
+Pixels = NDArray[np.uint8]
+
+
+class CsvReader:
+    """Rows of a CSV file; the number of rows is known only once it was read."""
+
+    named = False
+    encoded = False
+    rows: int | None = None
+
+    def __init__(self, path: Path, shape: Shape, *, packed: bool, pixels: str | None, labels: str | None) -> None:
+        """Reads the first line. Raises `InputError`."""
+        self.path = str(path)
+        self._file, self._shape, self._packed = path, shape, packed
+        with closing(open_stream(path, packed=packed)) as file:
+            first = Lines(file, self.path, quoted=True).peek()
+        if b"\0" in first:
+            raise InputError(
+                f"{path} is of no known kind, expected .npy, .npz, IDX, CSV, Parquet, JSON lines or images"
+            )
+        self._delimiter = max(_DELIMITERS, key=first.count)
+        text = first.removeprefix(b"\xef\xbb\xbf").decode(errors="replace").rstrip("\r\n")
+        fields = [field.strip() for field in next(csv.reader([text], delimiter=chr(self._delimiter)), [])]
+        self._header = not _is_data(fields)
+        names = fields if self._header else [str(column) for column in range(len(fields))]
+        self._names = names
+        self._choice: Choice = choose([], names, [], shape, self.path, pixels=pixels, labels=labels)
+        columns = {name: column for column, name in enumerate(names)}
+        self._order = [columns[name] for name in self._choice.pixels]
+        run = range(self._order[0], self._order[0] + len(self._order))
+        self._columns = slice(run.start, run.stop) if self._order == list(run) else self._order
+        self._label_column = None if self._choice.label is None else columns[self._choice.label]
+        self._labels = Labels(shape, strict=labels is not None)
+        self._is_label = np.isin(np.arange(256), shape.labels)
+        self.labelled = self._label_column is not None
+        self._piece = max(1, _PIECE_BYTES // (2 * len(names)))
+
+    def fingerprint(self) -> dict[str, Any]:
+        """See `Reader`."""
+        return fingerprint.of_file(self._file)
+
+    def blocks(self, rows: int, wanted: Wanted) -> Iterator[Block | int]:
+        """See `Reader`."""
+        with closing(open_stream(self._file, packed=self._packed)) as file:
+            lines = Lines(file, self.path, quoted=True)
+            if self._header:
+                lines.take(1)
+            index = start = 0
+            while lines.peek():
+                if wanted(index):
+                    block = self._block(lines, start, rows)
+                    count = len(block)
+                    yield block
+                else:
+                    count = 0
+                    while count < rows and (passed := lines.take(rows - count)[1]):
+                        count += passed
+                    yield count
+                index, start = index + 1, start + count
+
+    def _block(self, lines: Lines, start: int, rows: int) -> Block:
+        pixels = np.empty((rows, self._shape.features), np.uint8)
+        labels = np.full(rows, UNKNOWN, np.int32)
+        errors: dict[int, RowError] = {}
+        done = 0
+        while done < rows:
+            piece, count = lines.take(min(self._piece, rows - done))
+            if not count:
+                break
+            if not self._parse(piece, count, pixels[done : done + count], labels[done : done + count]):
+                ends = [0, *find_line_ends(piece, quoted=True).tolist()]
+                for row, (begin, end) in enumerate(pairwise(ends), done):
+                    line = piece[begin:end].decode(errors="replace").rstrip("\r\n")
+                    error = self._read(line, start + row, pixels[row], labels[row : row + 1])
+                    if error:
+                        errors[row] = error
+                        pixels[row] = 0
+            done += count
+        return Block(pixels[:done], errors, labels=labels[:done] if self.labelled else None)
+
+    def _parse(self, piece: bytes, count: int, pixels: Pixels, labels: NDArray[np.int32]) -> bool:
+        """Fill in what plain lines hold; False where some are not plain."""
+        parsed = parse_plain(piece, count, len(self._names), self._delimiter)
+        if parsed is None:
+            return False
+        values, plain = parsed
+        if not plain[:, self._columns].all():
+            return False
+        pixels[:] = values[:, self._columns]
+        if self._shape.pixel_max < 255 and pixels.max() > self._shape.pixel_max:
+            return False
+        if self._label_column is not None:
+            if not plain[:, self._label_column].all():
+                return False
+            shown = values[:, self._label_column]
+            if not self._is_label[shown].all():
+                return False
+            labels[:] = shown
+        return True
+
+    def _read(self, line: str, row: int, pixels: Pixels, label: NDArray[np.int32]) -> RowError | None:
+        """One line, whatever it is."""
+        where = f"{self.path}, line {row + 1 + self._header}"
+        try:
+            [fields] = csv.reader([line], delimiter=chr(self._delimiter)) if line else [[]]
+        except (ValueError, csv.Error):
+            return RowError(Kind.UNREADABLE, f"{where}: its quotes do not pair, or it is too long")
+        if len(fields) != len(self._names):
+            return RowError(Kind.LENGTH, f"{where}: it has {len(fields)} fields, expected {len(self._names)}")
+        if self._label_column is not None:
+            label[:] = self._labels.read([fields[self._label_column]], lambda _: where)
+        texts = [fields[column] for column in self._order]
+        try:
+            values = np.array(list(map(float, texts)))
+        except ValueError:
+            column = next(column for column, text in enumerate(texts) if not _is_number(text))
+            place = f"{where}, column {self._choice.pixels[column]}"
+            if not texts[column].strip():
+                return judge(None, self._shape, place)
+            return RowError(
+                Kind.UNREADABLE,
+                f"{place}: {texts[column][:40]!r} is no number, expected a whole number in 0..{self._shape.pixel_max}",
+            )
+        found, errors = to_pixels(
+            values[None], self._shape, lambda _, column: f"{where}, column {self._choice.pixels[column]}"
+        )
+        pixels[:] = found[0]
+        return errors.get(0)
+
+
+def parse_plain(piece: bytes, lines: int, width: int, delimiter: int) -> tuple[Pixels, NDArray[np.bool_]] | None:
+    """uint8 [lines, width] of the fields of whole lines, and bool of the same shape: whether a field is a whole
+    number in 0..255, of no more than three digits and nothing else, with its value given; else that means nothing.
+
+    None when a line has another number of fields, or quotes.
+    """
+    if b'"' in piece:
+        return None
+    if b"\r" in piece:
+        piece = piece.replace(b"\r\n", b"\n")
+    if b".0" in piece:  # whole numbers, as they are written by who takes them for floats
+        end = bytes([delimiter])
+        piece = piece.replace(b".0" + end, end).replace(b".0\n", b"\n")
+    raw = np.frombuffer(b"\n\n\n\n" + piece, np.uint8)
+    newline = raw == _NEWLINE
+    ends = newline | (raw == delimiter)
+    at = np.flatnonzero(ends[4:])  # to index by positions is ten times as fast as by bools
+    if len(at) != lines * width or not newline[4:][at[width - 1 :: width]].all():
+        return None
+    # At each byte: what the number is that ends before it, looking back over three digits and what precedes them.
+    digits = raw - np.uint8(ord("0"))
+    inside = ends.view(np.uint8) - np.uint8(1)  # all bits set where no field ends
+    two = inside[2:-2]
+    three = two & inside[1:-3]
+    ones, tens, hundreds = digits[3:-1], digits[2:-2] & two, digits[1:-3] & three
+    values = tens * np.uint8(10) + ones
+    strange = (ones > 9) | (tens > 9) | (hundreds > 2) | ((hundreds == 2) & (values > 55))
+    strange |= (three & inside[:-4]) > 0
+    values += hundreds * np.uint8(100)
+    return values[at].reshape(lines, width), ~strange[at].reshape(lines, width)
+
+
+def _is_data(fields: Sequence[str]) -> bool:
+    """Whether a first line is data rather than names: numbers alone, which do not count 0, 1, 2, … or 1, 2, 3, …"""
+    texts = [text for text in fields if text]
+    counts = len(texts) > 1 and texts in ([f"{n + first}" for n in range(len(texts))] for first in (0, 1))
+    return bool(texts) and all(map(_is_number, texts)) and not counts
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,31 @@
+"""A file of labels beside the images: IDX, .npy, or text with one label on a line."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scoring.chunk import InputError, Shape
+from scoring.readers import idx, npy
+from scoring.readers.files import GZIP, open_stream, reading
+from scoring.readers.labels import Labels
+
+
+def read_label_file(path: Path, shape: Shape) -> NDArray[np.int32]:
+    """int32 [N], one for each row of the job, `UNKNOWN` for an empty line. Raises `InputError`."""
+    with reading(path), path.open("rb") as file:
+        packed = file.read(2) == GZIP
+    with reading(path), open_stream(path, packed=packed) as file:
+        content = file.read()
+    if content.startswith(npy.MAGIC) or idx.is_idx(content):
+        with reading(path), open_stream(path, packed=packed) as file:
+            layout = (npy if content.startswith(npy.MAGIC) else idx).read_layout(file, str(path))
+        if len(layout.shape) != 1 or layout.size != len(content):
+            raise InputError(f"{path} holds {layout} in {len(content)} bytes, expected [N] labels and no more")
+        values = np.frombuffer(content, layout.dtype, offset=layout.offset)
+        return Labels(shape, strict=True).read(values, lambda row: f"{path}, row {row}")
+    try:
+        lines = content.decode().splitlines()
+    except UnicodeDecodeError:
+        raise InputError(f"{path} holds no labels: expected IDX, .npy, or text with one label on a line") from None
+    return Labels(shape, strict=True).read(lines, lambda row: f"{path}, line {row + 1}")

@@ -1,0 +1,57 @@
+"""What images show, as far as somebody said: numbers or names of classes -> the labels of the model."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scoring.chunk import UNKNOWN, InputError, Shape
+
+LABEL_NAMES = ("label", "labels", "y")
+"""A column or array called so is taken for labels without being asked for, upper or lower case."""
+
+
+class Labels:
+    """How labels are read for one model."""
+
+    def __init__(self, shape: Shape, *, strict: bool) -> None:
+        """`strict` when they were asked for: one that the model does not know ends the job; else it is unknown."""
+        self._shape = shape
+        self._strict = strict
+        self._known = {str(label): label for label in shape.labels} | dict(
+            zip(shape.classes, shape.labels, strict=True)
+        )
+
+    def read(self, values: Sequence[Any] | NDArray[Any], where: Callable[[int], str]) -> NDArray[np.int32]:
+        """int32 [n] of numbers, texts or None. Raises `InputError`; `where` says how to find a row."""
+        array = np.asarray(values)
+        if array.dtype.kind in "biu":
+            return self._numbers(array, where)
+        return np.array([self._one(value, where, row) for row, value in enumerate(array.tolist())], np.int32)
+
+    def _numbers(self, array: NDArray[Any], where: Callable[[int], str]) -> NDArray[np.int32]:
+        wrong = ~np.isin(array, np.array(self._shape.labels))
+        if not wrong.any():
+            return array.astype(np.int32)
+        row = int(wrong.argmax())
+        if self._strict:
+            self._refuse(array[row], where(row))
+        return np.where(wrong, UNKNOWN, array).astype(np.int32)
+
+    def _one(self, value: Any, where: Callable[[int], str], row: int) -> int:
+        if value is None or value == "" or value != value:
+            return UNKNOWN
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, bytes):
+            value = value.decode(errors="replace")
+        label = self._known.get(str(value).strip())
+        if label is None:
+            if self._strict:
+                self._refuse(value, where(row))
+            return UNKNOWN
+        return label
+
+    def _refuse(self, value: Any, where: str) -> None:
+        raise InputError(f"{where}: the label is {value}, expected one of {', '.join(self._shape.classes)}")

@@ -1,0 +1,89 @@
+"""A stream of bytes, some lines at a time."""
+
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scoring.chunk import InputError
+from scoring.readers.files import reading
+
+_READ_BYTES = 1 << 20
+_LONGEST = 64 << 20
+
+_NEWLINE, _QUOTE = 10, 34
+
+
+class Lines:
+    """Lines of a stream; empty ones at its end are none."""
+
+    def __init__(self, file: BinaryIO, name: str, *, quoted: bool) -> None:
+        """`name` is for sentences. With `quoted`, a line goes on over line ends between double quotes."""
+        self._file, self._name, self._quoted = file, name, quoted
+        self._buffer = b""
+        self._ends = np.zeros(0, np.int64)
+        """Where the lines in the buffer end, one past the line end; those at its end that may be empty left out."""
+        self._used = 0
+        """How many of them were taken."""
+        self._over = False
+
+    def peek(self) -> bytes:
+        """The next line with its end, b"" after the last one."""
+        while not self._left() and self._fill():
+            pass
+        return self._slice(1)
+
+    def take(self, most: int) -> tuple[bytes, int]:
+        """At least one and at most `most` whole lines, each with its end, and how many; b"" and 0 after the last.
+
+        Raises `InputError` when the stream breaks, or a line is longer than 64 MiB.
+        """
+        while not self._left() and self._fill():
+            pass
+        count = min(most, self._left())
+        lines = self._slice(count)
+        self._used += count
+        return lines, count
+
+    def _left(self) -> int:
+        return len(self._ends) - self._used
+
+    def _slice(self, count: int) -> bytes:
+        if not count or not self._left():
+            return b""
+        begin = int(self._ends[self._used - 1]) if self._used else 0
+        return self._buffer[begin : int(self._ends[self._used + count - 1])]
+
+    def _fill(self) -> bool:
+        """Read on, behind what is left; False at the end."""
+        if self._over:
+            return False
+        rest = self._buffer[int(self._ends[self._used - 1]) if self._used else 0 :]
+        if len(rest) > _LONGEST:
+            raise InputError(f"{self._name} has a line of more than {_LONGEST} bytes, expected one image on a line")
+        with reading(self._name):
+            more = self._file.read(max(_READ_BYTES, len(rest)))
+        self._used = 0
+        if more:
+            self._buffer = rest + more
+        else:
+            self._over = True
+            stripped = rest.rstrip(b"\r\n")
+            self._buffer = stripped + b"\n" if stripped else b""
+        self._ends = self._find_ends()
+        return True
+
+    def _find_ends(self) -> NDArray[np.int64]:
+        found = find_line_ends(self._buffer, quoted=self._quoted)
+        if not self._over:  # more empty lines may come, up to the end of the stream
+            found = found[found <= len(self._buffer.rstrip(b"\r\n"))]
+        return found
+
+
+def find_line_ends(buffer: bytes, *, quoted: bool) -> NDArray[np.int64]:
+    """One past each line end in `buffer`; with `quoted`, those between double quotes are none."""
+    raw = np.frombuffer(buffer, np.uint8)
+    ends = raw == _NEWLINE
+    if quoted and b'"' in buffer:
+        ends &= np.bitwise_xor.accumulate((raw == _QUOTE).view(np.uint8)) == 0
+    return np.flatnonzero(ends) + 1

@@ -1,0 +1,174 @@
+"""What the user names -> readers: what each input is, is found out by its content."""
+
+import glob
+import gzip
+import sys
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+from scoring.chunk import InputError, Shape
+from scoring.readers import idx, npy, parquet
+from scoring.readers.archives import BZIP2, XZ, Tar, Zip, is_tar
+from scoring.readers.cells import is_encoded
+from scoring.readers.csv import CsvReader
+from scoring.readers.files import GZIP, open_stream, reading
+from scoring.readers.images import FOLDER, Files, ImagesReader, find_images, is_image_name
+from scoring.readers.inputs import Inputs
+from scoring.readers.json_lines import STANDARD_INPUT, JsonLinesReader
+from scoring.readers.label_file import read_label_file
+from scoring.readers.reader import Reader
+
+__all__ = ["RULES", "Inputs", "open_inputs"]
+
+RULES = """\
+Inputs are told apart by their content, not by their names: .npy, .npz, IDX, CSV and JSON lines (each of them \
+packed by gzip or not), Parquet, a folder, a zip or a tar (packed or not) of image files, image files themselves, \
+a glob of any of these, and - for JSON lines on standard input.
+
+Pixels are whole numbers in the model's range, ink bright, row by row; as floats they are taken as well where \
+they are whole. Of several candidates the first of these is taken: (1) what --pixels names: a column, a pattern \
+with * for columns, an array of an .npz, a field of JSON; (2) the only column of lists or bytes called pixels, \
+image or img; the only array called pixels, images or x; (3) the only column of lists or bytes, or array of \
+images of the model's size; (4) the only group of as many columns of numbers as an image has pixels whose names \
+differ in their numbers alone (pixel0 …, 1x1 …, or the numbers themselves where CSV has no line of names), in \
+the order of these numbers. If none of them tells, the input is refused. Bytes are raw pixels where there are as \
+many as an image has pixels, else an image file. Image files are prepared as `digits classify` does.
+
+Labels are what --labels names: a file (IDX, .npy, or text with one label on a line) with one for each row, a \
+column, an array or a field, or the word folder: the name of the folder that an image file lies in. Without it, a \
+column, array or field called label, labels or y is taken, and what is in it but no label of the model is passed over.
+
+An id is the number of the row in the job, from 0; an image file's is its path as given, or its path within the \
+folder or archive, behind the name of that where there are several inputs. Folders are read in the order of the \
+paths, archives in their own."""
+"""What is taken as pixels, as labels and as ids, for people: `--help` shows it."""
+
+_HEAD = 512
+
+
+def open_inputs(
+    inputs: Sequence[str],
+    shape: Shape,
+    *,
+    pixels: str | None = None,
+    labels: str | None = None,
+    threads: int = 1,
+) -> Inputs:
+    """The rows of what `inputs` name, see `RULES`; `pixels` and `labels` as there.
+
+    Image files are decoded by `threads` processes, columns by so many threads. Raises `InputError`.
+    """
+    if not inputs:
+        raise InputError("no input was named, expected at least one file, folder, glob or -")
+    of_rows = None
+    if labels is not None and labels != FOLDER and Path(labels).is_file():
+        of_rows = read_label_file(Path(labels), shape)
+    opener = _Opener(shape, pixels, None if of_rows is not None else labels, threads)
+    return Inputs(list(opener.open(inputs)), of_rows, labels)
+
+
+class _Opener:
+    """What all inputs of a job have in common."""
+
+    def __init__(self, shape: Shape, pixels: str | None, labels: str | None, threads: int) -> None:
+        self._shape, self._pixels, self._labels, self._threads = shape, pixels, labels, threads
+
+    def open(self, inputs: Sequence[str]) -> Iterator[Reader]:
+        """A reader for each input, and one for all image files that follow one another."""
+        paths = [path for text in inputs for path in _expand(text)]
+        if paths.count(STANDARD_INPUT) > 1:
+            raise InputError("standard input is named twice, expected - once")
+        images: list[str] = []
+        several = len(paths) > 1
+        for path in paths:
+            if is_image_name(path) and not Path(path).is_dir():
+                images.append(path)
+                continue
+            reader = self._open(path, several=several)
+            if reader is None:
+                images.append(path)
+                continue
+            if images:
+                yield self._images("", Files(images))
+                images = []
+            yield reader
+        if images:
+            yield self._images("", Files(images))
+
+    def _open(self, path: str, *, several: bool) -> Reader | None:
+        """The reader of one input; None for an image file."""
+        if path == STANDARD_INPUT:
+            return self._json_lines(path, lambda: nullcontext(sys.stdin.buffer))
+        file = Path(path)
+        prefix = f"{path.rstrip('/')}/" if several else ""
+        if file.is_dir():
+            names = find_images(file)
+            if not names:
+                raise InputError(f"{path} is a folder without image files; name files of other kinds, or a glob")
+            return self._images(path, Files(names, file), prefix)
+        if not file.is_file():
+            raise InputError(f"{path} is neither a file nor a folder; JSON lines come through a pipe as -")
+        with reading(path), file.open("rb") as plain:
+            head = plain.read(_HEAD)
+        if not head:
+            raise InputError(f"{path} is empty: 0 bytes")
+        packed = head.startswith(GZIP)
+        if packed:
+            with reading(path), gzip.open(file) as unpacked:
+                head = unpacked.read(_HEAD)
+        if is_tar(head) or head.startswith((BZIP2, XZ)):
+            return self._images(path, Tar(file), prefix)
+        if head.startswith(npy.MAGIC):
+            return npy.open_npy(file, self._shape, packed=packed)
+        if idx.is_idx(head):
+            return idx.open_idx(file, self._shape, packed=packed)
+        if head.startswith(parquet.MAGIC) and not packed:
+            return parquet.ParquetReader(
+                file, self._shape, pixels=self._pixels, labels=self._labels, threads=self._threads
+            )
+        if head.startswith(b"PK") and not packed:
+            return self._zip(file, prefix)
+        if is_encoded(head) and not packed:
+            return None
+        if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
+            return self._json_lines(path, partial(open_stream, file, packed=packed))
+        if b"\0" in head:
+            raise InputError(
+                f"{path} is of no known kind: it begins with {head[:8].hex(' ')}, "
+                "expected .npy, .npz, IDX, CSV, Parquet, JSON lines, or images"
+            )
+        return CsvReader(file, self._shape, packed=packed, pixels=self._pixels, labels=self._labels)
+
+    def _zip(self, file: Path, prefix: str) -> Reader:
+        with reading(file), zipfile.ZipFile(file) as archive:
+            arrays = any(name.endswith(".npy") for name in archive.namelist())
+        if arrays:
+            return npy.open_npz(file, self._shape, pixels=self._pixels, labels=self._labels)
+        source = Zip(file)
+        if not source.rows:
+            raise InputError(f"{file} is a zip without image files and without arrays")
+        return self._images(str(file), source, prefix)
+
+    def _images(self, path: str, source: Files | Tar | Zip, prefix: str = "") -> ImagesReader:
+        return ImagesReader(path, source, self._shape, prefix=prefix, labels=self._labels, processes=self._threads)
+
+    def _json_lines(self, path: str, open_: Callable[[], AbstractContextManager[BinaryIO]]) -> JsonLinesReader:
+        return JsonLinesReader(
+            path, open_, self._shape, pixels=self._pixels, labels=self._labels, processes=self._threads
+        )
+
+
+def _expand(text: str) -> list[str]:
+    """What a glob stands for, sorted; anything else stands for itself."""
+    if text == STANDARD_INPUT or Path(text).exists():
+        return [text]
+    if not glob.has_magic(text):
+        raise InputError(f"{text} does not exist")
+    found = sorted(glob.glob(text, recursive=True))
+    if not found:
+        raise InputError(f"{text} matches no file")
+    return found

@@ -1,0 +1,1 @@
+"""The finished table as a file: Parquet, CSV or JSON lines."""

@@ -1,0 +1,101 @@
+"""The columns of the table that a job makes, and of the parts it is made from."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from scoring.chunk import UNKNOWN, Chunk, Kind
+
+KIND = "kind"
+LABEL = "label"
+"""Columns that parts have and the finished table has not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """id, digit, score_0, score_1, …, margin, top_1, … where asked for, error."""
+
+    named: bool
+    """Whether ids are text rather than row numbers."""
+    labels: tuple[int, ...]
+    """What `digit` may be, in the order of the scores."""
+    top_k: int = 0
+    """How many of the best digits a row names, beside all scores."""
+
+    @property
+    def table(self) -> pa.Schema:
+        """What the finished table holds; all but `id` is null where there is an error, and `error` where none is."""
+        return pa.schema(
+            [
+                pa.field("id", pa.string() if self.named else pa.int64(), nullable=False),
+                pa.field("digit", pa.int32()),
+                *(pa.field(f"score_{place}", pa.float32()) for place in range(len(self.labels))),
+                pa.field("margin", pa.float32()),
+                *(pa.field(f"top_{place}", pa.int32()) for place in range(1, self.top_k + 1)),
+                pa.field("error", pa.string()),
+            ]
+        )
+
+    @property
+    def part(self) -> pa.Schema:
+        """The same with `kind` (of the error, see `Kind`) and `label` (what the image shows), for the summary."""
+        kinds = pa.dictionary(pa.int8(), pa.string())
+        return self.table.append(pa.field(KIND, kinds)).append(pa.field(LABEL, pa.int32()))
+
+    def batch(self, chunk: Chunk, digits: NDArray[np.integer], scores: NDArray[np.float32]) -> pa.RecordBatch:
+        """A scored chunk: digits [n], scores [n, classes]; rows with an error are blanked."""
+        count = len(chunk)
+        if digits.shape != (count,) or scores.shape != (count, len(self.labels)):
+            raise ValueError(f"scores of the shape {list(scores.shape)}, expected [{count}, {len(self.labels)}]")
+        blank = None
+        if chunk.errors:
+            blank = np.zeros(count, np.bool_)
+            blank[list(chunk.errors)] = True
+        by_class = np.ascontiguousarray(scores.T, np.float32)
+        columns = [digits.astype(np.int32, copy=False), *by_class, margins(by_class)]
+        if self.top_k:
+            best = np.argsort(-scores, axis=1, kind="stable")[:, : self.top_k]
+            columns += list(np.array(self.labels, np.int32)[best].T)
+        unlabelled = None if chunk.labels is None else chunk.labels == UNKNOWN
+        return pa.RecordBatch.from_arrays(
+            [
+                self._ids(chunk),
+                *(pa.array(column, mask=blank) for column in columns),
+                *_errors(chunk),
+                pa.nulls(count, pa.int32()) if chunk.labels is None else pa.array(chunk.labels, mask=unlabelled),
+            ],
+            schema=self.part,
+        )
+
+    def _ids(self, chunk: Chunk) -> pa.Array:
+        if self.named:
+            return pa.array(chunk.ids, pa.string())
+        assert isinstance(chunk.ids, range)
+        return pa.array(np.arange(chunk.ids.start, chunk.ids.stop, dtype=np.int64))
+
+
+def margins(by_class: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Best score minus second best, float32 [n], of scores [classes, n] of at least two classes."""
+    best: NDArray[np.float32] = np.maximum(by_class[0], by_class[1])
+    second = np.minimum(by_class[0], by_class[1])
+    for scores in by_class[2:]:
+        np.maximum(second, np.minimum(best, scores), out=second)
+        np.maximum(best, scores, out=best)
+    best -= second
+    return best
+
+
+_KINDS = list(Kind)
+
+
+def _errors(chunk: Chunk) -> tuple[pa.Array, pa.Array]:
+    """The columns error and kind."""
+    if not chunk.errors:
+        kinds = pa.DictionaryArray.from_arrays(pa.nulls(len(chunk), pa.int8()), pa.array(_KINDS, pa.string()))
+        return pa.nulls(len(chunk), pa.string()), kinds
+    found = [chunk.errors.get(row) for row in range(len(chunk))]
+    positions = pa.array([None if error is None else _KINDS.index(error.kind) for error in found], pa.int8())
+    sentences = pa.array([None if error is None else error.sentence for error in found], pa.string())
+    return sentences, pa.DictionaryArray.from_arrays(positions, pa.array(_KINDS, pa.string()))

@@ -1,0 +1,28 @@
+"""Parquet, with the model's identity in the metadata of its schema."""
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+ROW_GROUP = 131_072
+"""Rows that a row group has at least, the last one excepted."""
+
+
+def write(batches: Iterator[pa.RecordBatch], file: BinaryIO, schema: pa.Schema) -> None:
+    """Row groups of whole batches."""
+    # Scores are noise to a compressor, hardly two are alike, and their least and greatest tell nobody anything.
+    with pq.ParquetWriter(
+        file, schema, compression="none", use_dictionary=["error"], write_statistics=["id"]
+    ) as writer:
+        group: list[pa.RecordBatch] = []
+        rows = 0
+        for batch in batches:
+            group.append(batch)
+            rows += len(batch)
+            if rows >= ROW_GROUP:
+                writer.write_table(pa.Table.from_batches(group, schema), row_group_size=rows)
+                group, rows = [], 0
+        if group:
+            writer.write_table(pa.Table.from_batches(group, schema), row_group_size=rows)
