@@ -45,6 +45,8 @@ class Tokens:
         self._path = path
         self._seen = self._stamp()
         self._known = self._read()
+        if not self._known:
+            raise TokenError(f"{path} holds no token")
         self._look_at = time.monotonic() + LOOK_SECONDS
 
     def owner(self, authorization: str | bytes) -> str | None:
@@ -67,7 +69,7 @@ class Tokens:
         self._seen = stamp
         try:
             self._known = self._read()
-            log.info("tokens read again", tokens=len(self._known))
+            log.info("tokens read again", tokens=len(self._known))  # none: all are revoked
         except TokenError as error:
             log.error("tokens stay as they were", reason=str(error))
 
@@ -95,8 +97,6 @@ class Tokens:
                     "printable ASCII characters"
                 )
             found.append((hashlib.sha256(token.encode()).digest(), name))
-        if not found:
-            raise TokenError(f"{self._path} holds no token")
         return found
 
 
@@ -125,7 +125,7 @@ class Guard:
     """What a call has to pass before its handler is entered."""
 
     def __init__(self, tokens: Tokens | None = None, rates: Rates | None = None, open_paths: tuple[str, ...] = ()):
-        """Paths that begin with one of `open_paths` need no token."""
+        """Paths that begin with one of `open_paths` need no token, and as often as they like."""
         self._tokens = tokens
         self._rates = rates
         self._open = open_paths
@@ -159,8 +159,8 @@ class Guard:
             self._rates.take(call.identity or call.peer.rpartition(":")[0])
 
     def admit(self, path: str, call: Call) -> None:
-        """Both, once for each call. Raises `NotAuthenticated` and `RateExceeded`."""
-        if not call.admitted:
+        """Both, once for each call, unless the path is open. Raises `NotAuthenticated` and `RateExceeded`."""
+        if not call.admitted and not path.startswith(self._open):
             self.identify(path, call)
             self.count(call)
             call.admitted = True

@@ -281,7 +281,11 @@ class _GrpcCall(Call):
 
     @property
     def metadata(self) -> Mapping[str, str | bytes]:  # type: ignore[override]
-        return dict(self._context.invocation_metadata() or ())
+        pairs = tuple(self._context.invocation_metadata() or ())
+        found = dict(pairs)
+        if sum(key == "authorization" for key, _ in pairs) > 1:
+            found["authorization"] = ""  # of two it cannot be told which is meant
+        return found
 
     @property
     def peer(self) -> str:  # type: ignore[override]

@@ -92,6 +92,8 @@ class HttpApp:
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> Page | None:
         """The page to answer with; None when the answer was sent already."""
         path, verb = scope["path"], scope["method"]
+        if sum(key == b"authorization" for key, _ in scope["headers"]) > 1:
+            return _problem(400, "invalid_argument", "authorization: expected one such header at most")
         if path in self._files or path in self._pages:
             if verb not in ("GET", "HEAD"):
                 return _wrong_verb(path, "GET, HEAD", verb)

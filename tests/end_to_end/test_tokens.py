@@ -1,5 +1,6 @@
 """Bearer tokens and the rate of each client: the same rules for gRPC, JSON and pages."""
 
+import socket
 import time
 from pathlib import Path
 
@@ -82,6 +83,17 @@ def test_all_others_are_not(server: Server, header: str):
     assert (status, told["www-authenticate"]) == (401, "Bearer")
 
 
+def test_of_two_tokens_none_counts(server: Server):
+    """Else whatever stands in front of the server might look at one, and the server at the other."""
+    for first, second in ((ANNA, "x" * 20), ("x" * 20, ANNA), (ANNA, BEN)):
+        assert code(server, bearer(first) + bearer(second)) is grpc.StatusCode.UNAUTHENTICATED
+        head = f"POST {LIST} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 2\r\n"
+        two = "".join(f"authorization: Bearer {token}\r\n" for token in (first, second))
+        with socket.create_connection(("127.0.0.1", server.http_port), 10) as plain:
+            plain.sendall(f"{head}{two}\r\n{{}}".encode())
+            assert plain.recv(1000).split()[1] in (b"400", b"401")
+
+
 def test_a_stream_needs_a_token_as_well(server: Server):
     """Whatever it would have said."""
     with server.channel() as channel:
@@ -153,6 +165,11 @@ def test_tokens_are_rotated_without_a_restart(server: Server, file: Path):
         assert code(server, bearer("carl-carl-carl-carl")) is grpc.StatusCode.OK
         with pytest.raises(DigitsError, match="authorization"):
             client.classify(IMAGE)
+        file.write_text("# nobody any more\n")
+        time.sleep(1.2)
+        assert code(server, bearer(ANNA)) is grpc.StatusCode.UNAUTHENTICATED
+        write(file, anna=ANNA)
+        assert code(server, bearer(ANNA)) is grpc.StatusCode.OK
         file.write_text("short:x\n")
         time.sleep(1.2)
         assert code(server, bearer(ANNA)) is grpc.StatusCode.OK
@@ -222,6 +239,8 @@ def test_a_client_that_calls_too_often_is_refused_alone(file: Path, start_server
     with DigitsClient(server.address, metadata=bearer(ANNA), timeout=20) as client:
         for _ in range(10):  # comes back when it is told to, and loses nothing
             client.classify(IMAGE)
+    with DigitsClient(server.address) as client:  # health is open, and so at any rate
+        assert {client.health().name for _ in range(30)} == {"SERVING"}
     with DigitsClient(server.address, metadata=bearer(ANNA), timeout=0.05) as client, pytest.raises(Overloaded):
         [client.classify(IMAGE) for _ in range(10)]
 
