@@ -172,6 +172,28 @@ def test_quoted_line_ends_are_no_rows(digits, small, tmp_path):
     np.testing.assert_array_equal(np.concatenate([chunk.pixels for chunk in chunks]), digits[0][:30])
 
 
+@pytest.mark.parametrize("quote", ['"1', '"a""b', '"x\ny","z', '"a""'])
+def test_a_quote_without_its_pair_ends_the_job(quote, digits, small, tmp_path, monkeypatch):
+    """The rows behind it are not passed over in silence: the sentence says where it was opened, however it is read."""
+    names = ",".join(["text", "more", *(f"p{n}" for n in range(64))])
+    rows = [f'"two\nlines",ok,{",".join(map(str, row))}' for row in digits[0][:30]]
+    rows[20] = f"{quote},{','.join(map(str, digits[0][20]))}"
+    rows[21:] = [f"a,b,{','.join(map(str, row))}" for row in digits[0][21:30]]
+    file = tmp_path / "a.csv"
+    file.write_text("\n".join([names, *rows]) + "\n")
+    line = 2 + 2 * 20 + quote.count("\n")
+    for size in (1 << 20, 700):
+        monkeypatch.setattr(lines, "_READ_BYTES", size)
+        chunks = open_inputs([str(file)], small).chunks(20)
+        np.testing.assert_array_equal(next(chunks).pixels, digits[0][:20])
+        with pytest.raises(InputError) as caught:
+            list(chunks)
+        assert str(caught.value).startswith(f"{file}, line {line}: its quotes do not pair")
+    file.write_text(names.replace("text", '"text') + "\n" + "\n".join(rows[21:]))
+    with pytest.raises(InputError, match="line 1: its quotes do not pair"):
+        open_inputs([str(file)], small)
+
+
 def test_a_quote_that_never_ends(digits, small, tmp_path, monkeypatch):
     """Is not waited for without end."""
     monkeypatch.setattr(lines, "_LONGEST", 1000)
