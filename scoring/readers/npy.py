@@ -101,7 +101,12 @@ def _read_labels(
     names = [labels] if labels is not None else [name for name in layouts if name.lower() in LABEL_NAMES]
     if labels is not None and labels not in layouts:
         raise InputError(f"{path} has no array {labels} of labels; its arrays: {', '.join(layouts)}")
-    if len(names) != 1 or (labels is None and layouts[names[0]].shape != (rows,)):
+    if len(names) != 1:
+        return None
+    found = layouts[names[0]].shape
+    if len(found) == 1 and found != (rows,):
+        raise InputError(f"{path}, array {names[0]} has {found[0]} labels, expected {rows}, one for each row")
+    if labels is None and found != (rows,):
         return None
     with archive.open(f"{names[0]}.npy") as file:
         values = np.lib.format.read_array(file, allow_pickle=False)

@@ -68,7 +68,22 @@ def open_inputs(
     if labels is not None and labels != FOLDER and Path(labels).is_file():
         of_rows = read_label_file(Path(labels), shape)
     opener = _Opener(shape, pixels, None if of_rows is not None else labels, threads)
-    return Inputs(list(opener.open(inputs)), of_rows, labels)
+    readers = list(opener.open(inputs))
+    if labels is not None and of_rows is None:
+        _check_labelled(readers, labels)
+    return Inputs(readers, of_rows, labels)
+
+
+def _check_labelled(readers: Sequence[Reader], labels: str) -> None:
+    """Raises `InputError` where labels were asked for and are not there."""
+    if labels == FOLDER:
+        if not any(reader.labelled for reader in readers):
+            raise InputError(f"there are no labels {labels}: none of the inputs are image files")
+        return
+    for reader in readers:
+        if not reader.labelled:
+            name = reader.path or "an image file"
+            raise InputError(f"{name} has no labels {labels}: no such file, and the input has no such column")
 
 
 class _Opener:
