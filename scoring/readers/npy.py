@@ -52,8 +52,11 @@ def open_npz(path: Path, shape: Shape, *, pixels: str | None, labels: str | None
         layouts = {}
         for member in archive.namelist():
             if member.endswith(".npy"):
-                with archive.open(member) as file:
-                    layouts[member.removesuffix(".npy")] = read_layout(cast("BinaryIO", file), f"{path}, {member}")
+                try:
+                    with archive.open(member) as file:
+                        layouts[member.removesuffix(".npy")] = read_layout(cast("BinaryIO", file), f"{path}, {member}")
+                except RuntimeError as error:  # encrypted, or packed in a way of its own
+                    raise InputError(f"{path} cannot be read: {error}") from None
         chosen = _choose(layouts, shape, pixels, path)
         own = _read_labels(archive, layouts, layouts[chosen].shape[0], labels, shape, path)
     return ArrayReader(

@@ -117,7 +117,10 @@ class _Opener:
     def _open(self, path: str, *, several: bool) -> Reader | None:
         """The reader of one input; None for an image file."""
         if path == STANDARD_INPUT:
-            return self._json_lines(path, lambda: nullcontext(sys.stdin.buffer))
+            stdin = sys.stdin
+            if stdin is None:
+                raise InputError("standard input is closed, expected JSON lines")
+            return self._json_lines(path, lambda: nullcontext(stdin.buffer))
         file = Path(path)
         prefix = f"{path.rstrip('/')}/" if several else ""
         if file.is_dir():
