@@ -126,6 +126,15 @@ def test_a_report_is_pictures_and_text(files: Path, tmp_path: Path):
     assert "Accuracy 98.00%" in (tmp_path / "report" / "report.md").read_text()
 
 
+@pytest.mark.parametrize("name", ["report", "report/below"])
+def test_a_report_that_has_no_room_is_refused_before_the_work(name: str, files: Path, tmp_path: Path):
+    """A file of that name stays as it is, and no table is written."""
+    (tmp_path / "report").write_text("precious")
+    _, err = run(files / "good.npy", "--out", tmp_path / "a.csv", "--report", tmp_path / name, code=1)
+    assert f"{tmp_path / name} is no folder, nor can it become one" in err
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["precious"]
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
