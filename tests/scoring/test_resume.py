@@ -162,7 +162,7 @@ def test_a_finished_output_has_nothing_to_resume(tmp_path: Path):
     score(tmp_path / "a.npy", output, models=MODELS)
     stood = output.read_bytes()
     _, err = run(tmp_path / "a.npy", "--out", output, "--resume", code=1)
-    assert f"{output} is finished: no parts are left, and there is nothing to resume" in err
+    assert f"{output} exists already and no parts are left: it is finished, there is nothing to resume" in err
     assert "remove" not in err
     assert output.read_bytes() == stood
 
