@@ -106,6 +106,8 @@ def score(  # noqa: D103 - below, since it is put together
                 fail(f"{flag} goes without --server, which has models of its own", code=2)
         if engine == "ray":
             fail("--engine ray goes without --server: its workers have the model with them", code=2)
+    if report is not None and not next(each for each in (report, *report.absolute().parents) if each.exists()).is_dir():
+        fail(f"the report cannot be written: {report} is no folder, nor can it become one")
     told = {name: value for name, value in (("models", models), ("provider", provider)) if value is not None}
     try:
         settings = read_settings(told)

@@ -95,6 +95,10 @@ class Parts:
 
     def _begin(self, job: dict[str, Any], resume: bool) -> None:
         if self.output.exists() and not self.folder.is_dir():
+            if resume:
+                raise PartsError(
+                    f"{self.output} exists already and no parts are left: it is finished, there is nothing to resume"
+                )
             raise PartsError(f"{self.output} exists already; remove it or choose another name")
         if not self.output.parent.is_dir():
             raise PartsError(f"{self.output} cannot be written: there is no folder {self.output.parent}")

@@ -50,7 +50,11 @@ class CsvReader:
             )
         self._delimiter = max(_DELIMITERS, key=first.count)
         text = first.removeprefix(b"\xef\xbb\xbf").decode(errors="replace").rstrip("\r\n")
-        fields = [field.strip() for field in next(csv.reader([text], delimiter=chr(self._delimiter)), [])]
+        try:
+            fields = [field.strip() for field in next(csv.reader([text], delimiter=chr(self._delimiter)), [])]
+        except csv.Error as error:
+            why = "its lines end in CR alone, expected LF or CR LF" if "\r" in text else str(error)
+            raise InputError(f"{path}, line 1: {why}") from None
         self._header = not _is_data(fields)
         names = fields if self._header else [str(column) for column in range(len(fields))]
         self._names = names

@@ -36,14 +36,15 @@ def _digest(file: BinaryIO, size: int) -> str:
 
 
 def of_files(paths: Iterable[Path]) -> dict[str, Any]:
-    """How many files there are, and SHA-256 over the path, size and time of each. Raises `InputError`."""
+    """How many files there are, and SHA-256 over the path, size and time of each, or why it has none."""
     digest = hashlib.sha256()
     count = 0
     for path in paths:
         try:
             stat = path.stat()
-        except OSError as error:
-            raise InputError(f"{path} cannot be read: {error.strerror}") from None
+            found = f"{stat.st_size}\0{stat.st_mtime_ns}"
+        except OSError as error:  # as with any other image that cannot be read, that is an error of its row
+            found = f"{error.strerror}"
         count += 1
-        digest.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode(errors="surrogateescape"))
+        digest.update(f"{path}\0{found}\n".encode(errors="surrogateescape"))
     return {"files": count, "sha256": digest.hexdigest()}

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -141,7 +142,7 @@ class JsonLinesReader:
                 if not isinstance(each, int | float):
                     text = json.dumps(each)[:40]
                     return RowError(Kind.UNREADABLE, f"{where}, value {place}: {text} is no number")
-            values = np.array(value, np.float64).reshape(-1)
+            values = np.array([_float(each) for each in np.array(value, object).reshape(-1).tolist()])
         found, flaws = to_pixels(values[None], self._shape, lambda _, place: f"{where}, value {place}")
         return flaws[0] if flaws else found[0]
 
@@ -164,6 +165,14 @@ def _parse(line: bytes) -> Any:
         return json.loads(line)
     except (ValueError, RecursionError):
         return None
+
+
+def _float(number: float) -> float:
+    """A number, infinite where it is too large for a float."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
 
 
 def _field(record: Any, names: tuple[str, ...]) -> Any:

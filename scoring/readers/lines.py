@@ -26,6 +26,8 @@ class Lines:
         self._used = 0
         """How many of them were taken."""
         self._over = False
+        self._passed = 0
+        """How many line ends lie before the buffer, those between quotes included."""
 
     def peek(self) -> bytes:
         """The next line with its end, b"" after the last one."""
@@ -36,7 +38,7 @@ class Lines:
     def take(self, most: int) -> tuple[bytes, int]:
         """At least one and at most `most` whole lines, each with its end, and how many; b"" and 0 after the last.
 
-        Raises `InputError` when the stream breaks, or a line is longer than 64 MiB.
+        Raises `InputError` when the stream breaks, a line is longer than 64 MiB, or a quote is open at the end.
         """
         while not self._left() and self._fill():
             pass
@@ -58,9 +60,15 @@ class Lines:
         """Read on, behind what is left; False at the end."""
         if self._over:
             return False
-        rest = self._buffer[int(self._ends[self._used - 1]) if self._used else 0 :]
+        taken = int(self._ends[self._used - 1]) if self._used else 0
+        quotes = self._quoted and self._buffer.find(b'"', 0, taken) >= 0
+        self._passed += self._buffer.count(b"\n", 0, taken) if quotes else self._used
+        rest = self._buffer[taken:]
         if len(rest) > _LONGEST:
-            raise InputError(f"{self._name} has a line of more than {_LONGEST} bytes, expected one image on a line")
+            raise InputError(
+                f"{self._name} has a line of more than {_LONGEST} bytes, from line {self._passed + 1} on, "
+                "expected one image on a line"
+            )
         with reading(self._name):
             more = self._file.read(max(_READ_BYTES, len(rest)))
         self._used = 0
@@ -71,6 +79,9 @@ class Lines:
             stripped = rest.rstrip(b"\r\n")
             self._buffer = stripped + b"\n" if stripped else b""
         self._ends = self._find_ends()
+        if self._over and self._buffer and (not len(self._ends) or self._ends[-1] != len(self._buffer)):
+            line = self._passed + 1 + self._buffer.count(b"\n", 0, _open_quote(self._buffer))
+            raise InputError(f"{self._name}, line {line}: its quotes do not pair, the one opened there has no end")
         return True
 
     def _find_ends(self) -> NDArray[np.int64]:
@@ -87,3 +98,11 @@ def find_line_ends(buffer: bytes, *, quoted: bool) -> NDArray[np.int64]:
     if quoted and b'"' in buffer:
         ends &= np.bitwise_xor.accumulate((raw == _QUOTE).view(np.uint8)) == 0
     return np.flatnonzero(ends) + 1
+
+
+def _open_quote(buffer: bytes) -> int:
+    """Where the quote stands that is still open at the end of `buffer`; a doubled one within it opens nothing."""
+    at = buffer.rfind(b'"')
+    while at > 0 and buffer[at - 1] == _QUOTE:
+        at = buffer.rfind(b'"', 0, at - 1)
+    return at

@@ -52,8 +52,11 @@ def open_npz(path: Path, shape: Shape, *, pixels: str | None, labels: str | None
         layouts = {}
         for member in archive.namelist():
             if member.endswith(".npy"):
-                with archive.open(member) as file:
-                    layouts[member.removesuffix(".npy")] = read_layout(cast("BinaryIO", file), f"{path}, {member}")
+                try:
+                    with archive.open(member) as file:
+                        layouts[member.removesuffix(".npy")] = read_layout(cast("BinaryIO", file), f"{path}, {member}")
+                except RuntimeError as error:  # encrypted, or packed in a way of its own
+                    raise InputError(f"{path} cannot be read: {error}") from None
         chosen = _choose(layouts, shape, pixels, path)
         own = _read_labels(archive, layouts, layouts[chosen].shape[0], labels, shape, path)
     return ArrayReader(
@@ -101,7 +104,12 @@ def _read_labels(
     names = [labels] if labels is not None else [name for name in layouts if name.lower() in LABEL_NAMES]
     if labels is not None and labels not in layouts:
         raise InputError(f"{path} has no array {labels} of labels; its arrays: {', '.join(layouts)}")
-    if len(names) != 1 or (labels is None and layouts[names[0]].shape != (rows,)):
+    if len(names) != 1:
+        return None
+    found = layouts[names[0]].shape
+    if len(found) == 1 and found != (rows,):
+        raise InputError(f"{path}, array {names[0]} has {found[0]} labels, expected {rows}, one for each row")
+    if labels is None and found != (rows,):
         return None
     with archive.open(f"{names[0]}.npy") as file:
         values = np.lib.format.read_array(file, allow_pickle=False)

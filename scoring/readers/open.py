@@ -68,7 +68,22 @@ def open_inputs(
     if labels is not None and labels != FOLDER and Path(labels).is_file():
         of_rows = read_label_file(Path(labels), shape)
     opener = _Opener(shape, pixels, None if of_rows is not None else labels, threads)
-    return Inputs(list(opener.open(inputs)), of_rows, labels)
+    readers = list(opener.open(inputs))
+    if labels is not None and of_rows is None:
+        _check_labelled(readers, labels)
+    return Inputs(readers, of_rows, labels)
+
+
+def _check_labelled(readers: Sequence[Reader], labels: str) -> None:
+    """Raises `InputError` where labels were asked for and are not there."""
+    if labels == FOLDER:
+        if not any(reader.labelled for reader in readers):
+            raise InputError(f"there are no labels {labels}: none of the inputs are image files")
+        return
+    for reader in readers:
+        if not reader.labelled:
+            name = reader.path or "an image file"
+            raise InputError(f"{name} has no labels {labels}: no such file, and the input has no such column")
 
 
 class _Opener:
@@ -102,7 +117,10 @@ class _Opener:
     def _open(self, path: str, *, several: bool) -> Reader | None:
         """The reader of one input; None for an image file."""
         if path == STANDARD_INPUT:
-            return self._json_lines(path, lambda: nullcontext(sys.stdin.buffer))
+            stdin = sys.stdin
+            if stdin is None:
+                raise InputError("standard input is closed, expected JSON lines")
+            return self._json_lines(path, lambda: nullcontext(stdin.buffer))
         file = Path(path)
         prefix = f"{path.rstrip('/')}/" if several else ""
         if file.is_dir():

@@ -172,6 +172,28 @@ def test_quoted_line_ends_are_no_rows(digits, small, tmp_path):
     np.testing.assert_array_equal(np.concatenate([chunk.pixels for chunk in chunks]), digits[0][:30])
 
 
+@pytest.mark.parametrize("quote", ['"1', '"a""b', '"x\ny","z', '"a""'])
+def test_a_quote_without_its_pair_ends_the_job(quote, digits, small, tmp_path, monkeypatch):
+    """The rows behind it are not passed over in silence: the sentence says where it was opened, however it is read."""
+    names = ",".join(["text", "more", *(f"p{n}" for n in range(64))])
+    rows = [f'"two\nlines",ok,{",".join(map(str, row))}' for row in digits[0][:30]]
+    rows[20] = f"{quote},{','.join(map(str, digits[0][20]))}"
+    rows[21:] = [f"a,b,{','.join(map(str, row))}" for row in digits[0][21:30]]
+    file = tmp_path / "a.csv"
+    file.write_text("\n".join([names, *rows]) + "\n")
+    line = 2 + 2 * 20 + quote.count("\n")
+    for size in (1 << 20, 700):
+        monkeypatch.setattr(lines, "_READ_BYTES", size)
+        chunks = open_inputs([str(file)], small).chunks(20)
+        np.testing.assert_array_equal(next(chunks).pixels, digits[0][:20])
+        with pytest.raises(InputError) as caught:
+            list(chunks)
+        assert str(caught.value).startswith(f"{file}, line {line}: its quotes do not pair")
+    file.write_text(names.replace("text", '"text') + "\n" + "\n".join(rows[21:]))
+    with pytest.raises(InputError, match="line 1: its quotes do not pair"):
+        open_inputs([str(file)], small)
+
+
 def test_a_quote_that_never_ends(digits, small, tmp_path, monkeypatch):
     """Is not waited for without end."""
     monkeypatch.setattr(lines, "_LONGEST", 1000)
@@ -195,6 +217,8 @@ def test_a_quote_that_never_ends(digits, small, tmp_path, monkeypatch):
         (json.dumps([None] * 64), Kind.MISSING, "value 0: the pixel is missing"),
         (json.dumps([1] * 63 + ["x"]), Kind.UNREADABLE, 'value 63: "x" is no number'),
         (json.dumps([1] * 63 + [10**30]), Kind.ABOVE, "value 63: the pixel is 1e+30"),
+        (json.dumps([1] * 63 + [10**310]), Kind.ABOVE, "value 63: the pixel is inf"),
+        (json.dumps([[1] * 8] * 7 + [[-(10**310)] * 8]), Kind.NEGATIVE, "value 56: the pixel is -inf"),
         ('{"image": "?"}', Kind.UNREADABLE, "its text is no Base64"),
         ('{"image": "AAAA"}', Kind.IMAGE, "the bytes are not an image of a known format"),
         ("[" * 100_000, Kind.UNREADABLE, "it is no JSON object or list"),
@@ -345,6 +369,39 @@ def test_files_that_are_none(small, tmp_path):
         open_inputs([], small)
     with pytest.raises(InputError, match="standard input is named twice"):
         open_inputs(["-", "-"], small)
+
+
+def test_an_encrypted_npz(digits, small, tmp_path):
+    """Is told in a sentence; nobody is asked for the password."""
+    file = formats.npz(tmp_path / "a.npz", digits[0])
+    raw = bytearray(file.read_bytes())
+    for signature, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        raw[raw.rindex(signature) + flags] |= 1
+    file.write_bytes(raw)
+    with pytest.raises(InputError, match=r"a\.npz cannot be read: .*encrypted"):
+        open_inputs([str(file)], small)
+
+
+def test_csv_whose_lines_do_not_end(digits, small, tmp_path):
+    """CR alone ends none: all of the file would be the line of names."""
+    file = formats.csv(tmp_path / "a.csv", digits[0][:5], end="\r")
+    with pytest.raises(InputError, match=r"a\.csv, line 1: its lines end in CR alone, expected LF or CR LF"):
+        open_inputs([str(file)], small)
+
+
+def test_a_field_of_csv_without_end(small, tmp_path):
+    """A line of names longer than is allowed is one sentence as well."""
+    file = tmp_path / "a.csv"
+    file.write_text("x" * 200_000 + ",y\n")
+    with pytest.raises(InputError, match=r"a\.csv, line 1: field larger than field limit"):
+        open_inputs([str(file)], small)
+
+
+def test_a_closed_standard_input(small, monkeypatch):
+    """Python has none then."""
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(InputError, match="standard input is closed"):
+        open_inputs(["-"], small)
 
 
 def test_a_table_without_rows(small, digits, tmp_path):

@@ -148,6 +148,35 @@ def test_labels_from_a_file(pixels, labels, small, tmp_path):
     np.testing.assert_array_equal(read(file, small, labels=str(text))[1], [UNKNOWN, *labels[1:]])
 
 
+def test_labels_that_are_nowhere_are_refused(pixels, small, tmp_path):
+    """An input that has no columns does not pass over what was asked for, alone or beside others."""
+    array = formats.npy(tmp_path / "a.npy", pixels)
+    missing = str(tmp_path / "labels.txt")
+    sentence = f"has no labels {missing}: no such file, and the input has no such column"
+    others = [
+        formats.idx(tmp_path / "b", pixels.reshape(-1, 8, 8)),
+        formats.images(tmp_path / "c", pixels[:2]),
+        formats.images(tmp_path / "d", pixels[:1]) / "00000.png",
+    ]
+    for file in (array, *others):
+        with pytest.raises(InputError, match=sentence):
+            read(file, small, labels=missing)
+    with pytest.raises(InputError, match="there are no labels folder: none of the inputs are image files"):
+        read(array, small, labels="folder")
+    table = formats.parquet(tmp_path / "e", formats.raw(pixels) | {"what": [1] * len(pixels)})
+    with pytest.raises(InputError, match=r"a\.npy has no labels what: no such file"):
+        open_inputs([str(table), str(array)], small, labels="what")
+
+
+@pytest.mark.parametrize("change", [1, -1])
+@pytest.mark.parametrize("asked", [None, "y"])
+def test_labels_of_an_npz_that_are_not_as_many_as_its_images(change, asked, pixels, labels, small, tmp_path):
+    """Are refused as those of a file, whether they were asked for or found by their name."""
+    np.savez(tmp_path / "a.npz", x=pixels, y=np.resize(labels, 50 + change))
+    with pytest.raises(InputError, match=rf"a\.npz, array y has {50 + change} labels, expected 50, one for each row"):
+        read(tmp_path / "a.npz", small, labels=asked)
+
+
 @pytest.mark.parametrize("change", [1, -1])
 def test_labels_that_are_not_as_many_as_the_rows(change, pixels, labels, small, tmp_path):
     """Found out before the work where the number of rows is known, and in the end where it is not."""

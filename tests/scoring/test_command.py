@@ -102,6 +102,18 @@ def test_an_image_that_cannot_be_read_is_recorded_unless_told_otherwise(files: P
     assert "broken.png" in err
 
 
+def test_a_link_to_an_image_that_is_gone_is_recorded(files: Path, tmp_path: Path):
+    """As any image that cannot be read, and the others have their scores."""
+    folder = tmp_path / "images"
+    write_images(tmp_path, np.zeros((2, 784)), np.zeros(2, int), 28, 255)
+    (folder / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    summary = score(folder, tmp_path / "a.parquet", models=MODELS)
+    assert (summary.rows, summary.errors) == (3, {"image that cannot be read": 1})
+    errors = {row["id"]: row["error"] for row in pq.read_table(tmp_path / "a.parquet").to_pylist() if row["error"]}
+    assert list(errors) == ["gone.png"]
+    assert "it cannot be read: No such file or directory" in errors["gone.png"]
+
+
 def test_a_report_is_pictures_and_text(files: Path, tmp_path: Path):
     """The summary as JSON as well."""
     run(
@@ -112,6 +124,15 @@ def test_a_report_is_pictures_and_text(files: Path, tmp_path: Path):
     assert names == ["confusion.png", "digits.png", "report.md", "summary.json"]
     assert json.loads((tmp_path / "report" / "summary.json").read_text())["rows"] == 500
     assert "Accuracy 98.00%" in (tmp_path / "report" / "report.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["report", "report/below"])
+def test_a_report_that_has_no_room_is_refused_before_the_work(name: str, files: Path, tmp_path: Path):
+    """A file of that name stays as it is, and no table is written."""
+    (tmp_path / "report").write_text("precious")
+    _, err = run(files / "good.npy", "--out", tmp_path / "a.csv", "--report", tmp_path / name, code=1)
+    assert f"{tmp_path / name} is no folder, nor can it become one" in err
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["precious"]
 
 
 @pytest.mark.parametrize(

@@ -155,6 +155,18 @@ def test_an_output_that_exists_is_left_alone(pixels: Path, tmp_path: Path):
     assert output.read_text() == "precious"
 
 
+def test_a_finished_output_has_nothing_to_resume(tmp_path: Path):
+    """It is not called in the way, and stays as it is."""
+    output = tmp_path / "out.csv"
+    np.save(tmp_path / "a.npy", np.zeros((3, 784), np.uint8))
+    score(tmp_path / "a.npy", output, models=MODELS)
+    stood = output.read_bytes()
+    _, err = run(tmp_path / "a.npy", "--out", output, "--resume", code=1)
+    assert f"{output} exists already and no parts are left: it is finished, there is nothing to resume" in err
+    assert "remove" not in err
+    assert output.read_bytes() == stood
+
+
 def test_two_runs_at_once_do_not_mix(pixels: Path, tmp_path: Path):
     """The second is refused as long as the first is at it."""
     output = tmp_path / "out.parquet"
