@@ -37,7 +37,7 @@ def test_axe_finds_nothing_serious(visits: Callable[..., Visit], server: Server,
 
 
 def test_the_policy_holds_and_nothing_is_asked_of_others(visits: Callable[..., Visit], server: Server):
-    """No breach of the content security policy on any tab, one origin, few bytes; a script that was slipped in does not run."""
+    """No breach of the content security policy on any tab, one origin, few bytes; a script slipped in does not run."""
     visit = visits().open(server)
     for tab in ("card", "live"):
         visit.page.locator(f"#tab-{tab}").click()
