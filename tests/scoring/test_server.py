@@ -76,6 +76,7 @@ def test_a_server_that_drains_under_a_job_loses_nothing(
     server.end()
 
 
+@pytest.mark.front("grpcio")  # what the job does is the same, whoever speaks HTTP/2
 def test_a_server_that_goes_away_for_good_ends_the_job_with_a_sentence(
     start_server: StartServer, pixels: Path, calm: bytes, tmp_path: Path
 ):
@@ -105,6 +106,7 @@ def test_a_server_that_is_not_there_is_told_at_once(pixels: Path, tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.front("grpcio")  # what the job does is the same, whoever speaks HTTP/2
 def test_another_version_after_a_restart_ends_the_job(
     start_server: StartServer, pixels: Path, calm: bytes, tmp_path: Path
 ):
@@ -149,6 +151,7 @@ def test_another_file_under_the_same_version_ends_the_job(start_server: StartSer
     server.end()
 
 
+@pytest.mark.front("grpcio")  # what the job does is the same, whoever speaks HTTP/2
 def test_a_full_queue_makes_the_job_wait(start_server: StartServer, pixels: Path, tmp_path: Path):
     """More calls in flight than the queue holds: refused ones are repeated, as the server bids."""
     here, there = tmp_path / "here.parquet", tmp_path / "there.parquet"
