@@ -145,9 +145,13 @@ class Guard:
         """Whether everything passes."""
         return self._tokens is None and self._rates is None
 
-    def identify(self, path: str, call: Call) -> None:
+    def opens(self, path: str) -> bool:
+        """Whether that path is open to everyone."""
+        return path.startswith(self._open)
+
+    def identify(self, call: Call) -> None:
         """Find out whose call it is. Raises `NotAuthenticated`."""
-        if self._tokens is None or path.startswith(self._open):
+        if self._tokens is None:
             return
         call.identity = self._tokens.owner(call.metadata.get("authorization", ""))
         if call.identity is None:
@@ -160,14 +164,16 @@ class Guard:
 
     def admit(self, path: str, call: Call) -> None:
         """Both, once for each call, unless the path is open. Raises `NotAuthenticated` and `RateExceeded`."""
-        if not call.admitted and not path.startswith(self._open):
-            self.identify(path, call)
+        if not call.admitted and not self.opens(path):
+            self.identify(call)
             self.count(call)
             call.admitted = True
 
 
 def guarded(method: Method, guard: Guard) -> Method:
-    """The same method for those who pass `guard`."""
+    """The same method for those who pass `guard`; an open one as it is, its streams too."""
+    if guard.opens(method.path):
+        return method
     handler, quick, path = method.handler, method.quick, method.path
 
     async def answer(request: Any, call: Call) -> Message:
@@ -180,7 +186,7 @@ def guarded(method: Method, guard: Guard) -> Method:
         return quick(data, start, call)  # type: ignore[misc]
 
     async def answers(requests: AsyncIterator[Any], call: Call) -> AsyncIterator[Message]:
-        guard.identify(path, call)
+        guard.identify(call)
 
         async def counted() -> AsyncIterator[Any]:
             async for request in requests:

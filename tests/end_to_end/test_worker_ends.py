@@ -12,8 +12,8 @@ import pytest
 from digits_client import DigitsClient
 from stubs.digits.v1 import digits_pb2 as pb
 from tests.end_to_end.workers import (
+    CREW,
     NAME,
-    PREFIX,
     Load,
     channels,
     classify,
@@ -28,7 +28,7 @@ from tests.harness import Server, StartServer, Stub
 @pytest.fixture(scope="module")
 def crew(start_server: StartServer) -> Server:
     """A server of two workers, for tests that leave no change behind but a worker that was restarted."""
-    return start_server("--workers=2", "--model-control=explicit", "--log-level=debug", f"--shared-memory={PREFIX}")
+    return start_server(*CREW)
 
 
 def test_a_worker_killed_under_load_comes_back_and_nobody_notices(crew: Server):

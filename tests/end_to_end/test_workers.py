@@ -11,6 +11,7 @@ from stubs.digits.v1 import digits_pb2 as pb
 from stubs.inference import open_inference_pb2 as oip
 from tests.end_to_end.workers import (
     BOTH,
+    CREW,
     FOLDER,
     NAME,
     OTHER,
@@ -33,7 +34,7 @@ from tests.harness import Server, StartServer, Stub
 @pytest.fixture(scope="module")
 def crew(start_server: StartServer) -> Server:
     """A server of two workers, for tests that leave no change behind but a worker that was restarted."""
-    return start_server("--workers=2", "--model-control=explicit", "--log-level=debug", f"--shared-memory={PREFIX}")
+    return start_server(*CREW)
 
 
 @pytest.fixture

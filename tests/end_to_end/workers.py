@@ -20,6 +20,7 @@ from tests.harness import Server, Stub
 
 NAME, OTHER = "mnist-16x16", "digits-8x8"
 PREFIX = f"digits-test-{secrets.token_hex(4)}-"
+CREW = ("--workers=2", "--model-control=explicit", "--log-level=debug", f"--shared-memory={PREFIX}")
 FOLDER = Path("/dev/shm")
 BOTH = (1, 2)
 
