@@ -13,6 +13,7 @@ from artifact.layout import INPUT, VersionFolder, find_versions
 from training.datasets import held_out_digits
 from training.evaluate import evaluate
 from training.fitted_file import read_fitted
+from training.graph import build_graph
 from training.inputs import scaled
 from training.mnist import read_part
 from training.recipes import RECIPES, find
@@ -88,8 +89,9 @@ def test_golden_rows_reproduce(folder, card, session):
 
 
 def test_the_classifier_beside_the_model_gives_its_scores(folder, card, session):
-    """model.skops is the fitted classifier itself: it loads, and its scores are the model's."""
+    """model.skops is the fitted classifier itself: the model is made of it to the byte, and gives its scores."""
     classifier = read_fitted(folder.path / "model.skops")
+    assert build_graph(classifier, card) == folder.onnx.read_bytes()
     part = held_out(card)
     inputs = scaled(part.pixels, pixel_scale=card.pixel_scale, pixel_offset=card.pixel_offset)
     [scores] = session.run(["scores"], {INPUT: part.pixels})
