@@ -33,9 +33,9 @@ def both(file: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def server(file: Path, start_server: StartServer) -> Server:
+def server(file: Path, start_for_module: StartServer) -> Server:
     write(file, anna=ANNA, ben=BEN)
-    return start_server(f"--token-file={file}", "--allow-plaintext-tokens")
+    return start_for_module(f"--token-file={file}", "--allow-plaintext-tokens")
 
 
 def write(file: Path, **tokens: str) -> None:
