@@ -22,11 +22,11 @@ MNIST = ROOT / "tests" / "data" / "mnist"
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "extra(program): needs a program that is no Python package")
-    config.addinivalue_line("markers", "front(name): about what only that front does")
+    config.addinivalue_line("markers", "front(name): about what only that front does, or what both do by the same code")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what is about the other front."""
+    """Leave out what need not be run on the other front."""
 
     def wanted(item: pytest.Item) -> bool:
         params = item.callspec.params if hasattr(item, "callspec") else {}

@@ -266,6 +266,7 @@ def locked(key: bytes) -> bytes:
     )
 
 
+@pytest.mark.front("grpcio")  # it is about the commands
 def test_the_commands_speak_tls(mutual: Server, authority: Authority):
     """With the files that they are told of; without them they say that nobody answers."""
     import subprocess
