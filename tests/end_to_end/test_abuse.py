@@ -62,7 +62,7 @@ def test_a_greedy_stream_leaves_room_for_single_calls(start_server: StartServer,
         for reader in readers:
             reader.start()
         request = pb.ClassifyRequest(pixels=mnist_test[0][:100].tobytes())
-        for _ in range(25):
+        for _ in range(15):
             assert len(Stub(channel).classify(request, timeout=20).predictions) == 100
         assert server.resident_mib() < before + 250
         over.set()
