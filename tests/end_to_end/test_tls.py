@@ -71,13 +71,13 @@ def start(start_server: StartServer, tmp_path: Path) -> Callable[..., tuple[Serv
 
 
 @pytest.fixture(scope="module")
-def server(authority: Authority, start_server: StartServer) -> Server:
-    return start_server(*authority.files)
+def server(authority: Authority, start_for_module: StartServer) -> Server:
+    return start_for_module(*authority.files)
 
 
 @pytest.fixture(scope="module")
-def mutual(authority: Authority, start_server: StartServer) -> Server:
-    return start_server(*authority.files, f"--tls-client-ca={authority.folder / 'ca.pem'}")
+def mutual(authority: Authority, start_for_module: StartServer) -> Server:
+    return start_for_module(*authority.files, f"--tls-client-ca={authority.folder / 'ca.pem'}")
 
 
 def classify(server: Server, host: str = "localhost", **credentials: bytes | None) -> int:
@@ -266,6 +266,7 @@ def locked(key: bytes) -> bytes:
     )
 
 
+@pytest.mark.front("grpcio")  # it is about the commands
 def test_the_commands_speak_tls(mutual: Server, authority: Authority):
     """With the files that they are told of; without them they say that nobody answers."""
     import subprocess
