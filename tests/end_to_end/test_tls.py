@@ -126,7 +126,8 @@ def test_who_trusts_the_authority_is_answered(server: Server, authority: Authori
 def test_an_unknown_authority_is_not_trusted(server: Server, authority: Authority):
     """The client sees that, and sends nothing."""
     other = trustme.CA()
-    refused(server, **authority.client(ca=other))
+    said = refused(server, "127.0.0.1", **authority.client(ca=other))
+    assert "TLS failed, certificate verify failed: " in said
     with pytest.raises(urllib.error.URLError, match="certificate verify failed"):
         get(server, "/readyz", trusting(other))
 

@@ -20,11 +20,11 @@ from tests.harness import DIGITS, MODELS, environment
 SECONDS = 120
 
 
-def start(*arguments: object, **env: str) -> subprocess.Popen[str]:
+def start(*arguments: object, stdin: int = subprocess.DEVNULL, **env: str) -> subprocess.Popen[str]:
     """`digits score` with these arguments."""
     return subprocess.Popen(
         [str(DIGITS), "score", *map(str, arguments)],
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
