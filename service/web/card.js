@@ -41,7 +41,12 @@ export class CardTab {
         element("h2", {}, "Its worst mistakes"),
         element("p", { class: "note" }, "By how little it believed what was true. Choose one to see what the neurons did."),
         this.worst));
-    await this.#scoreExamples(model, version, maxRows);
+    try {
+      await this.#scoreExamples(model, version, maxRows);
+    } catch (error) {
+      this.sha256 = ""; // so that the next time all is fetched anew
+      throw error;
+    }
   }
 
   /** Classify the page's own test digits anew by this very version. */
@@ -75,9 +80,8 @@ export class CardTab {
     const name = EXAMPLES[dataset];
     if (!name) return [];
     if (!this.examples.has(name)) {
-      const response = await fetch(name);
-      if (!response.ok) return [];
-      const bytes = new Uint8Array(await new Response(response.body.pipeThrough(new DecompressionStream("gzip"))).arrayBuffer());
+      const { body } = await rpc.page(name);
+      const bytes = new Uint8Array(await new Response(body.pipeThrough(new DecompressionStream("gzip"))).arrayBuffer());
       this.examples.set(name, bytes);
     }
     const bytes = this.examples.get(name);

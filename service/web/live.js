@@ -34,14 +34,15 @@ export class LiveTab {
     this.failed = failed;
     this.charts = CHARTS.map((each) => new Chart(...each));
     this.models = element("tbody");
-    root.append(
-      element("h2", {}, "The running service"),
+    this.none = element("p", { role: "status", hidden: true }, "This address does not show metrics (404): there is no /metrics here, as behind a balancer, where each server has its own.");
+    this.shown = element("div", {},
       element("p", { class: "note" }, "From /metrics, once a second while this is open; the last minute."),
       element("div", { class: "charts" }, this.charts.map(({ root: chart }) => chart)),
       element("h2", {}, "Its models"),
       element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Models" }, element("table", { class: "models" },
         element("thead", {}, element("tr", {}, ["Model", "Version", "State", "Images scored", "Runs on"].map((name) => element("th", { scope: "col" }, name)))),
         this.models)));
+    root.append(element("h2", {}, "The running service"), this.none, this.shown);
   }
 
   start() {
@@ -58,16 +59,25 @@ export class LiveTab {
     if (this.looking) return;
     this.looking = true;
     try {
-      const now = { at: performance.now() / 1000, samples: parse(await rpc.page("metrics")) };
+      const now = { at: performance.now() / 1000, samples: parse(await (await rpc.page("metrics")).text()) };
+      this.#show(true);
       for (const chart of this.charts) chart.add(this.before, now);
       this.#list(now);
       this.before = now;
     } catch (error) {
       this.before = undefined;
-      this.failed(error);
+      if (error.kind === "missing") this.#show(false);
+      else this.failed(error);
     } finally {
       this.looking = false;
     }
+  }
+
+  /** Where this address has no metrics, say so; it is asked again when the tab is opened again. */
+  #show(has) {
+    this.none.hidden = has;
+    this.shown.hidden = !has;
+    if (!has) this.stop();
   }
 
   #list({ samples }) {
@@ -87,7 +97,7 @@ class Chart {
     this.lines = lines;
     this.write = write;
     this.looks = [];
-    this.picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", preserveAspectRatio: "none" });
+    this.picture = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": title, preserveAspectRatio: "none" });
     this.paths = Object.keys(lines).map((_, index) => svg("path", { class: `line line-${index}`, "vector-effect": "non-scaling-stroke" }));
     this.area = svg("path", { class: "area" });
     this.picture.append(this.area, ...this.paths);

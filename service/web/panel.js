@@ -62,14 +62,15 @@ export class Panel {
     this.select.value = [now, wanted, values[0]].find((value) => values.includes(value)) ?? "";
   }
 
-  /** Fetch what is drawn of the chosen version. Raises `Failure`. */
+  /** Fetch what is drawn of the chosen version. Raises `Failure`, and then the next time all is fetched anew. */
   async load() {
     const key = this.select.value;
     const { model, card } = await rpc.call("GetModel", { model: this.model, version: this.version });
     if (this.select.value !== key) return;
-    const same = this.identity?.sha256 === model.sha256;
+    const same = this.loaded === model.sha256;
     this.identity = model;
     if (same) return;
+    this.loaded = "";
     this.card = card;
     this.layers = [];
     this.seen = null;
@@ -80,6 +81,7 @@ export class Panel {
     for (let layer = 1; layer < card.layerWidths.length; layer++) {
       if (card.layerWidths[layer - 1] * card.layerWidths[layer] <= FETCHED) await this.#fetch(layer);
     }
+    if (this.card === card) this.loaded = model.sha256;
   }
 
   /** Ask the network about what is on the pad, see `Pad.image`; returns the answer. Raises `Failure`. */
@@ -136,7 +138,7 @@ export class Panel {
     this.stage.classList.toggle("down", !this.arrangement.wide);
     const { image, wide } = this.arrangement;
     const [left, top] = wide ? [image.x, image.y + image.h + 6] : [image.x + image.w + 8, image.y];
-    Object.assign(this.caption.style, { left: `${left}px`, top: `${top}px`, width: `${wide ? image.w : 90}px` });
+    Object.assign(this.caption.style, { left: `${left}px`, top: `${top}px`, width: `${wide ? image.w : Math.min(90, this.arrangement.width - left)}px` });
     this.#placeNeurons();
     this.#placeOutputs();
     this.paint();

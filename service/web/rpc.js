@@ -3,20 +3,19 @@
 const SERVICE = "digits.v1.DigitsService/";
 const TOKEN = "digits.token";
 const PATIENCE = 20_000; // milliseconds
+const UNCLEAR = "its answer is none that this page understands";
 
-/** Why there is no answer. `kind`: gone, token, busy, missing, refused. */
+/** Why there is no answer. `kind`: gone (the message may be empty), token, missing, refused. */
 export class Failure extends Error {
-  constructor(kind, message, wait = 0) {
+  constructor(kind, message) {
     super(message);
     this.kind = kind;
-    this.wait = wait; // seconds after which to come again
   }
 }
 
 const KINDS = {
   unauthenticated: "token",
   permission_denied: "token",
-  resource_exhausted: "busy",
   unavailable: "gone",
   not_found: "missing",
 };
@@ -26,19 +25,28 @@ export const token = {
   set: (text) => (text ? sessionStorage.setItem(TOKEN, text) : sessionStorage.removeItem(TOKEN)),
 };
 
+/** Tells `busy` when the server asks to be left alone for a while, and `free` when it answers again. */
+export const pace = new EventTarget();
+let rest = 0; // until when it asked for that, as performance.now()
+
 /** The answer to one call as an object. Raises `Failure`. */
-export const call = async (method, message) => (await post(method, JSON.stringify(message), "application/json")).json();
+export async function call(method, message) {
+  const response = await post(method, JSON.stringify(message), "application/json");
+  return response.json().catch(() => {
+    throw new Failure("refused", UNCLEAR);
+  });
+}
 
-/** A page of the server as text, such as /metrics. Raises `Failure`. */
-export const page = async (path) => (await fetched(path, { headers: permission() })).text();
+/** A page of the server, such as /metrics, as a `Response`. Raises `Failure`. */
+export const page = (path) => fetched(path, {});
 
-/** Whether the server answers and is ready: "ready", or why not. */
+/** Null where the server answers and is ready, else why it is not; empty where it does not answer. */
 export async function readiness() {
   try {
     const response = await fetch("readyz", { cache: "no-store", signal: AbortSignal.timeout(3000) });
-    return response.status === 503 ? (await response.text()).trim() : "ready";
+    return response.status === 503 ? (await response.text()).trim() : null;
   } catch {
-    return "gone";
+    return "";
   }
 }
 
@@ -57,19 +65,44 @@ export async function network(model, version, layer) {
 }
 
 async function post(method, body, type) {
-  return fetched(SERVICE + method, { method: "POST", body, headers: { "content-type": type, ...permission() } });
+  return fetched(SERVICE + method, { method: "POST", body, headers: { "content-type": type } });
 }
 
+/** A whole answer; where the server says when to come again, the one that it gives then. Raises `Failure`. */
 async function fetched(path, options) {
-  let response;
-  try {
-    response = await fetch(path, { ...options, cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
-  } catch {
-    throw new Failure("gone", "the server does not answer");
+  for (;;) {
+    while (performance.now() < rest) await new Promise((done) => setTimeout(done, rest - performance.now()));
+    const { status, headers, body } = await once(path, options);
+    const wait = Number(headers.get("retry-after"));
+    const busy = status === 429 && wait > 0;
+    pace.dispatchEvent(new Event(busy ? "busy" : "free"));
+    if (busy) rest = performance.now() + 1000 * wait;
+    else if (status < 400) return new Response(body);
+    else throw refusal(status, body);
   }
-  if (response.ok) return response;
-  const said = await response.json().catch(() => ({ code: response.status >= 500 ? "unavailable" : "", message: response.statusText }));
-  throw new Failure(KINDS[said.code] ?? "refused", said.message ?? said.code, Number(response.headers.get("retry-after")));
+}
+
+/** One request. An answer that breaks off is none. */
+async function once(path, options) {
+  const headers = { ...options.headers, ...permission() };
+  try {
+    const response = await fetch(path, { ...options, headers, cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
+    return { status: response.status, headers: response.headers, body: await response.arrayBuffer() };
+  } catch {
+    throw new Failure("gone", "");
+  }
+}
+
+/** What an answer that is an error says: in Connect's JSON, or something else of a machine between. */
+function refusal(status, body) {
+  let said = {};
+  try {
+    said = JSON.parse(new TextDecoder().decode(body));
+  } catch {
+    if (status >= 500) said = { code: "unavailable" };
+  }
+  const kind = KINDS[said?.code] ?? (status === 404 ? "missing" : "refused");
+  return new Failure(kind, said?.message ?? said?.code ?? `HTTP status ${status}`);
 }
 
 function permission() {
@@ -100,7 +133,7 @@ function read(bytes) {
     else if (key % 8 === 2) {
       const length = number();
       fields[key >> 3] = bytes.subarray(at, (at += length));
-    } else throw new Failure("refused", "an answer that this page does not understand");
+    } else throw new Failure("refused", UNCLEAR);
   }
   return fields;
 }

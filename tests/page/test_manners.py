@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Browser, Route, expect
 
 from tests.harness import Server, StartServer
 from tests.page.visit import PATIENCE, Visit
@@ -84,6 +84,42 @@ def test_a_phone_needs_no_scrolling_sideways(visits: Callable[..., Visit], serve
         visit.says("1", "1")
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
     visit.no_errors()
+
+
+def test_a_page_of_320_pixels_needs_no_scrolling_sideways(visits: Callable[..., Visit], server: Server):
+    """A window of 1280 enlarged four times (WCAG 2.2, 1.4.10), of which a scroll bar may take some."""
+    visit = visits(viewport={"width": 320, "height": 256}).open(server)
+    sideways = "document.documentElement.scrollWidth - document.body.offsetWidth"
+    assert visit.page.evaluate(sideways) <= 0
+    visit.page.get_by_label("Two models side by side").check()
+    visit.says("3", "3")
+    for tab in TABS:
+        visit.page.locator(f"#tab-{tab}").click()
+        if tab == "card":
+            expect(visit.page.locator(".worst button")).to_have_count(12)
+        assert visit.page.evaluate(sideways) <= 0, tab
+
+
+def test_without_javascript_the_page_says_so_and_shows_nothing_dead(browser: Browser, server: Server):
+    """One sentence under the title, and no button."""
+    with browser.new_context(java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto(f"http://127.0.0.1:{server.http_port}/")
+        assert (
+            page.locator("body").inner_text().split("\n")[-1].startswith("This page draws the network with JavaScript")
+        )
+        assert page.locator("body").bounding_box()["height"] < 250
+        for button in page.locator("button").all():
+            expect(button).to_be_hidden()
+
+
+def test_the_address_names_the_tab_at_any_time(visit: Visit):
+    """A fragment that is typed or linked to later is followed; one that is no tab's leads to the first."""
+    for fragment, shown in (("live", "live"), ("card", "card"), ("nothing", "draw")):
+        visit.page.evaluate(f"location.hash = '{fragment}'")
+        expect(visit.page.locator(f"#view-{shown}")).to_be_visible()
+        expect(visit.page.locator("[role=tabpanel]:visible")).to_have_count(1)
+        expect(visit.page.locator(f"#tab-{shown}")).to_have_attribute("aria-selected", "true")
 
 
 def test_nothing_jumps(visits: Callable[..., Visit], server: Server):
