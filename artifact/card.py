@@ -28,6 +28,22 @@ class CardError(ValueError):
     """A card cannot be read, or contradicts itself; the message names the field."""
 
 
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Images whose best score lies in one range, and how often it was right."""
+
+    images: int
+    mean_score: float
+    """Mean of their best scores, 0..1; 0 without images."""
+    accuracy: float
+    """Share of them that is classified right, 0..1; 0 without images."""
+
+    @property
+    def sound(self) -> bool:
+        """Whether a card may hold it."""
+        return 0 <= self.images < 2**32 and 0 <= self.mean_score <= 1 and 0 <= self.accuracy <= 1
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
     """One version of one model.
@@ -78,6 +94,12 @@ class Card:
     """Largest absolute difference of a golden score that is accepted, by execution provider."""
     libraries: dict[str, str] = field(default_factory=dict)
     """Versions of the libraries that trained and exported the model."""
+    temperature: float | None = None
+    """By which the values before the softmax were divided, so that scores are chances; already in the weights."""
+    calibration_error: float | None = None
+    """Expected calibration error on the test set, 0..1, see `training.calibration`."""
+    reliability: tuple[Bin, ...] = ()
+    """The test images by their best score, in bins of equal width from 0 to 1."""
 
     def __post_init__(self) -> None:
         for name, wanted, holds in (
@@ -128,6 +150,13 @@ class Card:
                 and all(isinstance(value, (int, float)) and value >= 0 for value in self.tolerance.values()),
             ),
             ("libraries", "text for each library", all(isinstance(text, str) for text in self.libraries.values())),
+            (
+                "temperature",
+                "a finite number above 0, or none",
+                self.temperature is None or 0 < self.temperature < math.inf,
+            ),
+            ("calibration_error", "0..1, or none", self.calibration_error is None or 0 <= self.calibration_error <= 1),
+            ("reliability", "bins with shares in 0..1", all(each.sound for each in self.reliability)),
         ):
             if not holds:
                 raise CardError(f"card: {name} is {getattr(self, name)!r}, expected {wanted}")
@@ -154,8 +183,15 @@ class Card:
         return self.members * sum(a * b + b for a, b in pairs)
 
     def to_json(self, **extra: Any) -> str:
-        """The card as JSON with sorted keys (same card, same bytes), `extra` keys added."""
-        return json.dumps(dataclasses.asdict(self) | extra, sort_keys=True, ensure_ascii=False)
+        """The card as JSON with sorted keys (same card, same bytes), `extra` keys added.
+
+        What came to cards later is left out where there is none, so that older ones keep their bytes.
+        """
+        values = dataclasses.asdict(self)
+        for name in _LATER:
+            if not values[name] and values[name] != 0:
+                del values[name]
+        return json.dumps(values | extra, sort_keys=True, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> "Card":
@@ -179,8 +215,9 @@ class Card:
         return cls(**values)
 
 
+_LATER = ("temperature", "calibration_error", "reliability")
 _LISTS = {"classes": str, "labels": int, "layer_widths": int}
-_NUMBERS = ("pixel_scale", "pixel_offset", "accuracy")
+_NUMBERS = ("pixel_scale", "pixel_offset", "accuracy", "temperature", "calibration_error")
 _WHOLE = ("version", "rows", "cols", "pixel_max", "members", "test_rows")
 _OBJECTS = ("recipe", "tolerance", "libraries")
 
@@ -202,11 +239,24 @@ def _read(name: str, value: Any) -> Any:
             tuple(expect(int, "a list of lists of int", cell) for cell in expect(list, "a list of lists of int", row))
             for row in rows
         )
-    if name in _NUMBERS:
+
+    def number(item: Any = value) -> float:
         try:
-            return float(expect((int, float), "a number"))
+            return float(expect((int, float), "a number", item))
         except OverflowError:
             raise CardError(f"card: {name} is out of range, expected a number of 64 bits") from None
+
+    if name == "reliability":
+        return tuple(
+            Bin(
+                expect(int, "a whole number", each.get("images")),
+                number(each.get("mean_score")),
+                number(each.get("accuracy")),
+            )
+            for each in (expect(dict, "a list of objects", item) for item in expect(list, "a list"))
+        )
+    if name in _NUMBERS:
+        return number()
     if name in _WHOLE:
         return expect(int, "a whole number")
     if name in _OBJECTS:

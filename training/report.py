@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artifact.card import Card
+from training.calibration import Calibration
 from training.datasets import Part
+from training.held_out import HeldOut
 from training.recipes import Recipe
 
 _INK = "#1b2a41"
@@ -27,6 +29,11 @@ _CAPTIONS = {
         "The worst mistakes",
         "Blue: the score of what it was. Red: the score of what the network said.",
     ),
+    "reliability.png": (
+        "Reliability",
+        "The test images by their best score. On the line, scores are chances: of the images that get 90%, 90% are "
+        "right. Bars: what chance leaves open, one standard error up and down. Small numbers: images.",
+    ),
     "weights.png": ("First layer", "Red: ink here excites the neuron. Blue: ink here inhibits it."),
 }
 
@@ -40,11 +47,15 @@ def write_report(
     first_weights: NDArray[Any],
     losses: Mapping[str, Sequence[float]],
     recipe: Recipe | None = None,
+    held_out: HeldOut | None = None,
+    untempered: Calibration | None = None,
 ) -> None:
     """Fill `folder` with report.md and its pictures; the same model gives the same bytes.
 
     `scores` [N, classes] are the model's for the `test` rows; `first_weights` [rows*cols, neurons] are the
-    first layer's. `losses` are curves by name, one value an epoch; without any there is no such picture.
+    first layer's, of a committee the first network's. `losses` are curves by name, one value an epoch; without
+    any there is no such picture. Of a committee `held_out` has the figures, and `untempered` what its scores
+    for the `test` rows would be worth at temperature 1.
     """
     from matplotlib import rc_context
 
@@ -66,12 +77,13 @@ def write_report(
             "confusion.png": _confusion(card),
             **({"loss.png": _loss(losses)} if losses else {}),
             "mistakes.png": _mistakes(card, test, scores),
+            **({"reliability.png": _reliability(card, untempered)} if untempered is not None else {}),
             "weights.png": _weights(card, first_weights),
         }
         for name, figure in pictures.items():
             # Neither a date nor the library's version goes into the file.
             figure.savefig(folder / name, dpi=_DPI, bbox_inches="tight", metadata={"Software": None})
-    (folder / "report.md").write_text(_page(card, recipe, pictures), encoding="utf-8")
+    (folder / "report.md").write_text(_page(card, recipe, pictures, held_out, untempered), encoding="utf-8")
 
 
 def _confusion(card: Card) -> Any:
@@ -201,12 +213,54 @@ def _weights(card: Card, weights: NDArray[Any]) -> Any:
     return figure
 
 
-def _page(card: Card, recipe: Recipe | None, pictures: Iterable[str]) -> str:
+def _reliability(card: Card, untempered: Calibration) -> Any:
+    """Share right against best score, with and without the temperature, bin by bin."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.2, 5.0))
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="#cfd6de", linewidth=1.2, zorder=1)
+    for bins, colour, name in (
+        (untempered.bins, _SECOND, f"at temperature 1: error {untempered.error:.2%}"),
+        (card.reliability, _ACCENT, f"at temperature {card.temperature:g}: error {card.calibration_error:.2%}"),
+    ):
+        full = [each for each in bins if each.images]
+        scores, shares = [each.mean_score for each in full], [each.accuracy for each in full]
+        errors = [np.sqrt(each.accuracy * (1 - each.accuracy) / each.images) for each in full]
+        axes.errorbar(scores, shares, errors, color=colour, linewidth=1, marker="o", markersize=4, label=name)
+    for each in card.reliability:
+        if each.images:
+            axes.annotate(
+                f"{each.images:,}",
+                (each.mean_score, each.accuracy),
+                xytext=(5, -10),
+                textcoords="offset points",
+                fontsize=6.5,
+                color=_INK,
+            )
+    axes.set_xlim(0, 1.02)
+    axes.set_ylim(0, 1.02)
+    axes.set_aspect("equal")
+    axes.set_xlabel("best score, mean of the bin")
+    axes.set_ylabel("share right")
+    axes.set_title("Are scores chances?")
+    axes.legend(frameon=False, loc="upper left")
+    return figure
+
+
+def _page(
+    card: Card,
+    recipe: Recipe | None,
+    pictures: Iterable[str],
+    held_out: HeldOut | None,
+    untempered: Calibration | None,
+) -> str:
     widths = "-".join(map(str, card.layer_widths))
+    each = f"{card.members} networks, each " if card.members > 1 else ""
     lines = [
         f"# {card.name}, version {card.version}",
         "",
-        f"{widths}, {card.activation}, {card.parameters:,} weights and biases. "
+        f"{each}{widths}, {card.activation}, {card.parameters:,} weights and biases. "
         f"**{card.accuracy:.2%}** of the {card.test_rows:,} test images of `{card.dataset}` right, "
         f"{round(card.test_rows * (1 - card.accuracy)):,} wrong.",
         "",
@@ -222,7 +276,9 @@ def _page(card: Card, recipe: Recipe | None, pictures: Iterable[str]) -> str:
         ]
         lines += [f"| {choice.what} | {choice.epochs} | {choice.accuracy:.2%} |" for choice in recipe.choices]
         lines += [""]
-    if "validation_accuracy" in card.recipe:
+    if held_out is not None and untempered is not None:
+        lines += _committee(card, held_out, untempered)
+    elif "validation_accuracy" in card.recipe:
         epochs = card.recipe["epochs"]
         rehearsed = card.recipe.get("rehearsal_epochs", epochs)
         lines += [
@@ -235,3 +291,29 @@ def _page(card: Card, recipe: Recipe | None, pictures: Iterable[str]) -> str:
         title, caption = _CAPTIONS[name]
         lines += [f"## {title}", "", caption, "", f"![{title}]({name})", ""]
     return "\n".join(lines)
+
+
+def _committee(card: Card, held_out: HeldOut, untempered: Calibration) -> list[str]:
+    """What the held-out images say of the networks together, and of their scores as chances."""
+    before, after = held_out.before, held_out.after
+    lines = [
+        f"The networks differ in their seeds alone: {', '.join(map(str, card.recipe['member_seeds']))}. All learned, "
+        f"{card.recipe['epochs']} epochs long, from the training images but the last {held_out.images:,}. Those are "
+        "held out, and the table is about them. No choice was made on the test set.",
+        "",
+        "| networks | right, their scores averaged | right, each by itself (mean) |",
+        "|---|---|---|",
+    ]
+    for size, together in enumerate(held_out.together, start=1):
+        lines += [f"| {size} | {together:.2%} | {np.mean(held_out.alone[:size]):.2%} |"]
+    return [
+        *lines,
+        "",
+        f"Every network's values before the softmax are divided by one temperature, {held_out.temperature:g}: that "
+        "with the least log loss of the averaged scores on the held-out images. Log loss there: "
+        f"{before.log_loss:.4f} without it, {after.log_loss:.4f} with it. Expected calibration error (how far scores "
+        f"are from the shares that are right, in {len(after.bins)} bins) there: {before.error:.2%} without, "
+        f"{after.error:.2%} with it; on the test set: {untempered.error:.2%} without, {card.calibration_error:.2%} "
+        "with it.",
+        "",
+    ]
