@@ -297,8 +297,8 @@ def _committee(card: Card, held_out: HeldOut, untempered: Calibration) -> list[s
     """What the held-out images say of the networks together, and of their scores as chances."""
     before, after = held_out.before, held_out.after
     lines = [
-        f"The networks differ in their seeds alone: {', '.join(map(str, card.recipe['member_seeds']))}. All learned, "
-        f"{card.recipe['epochs']} epochs long, from the training images but the last {held_out.images:,}. Those are "
+        f"The networks differ in their seeds alone: {', '.join(map(str, card.recipe['member_seeds']))}. All learned "
+        f"for {card.recipe['epochs']} epochs from the training images but the last {held_out.images:,}. Those are "
         "held out, and the table is about them. No choice was made on the test set.",
         "",
         "| networks | right, their scores averaged | right, each by itself (mean) |",
