@@ -20,6 +20,9 @@ OPSET = 17
 IR_VERSION = 8
 
 _INK = "ink"  # the pixels as float32
+# Weights that a penalty has worn down to nothing are nothing: from 1e-38 on numbers are subnormal, and processors
+# multiply these a hundred times slower. A few of them made one network eighteen times slower.
+_NOTHING = 1e-30
 # Between the float32 input and the float32 scores these two change nothing.
 _DOES_NOTHING = ("Cast", "Identity")
 
@@ -34,8 +37,8 @@ def build_graph(classifiers: Sequence[Any], card: Card) -> bytes:
     Input `pixels` uint8 [N, rows*cols]. Outputs `label` int64 [N], `scores` float32 [N, classes], of several
     classifiers the mean, and `hidden_1`, `hidden_2`, … float32 [N, width], the values after the activation, of
     all classifiers one after the other. The scaling `(p - pixel_offset) * pixel_scale` is folded into the first
-    layers in float64. The card rides in the metadata. Raises `GraphError` when skl2onnx cannot convert a
-    classifier or gives another form.
+    layers in float64, and weights below 1e-30 become 0. The card rides in the metadata. Raises `GraphError` when
+    skl2onnx cannot convert a classifier or gives another form.
     """
     nodes = [helper.make_node("Cast", [INPUT], [_INK], to=TensorProto.FLOAT)]
     initializers: list[onnx.TensorProto] = []
@@ -124,6 +127,7 @@ def _parameters(classifier: Any, card: Card, member: int) -> dict[str, NDArray[n
         if layer == 1:
             weights = weights * card.pixel_scale
             biases = biases - card.pixel_offset * weights.sum(axis=0)
+        weights = np.where(np.abs(weights) < _NOTHING, 0, weights)
         parameters[weights_name(member, layer)] = np.ascontiguousarray(weights, dtype=np.float32)
         parameters[biases_name(member, layer)] = np.ascontiguousarray(biases, dtype=np.float32)
     return parameters

@@ -24,7 +24,8 @@ let handAt = null; // when a hand drew the first of it, as performance.now()
 let asking = false;
 let loading = 0; // networks on their way
 let aloud = 0;
-let news = null; // answers that the next frame will show
+let answered = 0; // answers that are not shown yet
+let showing = null; // when a hand drew the first of what the next frame will show
 
 const pad = new Pad($("pad"));
 const panels = [new Panel("first", () => colours, choose, failed)];
@@ -58,7 +59,8 @@ async function ask() {
         const image = await pad.image();
         for (const panel of panels) answers.push(await panel.ask(image));
       }
-      light(answers, since);
+      answered += 1;
+      setTimeout(light, 0, answers, since); // painting shall not hold up the next question
     }
   } catch (error) {
     unseen = true;
@@ -71,25 +73,26 @@ async function ask() {
 
 /** Whether there is ink that the page does not show the network's answer to. */
 function busy() {
-  document.documentElement.dataset.busy = asking || loading || news || unseen || pad.playing ? "yes" : "no";
+  document.documentElement.dataset.busy = asking || loading || answered || unseen || pad.playing ? "yes" : "no";
 }
 
-/** Show answers with the browser's next frame, while the next question may already be on its way. */
+/** Show answers, and measure the time until the browser has painted them. */
 function light(answers, since) {
-  if (!news) (document.hidden ? setTimeout : requestAnimationFrame)(show);
-  news = { answers, since: news?.since ?? since };
+  answered -= 1;
+  panels.forEach((panel, index) => panel.show(pad.blank ? null : answers[index]?.predictions[0] ?? null));
+  tell(pad.blank ? [] : answers);
+  busy();
+  if (since === null || document.hidden) return;
+  if (showing === null) requestAnimationFrame(painted);
+  showing ??= since;
+}
 
-  function show() {
-    const { answers: latest, since: first } = news;
-    news = null;
-    panels.forEach((panel, index) => panel.show(pad.blank ? null : latest[index]?.predictions[0] ?? null));
-    tell(pad.blank ? [] : latest);
-    busy();
-    if (first === null) return;
-    const { port1, port2 } = new MessageChannel();
-    port1.onmessage = () => measure(first); // comes after the frame was painted
-    port2.postMessage(null);
-  }
+function painted() {
+  const first = showing;
+  showing = null;
+  const { port1, port2 } = new MessageChannel();
+  port1.onmessage = () => measure(first); // comes after the frame was painted
+  port2.postMessage(null);
 }
 
 const times = [];

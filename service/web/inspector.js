@@ -82,8 +82,8 @@ export class Inspector {
 
   #picture(index, values, looked) {
     const { canvas } = this.pictures[index];
+    if (!looked) return; // it is hidden then
     const context = fitted(canvas, SIDE, SIDE);
-    if (!looked) return;
     const { card, layer, colours } = looked;
     const count = card.layerWidths[layer - 1];
     const cols = layer === 1 ? card.cols : Math.ceil(Math.sqrt(count));

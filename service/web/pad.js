@@ -4,7 +4,9 @@ import { fitted } from "./dom.js";
 
 const PEN = 0.085; // width of a stroke, as all lengths here in parts of the side
 const STEP = 0.045; // of an arrow key
-const SENT = 196; // pixels along the side of what is sent
+const SENT = 112; // pixels along the side of what is sent
+// What tells of a pen on its way the soonest: browsers that have it hold the other back until their next frame.
+const MOVE = "onpointerrawupdate" in window ? "pointerrawupdate" : "pointermove";
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 /** Tells `ink` whenever there is other ink; `event.detail` is when a hand did it, else null. */
@@ -20,7 +22,7 @@ export class Pad extends EventTarget {
     this.cursor = null; // where the keyboard's pen is
     this.down = null; // the stroke of the keyboard's pen
     canvas.addEventListener("pointerdown", (event) => this.#begin(event));
-    canvas.addEventListener("pointermove", (event) => this.#go(event));
+    canvas.addEventListener(MOVE, (event) => this.#go(event));
     for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, (event) => this.pens.delete(event.pointerId));
     canvas.addEventListener("keydown", (event) => this.#key(event));
     canvas.addEventListener("blur", () => this.#lift());
@@ -101,6 +103,14 @@ export class Pad extends EventTarget {
     return untouched ? { encoded, digit: this.ground.digit } : { encoded };
   }
 
+  /** Paint with the browser's next frame, however often the ink changes until then. */
+  #paintSoon() {
+    this.frame ??= requestAnimationFrame(() => {
+      this.frame = null;
+      this.paint();
+    });
+  }
+
   paint() {
     const side = this.canvas.parentElement.clientWidth;
     if (!side) return;
@@ -177,7 +187,7 @@ export class Pad extends EventTarget {
   }
 
   #changed(time = null) {
-    this.paint();
+    this.#paintSoon();
     this.dispatchEvent(new CustomEvent("ink", { detail: time }));
   }
 }

@@ -1,6 +1,7 @@
 // Paints a network and what it made of a digit onto a canvas.
 
 import { cellOf } from "./arrange.js";
+import { fitted } from "./dom.js";
 
 const PIXELS_EACH = 7; // edges from the image to each neuron
 const STRONG = 56; // contributions that are brought out between two layers
@@ -39,6 +40,7 @@ export function paint(context, net, seen, focus, colours) {
   }, colours);
   for (let layer = 1; layer <= last; layer++) {
     if (focus && focus.layer !== layer) context.globalAlpha = focus.layer === layer - 1 ? 0.55 : 0.22;
+    if (focus?.layer !== layer && all(net, layer)) context.drawImage(faint(net, layer, colours), 0, 0, arrangement.width, arrangement.height);
     edges(context, net, seen, layer, focus?.layer === layer ? focus.neuron : -1, focus?.layer === layer - 1 ? focus.neuron : -1, colours);
     context.globalAlpha = 1;
   }
@@ -137,45 +139,73 @@ function end(arrangement, number, index, last, incoming) {
   return arrangement.wide ? [x + side * r, y] : [x, y + side * r];
 }
 
-/** The edges into layer `number`, those of this digit brought out. */
+/** Layer `number` as it is drawn: image, dots or map. */
+function kind({ arrangement, card }, number) {
+  return number === 0 ? "image" : number === card.layerWidths.length - 1 ? "dots" : arrangement.layers[number - 1].kind;
+}
+
+/** Whether single edges into layer `number` are drawn. */
+function single(net, number) {
+  const last = number === net.card.layerWidths.length - 1;
+  return net.layers[number] && !(last && net.layers[number].neurons > net.arrangement.outputs.shown);
+}
+
+/** Whether all edges into layer `number` are drawn. */
+function all(net, number) {
+  return single(net, number) && kind(net, number - 1) === "dots" && kind(net, number) === "dots" && net.layers[number].weights.length <= FAINT;
+}
+
+function line(context, { arrangement, card }, number, { from, to, weight }, width, alpha, colours) {
+  const last = card.layerWidths.length - 1;
+  const [x1, y1] = end(arrangement, number - 1, from, last, false);
+  const [x2, y2] = end(arrangement, number, to, last, true);
+  context.lineWidth = width;
+  context.strokeStyle = css(weight >= 0 ? colours.plus : colours.minus, alpha);
+  context.beginPath();
+  context.moveTo(x1, y1);
+  if (arrangement.wide) context.bezierCurveTo((x1 + x2) / 2, y1, (x1 + x2) / 2, y2, x2, y2);
+  else context.bezierCurveTo(x1, (y1 + y2) / 2, x2, (y1 + y2) / 2, x2, y2);
+  context.stroke();
+}
+
+const drawn = new WeakMap(); // arrangement -> by layer {canvas, weights, colours}
+
+/** A canvas with all edges into layer `number`, faintly: they are the same for every digit. */
+function faint(net, number, colours) {
+  const { arrangement } = net;
+  const { weights, neurons } = net.layers[number];
+  if (!drawn.has(arrangement)) drawn.set(arrangement, []);
+  const before = drawn.get(arrangement)[number];
+  if (before?.weights === weights && before.colours === colours && before.scale === devicePixelRatio) return before.canvas;
+  const canvas = document.createElement("canvas");
+  const context = fitted(canvas, arrangement.width, arrangement.height);
+  const most = greatest(weights);
+  weights.forEach((weight, at) => {
+    const part = Math.abs(weight) / most;
+    if (part > 0.06) line(context, net, number, { from: Math.floor(at / neurons), to: at % neurons, weight }, 0.8, 0.05 + 0.2 * part, colours);
+  });
+  drawn.get(arrangement)[number] = { canvas, weights, colours, scale: devicePixelRatio };
+  return canvas;
+}
+
+/** The edges into layer `number` that this digit brings out. */
 function edges(context, net, seen, number, into, outOf, colours) {
   const { arrangement, layers, card } = net;
-  const last = card.layerWidths.length - 1;
-  const kind = (at) => (at === 0 ? "image" : at === last ? "dots" : arrangement.layers[at - 1].kind);
-  const layer = layers[number];
-  if (!layer || (kind(number) === "map" && into < 0) || (number === last && layer.neurons > arrangement.outputs.shown)) {
-    veil(context, arrangement, number, last, colours);
+  if (!single(net, number) || (kind(net, number) === "map" && into < 0)) {
+    veil(context, arrangement, number, card.layerWidths.length - 1, colours);
     return;
   }
-  const { weights, inputs, neurons } = layer;
+  const layer = layers[number];
   const values = seen?.inputs[number - 1];
-  const line = (from, to, weight, width, alpha) => {
-    const [x1, y1] = end(arrangement, number - 1, from, last, false);
-    const [x2, y2] = end(arrangement, number, to, last, true);
-    context.lineWidth = width;
-    context.strokeStyle = css(weight >= 0 ? colours.plus : colours.minus, alpha);
-    context.beginPath();
-    context.moveTo(x1, y1);
-    if (arrangement.wide) context.bezierCurveTo((x1 + x2) / 2, y1, (x1 + x2) / 2, y2, x2, y2);
-    else context.bezierCurveTo(x1, (y1 + y2) / 2, x2, (y1 + y2) / 2, x2, y2);
-    context.stroke();
-  };
-  if (kind(number - 1) === "dots" && inputs * neurons <= FAINT && into < 0) {
-    const most = greatest(weights);
-    for (let at = 0; at < weights.length; at++) {
-      const part = Math.abs(weights[at]) / most;
-      if (part > 0.06) line(Math.floor(at / neurons), at % neurons, weights[at], 0.8, 0.05 + 0.2 * part);
-    }
-  }
   if (!values) return;
   const found = into >= 0 ? contributions(values, layer, FOCUS, into, into + 1)
-    : outOf >= 0 ? contributions(values, layer, FOCUS, 0, neurons, outOf)
-      : kind(number - 1) === "image" ? spread(values, layer) : contributions(values, layer, STRONG, 0, neurons);
+    : outOf >= 0 ? contributions(values, layer, FOCUS, 0, layer.neurons, outOf)
+      : kind(net, number - 1) === "image" ? spread(values, layer) : contributions(values, layer, STRONG, 0, layer.neurons);
   const most = found.length ? found[0].size : 1;
-  const fine = kind(number - 1) === "image";
-  for (const { from, to, size, weight } of found.reverse()) {
-    const part = size / most;
-    line(from, to, weight, fine ? 0.6 + 1.2 * part : 0.7 + 3 * part, fine ? 0.08 + 0.62 * part : 0.15 + 0.8 * part);
+  const fine = kind(net, number - 1) === "image";
+  for (const edge of found.reverse()) {
+    const part = edge.size / most;
+    line(context, net, number, edge, fine ? 0.6 + 1.2 * part : 0.7 + 3 * part, fine ? 0.08 + 0.62 * part : 0.15 + 0.8 * part, colours);
   }
 }
 

@@ -119,6 +119,22 @@ def test_first_layer_unfolds_to_scikit_learns(make_stranger, tmp_path):
     np.testing.assert_allclose(layer.biases, stranger.classifier.intercepts_[0], atol=1e-5)
 
 
+def test_weights_worn_down_to_nothing_are_nothing(make_stranger, tmp_path):
+    """Processors are slow with subnormal numbers; all other weights stay what they were."""
+    stranger = make_stranger(list(range(10)))
+    for weights in stranger.classifier.coefs_:
+        weights[::3] = 1e-39
+        weights[1, 0] = -3e-31
+    folder = export(stranger.classifier, stranger.pixels, stranger.labels, stranger.description, tmp_path)
+    named = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(folder.onnx).graph.initializer}
+    for layer, weights in enumerate(stranger.classifier.coefs_, 1):
+        written = named[weights_name(0, layer)]
+        scale = stranger.description.pixel_scale if layer == 1 else 1
+        kept = np.abs(weights) > 1e-30
+        assert not written[~kept].any()
+        np.testing.assert_allclose(written[kept], weights[kept] * scale, rtol=1e-6)
+
+
 def test_same_classifier_same_bytes(make_stranger, tmp_path):
     """Exporting twice gives the same model.onnx, golden.npz and model.skops, byte for byte."""
     stranger = make_stranger()
