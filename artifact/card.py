@@ -6,11 +6,14 @@ model repeats it for people and adds the date.
 """
 
 import dataclasses
+import itertools
 import json
 import math
 import re
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
+
+from artifact.candidates import COVERAGES
 
 CARD_KEY = "digits.card"
 
@@ -100,6 +103,8 @@ class Card:
     """Expected calibration error on the test set, 0..1, see `training.calibration`."""
     reliability: tuple[Bin, ...] = ()
     """The test images by their best score, in bins of equal width from 0 to 1."""
+    thresholds: tuple[float, ...] = ()
+    """1 - the least score of a candidate for each of `artifact.candidates.COVERAGES`; empty when nobody knows."""
 
     def __post_init__(self) -> None:
         for name, wanted, holds in (
@@ -157,6 +162,15 @@ class Card:
             ),
             ("calibration_error", "0..1, or none", self.calibration_error is None or 0 <= self.calibration_error <= 1),
             ("reliability", "bins with shares in 0..1", all(each.sound for each in self.reliability)),
+            (
+                "thresholds",
+                f"{len(COVERAGES)} numbers in 0..1 that do not fall, or none",
+                not self.thresholds
+                or (
+                    len(self.thresholds) == len(COVERAGES)
+                    and all(a <= b for a, b in itertools.pairwise((0, *self.thresholds, 1)))
+                ),
+            ),
         ):
             if not holds:
                 raise CardError(f"card: {name} is {getattr(self, name)!r}, expected {wanted}")
@@ -215,7 +229,7 @@ class Card:
         return cls(**values)
 
 
-_LATER = ("temperature", "calibration_error", "reliability")
+_LATER = ("temperature", "calibration_error", "reliability", "thresholds")
 _LISTS = {"classes": str, "labels": int, "layer_widths": int}
 _NUMBERS = ("pixel_scale", "pixel_offset", "accuracy", "temperature", "calibration_error")
 _WHOLE = ("version", "rows", "cols", "pixel_max", "members", "test_rows")
@@ -255,6 +269,8 @@ def _read(name: str, value: Any) -> Any:
             )
             for each in (expect(dict, "a list of objects", item) for item in expect(list, "a list"))
         )
+    if name == "thresholds":
+        return tuple(number(item) for item in expect(list, "a list of numbers"))
     if name in _NUMBERS:
         return number()
     if name in _WHOLE:

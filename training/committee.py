@@ -32,7 +32,8 @@ def train_committee(
     """Make one version of a recipe with `member_seeds`.
 
     The networks learn from all training images but the last `recipe.calibration`. On those the temperature is
-    fitted, and there the committee gets its validation figure; there is no rehearsal. `description` lacks what
+    fitted, there the thresholds of the candidates are found, and there the committee gets its validation figure;
+    there is no rehearsal. `description` lacks what
     the fits find out; `unfinished` is the folder with a checkpoint for each network. Raises `DatasetError` when
     there are too few images.
     """
@@ -65,7 +66,12 @@ def train_committee(
         [at_temperature(network, found.temperature) for network in networks],
         dataset.test.pixels,
         dataset.test.labels,
-        dataclasses.replace(description, recipe=description.recipe | found.figures, temperature=found.temperature),
+        dataclasses.replace(
+            description,
+            recipe=description.recipe | found.figures,
+            temperature=found.temperature,
+            thresholds=found.thresholds,
+        ),
         models,
         force=True,
         report=report,

@@ -61,6 +61,8 @@ class Description:
     seed: int | None = None
     temperature: float | None = None
     """Of classifiers that are calibrated: what their last layers were divided by."""
+    thresholds: tuple[float, ...] = ()
+    """See `Card.thresholds`."""
 
 
 def export(
@@ -269,6 +271,7 @@ def _card(
             temperature=description.temperature,
             calibration_error=None if judged is None else round(judged.error, 6),
             reliability=() if judged is None else judged.rounded,
+            thresholds=description.thresholds,
         )
     except CardError as error:
         raise ExportError(str(error)) from None

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.calibration import Calibration, calibration, fit_temperature, tempered
+from training.conformal import find_thresholds
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class HeldOut:
     """Of all, at temperature 1."""
     after: Calibration
     """Of all, at `temperature`."""
+    thresholds: tuple[float, ...]
+    """See `training.conformal`."""
 
     @property
     def figures(self) -> dict[str, Any]:
@@ -38,19 +41,21 @@ class HeldOut:
 
 
 def hold_against(scores: NDArray[Any], truth: NDArray[np.int64]) -> HeldOut:
-    """Find the temperature, and judge the committee at it.
+    """Find the temperature, and at it the thresholds of the candidates, and judge the committee.
 
     `scores` [networks, N, classes] are those of each network, `truth` [N] the positions of the true classes.
     """
     temperature = fit_temperature(scores, truth)
     sizes = range(1, len(scores) + 1)
+    mean = tempered(scores, temperature)
     return HeldOut(
         images=len(truth),
         temperature=temperature,
         alone=tuple(_accuracy(each, truth) for each in scores),
         together=tuple(_accuracy(tempered(scores[:size], temperature), truth) for size in sizes),
         before=calibration(tempered(scores, 1.0), truth),
-        after=calibration(tempered(scores, temperature), truth),
+        after=calibration(mean, truth),
+        thresholds=find_thresholds(mean, truth),
     )
 
 

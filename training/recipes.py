@@ -54,7 +54,7 @@ class Recipe:
     """The seed of each network of a committee; empty for a single network, whose seed is `seed`."""
     calibration: int = 0
     """Of a committee: the last so many training images, which no network learns from. They say at which
-    temperature scores are chances, and how good the committee is."""
+    temperature scores are chances, which classes cannot be ruled out, and how good the committee is."""
     chosen_on: str = ""
     """Which images the choices were judged by; never those of the test set."""
     choices: tuple[Choice, ...] = ()

@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 
 from artifact.card import Card
 from training.calibration import Calibration
+from training.conformal import measure
 from training.datasets import Part
 from training.held_out import HeldOut
 from training.pictures import STYLE, draw_confusion, draw_loss, draw_mistakes, draw_reliability, draw_weights
 from training.recipes import Recipe
 
 _DPI = 110
+_COVERAGES = (0.9, 0.95, 0.99, 0.995)
 
 _CAPTIONS = {
     "confusion.png": ("Confusion matrix", "On the test set. Mistakes are coloured by their number."),
@@ -65,11 +67,15 @@ def write_report(
         for name, figure in pictures.items():
             # Neither a date nor the library's version goes into the file.
             figure.savefig(folder / name, dpi=_DPI, bbox_inches="tight", metadata={"Software": None})
-    (folder / "report.md").write_text(_page(card, recipe, pictures, held_out, untempered), encoding="utf-8")
+    (folder / "report.md").write_text(
+        _page(card, test, scores, recipe, pictures, held_out, untempered), encoding="utf-8"
+    )
 
 
 def _page(
     card: Card,
+    test: Part,
+    scores: NDArray[Any],
     recipe: Recipe | None,
     pictures: Iterable[str],
     held_out: HeldOut | None,
@@ -98,6 +104,8 @@ def _page(
         lines += [""]
     if held_out is not None and untempered is not None:
         lines += _committee(card, held_out, untempered)
+    if card.thresholds:
+        lines += _candidates(card, test, scores)
     elif "validation_accuracy" in card.recipe:
         epochs = card.recipe["epochs"]
         rehearsed = card.recipe.get("rehearsal_epochs", epochs)
@@ -135,5 +143,29 @@ def _committee(card: Card, held_out: HeldOut, untempered: Calibration) -> list[s
         f"are from the shares that are right, in {len(after.bins)} bins) there: {before.error:.2%} without, "
         f"{after.error:.2%} with it; on the test set: {untempered.error:.2%} without, {card.calibration_error:.2%} "
         "with it.",
+        "",
+    ]
+
+
+def _candidates(card: Card, test: Part, scores: NDArray[Any]) -> list[str]:
+    """What the candidates are worth on the test set, coverage by coverage."""
+    lines = [
+        "The candidates of an image are the classes that cannot be ruled out, by thresholds from the held-out images. "
+        "Of the test images:",
+        "",
+        "| coverage asked for | true class among the candidates | candidates (mean) | none | several |",
+        "|---|---|---|---|---|",
+    ]
+    for coverage in _COVERAGES:
+        found = measure(scores, test.labels, card.thresholds, coverage)
+        lines += [
+            f"| {coverage:.1%} | {found.covered:.2%} | {found.size:.3f} | {found.empty:.2%} | {found.several:.2%} |"
+        ]
+    return [
+        *lines,
+        "",
+        "No candidate: the image is less typical than the share of all digits that was asked for. A network that is "
+        "right more often than that has to have such images. The share that was asked for is kept for images like "
+        "those held out; how nearly it is kept here says how much the test images are like them.",
         "",
     ]

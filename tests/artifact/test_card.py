@@ -29,11 +29,19 @@ def test_a_card_comes_back_as_it_was_and_always_as_the_same_bytes():
 def test_what_scores_are_worth_comes_back_and_is_left_out_where_nobody_knows():
     """A card without a temperature has the bytes that it had before there were any."""
     card = Card.from_json(TEXT)
-    assert (card.temperature, card.calibration_error, card.reliability) == (None, None, ())
-    assert not {"temperature", "calibration_error", "reliability"} & json.loads(card.to_json()).keys()
+    assert (card.temperature, card.calibration_error, card.reliability, card.thresholds) == (None, None, (), ())
+    later = {"temperature", "calibration_error", "reliability", "thresholds"}
+    assert not later & json.loads(card.to_json()).keys()
     bins = (Bin(0, 0.0, 0.0), Bin(7, 0.75, 0.714286))
-    calibrated = dataclasses.replace(card, temperature=0.85, calibration_error=0.0, reliability=bins)
+    calibrated = dataclasses.replace(
+        card,
+        temperature=0.85,
+        calibration_error=0.0,
+        reliability=bins,
+        thresholds=tuple(0.5 + place / 100 for place in range(29)),
+    )
     assert Card.from_json(calibrated.to_json()) == calibrated
+    assert later <= json.loads(calibrated.to_json()).keys()
 
 
 @pytest.mark.parametrize("folder", find_versions(MODELS), ids=lambda folder: f"{folder.name}:{folder.version}")
@@ -101,6 +109,12 @@ def test_a_missing_field_is_named(missing: str):
         ("reliability", [{"images": 1, "mean_score": 0.5}]),
         ("reliability", [{"images": -1, "mean_score": 0.5, "accuracy": 0.5}]),
         ("reliability", [{"images": 1, "mean_score": 0.5, "accuracy": 1.5}]),
+        ("thresholds", 0.5),
+        ("thresholds", [0.5]),
+        ("thresholds", [0.5] * 28 + [0.4]),
+        ("thresholds", [0.5] * 28 + [1.5]),
+        ("thresholds", [-0.5] + [0.5] * 28),
+        ("thresholds", ["low"] * 29),
     ],
 )
 def test_a_field_out_of_bounds_is_named(field: str, value: object):

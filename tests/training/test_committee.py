@@ -16,6 +16,7 @@ from artifact.layout import VersionFolder
 from tests.committee import TINY, fit_members, layers_by_hand, train_tiny
 from tests.training.cut_off import contents, start_slow, wait_for
 from training.calibration import calibration
+from training.conformal import find_thresholds, measure
 from training.datasets import DatasetError, digits
 from training.evaluate import evaluate
 from training.export import ExportError, export
@@ -83,15 +84,22 @@ def test_the_card_has_the_figures_of_the_held_out_images_and_of_the_test_set(fol
     assert card.calibration_error == pytest.approx(judged.error, abs=1e-5)
     assert [each.images for each in card.reliability] == [each.images for each in judged.bins]
     assert sum(each.images for each in card.reliability) == card.test_rows == len(test)
+    assert card.thresholds == pytest.approx(find_thresholds(scores, held_out.labels), abs=2e-6)
 
 
 def test_the_report_shows_what_more_networks_bring(folder, card):
-    """A line for each size of the committee, the temperature, and a picture of the reliability."""
+    """A line for each size of the committee, the temperature, what the candidates are worth, and how reliable it is."""
     page = (folder.report / "report.md").read_text()
     assert "3 networks, each 64-12-7-10, relu, 2,853 weights and biases" in page
     for size, share in enumerate(card.recipe["validation_accuracy_of_the_first"], 1):
         assert f"| {size} | {share:.2%} |" in page
     assert f"one temperature, {card.temperature:g}" in page
+    test = digits().test
+    scores = run(folder.onnx, test.pixels)["scores"]
+    for coverage in (0.9, 0.95, 0.99, 0.995):
+        found = measure(scores, test.labels, card.thresholds, coverage)
+        assert found.covered == pytest.approx(coverage, abs=0.04)
+        assert f"| {coverage:.1%} | {found.covered:.2%} | {found.size:.3f} | {found.empty:.2%} |" in page
     assert "(reliability.png)" in page
     assert (folder.report / "reliability.png").read_bytes().startswith(b"\x89PNG")
     assert "rehearsed" not in page
@@ -106,7 +114,7 @@ def test_members_taken_out_and_assembled_again_give_the_same_bytes(folder, card,
     test = digits().test
     about = {name: getattr(card, name) for name in ("name", "version", "rows", "cols", "pixel_max", "preparation")}
     about |= {name: getattr(card, name) for name in ("dataset", "dataset_sha256", "pixel_scale", "pixel_offset")}
-    about |= {name: getattr(card, name) for name in ("classes", "recipe", "seed", "temperature")}
+    about |= {name: getattr(card, name) for name in ("classes", "recipe", "seed", "temperature", "thresholds")}
     from training.export import Description
 
     again = export(members, test.pixels, test.labels, Description(**about), tmp_path)
@@ -126,7 +134,9 @@ def test_strangers_are_assembled_as_well(make_stranger, tmp_path, classes):
     card = Card.from_json(folder.card.read_text())
     assert (card.members, card.temperature, card.reliability) == (2, None, ())
     np.testing.assert_array_equal(got["label"], np.array(card.labels)[mean.argmax(axis=1)])
-    assert build_graph(read_members(folder.onnx.read_bytes(), card), card) == folder.onnx.read_bytes()
+    members = read_members(folder.onnx.read_bytes(), card)
+    assert build_graph(members, card) == folder.onnx.read_bytes()
+    assert [each.classes_.tolist() for each in members] == [list(card.labels)] * 2
 
 
 def test_networks_that_do_not_go_together_are_refused(make_stranger, tmp_path):
