@@ -87,6 +87,7 @@ class ModelsApi:
                 pb.ReliabilityBin(images=each.images, mean_score=each.mean_score, accuracy=each.accuracy)
                 for each in card.reliability
             ],
+            thresholds=card.thresholds,
         )
         return pb.GetModelResponse(model=identity(version), card=message)
 
