@@ -123,6 +123,8 @@ class ModelCard:
     """Expected calibration error on the test set, 0..1; none if scores were not calibrated."""
     reliability: NDArray[np.float64]
     """float64 [bins, 3]: images of the test set by best score, its mean, and the share right; empty likewise."""
+    thresholds: tuple[float, ...]
+    """For the coverages 0.80, 0.81, …, 0.99, 0.991, …, 0.999: 1 - the least score of a candidate; may be empty."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -204,6 +206,7 @@ def read_card(response: pb.GetModelResponse) -> ModelCard:
         reliability=np.array(
             [(each.images, each.mean_score, each.accuracy) for each in card.reliability], np.float64
         ).reshape(-1, 3),
+        thresholds=tuple(card.thresholds),
     )
 
 

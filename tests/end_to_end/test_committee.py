@@ -1,11 +1,15 @@
 """A committee behind gRPC: the mean of its members, and each member to be looked into."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import numpy as np
 import pytest
+from google.protobuf import json_format
 
+from artifact.candidates import COVERAGES
 from digits_client import DigitsClient
 from stubs.digits.v1 import digits_pb2 as pb
 from tests.committee import fit_members, layers_by_hand, train_tiny
@@ -63,3 +67,57 @@ def test_the_card_says_what_scores_are_worth(served: Server):
     error = (images * np.abs(accuracies - mean_scores)).sum() / card.test_rows
     assert card.calibration_error == pytest.approx(error, abs=1e-5)
     assert [layer.weights.shape for layer in second.layers] == [(64, 12), (12, 7), (7, 10)]
+
+
+def test_candidates_keep_the_coverage(served: Server, stub: Stub):
+    """Of the test images about as many as asked for have their class among them: unary, in a stream, as JSON."""
+    test = digits().test
+    thresholds = dict(zip(COVERAGES, stub.get_model(pb.GetModelRequest(), timeout=10).card.thresholds, strict=True))
+    for coverage in (0, 0.9, 0.95):
+        request = pb.ClassifyRequest(pixels=test.pixels.tobytes(), coverage=coverage)
+        answer = stub.classify(request, timeout=20)
+        found = [list(prediction.candidates) for prediction in answer.predictions]
+        assert np.mean([label in each for label, each in zip(test.labels, found, strict=True)]) == pytest.approx(
+            coverage or 0.99, abs=0.04
+        )
+        least = np.float32(1 - thresholds[coverage or 0.99])
+        scores = np.array([prediction.scores for prediction in answer.predictions], np.float32)
+        assert [len(each) for each in found] == (scores >= least).sum(axis=1).tolist()
+        [streamed] = stub.classify_stream(iter([pb.ClassifyStreamRequest(request=request)]), timeout=20)
+        assert streamed.response.predictions == answer.predictions
+        status, _, body = served.http(
+            "/digits.v1.DigitsService/Classify",
+            json_format.MessageToJson(request).encode(),
+            Content_Type="application/json",
+        )
+        assert status == 200
+        assert [each.get("candidates", []) for each in json.loads(body)["predictions"]] == found
+
+
+def test_the_client_names_a_coverage(served: Server):
+    """A greater one leaves more candidates; they come best first, and the card tells the thresholds."""
+    pixels = digits().test.pixels[:80]
+    with DigitsClient(served.address) as client:
+        few, many = (client.classify(pixels, coverage=coverage) for coverage in (0.9, 0.99))
+        [streamed] = client.classify_stream([pixels], coverage=0.9)
+        thresholds = client.model().thresholds
+    assert len(thresholds) == len(COVERAGES)
+    assert [each.candidates for each in streamed] == [each.candidates for each in few]
+    assert sum(len(each.candidates) for each in few) < sum(len(each.candidates) for each in many)
+    for less, more in zip(few, many, strict=True):
+        assert more.candidates[: len(less.candidates)] == less.candidates
+        assert less.candidates[:1] in ((), (less.digit,))
+
+
+def test_a_coverage_that_is_none(stub: Stub):
+    """INVALID_ARGUMENT with the field; in a stream for its message alone."""
+    pixels = digits().test.pixels[:1].tobytes()
+    bad, good = pb.ClassifyRequest(pixels=pixels, coverage=1.0), pb.ClassifyRequest(pixels=pixels, coverage=0.5)
+    with pytest.raises(grpc.RpcError) as raised:
+        stub.classify(bad, timeout=10)
+    assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert raised.value.details().startswith("coverage: is 1, expected more than 0 and less than 1")
+    first, second = stub.classify_stream(
+        iter([pb.ClassifyStreamRequest(request=each) for each in (bad, good)]), timeout=10
+    )
+    assert (first.error.code, second.WhichOneof("result")) == (3, "response")
