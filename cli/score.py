@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cli.fail import fail
+from scoring.entry import MOST_CALLS, SHARED_MEMORY
+from scoring.job import CHUNK_ROWS, IMAGE_CHUNK_ROWS
 from scoring.readers.open import RULES
 
 if TYPE_CHECKING:
     from scoring import Summary
 
+# Options that mean something in one place alone, and by what one gets there.
+_PLACES = {"--server": ("calls", "patience", "shared_memory"), "--engine ray": ("address", "actors", "gpus")}
+
 
 def score(  # noqa: D103 - below, since it is put together
+    context: typer.Context,
     inputs: Annotated[
         list[str],
         typer.Argument(metavar="INPUT…", help="Files, folders, globs or archives; - reads JSON lines from stdin."),
@@ -56,7 +62,7 @@ def score(  # noqa: D103 - below, since it is put together
             metavar="N",
             help="Rows that are read and kept together.",
             min=1,
-            show_default="32768; 1024 of image files",
+            show_default=f"{CHUNK_ROWS}; {IMAGE_CHUNK_ROWS} of image files",
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a job that was interrupted.")] = False,
@@ -68,7 +74,7 @@ def score(  # noqa: D103 - below, since it is put together
         ),
     ] = None,
     calls: Annotated[
-        int, typer.Option(help="Calls in flight to the server, each on a connection of its own.", min=1, max=256)
+        int, typer.Option(help="Calls in flight to the server, each on a connection of its own.", min=1, max=MOST_CALLS)
     ] = 4,
     patience: Annotated[
         float, typer.Option(help="How long the server may give no answer, seconds.", min=0.001, max=1e6)
@@ -79,7 +85,7 @@ def score(  # noqa: D103 - below, since it is put together
             metavar="PREFIX",
             help="What the server was told by --shared-memory; empty: send pixels by gRPC even on this host.",
         ),
-    ] = "digits-",
+    ] = SHARED_MEMORY,
     engine: Annotated[Literal["here", "ray"], typer.Option(help="Work in this process, or on Ray's workers.")] = "here",
     address: Annotated[
         str | None,
@@ -106,6 +112,12 @@ def score(  # noqa: D103 - below, since it is put together
                 fail(f"{flag} goes without --server, which has models of its own", code=2)
         if engine == "ray":
             fail("--engine ray goes without --server: its workers have the model with them", code=2)
+    here = {"--server": server is not None, "--engine ray": engine == "ray"}
+    for place, names in _PLACES.items():
+        for name in names:
+            source = context.get_parameter_source(name)
+            if not here[place] and source is not None and source.name == "COMMANDLINE":
+                fail(f"--{name.replace('_', '-')} goes with {place}, and means nothing without", code=2)
     if report is not None and not next(each for each in (report, *report.absolute().parents) if each.exists()).is_dir():
         fail(f"the report cannot be written: {report} is no folder, nor can it become one")
     told = {name: value for name, value in (("models", models), ("provider", provider)) if value is not None}
@@ -116,9 +128,6 @@ def score(  # noqa: D103 - below, since it is put together
     configure_logs("error", "auto")
     options: dict[str, Any] = {
         "model": model or (settings.default_model if server is None else ""),
-        "models": settings.models,
-        "provider": settings.provider,
-        "require_provider": settings.require_provider,
         "format": format_,
         "pixels": pixels,
         "labels": labels,
@@ -128,6 +137,8 @@ def score(  # noqa: D103 - below, since it is put together
         "on_error": on_error,
         "show": True,
     }
+    if server is None:
+        options |= {name: getattr(settings, name) for name in ("models", "provider", "require_provider")}
     try:
         if engine == "ray":
             from scoring.ray_job import score_on_ray
@@ -143,7 +154,8 @@ def score(  # noqa: D103 - below, since it is put together
 
             write_report(summary, report)
     except KeyboardInterrupt:
-        fail("stopped; the same command with --resume goes on", code=130)
+        again = engine == "here" and "-" not in inputs
+        fail("stopped" + "; the same command with --resume goes on" * again, code=130)
     except Unavailable as error:
         fail(f"{error}; start one with `digits serve`, or leave --server out")
     except PartsError as error:

@@ -47,8 +47,9 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.use_local_subchannel_pool", 1),  # or several channels would share one connection
     # A server that restarts is found again within a second rather than within two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
+    # Against its name no pause, but what a connection has to come about: a server far away, or busy, takes its time.
+    ("grpc.min_reconnect_backoff_ms", 5000),
 )
 
 # A year; gRPC itself counts no further than a few.

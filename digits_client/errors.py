@@ -1,5 +1,6 @@
 """What can go wrong with a call: one class for each situation."""
 
+import re
 from typing import Any
 
 import grpc
@@ -64,6 +65,14 @@ _CLASSES: dict[grpc.StatusCode, type[DigitsError]] = {
 }
 # How gRPC's own words begin when there is no connection; what they end in is the reason.
 _UNREACHED = ("failed to connect", "DNS resolution failed", "errors resolving", "Socket closed")
+# What they hold where something else listens: no HTTP/2 at all, or HTTP/2 with a status of its own.
+_BY_HTTP2 = "Received http2 header with status"
+_NO_GRPC = re.compile(f"SETTINGS frame as the first frame|http1.x server|missing selected ALPN|{_BY_HTTP2}")
+_STATUS = re.compile(r"(?:HTTP status|with status:) (\d+)")
+# Codes for statuses that a proxy before a gRPC server may answer with by itself.
+_BY_PROXY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
+# Behind these there is no reason that could be told, only an OK.
+_TLS = re.compile(r"OPENSSL_internal:(\w+)(?:: ([a-z][^:\]]*))?")
 _BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -73,15 +82,23 @@ def from_rpc(error: Any, target: str, timeout: float) -> DigitsError:
     message = _sentence(error.details() or code.name)
     if code == grpc.StatusCode.DEADLINE_EXCEEDED:
         message = f"no answer from {target} within {timeout:g} s"
+    elif _NO_GRPC.search(message):
+        status = _STATUS.search(message)
+        said = f"answered with HTTP status {status[1]}" if status else "does not speak HTTP/2"
+        if _BY_HTTP2 in message and code in _BY_PROXY:
+            message = f"{target} {said}"
+        else:
+            code = grpc.StatusCode.UNKNOWN  # to try again is of no use
+            message = f"{target} is no gRPC server: it {said}; a digits server takes gRPC on port 8001 by default"
     elif code == grpc.StatusCode.UNAVAILABLE and message.startswith(_UNREACHED):
-        message = f"cannot reach {target}: {message.rsplit(': ', 1)[-1].rstrip(']')}"
+        message = f"cannot reach {target}: {_reason(message)}"
     details = {key: value for key, value in error.trailing_metadata() or () if key == "grpc-status-details-bin"}
-    status = Status()
+    detailed = Status()
     try:
-        status.ParseFromString(details.get("grpc-status-details-bin", b""))
+        detailed.ParseFromString(details.get("grpc-status-details-bin", b""))
     except DecodeError:  # the code and the message say enough
-        status.Clear()
-    return _translate(code, message, status)
+        detailed.Clear()
+    return _translate(code, message, detailed)
 
 
 def from_status(status: Status) -> DigitsError:
@@ -101,6 +118,15 @@ def _translate(code: grpc.StatusCode, message: str, status: Status) -> DigitsErr
     if code == grpc.StatusCode.INVALID_ARGUMENT:
         return InvalidInput(message, tuple((each.field, each.description) for each in bad.field_violations))
     return _CLASSES.get(code, ServerError)(message)
+
+
+def _reason(message: str) -> str:
+    """Why there is no connection, out of gRPC's own words."""
+    if tls := _TLS.search(message):
+        if tls[1] == "WRONG_VERSION_NUMBER":
+            return "it does not speak TLS"
+        return f"TLS failed, {tls[1].lower().replace('_', ' ')}" + (f": {tls[2]}" if tls[2] else "")
+    return message.rsplit(": ", 1)[-1].rstrip("]")
 
 
 def _sentence(details: str) -> str:

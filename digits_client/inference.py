@@ -17,7 +17,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 from numpy.typing import NDArray
 
-from digits_client.channel import OPTIONS, Metadata, check_target, check_timeout
+from digits_client.channel import OPTIONS, Deadline, Metadata, check_target, check_timeout
 from digits_client.errors import ServerError, from_rpc
 
 SERVICE = "inference.GRPCInferenceService"
@@ -82,7 +82,8 @@ class Window:
 class InferenceClient:
     """One connection to a server of the protocol, and a client's calls on it, each tried once.
 
-    May be used from several threads. Every call raises a `DigitsError` when it fails.
+    May be used from several threads. Every call raises a `DigitsError` when it fails, and has the client's timeout
+    unless it is given a `deadline`, which several calls may have in common.
     """
 
     def __init__(
@@ -120,9 +121,9 @@ class InferenceClient:
         """Close the connection; calls in flight end with an error."""
         self._channel.close()
 
-    def model(self, name: str, version: str) -> ServedModel:
+    def model(self, name: str, version: str, *, deadline: Deadline | None = None) -> ServedModel:
         """What answers to that name and version; empty: the server's default model, its newest ready version."""
-        response = self._call("ModelMetadata", name=name, version=version)
+        response = self._call("ModelMetadata", deadline, name=name, version=version)
         properties = dict(response.properties)
         missing = [key for key in ("sha256", "execution_provider", "version") if key not in properties]
         if missing:
@@ -135,7 +136,9 @@ class InferenceClient:
             properties=properties,
         )
 
-    def infer(self, model: str, version: str, pixels: NDArray[np.uint8], classes: int) -> Inferred:
+    def infer(
+        self, model: str, version: str, pixels: NDArray[np.uint8], classes: int, *, deadline: Deadline | None = None
+    ) -> Inferred:
         """The scores of `pixels`, uint8 [N, rows*cols], C-contiguous, by a model of so many classes."""
         rows, features = pixels.shape
         key = (model, version, rows, features)
@@ -143,7 +146,7 @@ class InferenceClient:
         if head is None:
             request = _request(model, version, rows, features)
             head = self._heads[key] = request.SerializeToString() + _RAW + _varint(rows * features)
-        response = self._infer_call(b"".join((head, pixels.data)))
+        response = self._infer_call(b"".join((head, pixels.data)), deadline)
         labels, scores = response.raw_output_contents
         if len(labels) != 8 * rows or len(scores) != 4 * rows * classes:
             raise ServerError(f"{self.target} answered {len(scores)} bytes of scores, expected {4 * rows * classes}")
@@ -153,7 +156,16 @@ class InferenceClient:
             response.parameters["sha256"].string_param,
         )
 
-    def infer_shared(self, model: str, version: str, shape: tuple[int, ...], classes: int, window: Window) -> str:
+    def infer_shared(
+        self,
+        model: str,
+        version: str,
+        shape: tuple[int, ...],
+        classes: int,
+        window: Window,
+        *,
+        deadline: Deadline | None = None,
+    ) -> str:
         """Score pixels of `shape` [N, rows*cols] that lie in `window`; labels (int64) and scores (float32) go there.
 
         Returns the SHA-256 of the model that answered.
@@ -167,42 +179,44 @@ class InferenceClient:
             for name, offset, size in ((LABEL, window.labels, 8 * rows), (SCORES, window.scores, 4 * rows * classes)):
                 _place(request.outputs.add(name=name), window.region, offset, size)
             data = self._heads[key] = request.SerializeToString()
-        sha256: str = self._infer_call(data).parameters["sha256"].string_param
+        sha256: str = self._infer_call(data, deadline).parameters["sha256"].string_param
         return sha256
 
-    def register(self, region: str, key: str, size: int) -> None:
+    def register(self, region: str, key: str, size: int, *, deadline: Deadline | None = None) -> None:
         """Let the server open the shared-memory object `key` of `size` bytes as `region`.
 
         Raises `InvalidInput` when it has no such object or none of that name may be used, and `ServerError`
         when it uses no shared memory at all.
         """
-        self._call("SystemSharedMemoryRegister", name=region, key=key, offset=0, byte_size=size)
+        self._call("SystemSharedMemoryRegister", deadline, name=region, key=key, offset=0, byte_size=size)
 
-    def regions(self) -> tuple[str, ...]:
+    def regions(self, *, deadline: Deadline | None = None) -> tuple[str, ...]:
         """Names of the regions that the server has open."""
-        return tuple(self._call("SystemSharedMemoryStatus").regions)
+        return tuple(self._call("SystemSharedMemoryStatus", deadline).regions)
 
-    def unregister(self, region: str) -> None:
+    def unregister(self, region: str, *, deadline: Deadline | None = None) -> None:
         """Let the server forget that region; one that it does not have is no error."""
-        self._call("SystemSharedMemoryUnregister", name=region)
+        self._call("SystemSharedMemoryUnregister", deadline, name=region)
 
-    def _infer_call(self, data: bytes) -> Any:
+    def _infer_call(self, data: bytes, deadline: Deadline | None) -> Any:
+        deadline = deadline or Deadline(self._timeout, self.target)
         try:
-            answer = self._infer(data, timeout=self._timeout, metadata=self._metadata)
+            answer = self._infer(data, timeout=deadline.left(), metadata=self._metadata)
         except grpc.RpcError as error:
-            raise from_rpc(error, self.target, self._timeout) from error
+            raise from_rpc(error, self.target, deadline.seconds) from error
         return message("ModelInferResponse").FromString(answer)
 
-    def _call(self, method: str, **fields: Any) -> Any:
+    def _call(self, method: str, deadline: Deadline | None, **fields: Any) -> Any:
+        deadline = deadline or Deadline(self._timeout, self.target)
         call = self._channel.unary_unary(
             f"/{SERVICE}/{method}",
             request_serializer=lambda request: request.SerializeToString(),
             response_deserializer=message(f"{method}Response").FromString,
         )
         try:
-            return call(message(f"{method}Request")(**fields), timeout=self._timeout, metadata=self._metadata)
+            return call(message(f"{method}Request")(**fields), timeout=deadline.left(), metadata=self._metadata)
         except grpc.RpcError as error:
-            raise from_rpc(error, self.target, self._timeout) from error
+            raise from_rpc(error, self.target, deadline.seconds) from error
 
 
 def _request(model: str, version: str, rows: int, features: int) -> Any:

@@ -9,11 +9,12 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from scoring.chunk import Chunk, InputError, Kind
+from scoring.options import check_choice, check_text, read_count, read_path, read_paths
 from scoring.parts import Parts, PartsError
 from scoring.progress import OnRows, progress, silent
 from scoring.readers.open import Inputs, open_inputs
@@ -71,6 +72,11 @@ class Job:
             },
         }
 
+    def check_model(self, model: Model) -> None:
+        """Raise `ValueError` for an option that does not go with the model."""
+        if self.top_k > len(model.card.classes):
+            raise ValueError(f"top_k is {self.top_k}, and {model} has {len(model.card.classes)} classes")
+
     def check(self, chunk: Chunk) -> None:
         """Raise `InputError` for a row that must end the job."""
         for row in sorted(chunk.errors):
@@ -89,28 +95,32 @@ def make_job(
     *,
     format_: Format | None,
     pixels: str | None,
-    labels: str | None,
+    labels: str | os.PathLike[str] | None,
     top_k: int,
     chunk_rows: int | None,
     on_error: OnError | None,
 ) -> Job:
-    """The job, once its options are found to be ones. Raises `ValueError`."""
-    several = [inputs] if isinstance(inputs, str | os.PathLike) else inputs
-    path = Path(output)
-    form = format_ or format_of(path)
+    """The job, once its options are found to be ones. Raises `ValueError` or `TypeError` that names the option."""
+    paths = read_paths("inputs", inputs)
+    path = Path(read_path("output", output))
+    form = format_of(path) if format_ is None else format_
     if form is None:
         raise ValueError(f"{path} ends in no format's name, expected one of {', '.join(FORMATS)}, or the format said")
-    if form not in FORMATS:
-        raise ValueError(f"the format is {form!r}, expected one of {', '.join(FORMATS)}")
-    if not several:
-        raise ValueError("there are no inputs, expected at least one")
-    for key, value, least in (("chunk_rows", chunk_rows, 1), ("top_k", top_k, 0)):
-        if value is not None and value < least:
-            raise ValueError(f"{key} is {value}, expected at least {least}")
-    if on_error not in (None, "fail", "record"):
-        raise ValueError(f"on_error is {on_error!r}, expected fail or record")
-    names = tuple(os.fspath(each) for each in several)
-    return Job(names, path, form, pixels, labels, top_k, chunk_rows, on_error)
+    check_choice("format", form, FORMATS)
+    if pixels is not None:
+        check_text("pixels", pixels)
+    if on_error is not None:
+        check_choice("on_error", on_error, get_args(OnError))
+    return Job(
+        inputs=paths,
+        output=path,
+        format_=form,
+        pixels=pixels,
+        labels=None if labels is None else read_path("labels", labels, "a name or a path"),
+        top_k=read_count("top_k", top_k, 0),
+        chunk_rows=None if chunk_rows is None else read_count("chunk_rows", chunk_rows, 1),
+        on_error=on_error,
+    )
 
 
 def run(job: Job, scorer: Scorer, *, resume: bool = False, show: bool = False) -> Summary:
@@ -123,8 +133,7 @@ def run(job: Job, scorer: Scorer, *, resume: bool = False, show: bool = False) -
     inputs = open_inputs(job.inputs, model.shape(), pixels=job.pixels, labels=job.labels, threads=usable_cores())
     if resume and not inputs.replayable:
         raise PartsError("standard input cannot be read a second time, so a job on it cannot be resumed")
-    if job.top_k > len(model.card.classes):
-        raise ValueError(f"top_k is {job.top_k}, and {model} has {len(model.card.classes)} classes")
+    job.check_model(model)
     columns = Columns(inputs.named, model.card.labels, job.top_k)
     began = time.perf_counter()
     with Parts.open(job.output, job.described(inputs, model), columns, resume=resume) as parts:

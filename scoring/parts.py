@@ -153,7 +153,7 @@ class Parts:
         path = self._path(chunk.index)
         with self._writing(path):
             temporary = path.with_name(path.name + _TEMPORARY)
-            with pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, self.columns.part) as writer:
+            with pa.OSFile(os.fsencode(temporary), "wb") as file, pa.ipc.new_file(file, self.columns.part) as writer:
                 writer.write_batch(batch)
             _sync(temporary)
             temporary.rename(path)
@@ -168,7 +168,7 @@ class Parts:
         """A finished chunk, with the columns of `Columns.part`. Raises `PartsError`."""
         path = self._path(index)
         try:
-            with pa.memory_map(str(path)) as file, pa.ipc.open_file(file) as reader:
+            with pa.memory_map(os.fsencode(path)) as file, pa.ipc.open_file(file) as reader:
                 batch = reader.get_batch(0)
         except FileNotFoundError:
             raise PartsError(f"{path} is missing; go on with --resume to score its rows again") from None

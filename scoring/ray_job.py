@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +26,7 @@ import ray.data
 from scoring.chunk import Chunk, InputError
 from scoring.job import Job, OnError, make_job
 from scoring.local import LocalScorer, Provider
+from scoring.options import check_choice, check_flag, read_count, read_model, read_path
 from scoring.parts import PartsError
 from scoring.progress import OnRows, progress, silent
 from scoring.readers.open import Inputs, open_inputs
@@ -70,7 +71,7 @@ def score_on_ray(
     require_provider: bool = False,
     format: Format | None = None,  # noqa: A002 the option's name
     pixels: str | None = None,
-    labels: str | None = None,
+    labels: str | os.PathLike[str] | None = None,
     top_k: int = 0,
     chunk_rows: int | None = None,
     resume: bool = False,
@@ -85,6 +86,8 @@ def score_on_ray(
 
     Raises what `scoring.score` raises.
     """
+    for key, flag in (("resume", resume), ("show", show), ("require_provider", require_provider)):
+        check_flag(key, flag)
     if resume:
         raise PartsError("a job on Ray cannot be resumed: Ray repeats what its workers lose; begin it again")
     job = make_job(
@@ -97,9 +100,11 @@ def score_on_ray(
         chunk_rows=chunk_rows,
         on_error=on_error,
     )
-    name, _, version = model.partition(":")
+    name, version = read_model(model)
+    actors = read_count("actors", actors, 0)
+    check_choice("provider", provider, get_args(Provider))
     chosen: Row = {
-        "models": Path(models).resolve(),
+        "models": Path(read_path("models", models)).resolve(),
         "name": name,
         "version": version,
         "provider": provider,
@@ -108,10 +113,11 @@ def score_on_ray(
     # Loaded here to know the shape; which provider it runs on, the actors tell.
     here = LocalScorer(**(chosen | {"provider": "cpu", "require_provider": False})).model
     chosen |= {"name": here.card.name, "version": str(here.card.version)}
+    job.check_model(here)
     opened = open_inputs(job.inputs, here.shape(), pixels=job.pixels, labels=job.labels)
     if not opened.replayable:
         raise InputError("standard input cannot be read by Ray's workers")
-    tally = Tally(here, opened.labelled, top_k)
+    tally = Tally(here, opened.labelled, job.top_k)
     folder = job.output.with_name(f"{job.output.name}.parts")
     _make_room(job.output, folder)
     began = time.perf_counter()

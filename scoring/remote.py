@@ -21,6 +21,7 @@ from digits_client import (
     Overloaded,
     Unavailable,
 )
+from digits_client.channel import Deadline
 from digits_client.inference import InferenceClient, ServedModel
 from scoring.scorer import Model, ScorerError
 from scoring.shared_region import SharedRegion, share
@@ -32,6 +33,10 @@ _ROOM = 4096
 # Pauses before an unreachable server is asked again, seconds: from the first to the longest, doubling.
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 2.0
+# What a last call has, seconds, when patience ends in a pause: enough to be told why there is no answer.
+_LAST_CALL = 0.2
+# How often the same rows are refused for want of the region, before it is for something else.
+_MOST_REFUSALS = 3
 # Pauses are stretched by up to this part, so that callers refused together do not come back together.
 _JITTER = 0.2
 # Fields of the card that are text; a server tells the others as JSON.
@@ -58,8 +63,8 @@ class RemoteScorer:
     """Sends raw uint8 pixels over the Open Inference Protocol, or by shared memory to a server on this host.
 
     Calls that find no server are repeated with growing pauses, those that find its queue full after the pause it
-    asks for, until for `patience` seconds no call at all was answered. After each interruption the model is
-    compared with the one that the job began with.
+    asks for, until for `patience` seconds no call at all was answered while there was one to answer. After each
+    interruption the model is compared with the one that the job began with.
     """
 
     def __init__(
@@ -85,17 +90,18 @@ class RemoteScorer:
         self._stopped = threading.Event()
         self._closed = False
         self._link = _Link(None)
+        deadline = Deadline(patience, target)
         with DigitsClient(target, timeout=patience) as client:
             listing = client.models()
         self._clients = [InferenceClient(target, timeout=patience) for _ in range(calls)]
         try:
-            served = self._clients[0].model(name, version)
+            served = self._clients[0].model(name, version, deadline=deadline)
             self.model = Model(_card(served), served.sha256, served.execution_provider)
             card = self.model.card
             fitting = (listing.max_message_bytes - _ROOM) // card.features
             self.span_rows = max(min(listing.max_rows, _CALL_ROWS, fitting), 1)
             self.threads = calls
-            self._link = self._connect()
+            self._link = self._connect(deadline)
         except BaseException:
             self.close()
             raise
@@ -144,25 +150,29 @@ class RemoteScorer:
     def _score_patiently(
         self, lane: _Lane, pixels: NDArray[np.uint8], digits: NDArray[np.int64], scores: NDArray[np.float32]
     ) -> None:
+        began = time.monotonic()
         pause = _FIRST_PAUSE
         broken: _Link | None = None
+        refused = 0
         while True:
+            link = self._link
+            deadline = Deadline(max(self._left(began), _LAST_CALL), self._target)
             try:
                 if broken is not None:
-                    self._reconnect(lane, broken)
-                    broken = None
-                link = self._link
-                sha256 = self._score_once(lane, link, pixels, digits, scores)
+                    self._reconnect(lane, broken, deadline)
+                    broken, link = None, self._link
+                sha256 = self._score_once(lane, link, pixels, digits, scores, deadline)
             except Overloaded as error:
-                self._be_patient(error)
+                self._be_patient(began, error)
                 wait = max(error.retry_after, 0.001)
             except (Unavailable, DeadlineExceeded) as error:
                 # A call that was given up may still be running, and write to shared memory late.
-                self._be_patient(error)
+                self._be_patient(began, error)
                 broken = broken or link
                 wait, pause = pause, min(2 * pause, _LONGEST_PAUSE)
             except InvalidInput:
-                if broken is not None or link.region is None:
+                refused += 1
+                if broken is not None or link.region is None or refused > _MOST_REFUSALS:
                     raise
                 broken, wait = link, 0.0  # another process of the server, which does not have the region
             except ModelNotFound as error:
@@ -172,7 +182,8 @@ class RemoteScorer:
                     raise self._changed(f"its file has the SHA-256 {sha256[:12]}…, not {self.model.sha256[:12]}…")
                 self._answered = time.monotonic()
                 return
-            if self._stopped.wait(wait * random.uniform(1, 1 + _JITTER)):  # noqa: S311 no secret
+            wait *= random.uniform(1, 1 + _JITTER)  # noqa: S311 no secret
+            if self._stopped.wait(min(wait, self._left(began))):
                 raise ScorerError("the job was stopped")
 
     def _score_once(
@@ -182,44 +193,50 @@ class RemoteScorer:
         pixels: NDArray[np.uint8],
         digits: NDArray[np.int64],
         scores: NDArray[np.float32],
+        deadline: Deadline,
     ) -> str:
         """Returns the SHA-256 of the model that answered."""
         name, version = self.model.card.name, str(self.model.card.version)
         if link.region is not None:
             window = link.region.put(lane.index, pixels)
-            sha256 = lane.client.infer_shared(name, version, pixels.shape, scores.shape[1], window)
+            sha256 = lane.client.infer_shared(name, version, pixels.shape, scores.shape[1], window, deadline=deadline)
             link.region.take(lane.index, digits, scores)
             return sha256
-        answer = lane.client.infer(name, version, pixels, scores.shape[1])
+        answer = lane.client.infer(name, version, pixels, scores.shape[1], deadline=deadline)
         digits[:], scores[:] = answer.labels, answer.scores
         return answer.sha256
 
-    def _be_patient(self, error: DigitsError) -> None:
-        """Raise `error` when no call was answered for too long."""
-        if time.monotonic() - self._answered > self._patience:
-            raise ScorerError(f"{self._target} gave no answer for {self._patience:g} s: {error}") from error
+    def _left(self, began: float) -> float:
+        """Seconds of patience that are left for rows whose first call `began` then; 0 or less when it is spent."""
+        return max(self._answered, began) + self._patience - time.monotonic()
 
-    def _reconnect(self, lane: _Lane, broken: _Link) -> None:
+    def _be_patient(self, began: float, error: DigitsError) -> None:
+        """Raise what `error` says when no call was answered for too long."""
+        if self._left(began) <= 0:
+            why = "" if isinstance(error, DeadlineExceeded) else f": {error}"
+            raise ScorerError(f"{self._target} gave no answer for {self._patience:g} s{why}") from error
+
+    def _reconnect(self, lane: _Lane, broken: _Link, deadline: Deadline) -> None:
         """After an interruption: the same model as before, and shared memory anew. One thread does it for all."""
         with self._lock:
             if self._link is not broken:
                 return
             card = self.model.card
-            served = lane.client.model(card.name, str(card.version))
+            served = lane.client.model(card.name, str(card.version), deadline=deadline)
             if served.sha256 != self.model.sha256:
                 raise self._changed(f"its file has the SHA-256 {served.sha256[:12]}…, not {self.model.sha256[:12]}…")
             if served.execution_provider != self.model.provider:
                 raise self._changed(f"it runs on {served.execution_provider}, not {self.model.provider}")
             if broken.region is not None:
                 broken.region.close(lane.client)
-            self._link = self._connect()
+            self._link = self._connect(deadline)
 
-    def _connect(self) -> _Link:
+    def _connect(self, deadline: Deadline) -> _Link:
         if not self._prefix:
             return _Link(None)
         card = self.model.card
         size = (len(self._clients), self.span_rows, card.features, len(card.classes))
-        return _Link(share(self._clients[0], self._prefix, self._job, *size))
+        return _Link(share(self._clients[0], self._prefix, self._job, *size, deadline=deadline))
 
     def _changed(self, what: str) -> ScorerError:
         return ScorerError(f"{self.model} on {self._target} is not what it was when the job began: {what}")

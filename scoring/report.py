@@ -14,7 +14,7 @@ _BLUE = "#3b6ea5"
 def write_report(summary: Summary, folder: Path) -> None:
     """Write `summary.json`, `report.md` and its pictures to `folder`. Raises `OSError`."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "summary.json").write_text(json.dumps(summary.as_json(), indent=1, ensure_ascii=False) + "\n")
+    _write(folder / "summary.json", json.dumps(summary.as_json(), indent=1, ensure_ascii=False))
     _draw_found(summary, folder / "digits.png")
     parts = [f"# {summary.output}", *summary.lines()[:1], "![Rows by digit, and by margin](digits.png)"]
     if summary.errors:
@@ -22,7 +22,12 @@ def write_report(summary: Summary, folder: Path) -> None:
     if summary.accuracy is not None:
         _draw_confusion(summary, folder / "confusion.png")
         parts += [f"Accuracy {summary.accuracy:.2%} of {summary.labelled:,} labelled rows.", "![](confusion.png)"]
-    (folder / "report.md").write_text("\n\n".join(parts) + "\n")
+    _write(folder / "report.md", "\n\n".join(parts))
+
+
+def _write(path: Path, text: str) -> None:
+    """In UTF-8, whatever the locale, and whatever the names of files are."""
+    path.write_text(f"{text}\n", encoding="utf-8", errors="backslashreplace")
 
 
 def _draw_found(summary: Summary, path: Path) -> None:

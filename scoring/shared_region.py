@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits_client import InvalidInput, ServerError
+from digits_client.channel import Deadline
 from digits_client.errors import DigitsError
 from digits_client.inference import InferenceClient, Window
 
@@ -17,6 +18,8 @@ from digits_client.inference import InferenceClient, Window
 FOLDER = Path("/dev/shm")  # noqa: S108 - not for temporary files
 # Values of different kinds and lanes begin at a multiple of a cache line.
 _LINE = 64
+# How long a server is asked to forget a region, seconds; one that is that slow keeps it until the job comes again.
+_FORGET_SECONDS = 1.0
 
 
 class SharedRegion:
@@ -53,16 +56,24 @@ class SharedRegion:
     def close(self, client: InferenceClient) -> None:
         """Let the server forget it, if it can be reached."""
         with suppress(DigitsError):  # it went away, and what it had open went with it
-            client.unregister(self.name)
+            client.unregister(self.name, deadline=Deadline(_FORGET_SECONDS, client.target))
 
 
 def share(
-    client: InferenceClient, prefix: str, job: str, lanes: int, rows: int, features: int, classes: int
+    client: InferenceClient,
+    prefix: str,
+    job: str,
+    lanes: int,
+    rows: int,
+    features: int,
+    classes: int,
+    *,
+    deadline: Deadline,
 ) -> SharedRegion | None:
     """A region that the server has open; None where it cannot or may not, or there is no room.
 
     What an earlier run of the same `job` left open, since it was killed, is let go of. Raises a `DigitsError` when
-    the server cannot be reached.
+    the server cannot be reached, or has not done all this by the `deadline`.
     """
     stem = f"{prefix.removeprefix('/')}{job}-"
     name = stem + secrets.token_hex(8)
@@ -72,10 +83,10 @@ def share(
     except OSError:
         return None
     try:
-        for left in client.regions() if job else ():
+        for left in client.regions(deadline=deadline) if job else ():
             if left.startswith(stem):
-                client.unregister(left)
-        client.register(name, f"/{name}", size)
+                client.unregister(left, deadline=deadline)
+        client.register(name, f"/{name}", size, deadline=deadline)
     except (InvalidInput, ServerError):  # it is on another host, or was not told to share any
         return None
     finally:

@@ -3,8 +3,10 @@
 import gzip
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,11 +22,11 @@ MNIST = ROOT / "tests" / "data" / "mnist"
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "extra(program): needs a program that is no Python package")
-    config.addinivalue_line("markers", "front(name): about what only that front does")
+    config.addinivalue_line("markers", "front(name): about what only that front does, or what both do by the same code")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what is about the other front."""
+    """Leave out what need not be run on the other front."""
 
     def wanted(item: pytest.Item) -> bool:
         params = item.callspec.params if hasattr(item, "callspec") else {}
@@ -58,9 +60,10 @@ def front(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+@contextmanager
 def servers_of(front: str) -> Iterator[StartServer]:
     """Start `digits serve` with some flags; waits until it serves unless told otherwise. Ends them all at the end."""
-    servers = []
+    servers: list[Server] = []
 
     def start(
         *flags: str,
@@ -89,19 +92,32 @@ def servers_of(front: str) -> Iterator[StartServer]:
 
     yield start
     for server in servers:
-        server.end()
+        if server.process.poll() is None:
+            server.signal(signal.SIGTERM)  # to all of them first: each takes its time to end
+    for server in servers:
+        server.wait()
 
 
-@pytest.fixture(scope="session")
+# Servers end with the test, the module or the session that wanted them: one that only waits costs time as well.
+@pytest.fixture
 def start_server(front: str) -> Iterator[StartServer]:
     """See `servers_of`."""
-    yield from servers_of(front)
+    with servers_of(front) as start:
+        yield start
+
+
+@pytest.fixture(scope="module")
+def start_for_module(front: str) -> Iterator[StartServer]:
+    """The same for fixtures that the tests of a module share."""
+    with servers_of(front) as start:
+        yield start
 
 
 @pytest.fixture(scope="session")
-def server(start_server: StartServer) -> Server:
+def server(front: str) -> Iterator[Server]:
     """One server with the committed models, shared by all tests that leave it as it was."""
-    return start_server()
+    with servers_of(front) as start:
+        yield start()
 
 
 @pytest.fixture

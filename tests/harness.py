@@ -111,6 +111,10 @@ class Server:
         """Ask the process to end, and return its exit code."""
         if self.process.poll() is None:
             self.signal(signal.SIGTERM)
+        return self.wait(seconds)
+
+    def wait(self, seconds: float = 30) -> int:
+        """Its exit code, once it has ended; a server that does not is killed."""
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:

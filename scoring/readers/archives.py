@@ -60,13 +60,15 @@ class Tar:
             if member is None:
                 break
             tar.members = []  # type: ignore[attr-defined]  # or it would remember all of them
-            if member.isfile() and is_image_name(member.name):
+            if is_image_name(member.name) and not member.isdir():
                 yield member.name, partial(self._read, tar, member)
         # To tarfile a header that is cut off or damaged is an end like any other.
         if watched.last != bytes(_BLOCK):
             raise InputError(f"{self._path} is damaged or cut short: it has no end, after {watched.at} bytes")
 
     def _read(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+        if not member.isfile():
+            raise ValueError(f"it is a link to {member.linkname}" if member.linkname else "it is no plain file")
         check_size(member.size)
         with reading(self._path):
             file = tar.extractfile(member)

@@ -153,7 +153,9 @@ class _Mapped:
         for column, piece in enumerate(values.reshape(-1, count)):
             offset = layout.offset + (column * layout.shape[0] + start) * size
             with reading(self._name):
-                os.preadv(self._file.fileno(), [piece.data.cast("B")], offset)
+                found = os.preadv(self._file.fileno(), [piece.data.cast("B")], offset)
+            if found != piece.nbytes:
+                raise InputError(f"{self._name} is cut short: expected {layout.size} bytes for {layout}")
         return values.T
 
     def _check_size(self) -> None:

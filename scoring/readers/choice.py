@@ -45,6 +45,8 @@ def choose(
     `PIXEL_NAMES`; the only column of lists or bytes; the only group of as many columns of numbers as an image
     has pixels whose names differ in their numbers alone, in the order of these.
     """
+    if labels in lists:
+        raise InputError(f"{name}, column {labels} holds lists or bytes, expected a label in each row")
     label = _choose_label([*numbers, *others], name, labels)
     chosen = _choose_pixels(lists, [column for column in numbers if column != label], shape, name, pixels)
     columns: Counter[str | None] = Counter([*lists, *numbers, *others])

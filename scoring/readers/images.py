@@ -1,6 +1,7 @@
 """Image files: in a folder, named one by one, or in an archive."""
 
 import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -97,7 +98,7 @@ class ImagesReader:
         if self.labelled:
             folders = [PurePath(name).parent.name for name in names]
             labels = self._labels.read(folders, lambda row: f"the folder of {self._place(names[row])}")
-        return Block(pixels[: len(names)], errors, [f"{self._prefix}{_plain(name)}" for name in names], labels)
+        return Block(pixels[: len(names)], errors, [_plain(f"{self._prefix}{name}") for name in names], labels)
 
     def _place(self, name: str) -> str:
         return f"{self.path}, {_plain(name)}" if self.path else _plain(name)
@@ -120,23 +121,38 @@ class Files:
 
 
 def find_images(folder: Path) -> list[str]:
-    """The image files below `folder` by their paths in it, sorted, hidden ones left out. Raises `InputError`."""
-    found = []
+    """The image files below `folder` by their paths in it, sorted, hidden ones left out. Raises `InputError`.
 
-    def refuse(error: OSError) -> None:
-        raise InputError(f"{error.filename} cannot be read: {error.strerror}")
-
-    for parent, folders, files in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        below = Path(parent).relative_to(folder)
-        found += [str(below / name) for name in files if is_image_name(name)]
-    return sorted(found)
+    Links are followed, but not back to a folder on the way. Of a million files only the names are in memory, once.
+    """
+    found: list[str] = []
+    left: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset())]
+    while left:
+        below, way = left.pop()
+        try:
+            here = os.stat(folder / below)
+            if (here.st_dev, here.st_ino) in way:
+                continue
+            way |= {(here.st_dev, here.st_ino)}
+            with os.scandir(folder / below) as entries:
+                for entry in entries:
+                    if entry.name.startswith("."):
+                        continue
+                    if entry.is_dir():
+                        left.append((f"{below}{entry.name}/", way))
+                    elif is_image_name(entry.name):
+                        found.append(f"{below}{entry.name}")
+        except OSError as error:
+            raise InputError(f"{error.filename} cannot be read: {error.strerror}") from None
+    found.sort()
+    return found
 
 
 def is_image_name(name: str) -> bool:
     """Whether a file of this name is taken for an image: by its ending, and not hidden."""
-    file = PurePath(name)
-    return file.suffix.lower() in ENDINGS and not file.name.startswith(".") and file.parts[0] != "__MACOSX"
+    file = name.rpartition("/")[2]
+    ending = os.path.splitext(file)[1]  # a folder may have a million files, and PurePath takes its time
+    return ending.lower() in ENDINGS and not file.startswith(".") and PurePath(name).parts[0] != "__MACOSX"
 
 
 def check_size(size: int) -> None:
@@ -146,11 +162,19 @@ def check_size(size: int) -> None:
 
 
 def _read(path: Path) -> bytes:
-    with path.open("rb") as file:
-        check_size(os.fstat(file.fileno()).st_size)
+    with open(path, "rb", opener=_open_without_waiting) as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError("it is no plain file")
+        check_size(found.st_size)
         return file.read(MOST_BYTES + 1)
 
 
+def _open_without_waiting(path: str, flags: int) -> int:
+    """Or a pipe would be waited for until somebody writes to it."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def _plain(name: str) -> str:
-    """The name with whatever is no UTF-8 in it replaced, as a table can hold it."""
-    return name.encode(errors="surrogateescape").decode(errors="replace")
+    """The name as a table can hold it, and no two alike: a byte that is no UTF-8 as \\xff, a backslash twice."""
+    return name.replace("\\", "\\\\").encode(errors="surrogateescape").decode(errors="backslashreplace")

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from scoring.chunk import Kind, RowError, Shape
+from scoring.chunk import InputError, Kind, RowError, Shape
 from scoring.readers import fingerprint
 from scoring.readers.cells import Pixels, is_encoded
 from scoring.readers.choice import PIXEL_NAMES
@@ -46,13 +46,15 @@ class JsonLinesReader:
         self._name = "standard input" if path == STANDARD_INPUT else path
         self._pixels = PIXEL_NAMES if pixels is None else (pixels,)
         self._label_names = LABEL_NAMES if labels is None else (labels,)
-        self._labels = Labels(shape, strict=labels is not None)
+        self._asked = labels is not None
+        self._labels = Labels(shape, strict=self._asked)
         self._stream: tuple[AbstractContextManager[BinaryIO], Lines] | None = self._begin()
         first = self._stream[1].peek()
         if path != STANDARD_INPUT:
             self._end()
         record = _parse(first)
-        self.labelled = labels is not None or _field(record, self._label_names) is not None
+        self._label(record, 1)
+        self.labelled = self._asked or (isinstance(record, dict) and any(name in record for name in LABEL_NAMES))
         self.encoded = isinstance(_field(record, self._pixels), str)
 
     def fingerprint(self) -> dict[str, Any]:
@@ -101,7 +103,7 @@ class JsonLinesReader:
                 break
             where = f"{self._name}, line {start + row + 1}"
             record = _parse(line)
-            labels.append(_field(record, self._label_names) if isinstance(record, dict) else None)
+            labels.append(self._label(record, start + row + 1))
             found = self._read(record, where)
             if isinstance(found, RowError):
                 errors[row] = found
@@ -119,6 +121,19 @@ class JsonLinesReader:
         if self.labelled:
             shown = self._labels.read(np.array(labels, object), lambda row: f"{self._name}, line {start + row + 1}")
         return Block(pixels[:row], errors, labels=shown)
+
+    def _label(self, record: Any, line: int) -> Any:
+        """What a line says of its label, None for nothing. Raises `InputError` where that was asked for."""
+        if isinstance(record, dict):
+            for name in self._label_names:
+                if name in record:
+                    return record[name]
+        if self._asked and isinstance(record, dict | list):
+            raise InputError(
+                f"{self._name}, line {line}: it has no field {self._label_names[0]} for labels, "
+                "expected one, with null where nobody knows, or a file of labels with that name"
+            )
+        return None
 
     def _read(self, record: Any, where: str) -> Pixels | bytes | RowError:
         """The pixels of one line, or an image file still to be decoded."""
@@ -176,7 +191,7 @@ def _float(number: float) -> float:
 
 
 def _field(record: Any, names: tuple[str, ...]) -> Any:
-    """The first of the fields `names` that the record has; a list is the field of pixels itself."""
+    """The first of the fields of pixels, `names`, that the record has; a list is such a field itself."""
     if isinstance(record, list):
-        return record if names[0] not in LABEL_NAMES else None
+        return record
     return next((record[name] for name in names if name in record), None) if isinstance(record, dict) else None

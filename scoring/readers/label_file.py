@@ -20,12 +20,16 @@ def read_label_file(path: Path, shape: Shape) -> NDArray[np.int32]:
     if content.startswith(npy.MAGIC) or idx.is_idx(content):
         with reading(path), open_stream(path, packed=packed) as file:
             layout = (npy if content.startswith(npy.MAGIC) else idx).read_layout(file, str(path))
-        if len(layout.shape) != 1 or layout.size != len(content):
-            raise InputError(f"{path} holds {layout} in {len(content)} bytes, expected [N] labels and no more")
+        if len(layout.shape) not in (1, 2) or layout.size != len(content):
+            raise InputError(
+                f"{path} holds {layout} in {len(content)} bytes, expected [N] labels and no more, "
+                f"or [N, {len(shape.classes)}] with a 1 for the class in each row"
+            )
         values = np.frombuffer(content, layout.dtype, offset=layout.offset)
+        values = values.reshape(layout.shape, order="F" if layout.fortran else "C")
         return Labels(shape, strict=True).read(values, lambda row: f"{path}, row {row}")
     try:
-        lines = content.decode().splitlines()
+        lines = content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
         raise InputError(f"{path} holds no labels: expected IDX, .npy, or text with one label on a line") from None
     return Labels(shape, strict=True).read(lines, lambda row: f"{path}, line {row + 1}")

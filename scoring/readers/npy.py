@@ -100,19 +100,26 @@ def _choose(layouts: Mapping[str, Layout], shape: Shape, pixels: str | None, pat
 def _read_labels(
     archive: zipfile.ZipFile, layouts: Mapping[str, Layout], rows: int, labels: str | None, shape: Shape, path: Path
 ) -> NDArray[np.int32] | None:
-    """int32 [rows] of the array `labels`, or of one that is called so."""
+    """int32 [rows] of the array `labels`, or of one that is called so, if it may be one of labels."""
     names = [labels] if labels is not None else [name for name in layouts if name.lower() in LABEL_NAMES]
     if labels is not None and labels not in layouts:
         raise InputError(f"{path} has no array {labels} of labels; its arrays: {', '.join(layouts)}")
     if len(names) != 1:
         return None
-    found = layouts[names[0]].shape
-    if len(found) == 1 and found != (rows,):
-        raise InputError(f"{path}, array {names[0]} has {found[0]} labels, expected {rows}, one for each row")
-    if labels is None and found != (rows,):
-        return None
-    with archive.open(f"{names[0]}.npy") as file:
-        values = np.lib.format.read_array(file, allow_pickle=False)
-    if values.shape != (rows,):
-        raise InputError(f"{path}, array {names[0]} has the shape {list(values.shape)}, expected [{rows}]")
-    return Labels(shape, strict=labels is not None).read(values, lambda row: f"{path}, array {names[0]}, row {row}")
+    [name] = names
+    found, classes = layouts[name].shape, len(shape.classes)
+    if found[1:] not in ((), (1,), (classes,)):
+        if labels is None:
+            return None
+        raise InputError(
+            f"{path}, array {name} has the shape {list(found)}, expected [{rows}], "
+            f"or [{rows}, {classes}] with a 1 for the class in each row"
+        )
+    if found[:1] != (rows,):
+        raise InputError(f"{path}, array {name} has {found[0]} labels, expected {rows}, one for each row")
+    with archive.open(f"{name}.npy") as file:
+        try:
+            values = np.lib.format.read_array(file, allow_pickle=False)
+        except ValueError as error:
+            raise InputError(f"{path}, array {name} is damaged or cut short: {error}") from None
+    return Labels(shape, strict=labels is not None).read(values, lambda row: f"{path}, array {name}, row {row}")

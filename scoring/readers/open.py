@@ -39,11 +39,14 @@ the order of these numbers. If none of them tells, the input is refused. Bytes a
 many as an image has pixels, else an image file. Image files are prepared as `digits classify` does.
 
 Labels are what --labels names: a file (IDX, .npy, or text with one label on a line) with one for each row, a \
-column, an array or a field, or the word folder: the name of the folder that an image file lies in. Without it, a \
-column, array or field called label, labels or y is taken, and what is in it but no label of the model is passed over.
+column, an array or a field, or the word folder: the name of the folder that an image file lies in. They are \
+numbers or names of the model's classes, or rows of an array with a 1 for the class and 0 for each other. Without \
+it, a column, array or field called label, labels or y is taken, and what is in it but no label of the model is \
+passed over.
 
 An id is the number of the row in the job, from 0; an image file's is its path as given, or its path within the \
-folder or archive, behind the name of that where there are several inputs. Folders are read in the order of the \
+folder or archive, behind the name of that where there are several inputs; a byte in it that is no UTF-8 is \
+written \\xff, by its value, and a backslash twice, so that no two are alike. Folders are read in the order of the \
 paths, archives in their own."""
 """What is taken as pixels, as labels and as ids, for people: `--help` shows it."""
 

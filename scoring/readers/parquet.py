@@ -3,6 +3,7 @@
 A column of raw bytes is the fast form: its rows lie in the file as they are wanted.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import groupby, pairwise
@@ -169,11 +170,16 @@ class ParquetReader:
     @contextmanager
     def _open(self) -> Iterator[pq.ParquetFile]:
         with self._reading():
-            columns = pq.read_metadata(self._file).num_columns
-            buffer = min(max(_BUFFER_BYTES // max(1, columns), _LEAST_BUFFER_BYTES), _MOST_BUFFER_BYTES)
-            file = pq.ParquetFile(self._file, buffer_size=buffer, pre_buffer=False)
-        with file:
-            yield file
+            source = pa.OSFile(
+                os.fsencode(self._file), "rb"
+            )  # Arrow takes text for UTF-8, and a name may be other bytes
+        with source:
+            with self._reading():
+                columns = pq.read_metadata(source).num_columns
+                buffer = min(max(_BUFFER_BYTES // max(1, columns), _LEAST_BUFFER_BYTES), _MOST_BUFFER_BYTES)
+                file = pq.ParquetFile(source, buffer_size=buffer, pre_buffer=False)
+            with file:
+                yield file
 
     @contextmanager
     def _reading(self) -> Iterator[None]:

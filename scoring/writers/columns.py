@@ -97,5 +97,10 @@ def _errors(chunk: Chunk) -> tuple[pa.Array, pa.Array]:
         return pa.nulls(len(chunk), pa.string()), kinds
     found = [chunk.errors.get(row) for row in range(len(chunk))]
     positions = pa.array([None if error is None else _KINDS.index(error.kind) for error in found], pa.int8())
-    sentences = pa.array([None if error is None else error.sentence for error in found], pa.string())
+    sentences = pa.array([None if error is None else _plain(error.sentence) for error in found], pa.string())
     return sentences, pa.DictionaryArray.from_arrays(positions, pa.array(_KINDS, pa.string()))
+
+
+def _plain(sentence: str) -> str:
+    """The sentence with each byte of a file's name that is no UTF-8 as \\xff, for a table is UTF-8."""
+    return sentence.encode(errors="surrogateescape").decode(errors="backslashreplace")

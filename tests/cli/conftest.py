@@ -8,14 +8,15 @@ from tests.conftest import servers_of
 from tests.harness import Server, StartServer
 
 
-# Both fixtures stand here anew: those of a wider scope would keep the front they were first made for.
-@pytest.fixture(scope="session")
+@pytest.fixture
 def start_server() -> Iterator[StartServer]:
     """See `servers_of`."""
-    yield from servers_of("grpcio")
+    with servers_of("grpcio") as start:
+        yield start
 
 
 @pytest.fixture(scope="session")
-def server(start_server: StartServer) -> Server:
+def server() -> Iterator[Server]:
     """As for all other tests."""
-    return start_server()
+    with servers_of("grpcio") as start:
+        yield start()

@@ -226,10 +226,10 @@ def test_an_address_that_cannot_be_one(address):
 
 
 @pytest.mark.parametrize(("model", "ending"), [("mnist-16x16:1", "png"), ("mnist-large", "png"), ("digits-8x8", "svg")])
-def test_a_picture_of_the_network_at_work(where, files, tmp_path, model, ending):
+def test_a_picture_of_the_network_at_work(files, tmp_path, model, ending):
     """Narrow and wide networks, in the format that the name says; the answer is printed as ever."""
     picture = tmp_path / f"seven.{ending}"
-    done = run(files[0], *where, f"--model={model}", f"--picture={picture}", "--json")
+    done = run(files[0], "--local", f"--model={model}", f"--picture={picture}", "--json")
     assert done.returncode == 0, done.stderr
     assert "activations" not in objects(done)[0]
     if ending == "svg":
@@ -249,11 +249,12 @@ def test_a_picture_that_cannot_be_is_refused_before_anything_is_done(files, tmp_
     assert sentence in done.stderr.decode()
 
 
-def test_a_picture_is_drawn_of_real_numbers(where, files, tmp_path):
-    """Another digit gives another picture, the same one the same bytes."""
+def test_a_picture_is_drawn_of_real_numbers(server, files, tmp_path):
+    """Another digit gives another picture, the same one the same bytes, whoever answers."""
     pictures = [tmp_path / f"{number}.png" for number in range(3)]
-    for file, picture in zip((files[0], files[0], files[1]), pictures, strict=True):
-        assert run(file, *where, f"--picture={picture}").returncode == 0
+    remote = f"--server={server.address}"
+    for file, picture, where in zip((files[0], files[0], files[1]), pictures, (remote, "--local", remote), strict=True):
+        assert run(file, where, f"--picture={picture}").returncode == 0
     first, same, other = (picture.read_bytes() for picture in pictures)
     assert first == same
     assert first != other

@@ -70,6 +70,16 @@ def test_health_of_nobody():
     assert done.stderr == "digits: cannot reach 127.0.0.1:1: Connection refused\n"
 
 
+@pytest.mark.parametrize(("command", "code"), [(["health"], 3), (["models"], 1), (["classify", "-"], 1)])
+def test_the_port_for_http_is_named_as_the_wrong_one(server, command: list[str], code: int):
+    """Whoever takes 8000 for 8001 is told so, whatever the command."""
+    address = f"127.0.0.1:{server.http_port}"
+    done = run(*command, f"--server={address}")
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.startswith(f"digits: {address} is no gRPC server: it answered with HTTP status 4")
+    assert done.stderr.endswith("; a digits server takes gRPC on port 8001 by default\n")
+
+
 @pytest.mark.parametrize("address", ["", ":", "http://x", "host:99999", "dns:", "localhost:"])
 @pytest.mark.parametrize("command", ["health", "models"])
 def test_an_address_that_cannot_be_one(command: str, address: str):

@@ -19,28 +19,30 @@ from stubs.digits.v1 import digits_pb2 as pb
 from tests.harness import DIGITS, MODELS, Server, StartServer, Stub, environment
 
 MIB = 2**20
+CALLS = 800
+"""Each is a line of some hundred bytes in the log, and a pipe holds 64 KiB."""
 
 
-@pytest.mark.parametrize("kind", ["too many rows", "unknown model", "no image", "no message"])
-def test_refused_megabytes_do_not_stay_in_memory(start_server: StartServer, kind: str):
-    """Sixty requests of 15 MiB, each refused, leave less behind than ten of them would."""
+def test_refused_megabytes_do_not_stay_in_memory(start_server: StartServer):
+    """Twenty-five requests of 15 MiB of each kind, each refused, leave less behind than ten of them would."""
     server = start_server()
     requests = {
-        "too many rows": pb.ClassifyRequest(pixels=bytes(784 * 20_000)),
-        "unknown model": pb.ClassifyRequest(model="nobody", pixels=bytes(15 * MIB)),
-        "no image": pb.ClassifyRequest(encoded_images=[bytes(15 * MIB)]),
+        "too many rows": pb.ClassifyRequest(pixels=bytes(784 * 20_000)).SerializeToString(),
+        "unknown model": pb.ClassifyRequest(model="nobody", pixels=bytes(15 * MIB)).SerializeToString(),
+        "no image": pb.ClassifyRequest(encoded_images=[bytes(15 * MIB)]).SerializeToString(),
+        "no message": b"\xff" * (15 * MIB),
     }
-    body = requests[kind].SerializeToString() if kind in requests else b"\xff" * (15 * MIB)
     with server.channel() as channel:
         call = channel.unary_unary("/digits.v1.DigitsService/Classify")
-        for _ in range(3):
-            with pytest.raises(grpc.RpcError):
-                call(body, timeout=20)
-        before = server.resident_mib()
-        for _ in range(60):
-            with pytest.raises(grpc.RpcError):
-                call(body, timeout=20)
-        assert server.resident_mib() < before + 150
+        for kind, body in requests.items():
+            for _ in range(3):
+                with pytest.raises(grpc.RpcError):
+                    call(body, timeout=20)
+            before = server.resident_mib()
+            for _ in range(25):
+                with pytest.raises(grpc.RpcError):
+                    call(body, timeout=20)
+            assert server.resident_mib() < before + 150, kind
 
 
 def test_a_greedy_stream_leaves_room_for_single_calls(start_server: StartServer, mnist_test):
@@ -60,7 +62,7 @@ def test_a_greedy_stream_leaves_room_for_single_calls(start_server: StartServer,
         for reader in readers:
             reader.start()
         request = pb.ClassifyRequest(pixels=mnist_test[0][:100].tobytes())
-        for _ in range(60):
+        for _ in range(15):
             assert len(Stub(channel).classify(request, timeout=20).predictions) == 100
         assert server.resident_mib() < before + 250
         over.set()
@@ -108,14 +110,14 @@ def test_nobody_reads_the_log_and_the_server_serves_and_drains_all_the_same(how:
             body = pb.ClassifyRequest(pixels=bytes(784)).SerializeToString()
             deadline = time.monotonic() + 30
             answered = 0
-            while answered < 2000 and time.monotonic() < deadline:
+            while answered < CALLS and time.monotonic() < deadline:
                 try:
                     call(body, timeout=10)
                     answered += 1
                 except grpc.RpcError as error:
                     if answered:  # before the models are loaded it may be UNAVAILABLE
                         raise AssertionError(str(error)) from error
-            assert answered == 2000
+            assert answered == CALLS
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
     finally:
@@ -134,16 +136,17 @@ def free_port() -> int:
 def test_the_end_does_not_wait_for_images_that_are_being_decoded(start_server: StartServer, tmp_path: Path):
     """Decoding cannot be interrupted, but nobody waits for it once the grace time is over."""
     server = start_server("--grace-seconds=0.2", "--max-image-megapixels=100", "--max-message-mb=64")
-    random = np.random.default_rng(0)
-    path = tmp_path / "large.png"
-    Image.fromarray(random.integers(0, 255, (5000, 5000), np.uint8)).save(path, compress_level=1)
-    request = pb.ClassifyRequest(encoded_images=[path.read_bytes()] * 2)
+    noise = np.random.default_rng(0).integers(0, 255, 5000, np.uint8)
+    path = tmp_path / "large.png"  # a small file, so that sending it takes no time
+    Image.fromarray(np.tile(noise, (5000, 1))).save(path, compress_level=1)
+    request = pb.ClassifyRequest(encoded_images=[path.read_bytes()] * 40)
     with server.channel() as channel:
-        calls = [Stub(channel).classify.future(request) for _ in range(8)]
+        calls = [Stub(channel).classify.future(request) for _ in range(5)]
         time.sleep(0.5)
         began = time.monotonic()
         assert server.end() == 0
-        assert time.monotonic() - began < 2.5
+        assert time.monotonic() - began < 10  # all of them would take two cores fourteen
+        assert not [line for line in server.lines if line["event"] == "worker killed, it did not end"]
         for call in calls:
             call.cancel()
 
@@ -181,7 +184,7 @@ def test_more_calls_than_allowed_are_refused_and_never_cancelled(start_server: S
     with ExitStack() as stack:
         stubs = [Stub(stack.enter_context(server.channel())) for _ in range(4)]
         request = pb.ClassifyRequest(pixels=bytes(784))
-        calls = [stub.classify.future(request, timeout=60) for _ in range(1500) for stub in stubs]
+        calls = [stub.classify.future(request, timeout=60) for _ in range(750) for stub in stubs]
         codes = Counter(call.code() for call in calls)
     assert codes.keys() <= {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
     assert codes[grpc.StatusCode.OK] > 500

@@ -3,11 +3,11 @@
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.foreign.environments import make_environment, pip_install
 from tests.harness import ROOT, Server, environment
 
 SCRIPT = """
@@ -28,16 +28,16 @@ with DigitsClient(sys.argv[1]) as client:
 """
 
 
+@pytest.mark.front("grpcio")  # it is about what is installed beside the client
 @pytest.mark.skipif(not os.environ.get("REQUIRE_EXTRAS"), reason="installs packages into an environment of its own")
 def test_the_base_install_classifies_in_one_process_with_tritonclient(server: Server, tmp_path: Path, seven: Path):
     """A fresh virtual environment with `pip install digits tritonclient[grpc]`, and a real call."""
     python = tmp_path / "venv" / "bin" / "python"
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    make_environment(tmp_path / "venv")
     # From a copy: building in place would leave a folder behind that later builds take old files from.
     kept_out = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__", "tests", "models")
     shutil.copytree(ROOT, tmp_path / "source", ignore=kept_out)
-    install = [python, "-m", "pip", "install", "--quiet", tmp_path / "source", "tritonclient[grpc]>=2.60"]
-    subprocess.run(install, check=True, cwd=tmp_path)
+    pip_install(python, tmp_path / "source", "tritonclient[grpc]>=2.60")
     done = subprocess.run(
         [python, "-c", SCRIPT, server.address, seven],
         cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False,

@@ -13,6 +13,10 @@ from stubs.digits.v1 import digits_pb2 as pb
 from tests.harness import MODELS, StartServer, Stub
 from tests.repositories import edit_card, spoil
 
+# Either front loads models by the same code; that the reason for a refusal comes out of the processes of either is seen
+# by the tests without this mark.
+by_either_front = pytest.mark.front("grpcio")
+
 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
@@ -31,10 +35,12 @@ def refused(start_server: StartServer, models: Path, *flags: str) -> str:
     return server.text[-1].removeprefix("digits: ").strip()
 
 
+@by_either_front
 def test_a_folder_that_does_not_exist(start_server, tmp_path):
     assert refused(start_server, tmp_path / "nowhere") == f"models folder {tmp_path / 'nowhere'} does not exist"
 
 
+@by_either_front
 def test_a_folder_that_is_a_file(start_server, tmp_path):
     (tmp_path / "file").touch()
     assert refused(start_server, tmp_path / "file") == f"models folder {tmp_path / 'file'} is not a folder"
@@ -45,16 +51,19 @@ def test_an_empty_folder(start_server, tmp_path):
     assert sentence == f"models folder {tmp_path} holds no model, expected <name>/<version>/model.onnx in it"
 
 
+@by_either_front
 def test_a_version_without_a_model(start_server, models):
     (models / "digits-8x8" / "1" / "model.onnx").unlink()
     assert "model.onnx cannot be read: No such file or directory" in refused(start_server, models)
 
 
+@by_either_front
 def test_an_onnx_file_that_is_none(start_server, models):
     (models / "digits-8x8" / "1" / "model.onnx").write_bytes(b"not a protobuf at all")
     assert "model.onnx cannot be loaded on CPUExecutionProvider" in refused(start_server, models)
 
 
+@by_either_front
 def test_an_onnx_file_cut_short(start_server, models):
     path = models / "digits-8x8" / "1" / "model.onnx"
     path.write_bytes(path.read_bytes()[:-200])
@@ -98,6 +107,7 @@ def with_other_scores(model: onnx.ModelProto) -> None:
                     names[index] = "points"
 
 
+@by_either_front
 @pytest.mark.parametrize(
     ("edit", "sentence"),
     [
@@ -117,6 +127,7 @@ def test_a_model_that_is_not_what_it_says(start_server, models, edit, sentence):
     assert sentence in refused(start_server, models)
 
 
+@by_either_front
 def test_a_graph_that_does_not_fit_its_card(start_server, models):
     """A card of 28×28 on a graph of 8×8."""
     with_other_shape = with_card(rows=28, cols=28, layer_widths=(784, *read_card(models).layer_widths[1:]))
@@ -129,11 +140,13 @@ def read_card(models: Path) -> Card:
     return Card.from_json(next(prop.value for prop in model.metadata_props if prop.key == CARD_KEY))
 
 
+@by_either_front
 def test_golden_rows_that_are_missing(start_server, models):
     (models / "digits-8x8" / "1" / "golden.npz").unlink()
     assert "golden.npz is missing" in refused(start_server, models)
 
 
+@by_either_front
 def test_golden_rows_that_are_garbage(start_server, models):
     (models / "digits-8x8" / "1" / "golden.npz").write_bytes(b"PK but no zip")
     assert "golden.npz cannot be read" in refused(start_server, models)
@@ -156,11 +169,13 @@ def test_golden_rows_with_one_score_changed(start_server, models):
     assert "scores differ by 0.001 where 1e-05 is allowed" in refused(start_server, models)
 
 
+@by_either_front
 def test_a_default_model_that_is_not_there(start_server):
     sentence = refused(start_server, MODELS, "--default-model=nobody")
     assert sentence == f"default model nobody is not in {MODELS}, which holds digits-8x8, mnist-16x16, mnist-large"
 
 
+@by_either_front
 def test_a_default_model_that_is_broken(start_server, models):
     """Whoever names a default wants it, not another."""
     shutil.copytree(MODELS / "mnist-16x16", models / "mnist-16x16")
@@ -190,6 +205,7 @@ def test_one_broken_version_does_not_stop_the_others(start_server, models, mnist
     assert server.wait_for("model failed")["model"] == "mnist-16x16"
 
 
+@by_either_front
 def test_other_folders_are_passed_over(start_server, models):
     """A stray file, a hidden folder, a version that is no number."""
     (models / "notes.txt").touch()

@@ -144,6 +144,7 @@ def test_a_port_that_is_merely_bound_is_refused_too(start_server: StartServer):
         assert second.process.wait(30) == 1
 
 
+@pytest.mark.front("grpcio")  # settings are read before there is a front
 @pytest.mark.parametrize(
     ("variable", "value", "sentence"),
     [
@@ -170,6 +171,7 @@ def test_a_bad_setting_stops_the_start_and_names_its_key(start_server: StartServ
     assert "".join(server.text).strip() == f"digits: {sentence}"
 
 
+@pytest.mark.front("grpcio")  # settings are read before there is a front
 def test_a_flag_wins_over_the_environment(start_server: StartServer):
     """And the environment over the default."""
     server = start_server("--max-batch-rows=7", env={"DIGITS_MAX_BATCH_ROWS": "9", "DIGITS_MAX_MESSAGE_MB": "3"})
@@ -195,6 +197,7 @@ def test_each_call_is_one_debug_line_and_no_line_at_info(start_server: StartServ
     assert not [line for line in quiet.lines if line["event"] == "call"]
 
 
+@pytest.mark.front("grpcio")  # either loads models by the same code
 def test_a_provider_that_is_required_but_missing_stops_the_start(start_server: StartServer):
     """onnxruntime would fall back to the CPU with no more than a log line."""
     server = start_server("--provider=cuda", "--require-provider", wait=False)
@@ -205,6 +208,7 @@ def test_a_provider_that_is_required_but_missing_stops_the_start(start_server: S
     assert "CUDAExecutionProvider" in last
 
 
+@pytest.mark.front("grpcio")  # either loads models by the same code
 def test_a_provider_that_is_wished_for_but_missing_is_said_and_the_cpu_taken(start_server: StartServer):
     """Without --require-provider the service runs, and every answer says on what."""
     server = start_server("--provider=cuda")

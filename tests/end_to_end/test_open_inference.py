@@ -27,9 +27,9 @@ installs = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def controlled(start_server: StartServer) -> Server:
+def controlled(start_for_module: StartServer) -> Server:
     """A server with explicit model control and shared memory."""
-    return start_server("--model-control=explicit", f"--shared-memory={PREFIX}")
+    return start_for_module("--model-control=explicit", f"--shared-memory={PREFIX}")
 
 
 @pytest.fixture(scope="module")

@@ -71,13 +71,13 @@ def start(start_server: StartServer, tmp_path: Path) -> Callable[..., tuple[Serv
 
 
 @pytest.fixture(scope="module")
-def server(authority: Authority, start_server: StartServer) -> Server:
-    return start_server(*authority.files)
+def server(authority: Authority, start_for_module: StartServer) -> Server:
+    return start_for_module(*authority.files)
 
 
 @pytest.fixture(scope="module")
-def mutual(authority: Authority, start_server: StartServer) -> Server:
-    return start_server(*authority.files, f"--tls-client-ca={authority.folder / 'ca.pem'}")
+def mutual(authority: Authority, start_for_module: StartServer) -> Server:
+    return start_for_module(*authority.files, f"--tls-client-ca={authority.folder / 'ca.pem'}")
 
 
 def classify(server: Server, host: str = "localhost", **credentials: bytes | None) -> int:
@@ -126,7 +126,8 @@ def test_who_trusts_the_authority_is_answered(server: Server, authority: Authori
 def test_an_unknown_authority_is_not_trusted(server: Server, authority: Authority):
     """The client sees that, and sends nothing."""
     other = trustme.CA()
-    refused(server, **authority.client(ca=other))
+    said = refused(server, "127.0.0.1", **authority.client(ca=other))
+    assert "TLS failed, certificate verify failed: " in said
     with pytest.raises(urllib.error.URLError, match="certificate verify failed"):
         get(server, "/readyz", trusting(other))
 
@@ -266,6 +267,7 @@ def locked(key: bytes) -> bytes:
     )
 
 
+@pytest.mark.front("grpcio")  # it is about the commands
 def test_the_commands_speak_tls(mutual: Server, authority: Authority):
     """With the files that they are told of; without them they say that nobody answers."""
     import subprocess

@@ -33,9 +33,9 @@ def both(file: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def server(file: Path, start_server: StartServer) -> Server:
+def server(file: Path, start_for_module: StartServer) -> Server:
     write(file, anna=ANNA, ben=BEN)
-    return start_server(f"--token-file={file}", "--allow-plaintext-tokens")
+    return start_for_module(f"--token-file={file}", "--allow-plaintext-tokens")
 
 
 def write(file: Path, **tokens: str) -> None:
@@ -177,6 +177,7 @@ def test_tokens_are_rotated_without_a_restart(server: Server, file: Path):
         assert not any("carl-carl" in line for line in server.text)
 
 
+@pytest.mark.front("grpcio")  # it is about the commands
 def test_the_commands_send_a_token(server: Server, tmp_path: Path):
     """From a file, so that no list of processes shows it."""
     import subprocess
@@ -191,6 +192,7 @@ def test_the_commands_send_a_token(server: Server, tmp_path: Path):
     assert "authorization" in ran.stderr
 
 
+@pytest.mark.front("grpcio")  # either reads the file by the same code
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [("anna\n", "line 1"), ("# nobody\n", "holds no token"), ("a:tooshort", "line 1"), (None, "cannot be read")],
@@ -210,6 +212,7 @@ def test_a_server_does_not_start_with_a_file_of_tokens_that_is_wrong(
     assert "tooshort" not in line
 
 
+@pytest.mark.front("grpcio")  # settings are read before there is a front
 def test_tokens_do_not_go_over_plaintext_by_mistake(start_server: StartServer, file: Path):
     """A server with tokens and without TLS does not start unless it is told that this is meant."""
     server = start_server(f"--token-file={file}", wait=False)

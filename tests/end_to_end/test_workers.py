@@ -32,9 +32,9 @@ from tests.harness import Server, StartServer, Stub
 
 
 @pytest.fixture(scope="module")
-def crew(start_server: StartServer) -> Server:
+def crew(start_for_module: StartServer) -> Server:
     """A server of two workers, for tests that leave no change behind but a worker that was restarted."""
-    return start_server(*CREW)
+    return start_for_module(*CREW)
 
 
 @pytest.fixture

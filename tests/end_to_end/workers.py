@@ -4,6 +4,7 @@ import os
 import secrets
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -105,8 +106,11 @@ def pids(server: Server) -> dict[int, int]:
     return {line["worker"]: line["pid"] for line in server.lines if line["event"] == "worker serving"}
 
 
+BREATH_SECONDS = 0.002
+
+
 class Load(threading.Thread):
-    """Calls one after the other until it is told to stop."""
+    """Calls one after the other until it is told to stop, with a breath between, so that a test gets on."""
 
     def __init__(self, call: Callable[[], object]) -> None:
         super().__init__(daemon=True)
@@ -121,6 +125,7 @@ class Load(threading.Thread):
             try:
                 self._call()
                 self.answered += 1
+                time.sleep(BREATH_SECONDS)
             except Exception as error:
                 self.errors.append(error)
 

@@ -99,8 +99,8 @@ async def throw(server: Server, name: str, attack: Attack, port: int, count: int
 
 
 @pytest.fixture(scope="module")
-def target(start_server: StartServer) -> Server:
-    return start_server()
+def target(start_for_module: StartServer) -> Server:
+    return start_for_module()
 
 
 async def test_mutated_traffic_harms_nobody(target: Server):

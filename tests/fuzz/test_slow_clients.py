@@ -19,12 +19,12 @@ Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @pytest.fixture(scope="module")
-def target(start_server: StartServer) -> Server:
+def target(start_for_module: StartServer) -> Server:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if most < IDLE + 500:
         pytest.fail(f"{most} open files are allowed, fewer than the test needs")
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 65_536), most))
-    return start_server()
+    return start_for_module()
 
 
 async def connect(port: int, count: int, data: bytes = b"") -> list[Pair]:

@@ -1,6 +1,7 @@
 """Digits in files of every kind, made from the committed test set and from scikit-learn's."""
 
 import gzip
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from sklearn.datasets import load_digits
 from artifact.card import Card
 from scoring.chunk import Shape
 from scoring.readers.decoding import prepare_pixels
-from tests.harness import MODELS, ROOT, Server, StartServer
+from tests.conftest import servers_of
+from tests.harness import MODELS, ROOT, Server
 
 MNIST = ROOT / "tests" / "data" / "mnist" / "t10k-images-idx3-ubyte.gz"
 
@@ -53,6 +55,7 @@ def mnist_file() -> Path:
 
 
 @pytest.fixture(scope="session")
-def sharing_server(start_server: StartServer) -> Server:
+def sharing_server(front: str) -> Iterator[Server]:
     """One server whose clients may use shared memory, for all tests that leave it as it was."""
-    return start_server("--shared-memory=digits-test-")
+    with servers_of(front) as start:
+        yield start("--shared-memory=digits-test-")

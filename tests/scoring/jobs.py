@@ -20,11 +20,11 @@ from tests.harness import DIGITS, MODELS, environment
 SECONDS = 120
 
 
-def start(*arguments: object, **env: str) -> subprocess.Popen[str]:
+def start(*arguments: object, stdin: int = subprocess.DEVNULL, **env: str) -> subprocess.Popen[str]:
     """`digits score` with these arguments."""
     return subprocess.Popen(
         [str(DIGITS), "score", *map(str, arguments)],
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -90,28 +90,33 @@ def write_idx(path: Path, array: np.ndarray) -> Path:
     return path
 
 
-def write_arrays(folder: Path, pixels: np.ndarray, side: int) -> dict[str, Path]:
-    """The same pixels, uint8 [N, side*side], in every format that holds numbers."""
-    folder.mkdir(exist_ok=True)
+ARRAYS = ("a.npy", "b.npz", "c.idx", "d.idx.gz", "e.csv", "f.parquet", "g.parquet", "h.jsonl", "i.csv.gz")
+"""One file of each format that holds numbers."""
+
+
+def write_array(path: Path, pixels: np.ndarray, side: int) -> Path:
+    """The pixels, uint8 [N, side*side], in the format of one of `ARRAYS`, by its name."""
     images = pixels.reshape(-1, side, side)
-    paths = {
-        name: folder / name
-        for name in ("a.npy", "b.npz", "c.idx", "d.idx.gz", "e.csv", "f.parquet", "g.parquet", "h.jsonl", "i.csv.gz")
-    }
-    np.save(paths["a.npy"], images)
-    np.savez_compressed(paths["b.npz"], pixels=images.astype(np.float32))
-    write_idx(paths["c.idx"], images)
-    write_idx(paths["d.idx.gz"], images)
     names = [f"pixel{place}" for place in range(side * side)]
-    lines = [",".join(names), *(",".join(map(str, row)) for row in pixels.tolist())]
-    text = ("\n".join(lines) + "\n").encode()
-    paths["e.csv"].write_bytes(text)
-    paths["i.csv.gz"].write_bytes(gzip.compress(text))
-    pq.write_table(pa.table(dict(zip(names, pixels.T.copy(), strict=True))), paths["f.parquet"], row_group_size=3000)
-    lists = pa.FixedSizeListArray.from_arrays(pa.array(pixels.ravel()), side * side)
-    pq.write_table(pa.table({"image": lists}), paths["g.parquet"], row_group_size=1700)
-    paths["h.jsonl"].write_text("".join(f'{{"pixels": {row}}}\n' for row in pixels.tolist()))
-    return paths
+    match path.name:
+        case "a.npy":
+            np.save(path, images)
+        case "b.npz":
+            np.savez_compressed(path, pixels=images.astype(np.float32))
+        case "c.idx" | "d.idx.gz":
+            write_idx(path, images)
+        case "e.csv" | "i.csv.gz":
+            lines = [",".join(names), *(",".join(map(str, row)) for row in pixels.tolist())]
+            text = ("\n".join(lines) + "\n").encode()
+            path.write_bytes(gzip.compress(text, 1) if path.suffix == ".gz" else text)
+        case "f.parquet":
+            pq.write_table(pa.table(dict(zip(names, pixels.T.copy(), strict=True))), path, row_group_size=3000)
+        case "g.parquet":
+            lists = pa.FixedSizeListArray.from_arrays(pa.array(pixels.ravel()), side * side)
+            pq.write_table(pa.table({"image": lists}), path, row_group_size=1700)
+        case "h.jsonl":
+            path.write_text("".join(f'{{"pixels": {row}}}\n' for row in pixels.tolist()))
+    return path
 
 
 def write_images(folder: Path, pixels: np.ndarray, labels: np.ndarray, side: int, top: int) -> dict[str, Path]:

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,9 @@ import pytest
 
 from scoring import InputError, score
 from scoring.progress import progress
-from tests.harness import MODELS
-from tests.scoring.jobs import run, write_images
+from tests.harness import MODELS, Server
+from tests.scoring.conftest import MNIST
+from tests.scoring.jobs import ended, run, start, write_images
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +145,12 @@ def test_a_report_that_has_no_room_is_refused_before_the_work(name: str, files: 
         (["--out=a.csv", "--server=x:1", "--local"], "--local goes without --server"),
         (["--out=a.csv", "--server=x:1", "--engine=ray"], "--engine ray goes without --server"),
         (["--out=a.csv", "--server=no/address"], "expected HOST:PORT"),
+        (["--out=a.csv", "--patience=3"], "--patience goes with --server, and means nothing without"),
+        (["--out=a.csv", "--shared-memory=x-"], "--shared-memory goes with --server"),
+        (["--out=a.csv", "--calls=4", "--local"], "--calls goes with --server"),
+        (["--out=a.csv", "--actors=2"], "--actors goes with --engine ray"),
+        (["--out=a.csv", "--address=auto", "--server=x:1"], "--address goes with --engine ray"),
+        (["", "--out=a.csv"], "inputs[1] is '', expected a path"),
         (["--out=a.csv", "--top-k=11"], "has 10 classes"),
         (["--out=a.csv", "--chunk-rows=0"], "chunk-rows"),
         (["--out=a.csv", "--format=xml"], "xml"),
@@ -179,6 +188,36 @@ def test_what_cannot_be_is_one_sentence(
     _, err = run(*arguments, "--out", tmp_path / "a.csv", code=code)
     assert sentence in err
     assert len(err.splitlines()) == code
+
+
+def test_the_port_for_http_is_named_as_the_wrong_one(files: Path, server: Server, tmp_path: Path):
+    """And nothing is begun."""
+    address = f"127.0.0.1:{server.http_port}"
+    _, err = run(files / "good.npy", "--out", tmp_path / "a.csv", "--server", address, code=1)
+    assert err.startswith(f"digits: {address} is no gRPC server: it answered with HTTP status 4")
+    assert err.endswith("; a digits server takes gRPC on port 8001 by default\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_job_on_standard_input_that_is_stopped_promises_nothing(tmp_path: Path):
+    """It cannot be resumed; any other one can."""
+    for name, sentence in (
+        ("-", "digits: stopped\n"),
+        (str(MNIST), "digits: stopped; the same command with --resume goes on\n"),
+    ):
+        output = tmp_path / f"{len(name)}.csv"
+        rows = 10_000 if name == "-" else 1
+        process = start(name, "--out", output, f"--chunk-rows={rows}", stdin=subprocess.PIPE)
+        if name == "-":
+            assert process.stdin is not None
+            process.stdin.write(f"{[0] * 784}\n" * 500)
+            process.stdin.flush()
+        while not output.with_name(f"{output.name}.parts").exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        code, _, err = ended(process)
+        assert (code, err) == (130, sentence)
 
 
 def test_progress_without_a_terminal_is_plain_lines(

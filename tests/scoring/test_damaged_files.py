@@ -1,14 +1,17 @@
 """Files that are damaged, or no files of digits at all, end the job with a sentence."""
 
 import gzip
+import io
 import os
 import struct
 import sys
+import zipfile
 
 import numpy as np
 import pytest
 
 from scoring.chunk import InputError
+from scoring.readers import array
 from scoring.readers.open import open_inputs
 from tests.scoring import formats
 
@@ -180,3 +183,39 @@ def test_a_table_without_rows(small, digits, tmp_path):
     inputs = open_inputs([str(file) for file in files], small)
     assert list(inputs.chunks(10)) == []
     assert inputs.count == 0
+
+
+def test_an_array_in_the_order_of_fortran_that_is_cut_short_while_it_is_read(digits, small, tmp_path, monkeypatch):
+    """What was not read is no pixel, even where the size was right a moment before."""
+    file = formats.npy(tmp_path / "a.npy", np.asfortranarray(digits[0]))
+    chunks = open_inputs([str(file)], small).chunks(500)
+    next(chunks)
+    monkeypatch.setattr(array._Mapped, "_check_size", lambda self: None)
+    os.truncate(file, 20_000)
+    with pytest.raises(InputError, match=r"a\.npy is cut short: expected 115136 bytes for uint8 of the shape"):
+        next(chunks)
+
+
+@pytest.mark.parametrize(("place", "value"), [(6, b"\xff"), (46, b"\xff")])
+def test_a_zip_of_another_kind(place, value, digits, small, tmp_path):
+    """Names that are not the UTF-8 that it says, and a version that nobody has, are sentences."""
+    folder = formats.images(tmp_path / "in", digits[0][:1])
+    (folder / "00000.png").rename(folder / "ü.png")
+    file = formats.zipped(tmp_path / "a.zip", folder)
+    raw = bytearray(file.read_bytes())
+    directory = raw.rindex(b"PK\1\2")
+    raw[directory + place : directory + place + len(value)] = value
+    file.write_bytes(raw)
+    with pytest.raises(InputError, match=r"a\.zip is damaged or cut short: .*(version|decode)"):
+        open_inputs([str(file)], small)
+
+
+def test_labels_of_an_npz_that_are_cut_short(digits, small, tmp_path):
+    """Shorter than their own header says, in a zip that is whole."""
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        for name, values, left in (("x", digits[0], None), ("y", digits[1], -8)):
+            with io.BytesIO() as file:
+                np.save(file, values)
+                archive.writestr(f"{name}.npy", file.getvalue()[:left])
+    with pytest.raises(InputError, match=r"a\.npz, array y is damaged or cut short"):
+        open_inputs([str(tmp_path / "a.npz")], small)

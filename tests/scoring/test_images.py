@@ -1,9 +1,11 @@
 """Image files in folders, archives and cells of tables, prepared as for the model, several processes at it."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -105,6 +107,60 @@ def test_other_files_and_hidden_ones_are_no_images(folder, expected, small):
     pixels, errors, _ = read([folder], small)
     assert set(pixels) == {*expected, "scan.tiff"}
     assert "TIFF" in errors["scan.tiff"].sentence
+
+
+def test_links_in_a_folder_are_followed(folder, expected, small, tmp_path):
+    """To files and to folders, each by its own name; not back to where they lie, which has no end."""
+    elsewhere = folder.rename(tmp_path / "elsewhere")
+    folder.mkdir()
+    (folder / "all").symlink_to(elsewhere)
+    (folder / "one.png").symlink_to(elsewhere / min(expected))
+    (elsewhere / "0" / "back").symlink_to(folder)
+    pixels, errors, _ = read([folder], small)
+    assert list(pixels) == [*(f"all/{name}" for name in sorted(expected)), "one.png"]
+    assert not errors
+    np.testing.assert_array_equal(pixels["one.png"], expected[min(expected)])
+
+
+def test_a_folder_is_read_in_the_order_of_whole_paths(folder, small):
+    """Whatever its folders are called beside its files."""
+    image = next(folder.rglob("*.png")).read_bytes()
+    for name in ("a/1.png", "a/b/1.png", "a-b/1.png", "a.png", "ab.png", "a0/1.png", "Z.PNG"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(image)
+    names = list(read([folder], small)[0])
+    assert names == sorted(names)
+    assert len(names) == COUNT + 7
+
+
+def test_a_pipe_that_is_called_an_image_is_an_error_of_its_row(folder, expected, small):
+    """Nobody waits for somebody to write to it."""
+    os.mkfifo(folder / "pipe.png")
+
+    def write() -> None:
+        with contextlib.suppress(OSError):
+            (folder / "pipe.png").write_bytes(b"image")
+
+    threading.Thread(target=write, daemon=True).start()
+    pixels, errors, _ = read([folder], small)
+    assert set(pixels) == {*expected, "pipe.png"}
+    assert [error.sentence for error in errors.values()] == [
+        f"{folder}, pipe.png: it cannot be read: it is no plain file"
+    ]
+
+
+def test_a_link_in_a_tar_is_an_error_of_its_row(folder, expected, small, tmp_path):
+    """A hard link is how tar packs the second name of a file: no row is left out in silence."""
+    first = folder / min(expected)
+    (folder / "9" / "same.png").hardlink_to(first)
+    (folder / "9" / "soft.png").symlink_to(first)
+    pixels, errors, _ = read([formats.tarred(tmp_path / "a.tar", folder, "w")], small)
+    assert set(pixels) == {*expected, "9/same.png", "9/soft.png"}
+    said = {name: error.sentence.partition(": ")[2] for name, error in errors.items()}
+    assert said == {
+        "9/same.png": f"it cannot be read: it is a link to {min(expected)}",
+        "9/soft.png": f"it cannot be read: it is a link to {first}",
+    }
 
 
 @pytest.mark.parametrize("kind", ["folder", "zip", "tar"])

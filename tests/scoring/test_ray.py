@@ -12,7 +12,7 @@ import pytest
 from scoring import score
 from tests.foreign.environments import python_with_extras
 from tests.harness import MODELS, environment
-from tests.scoring.jobs import table, write_arrays, write_images
+from tests.scoring.jobs import table, write_array, write_images
 
 pytestmark = pytest.mark.skipif(not os.environ.get("RAY"), reason="`make ray` runs it, in an environment of its own")
 
@@ -29,7 +29,7 @@ def on_ray(*arguments: object) -> tuple[int, str, str]:
 @pytest.mark.parametrize("name", ["a.npy", "d.idx.gz", "e.csv", "g.parquet"])
 def test_ray_gives_the_table_of_one_process(mnist_test: tuple[np.ndarray, np.ndarray], name: str, tmp_path: Path):
     """Row for row and in order, whether it is known beforehand how many rows there are or not."""
-    file = write_arrays(tmp_path / "in", mnist_test[0], 28)[name]
+    file = write_array(tmp_path / name, mnist_test[0], 28)
     np.save(tmp_path / "labels.npy", mnist_test[1])
     output = tmp_path / "out"
     options = ["--labels", tmp_path / "labels.npy", "--chunk-rows=700", "--top-k=2", "--json", "--format=parquet"]

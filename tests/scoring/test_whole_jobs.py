@@ -1,50 +1,66 @@
 """The same images give the same scores, whatever file they come in and wherever they are scored."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pyarrow import Table
 from sklearn.datasets import load_digits
 
 from scoring import score
 from tests.harness import MODELS, Server
-from tests.scoring.jobs import table, write_arrays, write_images
-
-Files = Mapping[str, Path]
-ARRAYS = ("a.npy", "b.npz", "c.idx", "d.idx.gz", "e.csv", "f.parquet", "g.parquet", "h.jsonl", "i.csv.gz")
+from tests.scoring.jobs import ARRAYS, table, write_array, write_images
 
 
-@pytest.fixture(scope="module")
+class Files(dict[str, Path]):
+    """The same images in many formats, each written when it is first asked for."""
+
+    def __init__(self, folder: Path, pixels: np.ndarray, labels: np.ndarray, side: int) -> None:
+        np.save(folder / "labels.npy", labels)
+        super().__init__(labels=folder / "labels.npy")
+        self._write = lambda name: write_array(folder / name, pixels, side)
+
+    def __missing__(self, name: str) -> Path:
+        self[name] = self._write(name)
+        return self[name]
+
+
+@pytest.fixture(scope="session")
 def mnist(mnist_test: tuple[np.ndarray, np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Files:
-    folder = tmp_path_factory.mktemp("mnist")
-    np.save(folder / "labels.npy", mnist_test[1])
-    return write_arrays(folder, mnist_test[0], 28) | {"labels": folder / "labels.npy"}
+    return Files(tmp_path_factory.mktemp("mnist"), *mnist_test, 28)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Files:
     pixels, labels = load_digits(return_X_y=True)
     folder = tmp_path_factory.mktemp("digits")
-    np.save(folder / "labels.npy", labels)
-    files = write_arrays(folder, pixels.astype(np.uint8), 8) | {"labels": folder / "labels.npy"}
-    return files | write_images(folder, pixels, labels, 8, 16)
+    files = Files(folder, pixels.astype(np.uint8), labels, 8)
+    files.update(write_images(folder, pixels, labels, 8, 16))
+    return files
+
+
+@pytest.fixture(scope="session")
+def first(mnist: Files, tmp_path_factory: pytest.TempPathFactory) -> Table:
+    """What the others are compared with, in chunks of another size."""
+    output = tmp_path_factory.mktemp("first") / "out.parquet"
+    score(mnist["a.npy"], output, models=MODELS, chunk_rows=999)
+    return table(output)
 
 
 @pytest.mark.parametrize("name", ARRAYS)
 def test_every_format_of_mnist_gives_the_accuracy_of_the_card_and_the_same_table(
-    mnist: Files, name: str, tmp_path: Path
+    mnist: Files, first: Table, name: str, tmp_path: Path
 ):
-    """All 10,000 test images; the first format is what the others are compared with."""
+    """All 10,000 test images."""
     labels = str(mnist["labels"])
     summary = score(mnist[name], tmp_path / "out.parquet", models=MODELS, labels=labels)
     assert summary.rows == summary.labelled == 10_000
     assert summary.accuracy == summary.model.card.accuracy
     assert summary.confusion is not None
     assert summary.confusion.tolist() == [list(row) for row in summary.model.card.confusion]
-    score(mnist["a.npy"], tmp_path / "first.parquet", models=MODELS, chunk_rows=999)
-    assert table(tmp_path / "out.parquet").equals(table(tmp_path / "first.parquet"))
-    assert table(tmp_path / "out.parquet")["id"].to_pylist() == list(range(10_000))
+    found = table(tmp_path / "out.parquet")
+    assert found.equals(first)
+    assert found["id"].to_pylist() == list(range(10_000))
 
 
 @pytest.mark.parametrize("name", ARRAYS)
