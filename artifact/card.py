@@ -6,11 +6,14 @@ model repeats it for people and adds the date.
 """
 
 import dataclasses
+import itertools
 import json
 import math
 import re
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
+
+from artifact.candidates import COVERAGES
 
 CARD_KEY = "digits.card"
 
@@ -26,6 +29,22 @@ MAX_MEMBERS = 256
 
 class CardError(ValueError):
     """A card cannot be read, or contradicts itself; the message names the field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Images whose best score lies in one range, and how often it was right."""
+
+    images: int
+    mean_score: float
+    """Mean of their best scores, 0..1; 0 without images."""
+    accuracy: float
+    """Share of them that is classified right, 0..1; 0 without images."""
+
+    @property
+    def sound(self) -> bool:
+        """Whether a card may hold it."""
+        return 0 <= self.images < 2**32 and 0 <= self.mean_score <= 1 and 0 <= self.accuracy <= 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +97,14 @@ class Card:
     """Largest absolute difference of a golden score that is accepted, by execution provider."""
     libraries: dict[str, str] = field(default_factory=dict)
     """Versions of the libraries that trained and exported the model."""
+    temperature: float | None = None
+    """By which the values before the softmax were divided, so that scores are chances; already in the weights."""
+    calibration_error: float | None = None
+    """Expected calibration error on the test set, 0..1, see `training.calibration`."""
+    reliability: tuple[Bin, ...] = ()
+    """The test images by their best score, in bins of equal width from 0 to 1."""
+    thresholds: tuple[float, ...] = ()
+    """1 - the least score of a candidate for each of `artifact.candidates.COVERAGES`; empty when nobody knows."""
 
     def __post_init__(self) -> None:
         for name, wanted, holds in (
@@ -128,6 +155,22 @@ class Card:
                 and all(isinstance(value, (int, float)) and value >= 0 for value in self.tolerance.values()),
             ),
             ("libraries", "text for each library", all(isinstance(text, str) for text in self.libraries.values())),
+            (
+                "temperature",
+                "a finite number above 0, or none",
+                self.temperature is None or 0 < self.temperature < math.inf,
+            ),
+            ("calibration_error", "0..1, or none", self.calibration_error is None or 0 <= self.calibration_error <= 1),
+            ("reliability", "bins with shares in 0..1", all(each.sound for each in self.reliability)),
+            (
+                "thresholds",
+                f"{len(COVERAGES)} numbers in 0..1 that do not fall, or none",
+                not self.thresholds
+                or (
+                    len(self.thresholds) == len(COVERAGES)
+                    and all(a <= b for a, b in itertools.pairwise((0, *self.thresholds, 1)))
+                ),
+            ),
         ):
             if not holds:
                 raise CardError(f"card: {name} is {getattr(self, name)!r}, expected {wanted}")
@@ -154,8 +197,15 @@ class Card:
         return self.members * sum(a * b + b for a, b in pairs)
 
     def to_json(self, **extra: Any) -> str:
-        """The card as JSON with sorted keys (same card, same bytes), `extra` keys added."""
-        return json.dumps(dataclasses.asdict(self) | extra, sort_keys=True, ensure_ascii=False)
+        """The card as JSON with sorted keys (same card, same bytes), `extra` keys added.
+
+        What came to cards later is left out where there is none, so that older ones keep their bytes.
+        """
+        values = dataclasses.asdict(self)
+        for name in _LATER:
+            if not values[name] and values[name] != 0:
+                del values[name]
+        return json.dumps(values | extra, sort_keys=True, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> "Card":
@@ -179,8 +229,9 @@ class Card:
         return cls(**values)
 
 
+_LATER = ("temperature", "calibration_error", "reliability", "thresholds")
 _LISTS = {"classes": str, "labels": int, "layer_widths": int}
-_NUMBERS = ("pixel_scale", "pixel_offset", "accuracy")
+_NUMBERS = ("pixel_scale", "pixel_offset", "accuracy", "temperature", "calibration_error")
 _WHOLE = ("version", "rows", "cols", "pixel_max", "members", "test_rows")
 _OBJECTS = ("recipe", "tolerance", "libraries")
 
@@ -202,11 +253,26 @@ def _read(name: str, value: Any) -> Any:
             tuple(expect(int, "a list of lists of int", cell) for cell in expect(list, "a list of lists of int", row))
             for row in rows
         )
-    if name in _NUMBERS:
+
+    def number(item: Any = value) -> float:
         try:
-            return float(expect((int, float), "a number"))
+            return float(expect((int, float), "a number", item))
         except OverflowError:
             raise CardError(f"card: {name} is out of range, expected a number of 64 bits") from None
+
+    if name == "reliability":
+        return tuple(
+            Bin(
+                expect(int, "a whole number", each.get("images")),
+                number(each.get("mean_score")),
+                number(each.get("accuracy")),
+            )
+            for each in (expect(dict, "a list of objects", item) for item in expect(list, "a list"))
+        )
+    if name == "thresholds":
+        return tuple(number(item) for item in expect(list, "a list of numbers"))
+    if name in _NUMBERS:
+        return number()
     if name in _WHOLE:
         return expect(int, "a whole number")
     if name in _OBJECTS:

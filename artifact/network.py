@@ -1,6 +1,7 @@
 """The weights and biases inside `model.onnx`, as scikit-learn has them."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,10 @@ class Layer:
     """One layer of neurons: output = activation(input @ weights + biases)."""
 
     activation: str
-    weights: NDArray[np.float32]
-    """float32 [inputs, neurons], for inputs scaled as the card says."""
-    biases: NDArray[np.float32]
-    """float32 [neurons]."""
+    weights: NDArray[Any]
+    """Float [inputs, neurons], for inputs scaled as the card says."""
+    biases: NDArray[Any]
+    """Float [neurons]."""
 
 
 def layer_activation(card: Card, layer: int) -> str:
@@ -25,12 +26,13 @@ def layer_activation(card: Card, layer: int) -> str:
     return card.output_activation if layer == len(card.layer_widths) - 1 else card.activation
 
 
-def read_layer(model: bytes, card: Card, member: int, layer: int) -> Layer:
+def read_layer(model: bytes, card: Card, member: int, layer: int, dtype: Any = np.float32) -> Layer:
     """One layer of `model` (the bytes of model.onnx), `member` from 0 and `layer` from 1.
 
     In the file the scaling of the pixels is folded into the first layer; here it is taken out again,
     in float64, so what returns is `MLPClassifier.coefs_[layer - 1]` and `intercepts_[layer - 1]` to
-    float32 precision. Raises `ValueError` when the file lacks the layer.
+    float32 precision. With `dtype` float64 nothing is rounded, and folding it in again gives the file's
+    numbers. Raises `ValueError` when the file lacks the layer.
     """
     import onnx  # only here: a server that is never asked does not pay for the import
     from onnx import numpy_helper
@@ -48,4 +50,4 @@ def read_layer(model: bytes, card: Card, member: int, layer: int) -> Layer:
     if layer == 1:
         biases = biases + card.pixel_offset * weights.sum(axis=0)
         weights = weights / card.pixel_scale
-    return Layer(layer_activation(card, layer), weights.astype(np.float32), biases.astype(np.float32))
+    return Layer(layer_activation(card, layer), weights.astype(dtype), biases.astype(dtype))

@@ -16,7 +16,7 @@ from cli.server import Timeout, TlsCa, TlsCert, TlsKey, TokenFile, access
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from digits_client import Classification, Classifications, Listing
+    from digits_client import Classification, Classifications, Listing, ModelCard
 
 # Files of one call; few enough that drawing begins soon and a bad file costs few calls.
 _MOST_FILES = 64
@@ -30,7 +30,9 @@ class Source(Protocol):
     """Where the answers come from: a server, or this process."""
 
     def models(self) -> "Listing": ...  # noqa: D102 as in DigitsClient
-    def classify(self, images: list[bytes], *, activations: bool) -> "Classifications": ...  # noqa: D102
+    def classify(  # noqa: D102
+        self, images: list[bytes], *, activations: bool, coverage: float | None
+    ) -> "Classifications": ...
 
 
 def classify(
@@ -50,6 +52,12 @@ def classify(
         ),
     ] = "",
     activations: Annotated[bool, typer.Option("--activations", help="Show what every neuron held.")] = False,
+    coverage: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE", help="Name the classes that cannot be ruled out: how often the true one shall be there."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a file, for machines.")] = False,
     picture: Annotated[
         Path | None,
@@ -71,6 +79,8 @@ def classify(
         fail("--server and --local exclude each other", code=2)
     if models is not None and not local:
         fail("--models goes with --local; a server has models of its own", code=2)
+    if coverage is not None and not 0 < coverage < 1:
+        fail(f"--coverage is {coverage:g}, expected more than 0 and less than 1", code=2)
     if picture is not None:
         _check_picture(picture, files)
     name, _, version = model.partition(":")
@@ -91,9 +101,11 @@ def classify(
         with source:
             listing = source.models()
             listing.find(name, version)
-            show = _json_printer(activations) if as_json else _drawer(listing, activations)
+            if coverage is not None:
+                _check_thresholds(source.model(name, version))
+            show = _json_printer(activations) if as_json else _drawer(listing, activations, coverage is not None)
             wanted = activations or not as_json or picture is not None
-            for file, answer in _answers(source, listing, files, activations=wanted):
+            for file, answer in _answers(source, listing, files, activations=wanted, coverage=coverage):
                 failed |= isinstance(answer, Exception)
                 show(file, answer)
                 if picture is not None and not isinstance(answer, Exception):
@@ -115,6 +127,13 @@ def _check_picture(picture: Path, files: list[str]) -> None:
         importlib.import_module("matplotlib")
 
 
+def _check_thresholds(card: "ModelCard") -> None:
+    if not card.thresholds:
+        fail(
+            f"--coverage: model {card.model.name} version {card.model.version} has no thresholds to rule out classes by"
+        )
+
+
 def _save_picture(picture: Path, source: Any, file: str, answer: "Classification") -> None:
     from cli.picture import draw_network
 
@@ -130,7 +149,7 @@ def _save_picture(picture: Path, source: Any, file: str, answer: "Classification
 
 
 def _answers(
-    source: Source, listing: "Listing", files: list[str], *, activations: bool
+    source: Source, listing: "Listing", files: list[str], **options: Any
 ) -> Iterator[tuple[str, "Classification | Exception"]]:
     """Each file with its result or what was wrong with it, in order, in calls within the server's limits."""
     room = listing.max_message_bytes - _ROOM
@@ -143,26 +162,26 @@ def _answers(
             data = ValueError(f"has {len(data)} bytes, more than the {room} that one call may carry")
         length = len(data) if isinstance(data, bytes) else 0
         if len(group) == most or size + length > room:
-            yield from _group_answers(source, group, activations=activations)
+            yield from _group_answers(source, group, **options)
             group, size = [], 0
         group.append((file, data))
         size += length
-    yield from _group_answers(source, group, activations=activations)
+    yield from _group_answers(source, group, **options)
 
 
 def _group_answers(
-    source: Source, group: list[tuple[str, bytes | Exception]], *, activations: bool
+    source: Source, group: list[tuple[str, bytes | Exception]], **options: Any
 ) -> Iterator[tuple[str, "Classification | Exception"]]:
     from digits_client import DigitsError, InvalidInput
 
     images = [data for _, data in group if isinstance(data, bytes)]
     answers: Iterator[Classification | Exception]
     try:
-        answers = iter(source.classify(images, activations=activations) if images else ())
+        answers = iter(source.classify(images, **options) if images else ())
     except InvalidInput as error:
         if len(images) > 1:  # one of them is bad: each is asked for alone
             for each in group:
-                yield from _group_answers(source, [each], activations=activations)
+                yield from _group_answers(source, [each], **options)
             return
         answers = iter([error])
     except DigitsError as error:
@@ -194,6 +213,7 @@ def _json_printer(activations: bool) -> Any:
                 "digit": answer.digit,
                 "scores": answer.scores.tolist(),
                 "margin": answer.margin,
+                "candidates": answer.candidates,
                 "warnings": answer.warnings,
                 "model": {"name": answer.model.name, "version": answer.model.version, "sha256": answer.model.sha256},
             }
@@ -205,7 +225,7 @@ def _json_printer(activations: bool) -> Any:
     return show
 
 
-def _drawer(listing: "Listing", activations: bool) -> Any:
+def _drawer(listing: "Listing", activations: bool, candidates: bool) -> Any:
     from rich.console import Console
 
     console = Console(highlight=False)
@@ -215,12 +235,20 @@ def _drawer(listing: "Listing", activations: bool) -> Any:
             sys.stdout.flush()
             sys.stderr.write(f"digits: {file}: {_sentence(answer)}\n")
         else:
-            _draw(console, listing, file, answer, layers=activations)
+            _draw(console, listing, file, answer, layers=activations, candidates=candidates)
 
     return show
 
 
-def _draw(console: "Console", listing: "Listing", file: str, answer: "Classification", *, layers: bool) -> None:
+def _draw(
+    console: "Console",
+    listing: "Listing",
+    file: str,
+    answer: "Classification",
+    *,
+    layers: bool,
+    candidates: bool,
+) -> None:
     from rich.text import Text
 
     from cli.drawing import draw_bars, draw_beside, draw_layer, draw_picture, is_coloured
@@ -236,6 +264,8 @@ def _draw(console: "Console", listing: "Listing", file: str, answer: "Classifica
     title.append(f"  by {answer.model.name} {answer.model.version}", "dim")
     console.print(title, soft_wrap=True)
     console.print(draw_beside(picture, bars), end="", soft_wrap=True)
+    if candidates:
+        console.print(f"  cannot be ruled out: {', '.join(map(str, answer.candidates)) or 'none'}", soft_wrap=True)
     if layers:
         for name, values in answer.activations.items():
             if name != "pixels":

@@ -54,10 +54,16 @@ class LocalDigits:
         """The models of the folder."""
         return read_listing(self._call("ListModels", pb.ListModelsRequest()))
 
-    def classify(self, images: list[bytes], *, activations: bool) -> Classifications:
+    def classify(self, images: list[bytes], *, activations: bool, coverage: float | None = None) -> Classifications:
         """Classify image files."""
         name, number = self._names
-        request = pb.ClassifyRequest(model=name, version=number, encoded_images=images, include_activations=activations)
+        request = pb.ClassifyRequest(
+            model=name,
+            version=number,
+            encoded_images=images,
+            include_activations=activations,
+            coverage=coverage,
+        )
         return read_response(self._call("Classify", request), activations=activations)
 
     def model(self, name: str, version: str) -> ModelCard:

@@ -112,6 +112,7 @@ class AsyncDigitsClient:
         model: str | None = None,
         version: str | None = None,
         activations: bool = False,
+        coverage: float | None = None,
         timeout: float | None = None,
     ) -> Classification | Classifications:
         """Classify one image, which gives a `Classification`, or several, which give `Classifications`.
@@ -120,16 +121,18 @@ class AsyncDigitsClient:
         ink bright; or the path or bytes of an image file, or a PIL image, of any size, which the server
         prepares. Several are a list of these, or an array [N, rows, cols] or [N, rows*cols].
 
-        With `activations` each result carries the values of every layer. Raises `ValueError` or `TypeError`
-        for an array that does not fit the model, `OSError` for a file that cannot be read.
+        With `activations` each result carries the values of every layer. `coverage`, between 0 and 1, says how
+        often the true class shall be among a result's candidates, by default 0.99; a model that has no
+        thresholds refuses it with `InvalidInput`. Raises `ValueError` or `TypeError` for an array that does not
+        fit the model, `OSError` for a file that cannot be read.
         """
         deadline = self._defaults.deadline(timeout)
         batch = await _read(images)
-        request = self._defaults.request(model, version, activations)
+        request = self._defaults.request(model, version, activations, coverage)
         wanted = await self._version(request, deadline) if batch.arrays else None
         single = batch.fill(request, wanted)
         if single and wanted is not None and self._coalescer is not None:
-            kind = Kind(request.model, request.version, activations, deadline.seconds)
+            kind = Kind(request.model, request.version, activations, coverage, deadline.seconds)
             return await self._coalescer.add(kind, request.pixels, self._most(wanted))
         results = await self._classify(request, deadline, wanted)
         return results[0] if single else results
@@ -141,6 +144,7 @@ class AsyncDigitsClient:
         model: str | None = None,
         version: str | None = None,
         activations: bool = False,
+        coverage: float | None = None,
         timeout: float = 600.0,
     ) -> AsyncIterator[StreamResult]:
         """Classify as images come; yields what `classify` would return for each, in order.
@@ -157,7 +161,7 @@ class AsyncDigitsClient:
         async def requests() -> AsyncIterator[pb.ClassifyStreamRequest]:
             try:
                 async for item in _each(images):
-                    request = self._defaults.request(model, version, activations)
+                    request = self._defaults.request(model, version, activations, coverage)
                     try:
                         batch = await _read(item)
                         wanted = await self._version(request, deadline) if batch.arrays else None
@@ -273,7 +277,7 @@ class AsyncDigitsClient:
 
     async def _send(self, kind: Kind, pixels: bytes) -> Classifications:
         """Classify images that were coalesced."""
-        request = self._defaults.request(kind.model, kind.version, kind.activations)
+        request = self._defaults.request(kind.model, kind.version, kind.activations, kind.coverage)
         request.pixels = pixels
         return await self._classify(request, self._defaults.deadline(kind.timeout), None)
 

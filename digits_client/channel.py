@@ -101,6 +101,7 @@ class Options(TypedDict, total=False):
     model: str | None
     version: str | None
     activations: bool
+    coverage: float | None
     timeout: float | None
 
 
@@ -155,10 +156,14 @@ class Defaults:
             return self.model, self.version if version is None else version
         return model, version or ""
 
-    def request(self, model: str | None, version: str | None, activations: bool) -> pb.ClassifyRequest:
+    def request(
+        self, model: str | None, version: str | None, activations: bool, coverage: float | None
+    ) -> pb.ClassifyRequest:
         """A request without images."""
         name, number = self.named(model, version)
-        return pb.ClassifyRequest(model=name, version=number, include_activations=activations)
+        if coverage is not None:
+            _check_coverage(coverage)
+        return pb.ClassifyRequest(model=name, version=number, include_activations=activations, coverage=coverage)
 
 
 def check_timeout(seconds: Any) -> float:
@@ -168,6 +173,13 @@ def check_timeout(seconds: Any) -> float:
     if not 0 < seconds <= _LONGEST:
         raise ValueError(f"the timeout is {seconds} s, expected more than 0 and at most {_LONGEST:.0f}, a year")
     return float(seconds)
+
+
+def _check_coverage(coverage: Any) -> None:
+    if isinstance(coverage, bool) or not issubclass(type(coverage), Real):
+        raise TypeError(f"the coverage is {coverage!r}, expected a number")
+    if not 0 < coverage < 1:
+        raise ValueError(f"the coverage is {coverage}, expected more than 0 and less than 1")
 
 
 def check_target(target: Any) -> None:

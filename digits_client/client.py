@@ -103,6 +103,7 @@ class DigitsClient:
         model: str | None = None,
         version: str | None = None,
         activations: bool = False,
+        coverage: float | None = None,
         timeout: float | None = None,
     ) -> Classification | Classifications:
         """Classify one image, which gives a `Classification`, or several, which give `Classifications`.
@@ -111,12 +112,14 @@ class DigitsClient:
         ink bright; or the path or bytes of an image file, or a PIL image, of any size, which the server
         prepares. Several are a list of these, or an array [N, rows, cols] or [N, rows*cols].
 
-        With `activations` each result carries the values of every layer. Raises `ValueError` or `TypeError`
-        for an array that does not fit the model, `OSError` for a file that cannot be read.
+        With `activations` each result carries the values of every layer. `coverage`, between 0 and 1, says how
+        often the true class shall be among a result's candidates, by default 0.99; a model that has no
+        thresholds refuses it with `InvalidInput`. Raises `ValueError` or `TypeError` for an array that does not
+        fit the model, `OSError` for a file that cannot be read.
         """
         deadline = self._defaults.deadline(timeout)
         batch = read_images(images)
-        request = self._defaults.request(model, version, activations)
+        request = self._defaults.request(model, version, activations, coverage)
         wanted = self._version(request, deadline) if batch.arrays else None
         single = batch.fill(request, wanted)
         try:
@@ -136,6 +139,7 @@ class DigitsClient:
         model: str | None = None,
         version: str | None = None,
         activations: bool = False,
+        coverage: float | None = None,
         timeout: float = 600.0,
     ) -> Iterator[StreamResult]:
         """Classify as images come; yields what `classify` would return for each, in order.
@@ -153,7 +157,7 @@ class DigitsClient:
         def requests() -> Iterator[pb.ClassifyStreamRequest]:
             try:
                 for item in images:
-                    request = self._defaults.request(model, version, activations)
+                    request = self._defaults.request(model, version, activations, coverage)
                     try:
                         batch = read_images(item)
                         wanted = self._version(request, deadline) if batch.arrays else None

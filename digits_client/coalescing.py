@@ -16,6 +16,7 @@ class Kind:
     model: str
     version: str
     activations: bool
+    coverage: float | None
     timeout: float
 
 

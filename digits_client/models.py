@@ -117,6 +117,14 @@ class ModelCard:
     """int64 [classes, classes]: test images by true (row) and predicted (column) class."""
     tolerance: Mapping[str, float]
     libraries: Mapping[str, str]
+    temperature: float | None
+    """What the values before the softmax were divided by so that scores are chances; none if they were not."""
+    calibration_error: float | None
+    """Expected calibration error on the test set, 0..1; none if scores were not calibrated."""
+    reliability: NDArray[np.float64]
+    """float64 [bins, 3]: images of the test set by best score, its mean, and the share right; empty likewise."""
+    thresholds: tuple[float, ...]
+    """For the coverages 0.80, 0.81, …, 0.99, 0.991, …, 0.999: 1 - the least score of a candidate; may be empty."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -193,6 +201,12 @@ def read_card(response: pb.GetModelResponse) -> ModelCard:
         confusion=np.array(card.confusion, np.int64).reshape(classes, -1 if card.confusion else 0),
         tolerance=dict(card.tolerance),
         libraries=dict(card.libraries),
+        temperature=card.temperature if card.HasField("temperature") else None,
+        calibration_error=card.calibration_error if card.HasField("calibration_error") else None,
+        reliability=np.array(
+            [(each.images, each.mean_score, each.accuracy) for each in card.reliability], np.float64
+        ).reshape(-1, 3),
+        thresholds=tuple(card.thresholds),
     )
 
 

@@ -51,6 +51,10 @@ class Classification:
     """float32 [neurons] of each layer by name: `pixels`, hidden_1, …; None when not asked for."""
     warnings: tuple[str, ...]
     """What looks wrong with the image, one sentence each."""
+    candidates: tuple[int, ...]
+    """The labels, as in `digit`, of the classes that cannot be ruled out at the coverage asked for, best score first.
+
+    None where the image is less typical than that; always none of a model without thresholds, see `ModelCard`."""
     model: ModelIdentity
     timings: Timings
 
@@ -105,6 +109,7 @@ def read_response(response: pb.ClassifyResponse, *, activations: bool) -> Classi
             if activations
             else None,
             warnings=tuple(each.warnings),
+            candidates=tuple(each.candidates),
             model=model,
             timings=timings,
         )

@@ -3,7 +3,7 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,10 +14,12 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from artifact.card import Activation, Card, CardError, Preparation
+from artifact.card import MAX_MEMBERS, Activation, Card, CardError, Preparation
 from artifact.layout import INPUT, LABEL, SCORES, Golden, VersionFolder
-from training.evaluate import Evaluation, evaluate, margins
+from training.calibration import Calibration, calibration
+from training.evaluate import Evaluation, evaluate
 from training.fitted_file import skops_bytes
+from training.golden import golden_rows
 from training.graph import GraphError, build_graph
 from training.inputs import scaled
 
@@ -25,7 +27,6 @@ PARITY = 1e-5
 """Largest difference of a score from scikit-learn's that the gate lets through."""
 TOLERANCE = {"CPUExecutionProvider": 1e-5, "CUDAExecutionProvider": 1e-4}
 """What a server has to reproduce the golden scores within, by execution provider."""
-GOLDEN_ROWS = 64
 SKOPS_LIMIT = 20_000_000  # bytes; a larger classifier is not kept beside its model
 
 _LIBRARIES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx")
@@ -58,10 +59,14 @@ class Description:
     """Names of the classes in score order; by default what the classifier calls them."""
     recipe: dict[str, Any] = field(default_factory=dict)
     seed: int | None = None
+    temperature: float | None = None
+    """Of classifiers that are calibrated: what their last layers were divided by."""
+    thresholds: tuple[float, ...] = ()
+    """See `Card.thresholds`."""
 
 
 def export(
-    classifier: Any,
+    fitted: Any,
     pixels: NDArray[np.uint8],
     labels: NDArray[Any],
     description: Description,
@@ -70,31 +75,35 @@ def export(
     force: bool = False,
     report: Report | None = None,
 ) -> VersionFolder:
-    """Write `models/<name>/<version>/` for a fitted `MLPClassifier`: all of it or nothing.
+    """Write `models/<name>/<version>/` for `fitted`, a fitted `MLPClassifier` or a list of them: all or nothing.
 
-    `pixels` uint8 [N, rows*cols] and `labels` [N], of the classifier's own classes, are the test data: the
+    Several are a committee: all of one form and of the same classes, its scores are the mean of theirs.
+    `pixels` uint8 [N, rows*cols] and `labels` [N], of the classifiers' own classes, are the test data: the
     card's accuracy and confusion matrix come from them, and no model is written whose scores differ from
     `predict_proba` by more than `PARITY` on them, or by one label. `report` is told the folder to write to,
-    the card and the scores [N, classes]. Raises `ExportError`, also when the version exists and `force` is
-    not set.
+    the card and the scores [N, classes]. A classifier that stands alone is kept beside its model; a committee's
+    come out of it again by `training.members`. Raises `ExportError`, also when the version exists and `force`
+    is not set.
     """
     folder = VersionFolder(models, description.name, description.version)
     if folder.path.exists() and not force:
         raise ExportError(f"{folder.path} exists; choose another version, or --force to replace it")
-    check_classifier(classifier)
-    _check(classifier, pixels, labels, description)
-    card_labels = _card_labels(classifier.classes_)
-    truth = _positions(classifier, labels)
-    reference = np.asarray(
-        classifier.predict_proba(
-            scaled(pixels, pixel_scale=description.pixel_scale, pixel_offset=description.pixel_offset)
-        )
-    )
-    predicted = _positions(classifier, _predict(classifier, reference))
-    result = evaluate(truth, predicted, classes=len(classifier.classes_))
-    card = _card(classifier, description, card_labels, result)
+    classifiers = list(fitted) if isinstance(fitted, list | tuple) else [fitted]
+    for each in classifiers:
+        check_classifier(each)
+    _check_alike(classifiers)
+    first = classifiers[0]
+    _check(first, pixels, labels, description)
+    card_labels = _card_labels(first.classes_)
+    truth = _positions(first, labels)
+    inputs = scaled(pixels, pixel_scale=description.pixel_scale, pixel_offset=description.pixel_offset)
+    reference = np.mean([each.predict_proba(inputs) for each in classifiers], axis=0)
+    predicted = _positions(first, _predict(first, reference))
+    result = evaluate(truth, predicted, classes=len(first.classes_))
+    judged = None if description.temperature is None else calibration(reference, truth)
+    card = _card(first, len(classifiers), description, card_labels, result, judged)
     try:
-        model = build_graph(classifier, card)
+        model = build_graph(classifiers, card)
     except GraphError as error:
         raise ExportError(str(error)) from None
     card_predicted = np.array(card_labels, dtype=np.int64)[predicted]
@@ -106,9 +115,9 @@ def export(
         unfinished.onnx.write_bytes(model)
         unfinished.card.write_text(_card_file(card), encoding="utf-8")
         unfinished.write_golden(receipt)
-        fitted = skops_bytes(classifier)
-        if len(fitted) <= SKOPS_LIMIT:
-            (unfinished.path / "model.skops").write_bytes(fitted)
+        kept = skops_bytes(first) if len(classifiers) == 1 else b""
+        if 0 < len(kept) <= SKOPS_LIMIT:
+            (unfinished.path / "model.skops").write_bytes(kept)
         if report is not None:
             report(unfinished.report, card, reference)
     return folder
@@ -137,28 +146,6 @@ def check_parity(model: bytes, pixels: NDArray[np.uint8], scores: NDArray[Any], 
     return difference
 
 
-def golden_rows(truth: NDArray[np.int64], scores: NDArray[Any], count: int = GOLDEN_ROWS) -> NDArray[np.int64]:
-    """Which rows become the receipt: `count` of them, ascending, each class in turn, hardest and easiest.
-
-    A row is hard when the best score is little above the second. From each class come, alternately, the
-    hardest row left and the one in the middle of those left.
-    """
-    margin = margins(scores)
-    queues = [rows[np.argsort(margin[rows], kind="stable")].tolist() for rows in _by_class(truth)]
-    taken: list[int] = []
-    turn = 0
-    while len(taken) < min(count, len(truth)):
-        for queue in queues:
-            if queue and len(taken) < count:
-                taken.append(queue.pop(0 if turn % 2 == 0 else len(queue) // 2))
-        turn += 1
-    return np.sort(np.array(taken, dtype=np.int64))
-
-
-def _by_class(truth: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    return [np.flatnonzero(truth == value) for value in np.unique(truth)]
-
-
 def check_classifier(classifier: Any) -> None:
     """Raise `ExportError` unless `classifier` is a fitted `MLPClassifier` that gives one label to an image."""
     from sklearn.neural_network import MLPClassifier
@@ -174,6 +161,17 @@ def check_classifier(classifier: Any) -> None:
         raise ExportError(f"activation {classifier.activation!r} is none of {', '.join(get_args(Activation))}")
     if not all(np.isfinite(array).all() for array in (*classifier.coefs_, *classifier.intercepts_)):
         raise ExportError("the MLPClassifier has weights that are not finite")
+
+
+def _check_alike(classifiers: Sequence[Any]) -> None:
+    """Raise `ExportError` unless `classifiers`, each checked, can be a committee: one form, the same classes."""
+    if not 1 <= len(classifiers) <= MAX_MEMBERS:
+        raise ExportError(f"{len(classifiers)} classifiers were given, expected 1 to {MAX_MEMBERS}")
+    forms = {(*(weights.shape for weights in each.coefs_), each.activation) for each in classifiers}
+    if len(forms) > 1:
+        raise ExportError("the members of a committee have to be of one shape and one activation")
+    if len({tuple(each.classes_.tolist()) for each in classifiers}) > 1:
+        raise ExportError("the members of a committee have to know the same classes")
 
 
 def _check(classifier: Any, pixels: NDArray[np.uint8], labels: NDArray[Any], description: Description) -> None:
@@ -233,7 +231,14 @@ def _predict(classifier: Any, scores: NDArray[Any]) -> NDArray[Any]:
     return labels
 
 
-def _card(classifier: Any, description: Description, labels: tuple[int, ...], result: Evaluation) -> Card:
+def _card(
+    classifier: Any,
+    members: int,
+    description: Description,
+    labels: tuple[int, ...],
+    result: Evaluation,
+    judged: Calibration | None,
+) -> Card:
     names = description.classes or tuple(
         str(value if classifier.classes_.dtype.kind in "UO" else labels[position])
         for position, value in enumerate(classifier.classes_)
@@ -253,6 +258,7 @@ def _card(classifier: Any, description: Description, labels: tuple[int, ...], re
             layer_widths=(classifier.coefs_[0].shape[0], *(w.shape[1] for w in classifier.coefs_)),
             activation=classifier.activation,
             output_activation=classifier.out_activation_,
+            members=members,
             recipe=description.recipe,
             seed=description.seed,
             dataset=description.dataset,
@@ -262,6 +268,10 @@ def _card(classifier: Any, description: Description, labels: tuple[int, ...], re
             confusion=result.confusion,
             tolerance=TOLERANCE,
             libraries={library: metadata.version(library) for library in _LIBRARIES},
+            temperature=description.temperature,
+            calibration_error=None if judged is None else round(judged.error, 6),
+            reliability=() if judged is None else judged.rounded,
+            thresholds=description.thresholds,
         )
     except CardError as error:
         raise ExportError(str(error)) from None

@@ -1,9 +1,10 @@
-"""A fitted `MLPClassifier` as an ONNX graph that takes raw pixels and shows its hidden layers.
+"""Fitted `MLPClassifier`s as an ONNX graph that takes raw pixels and shows its hidden layers.
 
-skl2onnx writes the network; here its graph is cut down to the arithmetic, given a uint8 input, and its
+skl2onnx writes the networks; here their graphs are cut down to the arithmetic, given one uint8 input, and their
 tensors get the names that `artifact.layout` promises to the server.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,25 +28,26 @@ _DOES_NOTHING = ("Cast", "Identity")
 
 
 class GraphError(ValueError):
-    """The classifier cannot become a graph; the message says why."""
+    """The classifiers cannot become a graph; the message says why."""
 
 
-def build_graph(classifier: Any, card: Card) -> bytes:
-    """`model.onnx` for a fitted `MLPClassifier`; the same classifier and card give the same bytes.
+def build_graph(classifiers: Sequence[Any], card: Card) -> bytes:
+    """`model.onnx` for fitted `MLPClassifier`s; the same classifiers and card give the same bytes.
 
-    Input `pixels` uint8 [N, rows*cols]. Outputs `label` int64 [N], `scores` float32 [N, classes] and
-    `hidden_1`, `hidden_2`, … float32 [N, width], the values after the activation. The scaling
-    `(p - pixel_offset) * pixel_scale` is folded into the first layer in float64, and weights below 1e-30 become
-    0. The card rides in the metadata. Raises `GraphError` when skl2onnx cannot convert the classifier or gives
-    another form.
+    Input `pixels` uint8 [N, rows*cols]. Outputs `label` int64 [N], `scores` float32 [N, classes], of several
+    classifiers the mean, and `hidden_1`, `hidden_2`, … float32 [N, width], the values after the activation, of
+    all classifiers one after the other. The scaling `(p - pixel_offset) * pixel_scale` is folded into the first
+    layers in float64, and weights below 1e-30 become 0. The card rides in the metadata. Raises `GraphError` when
+    skl2onnx cannot convert a classifier or gives another form.
     """
-    converted = _convert(classifier)
-    arithmetic = _arithmetic(converted.graph, card)
-    used = {name for node in arithmetic for name in node.input}
-    initializers = [tensor for tensor in converted.graph.initializer if tensor.name in used]
-    for name, array in _parameters(classifier, card).items():
-        initializers.append(numpy_helper.from_array(array, name))
-    nodes = [helper.make_node("Cast", [INPUT], [_INK], to=TensorProto.FLOAT), *arithmetic]
+    nodes = [helper.make_node("Cast", [INPUT], [_INK], to=TensorProto.FLOAT)]
+    initializers: list[onnx.TensorProto] = []
+    for member, classifier in enumerate(classifiers):
+        own_nodes, own_initializers = _member(classifier, card, member)
+        nodes += own_nodes
+        initializers += own_initializers
+    if card.members > 1:
+        nodes.append(helper.make_node("Mean", [_own(SCORES, card, member) for member in range(card.members)], [SCORES]))
     outputs = [
         helper.make_tensor_value_info(LABEL, TensorProto.INT64, ["N"]),
         helper.make_tensor_value_info(SCORES, TensorProto.FLOAT, ["N", len(card.classes)]),
@@ -82,6 +84,24 @@ def build_graph(classifier: Any, card: Card) -> bytes:
     return encoded
 
 
+def _member(classifier: Any, card: Card, member: int) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
+    """Nodes and initializers of one network, from the ink to its scores."""
+    converted = _convert(classifier)
+    arithmetic = _arithmetic(converted.graph, card, member)
+    used = {name for node in arithmetic for name in node.input}
+    constants = [tensor for tensor in converted.graph.initializer if tensor.name in used]
+    for tensor in constants:
+        old, tensor.name = tensor.name, _own(tensor.name, card, member)
+        _rename(arithmetic, old, tensor.name)
+    parameters = _parameters(classifier, card, member)
+    return arithmetic, constants + [numpy_helper.from_array(array, name) for name, array in parameters.items()]
+
+
+def _own(name: str, card: Card, member: int) -> str:
+    """What a tensor that each network has is called in the network of `member`."""
+    return name if card.members == 1 else f"member_{member}.{name}"
+
+
 def _convert(classifier: Any) -> onnx.ModelProto:
     """What skl2onnx makes of the classifier, with scores as one float32 tensor."""
     from skl2onnx import to_onnx
@@ -99,7 +119,7 @@ def _convert(classifier: Any) -> onnx.ModelProto:
     return converted
 
 
-def _parameters(classifier: Any, card: Card) -> dict[str, NDArray[np.float32]]:
+def _parameters(classifier: Any, card: Card, member: int) -> dict[str, NDArray[np.float32]]:
     """Weights [inputs, neurons] and biases [neurons] of all layers by their names in the file."""
     parameters = {}
     for layer, (weights, biases) in enumerate(zip(classifier.coefs_, classifier.intercepts_, strict=True), start=1):
@@ -108,12 +128,12 @@ def _parameters(classifier: Any, card: Card) -> dict[str, NDArray[np.float32]]:
             weights = weights * card.pixel_scale
             biases = biases - card.pixel_offset * weights.sum(axis=0)
         weights = np.where(np.abs(weights) < _NOTHING, 0, weights)
-        parameters[weights_name(0, layer)] = np.ascontiguousarray(weights, dtype=np.float32)
-        parameters[biases_name(0, layer)] = np.ascontiguousarray(biases, dtype=np.float32)
+        parameters[weights_name(member, layer)] = np.ascontiguousarray(weights, dtype=np.float32)
+        parameters[biases_name(member, layer)] = np.ascontiguousarray(biases, dtype=np.float32)
     return parameters
 
 
-def _arithmetic(graph: onnx.GraphProto, card: Card) -> list[onnx.NodeProto]:
+def _arithmetic(graph: onnx.GraphProto, card: Card, member: int) -> list[onnx.NodeProto]:
     """skl2onnx's nodes from the pixels to the scores, without those that do nothing, under our names."""
     makers = {name: node for node in graph.node for name in node.output}
     needed, waiting = set(), ["probabilities"]
@@ -135,17 +155,20 @@ def _arithmetic(graph: onnx.GraphProto, card: Card) -> list[onnx.NodeProto]:
     if [kind for kind in kinds if kind in ("MatMul", "Add")] != ["MatMul", "Add"] * layers:
         raise GraphError(f"skl2onnx gave a graph of another form than expected: {', '.join(kinds)}")
 
-    hidden = iter(card.hidden_names)
+    hidden = iter(card.hidden_names[member * (layers - 1) :])
     layer = 0
     for position, node in enumerate(kept):
         if node.op_type == "MatMul":
             layer += 1
-            node.input[1] = weights_name(0, layer)
+            node.input[1] = weights_name(member, layer)
         elif node.op_type == "Add":
-            node.input[1] = biases_name(0, layer)
+            node.input[1] = biases_name(member, layer)
         following = kinds[position + 1 : position + 2]
         # A hidden layer's last value is what the next product reads, with an activation or without.
-        new = SCORES if not following else next(hidden) if following == ["MatMul"] else f"value_{position}"
+        if following == ["MatMul"]:
+            new = next(hidden)
+        else:
+            new = _own(f"value_{position}" if following else SCORES, card, member)
         _rename(kept, node.output[0], new)
     return kept
 

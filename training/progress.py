@@ -2,10 +2,13 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from training.fit import OnEpoch
+
+Say = Callable[[str], None]
+"""Told what is done in between, a line at a time."""
 
 LINE_SECONDS = 10.0
 """Without a terminal, the time between two lines."""

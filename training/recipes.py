@@ -50,6 +50,11 @@ class Recipe:
     seed: int
     rehearsal_epochs: int | None = None
     """Epochs of the rehearsal, where it has others than the final fit."""
+    member_seeds: tuple[int, ...] = ()
+    """The seed of each network of a committee; empty for a single network, whose seed is `seed`."""
+    calibration: int = 0
+    """Of a committee: the last so many training images, which no network learns from. They say at which
+    temperature scores are chances, which classes cannot be ruled out, and how good the committee is."""
     chosen_on: str = ""
     """Which images the choices were judged by; never those of the test set."""
     choices: tuple[Choice, ...] = ()
@@ -65,14 +70,27 @@ class Recipe:
         """What the rehearsal is a fit of."""
         return replace(self, epochs=self.rehearsal_epochs or self.epochs, rehearsal_epochs=None)
 
+    def with_seed(self, seed: int) -> "Recipe":
+        """The same with other seeds: of a committee `seed` for the first network, then one more for each."""
+        return replace(self, seed=seed, member_seeds=tuple(seed + place for place in range(len(self.member_seeds))))
+
+    def member(self, seed: int) -> "Recipe":
+        """What one network of a committee is a fit of, its seed apart the same for all and for any committee."""
+        return replace(self, seed=seed, member_seeds=(), calibration=0)
+
     def to_dict(self) -> dict[str, Any]:
         """How to fit, as JSON has it, for the card."""
-        values = asdict(self) | {"hidden": list(self.hidden)}
+        values = asdict(self) | {"hidden": list(self.hidden), "member_seeds": list(self.member_seeds)}
         del values["choices"], values["chosen_on"]
-        if self.rehearsal_epochs is None:
-            del values["rehearsal_epochs"]
+        for name in ("rehearsal_epochs", "member_seeds", "calibration"):
+            if not values[name]:
+                del values[name]
         return values
 
+
+# Elastic strength as in D. Cireşan et al., "Deep, Big, Simple Neural Nets for Handwritten Digit Recognition",
+# Neural Computation 22 (12), 2010.
+_DISTORTION = Distortion(rotation=12, scale=0.12, shear=0.12, shift=1.5, alpha=38, sigma=6)
 
 _MNIST = dict[str, Any](
     name="mnist-16x16",
@@ -174,9 +192,7 @@ RECIPES = (
         batch=256,
         learning_rate=1e-3,
         alpha=1e-4,
-        # Elastic strength as in D. Cireşan et al., "Deep, Big, Simple Neural Nets for Handwritten Digit
-        # Recognition", Neural Computation 22 (12), 2010.
-        warp=Distortion(rotation=12, scale=0.12, shear=0.12, shift=1.5, alpha=38, sigma=6),
+        warp=_DISTORTION,
         seed=1,
         chosen_on="the last 10,000 training images",
         choices=(

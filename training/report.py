@@ -8,17 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artifact.card import Card
+from training.calibration import Calibration
+from training.conformal import measure
 from training.datasets import Part
+from training.held_out import HeldOut
+from training.pictures import STYLE, draw_confusion, draw_loss, draw_mistakes, draw_reliability, draw_weights
 from training.recipes import Recipe
 
-_INK = "#1b2a41"
-_ACCENT = "#c8553d"
-_SECOND = "#3d7ea6"
 _DPI = 110
-_MISTAKES = 24
-_NEURONS = 64
-_LOSS_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-
+_COVERAGES = (0.9, 0.95, 0.99, 0.995)
 
 _CAPTIONS = {
     "confusion.png": ("Confusion matrix", "On the test set. Mistakes are coloured by their number."),
@@ -26,6 +24,11 @@ _CAPTIONS = {
     "mistakes.png": (
         "The worst mistakes",
         "Blue: the score of what it was. Red: the score of what the network said.",
+    ),
+    "reliability.png": (
+        "Reliability",
+        "The test images by their best score. On the line, scores are chances: of the images that get 90%, 90% are "
+        "right. Bars: what chance leaves open, one standard error up and down. Small numbers: images.",
     ),
     "weights.png": ("First layer", "Red: ink here excites the neuron. Blue: ink here inhibits it."),
 }
@@ -40,173 +43,50 @@ def write_report(
     first_weights: NDArray[Any],
     losses: Mapping[str, Sequence[float]],
     recipe: Recipe | None = None,
+    held_out: HeldOut | None = None,
+    untempered: Calibration | None = None,
 ) -> None:
     """Fill `folder` with report.md and its pictures; the same model gives the same bytes.
 
     `scores` [N, classes] are the model's for the `test` rows; `first_weights` [rows*cols, neurons] are the
-    first layer's. `losses` are curves by name, one value an epoch; without any there is no such picture.
+    first layer's, of a committee the first network's. `losses` are curves by name, one value an epoch; without
+    any there is no such picture. Of a committee `held_out` has the figures, and `untempered` what its scores
+    for the `test` rows would be worth at temperature 1.
     """
     from matplotlib import rc_context
 
     folder.mkdir(parents=True, exist_ok=True)
-    style: dict[Any, Any] = {
-        "font.family": "DejaVu Sans",
-        "font.size": 9,
-        "text.color": _INK,
-        "axes.labelcolor": _INK,
-        "axes.edgecolor": _INK,
-        "axes.titlesize": 11,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "xtick.color": _INK,
-        "ytick.color": _INK,
-    }
-    with rc_context(style):
+    with rc_context(STYLE):
         pictures = {
-            "confusion.png": _confusion(card),
-            **({"loss.png": _loss(losses)} if losses else {}),
-            "mistakes.png": _mistakes(card, test, scores),
-            "weights.png": _weights(card, first_weights),
+            "confusion.png": draw_confusion(card),
+            **({"loss.png": draw_loss(losses)} if losses else {}),
+            "mistakes.png": draw_mistakes(card, test, scores),
+            **({"reliability.png": draw_reliability(card, untempered)} if untempered is not None else {}),
+            "weights.png": draw_weights(card, first_weights),
         }
         for name, figure in pictures.items():
             # Neither a date nor the library's version goes into the file.
             figure.savefig(folder / name, dpi=_DPI, bbox_inches="tight", metadata={"Software": None})
-    (folder / "report.md").write_text(_page(card, recipe, pictures), encoding="utf-8")
+    (folder / "report.md").write_text(
+        _page(card, test, scores, recipe, pictures, held_out, untempered), encoding="utf-8"
+    )
 
 
-def _confusion(card: Card) -> Any:
-    """Counts by true and predicted class; colour for the mistakes alone, or they would not show."""
-    from matplotlib.colors import LinearSegmentedColormap
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Rectangle
-
-    counts = np.array(card.confusion)
-    wrong = counts - np.diag(np.diag(counts))
-    size = len(counts)
-    edge = max(3.2, 0.52 * size + 0.9)
-    figure = Figure(figsize=(edge, edge))
-    axes = figure.subplots()
-    colours = LinearSegmentedColormap.from_list("mistakes", ["#ffffff", "#f2c9b8", _ACCENT])
-    axes.imshow(np.sqrt(wrong), cmap=colours)
-    for row in range(size):
-        axes.add_patch(Rectangle((row - 0.5, row - 0.5), 1, 1, color="#dbe6ee", zorder=1))
-        for col in range(size):
-            if counts[row, col]:
-                strong = row != col and wrong[row, col] > 0.5 * wrong.max()
-                axes.text(
-                    col,
-                    row,
-                    f"{counts[row, col]}",
-                    ha="center",
-                    va="center",
-                    color="white" if strong else _INK,
-                    weight="bold" if row == col else "normal",
-                    fontsize=8,
-                )
-    axes.set_xticks(range(size), card.classes)
-    axes.set_yticks(range(size), card.classes)
-    axes.set_xlabel("what the network said")
-    axes.set_ylabel("what it was")
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    axes.set_title(f"{card.accuracy:.2%} of {card.test_rows:,} test images right")
-    return figure
-
-
-def _loss(losses: Mapping[str, Sequence[float]]) -> Any:
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import NullFormatter, NullLocator
-
-    figure = Figure(figsize=(6.4, 3.4))
-    axes = figure.subplots()
-    for (name, values), colour in zip(losses.items(), (_SECOND, _ACCENT, _INK), strict=False):
-        axes.plot(range(1, len(values) + 1), values, color=colour, linewidth=1.3, label=name)
-    axes.set_yscale("log")
-    lowest = min(min(values) for values in losses.values())
-    highest = max(max(values) for values in losses.values())
-    ticks = [tick for tick in _LOSS_TICKS if lowest * 0.8 <= tick <= highest * 1.2]
-    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.set_ylim(lowest * 0.85, highest * 1.1)
-    axes.set_xlim(1, max(2, *map(len, losses.values())))
-    axes.grid(axis="y", color="#e3e7ec", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.set_xlabel("epoch")
-    axes.set_ylabel("loss (cross-entropy)")
-    axes.set_title("Loss")
-    axes.legend(frameon=False)
-    return figure
-
-
-def _mistakes(card: Card, test: Part, scores: NDArray[Any]) -> Any:
-    """The test images whose true class got the least score, each with the scores of all classes."""
-    from matplotlib.figure import Figure
-
-    predicted = scores.argmax(axis=1)
-    given = scores[np.arange(len(scores)), test.labels]
-    wrong = np.flatnonzero(predicted != test.labels)
-    worst = wrong[np.argsort(given[wrong], kind="stable")][:_MISTAKES]
-    across = max(3, min(6, len(worst)))
-    down = max(1, -(-len(worst) // across))
-    figure = Figure(figsize=(1.42 * across, 2.1 * down + 0.35), layout="constrained")
-    grid = figure.subplots(2 * down, across, height_ratios=[2.4, 1] * down, squeeze=False)
-    for axes in grid.flat:
-        axes.set_axis_off()
-    for position, row in enumerate(worst):
-        picture = grid[2 * (position // across), position % across]
-        bars = grid[2 * (position // across) + 1, position % across]
-        picture.imshow(test.pixels[row].reshape(card.rows, card.cols), cmap="gray_r", vmin=0, vmax=card.pixel_max)
-        truth, said = int(test.labels[row]), int(predicted[row])
-        picture.set_title(f"{card.classes[truth]}, taken for {card.classes[said]}", fontsize=8.5, pad=3, color=_INK)
-        colours = ["#cfd6de"] * len(card.classes)
-        colours[said], colours[truth] = _ACCENT, _SECOND
-        bars.set_axis_on()
-        bars.bar(range(len(card.classes)), scores[row], color=colours, width=0.8)
-        bars.set_ylim(0, 1)
-        bars.set_yticks([])
-        bars.set_xticks(range(len(card.classes)), card.classes, fontsize=6.5)
-        bars.tick_params(length=0, pad=1.5)
-        bars.spines["left"].set_visible(False)
-        bars.text(said, scores[row, said] + 0.04, f"{scores[row, said]:.2f}", ha="center", fontsize=6.5)
-    shown = f"The worst {len(worst)} of {len(wrong)} mistakes" if len(worst) < len(wrong) else "All mistakes"
-    figure.suptitle(f"{shown} on the test set, with the scores", fontsize=11)
-    return figure
-
-
-def _weights(card: Card, weights: NDArray[Any]) -> Any:
-    """One picture for each neuron of the first layer: where ink excites it and where it inhibits it."""
-    from matplotlib.figure import Figure
-
-    neurons = min(weights.shape[1], _NEURONS)
-    across = min(8, neurons)
-    down = -(-neurons // across)
-    figure = Figure(figsize=(1.15 * across, 1.17 * down + 0.4), layout="constrained")
-    grid = figure.subplots(down, across, squeeze=False)
-    for axes in grid.flat:
-        axes.set_axis_off()
-    # Pixels at the rim are ink in hardly any image, and what little was learned there must not set the scale.
-    reach = float(np.quantile(np.abs(weights), 0.99)) or 1.0
-    drawn: Any = None
-    for neuron in range(neurons):
-        axes = grid[neuron // across, neuron % across]
-        drawn = axes.imshow(weights[:, neuron].reshape(card.rows, card.cols), cmap="RdBu_r", vmin=-reach, vmax=reach)
-        axes.set_title(f"neuron {neuron + 1}", fontsize=7.5, pad=3)
-    bar = figure.colorbar(drawn, ax=grid, location="right", shrink=0.75, aspect=24, pad=0.015)
-    bar.outline.set_visible(False)
-    bar.set_ticks([-reach, 0, reach], labels=["inhibits", "0", "excites"])
-    looking = "each neuron" if neurons == weights.shape[1] else f"{neurons} of the {weights.shape[1]:,} neurons"
-    verb = "looks" if neurons == weights.shape[1] else "look"
-    figure.suptitle(f"What {looking} of the first hidden layer {verb} for", fontsize=11)
-    return figure
-
-
-def _page(card: Card, recipe: Recipe | None, pictures: Iterable[str]) -> str:
+def _page(
+    card: Card,
+    test: Part,
+    scores: NDArray[Any],
+    recipe: Recipe | None,
+    pictures: Iterable[str],
+    held_out: HeldOut | None,
+    untempered: Calibration | None,
+) -> str:
     widths = "-".join(map(str, card.layer_widths))
+    each = f"{card.members} networks, each " if card.members > 1 else ""
     lines = [
         f"# {card.name}, version {card.version}",
         "",
-        f"{widths}, {card.activation}, {card.parameters:,} weights and biases. "
+        f"{each}{widths}, {card.activation}, {card.parameters:,} weights and biases. "
         f"**{card.accuracy:.2%}** of the {card.test_rows:,} test images of `{card.dataset}` right, "
         f"{round(card.test_rows * (1 - card.accuracy)):,} wrong.",
         "",
@@ -222,7 +102,11 @@ def _page(card: Card, recipe: Recipe | None, pictures: Iterable[str]) -> str:
         ]
         lines += [f"| {choice.what} | {choice.epochs} | {choice.accuracy:.2%} |" for choice in recipe.choices]
         lines += [""]
-    if "validation_accuracy" in card.recipe:
+    if held_out is not None and untempered is not None:
+        lines += _committee(card, held_out, untempered)
+    if card.thresholds:
+        lines += _candidates(card, test, scores)
+    elif "validation_accuracy" in card.recipe:
         epochs = card.recipe["epochs"]
         rehearsed = card.recipe.get("rehearsal_epochs", epochs)
         lines += [
@@ -235,3 +119,53 @@ def _page(card: Card, recipe: Recipe | None, pictures: Iterable[str]) -> str:
         title, caption = _CAPTIONS[name]
         lines += [f"## {title}", "", caption, "", f"![{title}]({name})", ""]
     return "\n".join(lines)
+
+
+def _committee(card: Card, held_out: HeldOut, untempered: Calibration) -> list[str]:
+    """What the held-out images say of the networks together, and of their scores as chances."""
+    before, after = held_out.before, held_out.after
+    lines = [
+        f"The networks differ in their seeds alone: {', '.join(map(str, card.recipe['member_seeds']))}. All learned "
+        f"for {card.recipe['epochs']} epochs from the training images but the last {held_out.images:,}. Those are "
+        "held out, and the table is about them. No choice was made on the test set.",
+        "",
+        "| networks | right, their scores averaged | right, each by itself (mean) |",
+        "|---|---|---|",
+    ]
+    for size, together in enumerate(held_out.together, start=1):
+        lines += [f"| {size} | {together:.2%} | {np.mean(held_out.alone[:size]):.2%} |"]
+    return [
+        *lines,
+        "",
+        f"Every network's values before the softmax are divided by one temperature, {held_out.temperature:g}: that "
+        "with the least log loss of the averaged scores on the held-out images. Log loss there: "
+        f"{before.log_loss:.4f} without it, {after.log_loss:.4f} with it. Expected calibration error (how far scores "
+        f"are from the shares that are right, in {len(after.bins)} bins) there: {before.error:.2%} without, "
+        f"{after.error:.2%} with it; on the test set: {untempered.error:.2%} without, {card.calibration_error:.2%} "
+        "with it.",
+        "",
+    ]
+
+
+def _candidates(card: Card, test: Part, scores: NDArray[Any]) -> list[str]:
+    """What the candidates are worth on the test set, coverage by coverage."""
+    lines = [
+        "The candidates of an image are the classes that cannot be ruled out, by thresholds from the held-out images. "
+        "Of the test images:",
+        "",
+        "| coverage asked for | true class among the candidates | candidates (mean) | none | several |",
+        "|---|---|---|---|---|",
+    ]
+    for coverage in _COVERAGES:
+        found = measure(scores, test.labels, card.thresholds, coverage)
+        lines += [
+            f"| {coverage:.1%} | {found.covered:.2%} | {found.size:.3f} | {found.empty:.2%} | {found.several:.2%} |"
+        ]
+    return [
+        *lines,
+        "",
+        "No candidate: the image is less typical than the share of all digits that was asked for. A network that is "
+        "right more often than that has to have such images. The share that was asked for is kept for images like "
+        "those held out; how nearly it is kept here says how much the test images are like them.",
+        "",
+    ]

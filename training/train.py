@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,15 @@ from numpy.typing import NDArray
 
 from artifact.card import Card
 from artifact.layout import VersionFolder
+from training.committee import train_committee
 from training.datasets import SHAPES, Dataset, load
 from training.export import Description, export
 from training.fit import Fitted, fit
 from training.images import image_folder
 from training.inputs import scaled
-from training.progress import progress
+from training.progress import Say, progress
 from training.recipes import Recipe
 from training.report import write_report
-
-Say = Callable[[str], None]
 
 
 def train_all(
@@ -65,14 +64,29 @@ def _dataset(recipe: Recipe, data_dir: Path | None, images: Path | None) -> Data
 
 
 def train(recipe: Recipe, dataset: Dataset, models: Path, *, seed: int, say: Say = lambda line: None) -> VersionFolder:
-    """Make one version.
+    """Make one version; cut off at any point, the next call goes on where it was.
 
-    The recipe is fitted twice. The rehearsal learns without the validation rows, and what it scores on them
-    is the figure by which recipes are chosen; the final fit learns from all training rows. Only then, once,
-    does the exported model see the test set. Cut off at any point, the next call goes on where it was.
+    The exported model sees the test set once, at the very end. A recipe with member seeds makes a committee,
+    see `training.committee`, any other a single network.
     """
     say(f"{recipe.key}: {len(dataset.train)} images to learn from, {len(dataset.test)} to be judged by")
     unfinished = unfinished_folder(models, recipe)
+    if not recipe.member_seeds:
+        return _train_single(recipe, dataset, models, seed=seed, unfinished=unfinished, say=say)
+    if seed != recipe.seed:
+        recipe = recipe.with_seed(seed)
+    about = describe(recipe, dataset, seed, {})
+    return train_committee(recipe, dataset, models, description=about, unfinished=unfinished, say=say)
+
+
+def _train_single(
+    recipe: Recipe, dataset: Dataset, models: Path, *, seed: int, unfinished: Path, say: Say
+) -> VersionFolder:
+    """Fit a single network twice.
+
+    The rehearsal learns without the validation rows, and what it scores on them is the figure by which recipes
+    are chosen; the final fit learns from all training rows.
+    """
     with progress(f"{recipe.key} rehearsal", recipe.rehearsal.epochs) as on_epoch:
         rehearsal = fit(
             recipe.rehearsal,
@@ -109,15 +123,15 @@ def train(recipe: Recipe, dataset: Dataset, models: Path, *, seed: int, say: Say
         final.classifier,
         dataset.test.pixels,
         dataset.test.labels,
-        describe(recipe, dataset, seed, validation_accuracy),
+        describe(recipe, dataset, seed, {"validation_accuracy": round(validation_accuracy, 6)}),
         models,
         force=True,
         report=report,
     )
 
 
-def describe(recipe: Recipe, dataset: Dataset, seed: int, validation_accuracy: float) -> Description:
-    """What the card shall say of a model of this recipe."""
+def describe(recipe: Recipe, dataset: Dataset, seed: int, figures: dict[str, Any]) -> Description:
+    """What the card shall say of a model of this recipe; `figures` are what its fits found out."""
     return Description(
         name=recipe.name,
         version=recipe.version,
@@ -130,7 +144,7 @@ def describe(recipe: Recipe, dataset: Dataset, seed: int, validation_accuracy: f
         pixel_scale=recipe.pixel_scale,
         pixel_offset=recipe.pixel_offset,
         classes=dataset.classes,
-        recipe=recipe.to_dict() | {"validation_accuracy": round(validation_accuracy, 6)},
+        recipe=recipe.to_dict() | figures,
         seed=seed,
     )
 

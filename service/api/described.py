@@ -1,6 +1,5 @@
 """A version in the words of the Open Inference Protocol: its metadata, its configuration, its statistics."""
 
-import dataclasses
 import json
 from collections.abc import Iterable
 
@@ -42,7 +41,7 @@ def metadata(version: Version, ready: Iterable[Version]) -> pb.ModelMetadataResp
 
 def _properties(version: Version) -> dict[str, str]:
     """What the card says, by the name of its field, what it runs on, and the SHA-256 of the file."""
-    card = dataclasses.asdict(version.session.card)
+    card = json.loads(version.session.card.to_json())
     texts = {
         name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
         for name, value in card.items()

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from google.protobuf.message import Message
 
+from artifact.candidates import DEFAULT_COVERAGE
+from artifact.card import Card
 from artifact.pixels import PixelError, check_range
 from service.api.counting import counted_message
 from service.api.errors import translate
@@ -71,6 +73,7 @@ class DigitsApi:
         """
         version = self._repository.find(request.model, request.version)
         call.calls = version.statistics.calls[CLASSIFY if admitted is None else CLASSIFY_STREAM]
+        coverage = _coverage(request, version.session.card)
         warnings: Warnings = ()
         if request.encoded_images:
             pixels, warnings = await self._decode(request, version, call, wait=admitted is not None)
@@ -79,7 +82,13 @@ class DigitsApi:
         hidden = request.include_activations
         # Megabytes of activations are written in a thread, so that the event loop gets its turns.
         aside = hidden and pixels.size > ASIDE_PIXELS
-        write = partial(write_response, version, warnings=warnings, activations_of=pixels if hidden else None)
+        write = partial(
+            write_response,
+            version,
+            warnings=warnings,
+            activations_of=pixels if hidden else None,
+            coverage=coverage,
+        )
         if admitted is not None:
             await version.batcher.room(len(pixels), call.deadline)
         future: asyncio.Future[Any] = version.batcher.submit(
@@ -152,6 +161,20 @@ class DigitsApi:
 
 def _method(name: str, request: type[Message], response: type[Message], kind: Kind, handler: object) -> Method:
     return Method(f"/{SERVICE}/{name}", request, response, kind, handler)  # type: ignore[arg-type]
+
+
+def _coverage(request: pb.ClassifyRequest, card: Card) -> float:
+    """At which the candidates are wanted."""
+    coverage = request.coverage
+    if not coverage:
+        return DEFAULT_COVERAGE
+    if not 0 < coverage < 1:
+        raise InvalidInput("coverage", f"is {coverage:g}, expected more than 0 and less than 1, or 0 for the default")
+    if not card.thresholds:
+        raise InvalidInput(
+            "coverage", f"is {coverage:g}, and model {card.name} has no thresholds to rule out classes by"
+        )
+    return coverage
 
 
 def _answer(answer: Answer) -> Answer:

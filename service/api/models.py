@@ -81,6 +81,13 @@ class ModelsApi:
             confusion=[count for row in card.confusion for count in row],
             tolerance=card.tolerance,
             libraries=card.libraries,
+            temperature=card.temperature,
+            calibration_error=card.calibration_error,
+            reliability=[
+                pb.ReliabilityBin(images=each.images, mean_score=each.mean_score, accuracy=each.accuracy)
+                for each in card.reliability
+            ],
+            thresholds=card.thresholds,
         )
         return pb.GetModelResponse(model=identity(version), card=message)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from service.api.methods import Call
 from service.api.models import identity
-from service.api.predictions import Layout, write_response
+from service.api.predictions import Layout, write_response, write_with_candidates
 from service.api.quick_infer import MAX_HEAD, MAX_HEADS
 from service.api.tensors import checked
 from service.api.wire import NONE_YET, Recent, find_spans, length_delimited, tag, varint
@@ -32,8 +32,11 @@ class _Head:
     """What every answer to a head ends with, and how its predictions are written."""
 
     layout: Layout
+    """Without candidates."""
     identity: bytes
     """The field `model`."""
+    layouts: tuple[Layout, ...]
+    """For 0, 1, … candidates; empty for a model that has no thresholds."""
 
 
 class QuickClassify:
@@ -99,9 +102,10 @@ def _read_head(version: Version) -> _Head | None:
     card = version.session.card
     if not all(0 <= label < 0x80 for label in card.labels):
         return None
-    layout = Layout.of(len(card.classes))
+    classes = len(card.classes)
+    layouts = tuple(Layout.of(classes, count) for count in range(classes + 1)) if card.thresholds else ()
     response = pb.ClassifyResponse(model=identity(version))
-    head = version.heads[_KEY] = _Head(layout, response.SerializeToString())
+    head = version.heads[_KEY] = _Head(Layout.of(classes), response.SerializeToString(), layouts)
     return head
 
 
@@ -110,13 +114,19 @@ def _write(version: Version, head: _Head, answer: Answer) -> bytes:
     batch, start, stop = answer.batch, answer.start, answer.stop
     if batch.warnings and answer.scored.warnings:
         return write_response(version, answer).SerializeToString()
-    predictions = batch.encoded.get(_ENCODED)
-    if predictions is None:
-        predictions = batch.encoded[_ENCODED] = head.layout.write(batch)
-    size = len(head.layout.template)
+    written = batch.encoded.get(_ENCODED)
+    if head.layouts:
+        if written is None:
+            written = batch.encoded[_ENCODED] = write_with_candidates(head.layouts, batch, version.session.card)
+        predictions = b"".join(written[start:stop])
+    else:
+        if written is None:
+            written = batch.encoded[_ENCODED] = head.layout.write(batch)
+        size = len(head.layout.template)
+        predictions = written[size * start : size * stop]
     timings = b"\x08%b\x10%b\x18%b" % (
         varint(answer.queue_us),
         varint(answer.inference_us),
         varint(answer.batch_rows),
     )
-    return b"".join((predictions[size * start : size * stop], head.identity, length_delimited(_TIMINGS, timings)))
+    return b"".join((predictions, head.identity, length_delimited(_TIMINGS, timings)))

@@ -33,7 +33,7 @@ class Scored:
     """float32 [N, width] per hidden layer, in the order of `Card.hidden_names`; empty when not asked for."""
     warnings: Sequence[tuple[int, str]] = ()
     """What looks wrong with the pixels though they were scored, as (row, sentence); empty when not asked for."""
-    encoded: dict[str, bytes] = field(default_factory=dict, compare=False)
+    encoded: dict[str, Any] = field(default_factory=dict, compare=False)
     """What was made of all rows at once, for each caller to cut its own out of; by the maker's name."""
 
     def rows(self, start: int, stop: int) -> "Scored":

@@ -1,7 +1,7 @@
 // The tab of a model: its card, its confusion matrix with the digits behind it, and its worst mistakes.
 
 import { base64 } from "./pad.js";
-import { element, percent } from "./dom.js";
+import { element, figure, percent } from "./dom.js";
 import { describe } from "./panel.js";
 import * as rpc from "./rpc.js";
 
@@ -150,6 +150,7 @@ function facts(card, identity) {
     Parameters: number(card.parameters),
     Image: `${card.rows} × ${card.cols} pixels, 0 to ${card.pixelMax}`,
     Prepared: card.preparation === "mass" ? "fitted into a box, centred by mass" : "ink counted in blocks",
+    ...(card.temperature ? { Scores: `temperature ${figure(card.temperature)}, calibration error ${percent(card.calibrationError, 2)}` } : {}),
     "Data set": card.dataset,
     Seed: card.seed ?? "unknown",
     Runs: identity.executionProvider,

@@ -52,7 +52,7 @@ export class Inspector {
     const bias = looked?.weights?.biases[looked.neuron];
     const sum = weighted === undefined ? undefined : weighted + bias;
     say(this.numbers[3].name, output || !looked ? "Activation" : `${FUNCTIONS[looked.card.activation]} of it`);
-    if (output) say(this.numbers[3].name, `${FUNCTIONS[looked.card.outputActivation]}: score`);
+    if (output) say(this.numbers[3].name, looked.card.members > 1 ? "Score by all networks" : `${FUNCTIONS[looked.card.outputActivation]}: score`);
     [weighted, bias, sum, looked?.value].forEach((number, index) => {
       const { value } = this.numbers[index];
       say(value, number === undefined ? "–" : figure(number));

@@ -21,6 +21,8 @@ export class Panel {
     this.failed = failed;
     this.select = element("select", { "aria-label": `Model and version, ${name} network` });
     this.select.addEventListener("change", choose);
+    this.members = element("select", { class: "members", hidden: true, "aria-label": `Network of the committee, ${name} network` });
+    this.members.addEventListener("change", () => this.#turn(Number(this.members.value)));
     this.about = element("p", { class: "about" }, "\u00a0");
     this.canvas = element("canvas", { "aria-hidden": "true" });
     this.neurons = element("div", { class: "neurons", role: "group", "aria-label": "Neurons; arrow keys go from one to the next" });
@@ -29,8 +31,10 @@ export class Panel {
     this.stage = element("div", { class: "stage" }, this.canvas, this.caption, this.neurons, this.outputs);
     this.inspector = new Inspector((neuron) => this.#keep({ layer: 1, neuron }));
     this.root = element("section", { class: "panel", "aria-label": `The ${name} network` },
-      element("div", { class: "row" }, this.select, this.about), this.stage, this.inspector.root);
+      element("div", { class: "row" }, this.select, this.members, this.about), this.stage, this.inspector.root);
     this.card = null;
+    this.member = 0;
+    this.prediction = null;
     this.seen = null;
     this.focus = null;
     this.layers = [];
@@ -73,14 +77,15 @@ export class Panel {
     this.loaded = "";
     this.card = card;
     this.layers = [];
-    this.seen = null;
+    this.seen = this.prediction = null;
     this.kept = null;
     this.focus = null;
     say(this.about, `${describe(card)}, ${percent(card.accuracy, 2)} right`);
+    this.member = 0;
+    this.members.hidden = card.members < 2;
+    this.members.replaceChildren(...Array.from({ length: card.members }, (_, member) => element("option", { value: String(member) }, `network ${member + 1} of ${card.members}`)));
     this.#lay();
-    for (let layer = 1; layer < card.layerWidths.length; layer++) {
-      if (card.layerWidths[layer - 1] * card.layerWidths[layer] <= FETCHED) await this.#fetch(layer);
-    }
+    await this.#fetchSome();
     if (this.card === card) this.loaded = model.sha256;
   }
 
@@ -100,13 +105,16 @@ export class Panel {
 
   /** Show a prediction, or with null that there is none. */
   show(prediction) {
+    this.prediction = prediction;
     this.seen = prediction && this.#seen(prediction);
     this.paint();
   }
 
   #seen({ activations, scores, digit, margin }) {
-    const { pixelOffset, pixelScale, activation, labels } = this.card;
-    const values = activations.slice(0, this.card.layerWidths.length - 1).map((layer) => layer.values);
+    const { pixelOffset, pixelScale, activation, labels, layerWidths } = this.card;
+    const hidden = layerWidths.length - 2; // layers of each network; those of a committee come one after the other
+    const first = 1 + this.member * hidden;
+    const values = [activations[0], ...activations.slice(first, first + hidden)].map((layer) => layer.values);
     const inputs = values.map((layer, index) => (index ? layer : layer.map((pixel) => (pixel - pixelOffset) * pixelScale)));
     const best = labels.indexOf(digit);
     return { values, inputs, scores, best, margin, lights: values.map((layer, index) => (index ? lights(layer, activation) : layer)) };
@@ -122,10 +130,29 @@ export class Panel {
 
   async #fetch(layer) {
     const card = this.card;
-    const found = await rpc.network(this.model, this.version, layer);
-    if (this.card !== card) return;
+    const member = this.member;
+    const found = await rpc.network(this.model, this.version, member, layer);
+    if (this.card !== card || this.member !== member) return;
     this.layers[layer] = found;
     this.paint();
+  }
+
+  /** Fetch the layers that are small enough to be fetched at once, and the one that is looked at. */
+  async #fetchSome() {
+    const { card } = this;
+    const { layerWidths } = card;
+    for (let layer = 1; layer < layerWidths.length && this.card === card; layer++) {
+      const small = layerWidths[layer - 1] * layerWidths[layer] <= FETCHED;
+      if (small || layer === this.focus?.layer) await this.#fetch(layer);
+    }
+  }
+
+  /** Show another network of a committee; the scores are those of all together. */
+  #turn(member) {
+    this.member = member;
+    this.layers = [];
+    this.show(this.prediction);
+    this.#fetchSome().catch(this.failed);
   }
 
   /** Put everything in its place for the width that there is. */

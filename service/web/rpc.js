@@ -51,13 +51,15 @@ export async function readiness() {
 }
 
 /**
- * One layer of a network: {inputs, neurons, weights: Float32Array [inputs, neurons] row-major, biases}.
+ * One layer of a network, of a committee that of a member from 0: {inputs, neurons, weights: Float32Array
+ * [inputs, neurons] row-major, biases}.
  *
  * As Protobuf: a wide layer has a million weights and more, of four bytes each; in JSON they are five times that.
  */
-export async function network(model, version, layer) {
+export async function network(model, version, member, layer) {
   const text = new TextEncoder();
-  const request = [...field(1, text.encode(model)), ...field(2, text.encode(version)), 4 << 3, layer];
+  const names = [...field(1, text.encode(model)), ...field(2, text.encode(version))];
+  const request = [...names, 3 << 3, (member & 127) | 128, member >> 7, 4 << 3, layer]; // there may be 256 members
   const response = await post("GetNetwork", new Uint8Array(request), "application/proto");
   const answer = read(new Uint8Array(await response.arrayBuffer()));
   const found = read(answer[3]);

@@ -1,10 +1,13 @@
 """A card is read as it was written, or refused with the name of the field."""
 
+import dataclasses
 import json
 
+import onnx
 import pytest
 
-from artifact.card import Card, CardError
+from artifact.card import Bin, Card, CardError
+from artifact.layout import VersionFolder, find_versions
 from tests.harness import MODELS
 
 TEXT = (MODELS / "mnist-16x16" / "2" / "card.json").read_text()
@@ -21,6 +24,31 @@ def test_a_card_comes_back_as_it_was_and_always_as_the_same_bytes():
     assert card.to_json() == Card.from_json(card.to_json()).to_json()
     assert card.parameters == 13_002
     assert card.hidden_names == ("hidden_1", "hidden_2")
+
+
+def test_what_scores_are_worth_comes_back_and_is_left_out_where_nobody_knows():
+    """A card without a temperature has the bytes that it had before there were any."""
+    card = Card.from_json(TEXT)
+    assert (card.temperature, card.calibration_error, card.reliability, card.thresholds) == (None, None, (), ())
+    later = {"temperature", "calibration_error", "reliability", "thresholds"}
+    assert not later & json.loads(card.to_json()).keys()
+    bins = (Bin(0, 0.0, 0.0), Bin(7, 0.75, 0.714286))
+    calibrated = dataclasses.replace(
+        card,
+        temperature=0.85,
+        calibration_error=0.0,
+        reliability=bins,
+        thresholds=tuple(0.5 + place / 100 for place in range(29)),
+    )
+    assert Card.from_json(calibrated.to_json()) == calibrated
+    assert later <= json.loads(calibrated.to_json()).keys()
+
+
+@pytest.mark.parametrize("folder", find_versions(MODELS), ids=lambda folder: f"{folder.name}:{folder.version}")
+def test_cards_of_the_models_at_hand_keep_their_bytes(folder: VersionFolder):
+    """What is in their metadata is what `to_json` makes of it."""
+    [entry] = onnx.load(folder.onnx).metadata_props
+    assert Card.from_json(entry.value).to_json() == entry.value
 
 
 @pytest.mark.parametrize("missing", ["name", "rows", "classes", "layer_widths", "tolerance", "dataset"])
@@ -71,6 +99,22 @@ def test_a_missing_field_is_named(missing: str):
         ("tolerance", {"CPUExecutionProvider": -1}),
         ("libraries", {"numpy": 2}),
         ("recipe", []),
+        ("temperature", 0),
+        ("temperature", "cold"),
+        ("temperature", float("inf")),
+        ("calibration_error", 1.5),
+        ("calibration_error", float("nan")),
+        ("reliability", {}),
+        ("reliability", [[1, 0.5, 0.5]]),
+        ("reliability", [{"images": 1, "mean_score": 0.5}]),
+        ("reliability", [{"images": -1, "mean_score": 0.5, "accuracy": 0.5}]),
+        ("reliability", [{"images": 1, "mean_score": 0.5, "accuracy": 1.5}]),
+        ("thresholds", 0.5),
+        ("thresholds", [0.5]),
+        ("thresholds", [0.5] * 28 + [0.4]),
+        ("thresholds", [0.5] * 28 + [1.5]),
+        ("thresholds", [-0.5] + [0.5] * 28),
+        ("thresholds", ["low"] * 29),
     ],
 )
 def test_a_field_out_of_bounds_is_named(field: str, value: object):

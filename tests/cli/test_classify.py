@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.sure import export_sure
+
 DIGITS = str(Path(sys.executable).with_name("digits"))
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -175,6 +177,33 @@ def test_local_without_models(tmp_path):
     assert done.returncode == 1
     assert b"none does not exist" in done.stderr
     assert done.stderr.count(b"\n") == 1
+
+
+def test_classes_that_cannot_be_ruled_out(files, tmp_path):
+    """In --json always, in the drawing where a coverage is named; more of them at a greater one."""
+    export_sure(tmp_path)
+    where = ["--local", f"--models={tmp_path}"]
+    usual, few, many = (
+        [each["candidates"] for each in objects(run(*files, *where, *named, "--json"))]
+        for named in ([], ["--coverage=0.8"], ["--coverage=0.999"])
+    )
+    assert [len(each) for each in many] == [10, 10, 10]
+    assert few != usual != many
+    assert all(more[: len(less)] == less for less, more in zip(few + usual, usual + many, strict=True))
+    drawn = run(*files, *where, "--coverage=0.8").stdout.decode()
+    for each in few:
+        assert f"  cannot be ruled out: {', '.join(map(str, each)) or 'none'}\n" in drawn
+    assert "ruled out" not in run(*files, *where).stdout.decode()
+
+
+def test_a_coverage_needs_thresholds(where, files):
+    """A model without them is named, once and not for each file; what is no share is wrong usage."""
+    done = run(*files, *where, "--coverage=0.9")
+    assert done.returncode == 1
+    assert done.stderr == b"digits: --coverage: model mnist-16x16 version 2 has no thresholds to rule out classes by\n"
+    done = run(*files, *where, "--coverage=99")
+    assert done.returncode == 2
+    assert done.stderr == b"digits: --coverage is 99, expected more than 0 and less than 1\n"
 
 
 @pytest.mark.parametrize("options", [["--local", "--server=localhost:1"], ["--models=models", "--server=localhost:1"]])

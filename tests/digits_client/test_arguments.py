@@ -49,6 +49,19 @@ def test_numbers_of_any_kind_are_timeouts(faulty, timeout: float):
         assert client.classify(IMAGE).digit == 0
 
 
+@pytest.mark.parametrize("coverage", [0, 1, -0.5, 99, float("nan")])
+def test_a_coverage_is_a_share(faulty, coverage: float):
+    """All, none and percents are refused before anything is sent, where protobuf would take 0 for the default."""
+    with DigitsClient(faulty.target) as client:
+        with pytest.raises(ValueError, match="expected more than 0 and less than 1"):
+            client.classify(IMAGE, coverage=coverage)
+        with pytest.raises(TypeError, match=r"the coverage is .*, expected a number"):
+            client.classify(IMAGE, coverage="0.9")
+        client.classify(IMAGE, coverage=Fraction(9, 10))
+        client.classify(IMAGE)
+    assert [request.coverage for request in faulty.requests] == [0.9, 0]
+
+
 @pytest.mark.parametrize("names", [{"model": 3}, {"version": 2}, {"model": b"small"}, {"version": ["1"]}])
 def test_names_are_text(faulty, names: dict):
     """A number for a version, and anything else that is no text, is named; by the client and by each call."""

@@ -49,6 +49,13 @@ async def test_different_kinds_stay_apart(faulty):
     assert len(faulty.requests) == 2
 
 
+async def test_different_coverages_stay_apart(faulty):
+    """Those that ask for the same go together."""
+    async with AsyncDigitsClient(faulty.target, coalesce=True) as client:
+        await asyncio.gather(*(client.classify(image(i), coverage=wanted) for i, wanted in enumerate((0.9, None, 0.9))))
+    assert [(request.coverage, len(request.pixels)) for request in faulty.requests] == [(0.9, 24), (0, 12)]
+
+
 async def test_a_bad_image_fails_alone(faulty):
     """What the server refuses is sent again one by one: only the bad one gets the error."""
     async with AsyncDigitsClient(faulty.target, coalesce=True) as client:

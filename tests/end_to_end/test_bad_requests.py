@@ -52,6 +52,16 @@ CASES = {
         "pixels",
         "image 1 has a pixel of 17, expected 0..16 for model digits-8x8",
     ),
+    "a coverage of all": (
+        pb.ClassifyRequest(pixels=ONE, coverage=1),
+        "coverage",
+        "is 1, expected more than 0 and less",
+    ),
+    "a coverage for a model that has no thresholds": (
+        pb.ClassifyRequest(pixels=ONE, coverage=0.9),
+        "coverage",
+        "is 0.9, and model mnist-16x16 has no thresholds",
+    ),
     "too many rows": (pb.ClassifyRequest(pixels=ONE * 1025), "pixels", "holds 1025 images, expected at most 1024"),
     "too many encoded images": (
         pb.ClassifyRequest(encoded_images=[b"x"] * 1025),

@@ -72,7 +72,7 @@ class Visit:
 
     def choose(self, version: str, panel: int = 0) -> None:
         """Choose a model and its version, as `name version`."""
-        self.page.locator("select").nth(panel).select_option(version)
+        self.page.locator(".panel").nth(panel).locator("select").first.select_option(version)
         about = self.page.locator(".about").nth(panel)
         card = {
             "mnist-large 1": "784-1536",

@@ -60,6 +60,7 @@ async def test_metadata_has_the_tensors_and_what_the_card_says(app):
     for name, value in card.items():
         if name not in ("created", "date") and name in told.properties and not isinstance(value, str):
             assert json.loads(told.properties[name]) == value, name
+    assert told.properties.keys() <= card.keys() | {"execution_provider", "sha256"}
     assert told.properties["activation"] == card["activation"]
     assert told.properties["accuracy"] == str(card["accuracy"])
     assert told.properties["execution_provider"] == version.session.provider

@@ -44,6 +44,7 @@ def make_stranger() -> MakeStranger:
         pixel_max: int = 200,
         pixel_offset: float = 20.0,
         images: int = 240,
+        seed: int = 1,
     ) -> Stranger:
         random = np.random.default_rng(7)
         templates = random.integers(0, pixel_max + 1, (len(classes), rows * cols))
@@ -63,7 +64,7 @@ def make_stranger() -> MakeStranger:
             pixel_scale=1 / pixel_max,
             pixel_offset=pixel_offset,
         )
-        classifier = MLPClassifier(hidden, activation=activation, max_iter=12, random_state=1)
+        classifier = MLPClassifier(hidden, activation=activation, max_iter=12, random_state=seed)
         with warnings.catch_warnings(action="ignore"):
             classifier.fit(scaled(pixels, pixel_scale=about.pixel_scale, pixel_offset=about.pixel_offset), labels)
         return Stranger(classifier, pixels, labels, about)

@@ -14,7 +14,8 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 import training.export
 from artifact.card import CARD_KEY, Card
 from artifact.layout import biases_name, find_versions, weights_name
-from training.export import ExportError, check_parity, export, golden_rows
+from training.export import ExportError, check_parity, export
+from training.golden import golden_rows
 
 ACTIVATIONS = {
     "identity": lambda z: z,
@@ -165,12 +166,13 @@ def test_gate_refuses_a_wrong_weight(make_stranger, tmp_path, monkeypatch, layer
     stranger = make_stranger()
     right = training.export.build_graph
 
-    def wrong(classifier, card):
+    def wrong(classifiers, card):
+        [classifier] = classifiers
         coefs = [weights.copy() for weights in classifier.coefs_]
         coefs[layer][0, 0] += 0.05
         classifier = MLPClassifier(activation=classifier.activation)
         classifier.__dict__.update(vars(stranger.classifier) | {"coefs_": coefs})
-        return right(classifier, card)
+        return right([classifier], card)
 
     monkeypatch.setattr(training.export, "build_graph", wrong)
     with pytest.raises(ExportError, match=r"parity gate refuses: a score .* differs"):

@@ -3,14 +3,11 @@
 import dataclasses
 import json
 import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.training.cut_off import WAIT_SECONDS, contents, start_slow, wait_for
 from training.checkpoint import Checkpoint
 from training.datasets import digits
 from training.fit import fit
@@ -19,51 +16,8 @@ from training.inputs import scaled
 from training.recipes import RECIPES, RecipeError, find
 from training.train import train_all
 
-ROOT = Path(__file__).resolve().parents[2]
 EPOCHS = 30
 TINY = dataclasses.replace(find("digits-8x8")[0], name="tiny", hidden=(6, 5), epochs=EPOCHS, batch=128)
-WAIT_SECONDS = 60
-
-# The same recipe in a process of its own, whose epochs take long enough to be cut off in the middle.
-SLOW = """
-import sys, time
-from pathlib import Path
-import dataclasses
-import training.train
-from training.recipes import find
-from training.train import train_all
-plain = training.train.fit
-def slow(*given, on_epoch, **named):
-    def wait(epoch, loss):
-        on_epoch(epoch, loss)
-        time.sleep(0.05)
-    return plain(*given, on_epoch=wait, **named)
-training.train.fit = slow
-tiny = dataclasses.replace(find("digits-8x8")[0], name="tiny", hidden=(6, 5), epochs=EPOCHS, batch=128)
-train_all([tiny], Path(sys.argv[1]))
-"""
-
-
-def start_slow(out: Path) -> subprocess.Popen:
-    """Train `TINY` into `out`, in a process of its own."""
-    code = SLOW.replace("EPOCHS", str(EPOCHS))
-    return subprocess.Popen([sys.executable, "-c", code, str(out)], cwd=ROOT, stderr=subprocess.PIPE, text=True)
-
-
-def wait_for(file: Path, process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not file.exists():
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < deadline, f"no {file}"
-        time.sleep(0.01)
-
-
-def contents(folder: Path) -> dict[str, bytes | dict]:
-    """Every file of a version, the card without its date."""
-    found = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    found["card.json"] = json.loads(found["card.json"])
-    del found["card.json"]["date"]
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +32,7 @@ def undisturbed(tmp_path_factory) -> dict[str, bytes | dict]:
 @pytest.mark.parametrize("stage", ["rehearsal", "final"])
 def test_killed_and_resumed(tmp_path, undisturbed, capfd, stage):
     """After kill -9 in either fit the next call goes on from the checkpoint and writes the same bytes."""
-    process = start_slow(tmp_path)
+    process = start_slow("tests.training.test_fit", tmp_path)
     checkpoint = tmp_path / ".training" / "tiny-1" / f"{stage}.checkpoint"
     wait_for(checkpoint, process)
     process.send_signal(signal.SIGKILL)
@@ -95,7 +49,7 @@ def test_killed_and_resumed(tmp_path, undisturbed, capfd, stage):
 
 def test_interrupted_and_resumed(tmp_path, undisturbed):
     """Ctrl-C ends the fit after the running epoch, with nothing lost; the rest gives the same bytes."""
-    process = start_slow(tmp_path)
+    process = start_slow("tests.training.test_fit", tmp_path)
     checkpoint = tmp_path / ".training" / "tiny-1" / "rehearsal.checkpoint"
     wait_for(checkpoint, process)
     before = checkpoint.stat().st_mtime_ns

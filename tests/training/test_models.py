@@ -15,6 +15,7 @@ from training.evaluate import evaluate
 from training.fitted_file import read_fitted
 from training.graph import build_graph
 from training.inputs import scaled
+from training.members import read_members
 from training.mnist import read_part
 from training.recipes import RECIPES, find
 
@@ -58,6 +59,7 @@ def test_card_says_what_the_recipe_says(folder, card):
     [recipe] = find(f"{folder.name}:{folder.version}")
     assert card.recipe.items() >= json.loads(json.dumps(recipe.to_dict())).items()
     assert card.seed == recipe.seed
+    assert card.members == max(1, len(recipe.member_seeds))
     assert card.layer_widths[1:-1] == recipe.hidden
     assert card.pixel_max == (16 if card.dataset == "digits" else 255)
     assert Card.from_json(folder.card.read_text()) == card
@@ -90,14 +92,23 @@ def test_golden_rows_reproduce(folder, card, session):
 
 def test_the_classifier_beside_the_model_gives_its_scores(folder, card, session):
     """model.skops is the fitted classifier itself: the model is made of it to the byte, and gives its scores."""
+    if card.members > 1:
+        assert not (folder.path / "model.skops").exists()
+        return
     classifier = read_fitted(folder.path / "model.skops")
-    assert build_graph(classifier, card) == folder.onnx.read_bytes()
+    assert build_graph([classifier], card) == folder.onnx.read_bytes()
     part = held_out(card)
     inputs = scaled(part.pixels, pixel_scale=card.pixel_scale, pixel_offset=card.pixel_offset)
     [scores] = session.run(["scores"], {INPUT: part.pixels})
     np.testing.assert_allclose(scores, classifier.predict_proba(inputs), atol=1e-5, rtol=0)
     parameters = [*classifier.coefs_, *classifier.intercepts_]
     assert sum(array.size for array in parameters) == card.parameters
+
+
+def test_taken_apart_and_assembled_again_it_is_the_same(folder, card):
+    """The networks that come out of model.onnx make the same file, byte for byte."""
+    model = folder.onnx.read_bytes()
+    assert build_graph(read_members(model, card), card) == model
 
 
 def test_report_shows_its_pictures(folder):

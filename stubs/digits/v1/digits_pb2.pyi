@@ -22,18 +22,20 @@ MODEL_STATE_FAILED: ModelState
 MODEL_STATE_UNLOADED: ModelState
 
 class ClassifyRequest(_message.Message):
-    __slots__ = ("model", "version", "pixels", "encoded_images", "include_activations")
+    __slots__ = ("model", "version", "pixels", "encoded_images", "include_activations", "coverage")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     PIXELS_FIELD_NUMBER: _ClassVar[int]
     ENCODED_IMAGES_FIELD_NUMBER: _ClassVar[int]
     INCLUDE_ACTIVATIONS_FIELD_NUMBER: _ClassVar[int]
+    COVERAGE_FIELD_NUMBER: _ClassVar[int]
     model: str
     version: str
     pixels: bytes
     encoded_images: _containers.RepeatedScalarFieldContainer[bytes]
     include_activations: bool
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., pixels: _Optional[bytes] = ..., encoded_images: _Optional[_Iterable[bytes]] = ..., include_activations: bool = ...) -> None: ...
+    coverage: float
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., pixels: _Optional[bytes] = ..., encoded_images: _Optional[_Iterable[bytes]] = ..., include_activations: bool = ..., coverage: _Optional[float] = ...) -> None: ...
 
 class ClassifyResponse(_message.Message):
     __slots__ = ("predictions", "model", "timings")
@@ -46,18 +48,20 @@ class ClassifyResponse(_message.Message):
     def __init__(self, predictions: _Optional[_Iterable[_Union[Prediction, _Mapping]]] = ..., model: _Optional[_Union[ModelIdentity, _Mapping]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ...) -> None: ...
 
 class Prediction(_message.Message):
-    __slots__ = ("digit", "scores", "margin", "activations", "warnings")
+    __slots__ = ("digit", "scores", "margin", "activations", "warnings", "candidates")
     DIGIT_FIELD_NUMBER: _ClassVar[int]
     SCORES_FIELD_NUMBER: _ClassVar[int]
     MARGIN_FIELD_NUMBER: _ClassVar[int]
     ACTIVATIONS_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATES_FIELD_NUMBER: _ClassVar[int]
     digit: int
     scores: _containers.RepeatedScalarFieldContainer[float]
     margin: float
     activations: _containers.RepeatedCompositeFieldContainer[Layer]
     warnings: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, digit: _Optional[int] = ..., scores: _Optional[_Iterable[float]] = ..., margin: _Optional[float] = ..., activations: _Optional[_Iterable[_Union[Layer, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+    candidates: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, digit: _Optional[int] = ..., scores: _Optional[_Iterable[float]] = ..., margin: _Optional[float] = ..., activations: _Optional[_Iterable[_Union[Layer, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., candidates: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Layer(_message.Message):
     __slots__ = ("name", "values")
@@ -166,7 +170,7 @@ class GetModelResponse(_message.Message):
     def __init__(self, model: _Optional[_Union[ModelIdentity, _Mapping]] = ..., card: _Optional[_Union[Card, _Mapping]] = ...) -> None: ...
 
 class Card(_message.Message):
-    __slots__ = ("rows", "cols", "pixel_max", "classes", "labels", "layer_widths", "activation", "output_activation", "members", "parameters", "pixel_scale", "pixel_offset", "preparation", "recipe_json", "seed", "dataset", "dataset_sha256", "test_rows", "accuracy", "confusion", "tolerance", "libraries")
+    __slots__ = ("rows", "cols", "pixel_max", "classes", "labels", "layer_widths", "activation", "output_activation", "members", "parameters", "pixel_scale", "pixel_offset", "preparation", "recipe_json", "seed", "dataset", "dataset_sha256", "test_rows", "accuracy", "confusion", "tolerance", "libraries", "temperature", "calibration_error", "reliability", "thresholds")
     class ToleranceEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -203,6 +207,10 @@ class Card(_message.Message):
     CONFUSION_FIELD_NUMBER: _ClassVar[int]
     TOLERANCE_FIELD_NUMBER: _ClassVar[int]
     LIBRARIES_FIELD_NUMBER: _ClassVar[int]
+    TEMPERATURE_FIELD_NUMBER: _ClassVar[int]
+    CALIBRATION_ERROR_FIELD_NUMBER: _ClassVar[int]
+    RELIABILITY_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
     rows: int
     cols: int
     pixel_max: int
@@ -225,7 +233,21 @@ class Card(_message.Message):
     confusion: _containers.RepeatedScalarFieldContainer[int]
     tolerance: _containers.ScalarMap[str, float]
     libraries: _containers.ScalarMap[str, str]
-    def __init__(self, rows: _Optional[int] = ..., cols: _Optional[int] = ..., pixel_max: _Optional[int] = ..., classes: _Optional[_Iterable[str]] = ..., labels: _Optional[_Iterable[int]] = ..., layer_widths: _Optional[_Iterable[int]] = ..., activation: _Optional[str] = ..., output_activation: _Optional[str] = ..., members: _Optional[int] = ..., parameters: _Optional[int] = ..., pixel_scale: _Optional[float] = ..., pixel_offset: _Optional[float] = ..., preparation: _Optional[str] = ..., recipe_json: _Optional[str] = ..., seed: _Optional[int] = ..., dataset: _Optional[str] = ..., dataset_sha256: _Optional[str] = ..., test_rows: _Optional[int] = ..., accuracy: _Optional[float] = ..., confusion: _Optional[_Iterable[int]] = ..., tolerance: _Optional[_Mapping[str, float]] = ..., libraries: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    temperature: float
+    calibration_error: float
+    reliability: _containers.RepeatedCompositeFieldContainer[ReliabilityBin]
+    thresholds: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, rows: _Optional[int] = ..., cols: _Optional[int] = ..., pixel_max: _Optional[int] = ..., classes: _Optional[_Iterable[str]] = ..., labels: _Optional[_Iterable[int]] = ..., layer_widths: _Optional[_Iterable[int]] = ..., activation: _Optional[str] = ..., output_activation: _Optional[str] = ..., members: _Optional[int] = ..., parameters: _Optional[int] = ..., pixel_scale: _Optional[float] = ..., pixel_offset: _Optional[float] = ..., preparation: _Optional[str] = ..., recipe_json: _Optional[str] = ..., seed: _Optional[int] = ..., dataset: _Optional[str] = ..., dataset_sha256: _Optional[str] = ..., test_rows: _Optional[int] = ..., accuracy: _Optional[float] = ..., confusion: _Optional[_Iterable[int]] = ..., tolerance: _Optional[_Mapping[str, float]] = ..., libraries: _Optional[_Mapping[str, str]] = ..., temperature: _Optional[float] = ..., calibration_error: _Optional[float] = ..., reliability: _Optional[_Iterable[_Union[ReliabilityBin, _Mapping]]] = ..., thresholds: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class ReliabilityBin(_message.Message):
+    __slots__ = ("images", "mean_score", "accuracy")
+    IMAGES_FIELD_NUMBER: _ClassVar[int]
+    MEAN_SCORE_FIELD_NUMBER: _ClassVar[int]
+    ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    images: int
+    mean_score: float
+    accuracy: float
+    def __init__(self, images: _Optional[int] = ..., mean_score: _Optional[float] = ..., accuracy: _Optional[float] = ...) -> None: ...
 
 class GetNetworkRequest(_message.Message):
     __slots__ = ("model", "version", "member", "layer")

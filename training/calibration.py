@@ -1,0 +1,98 @@
+"""Whether scores are chances: how often the network is right when it gives 90 %; and how to make them so.
+
+After C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger, "On Calibration of Modern Neural Networks", ICML 2017: one
+number, the temperature, divides the values before the softmax. Each network's own order of the classes stays.
+"""
+
+import copy
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from artifact.card import Bin
+
+BINS = 15
+"""As in Guo et al."""
+
+_RANGE = (0.05, 20.0)  # temperatures looked at
+_LEAST = float(np.finfo(np.float64).tiny)  # a score of 0 has no logarithm
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What scores are worth on images whose class is known."""
+
+    bins: tuple[Bin, ...]
+    """The images by their best score: `BINS` bins of equal width from 0 to 1, each without its lower edge."""
+    log_loss: float
+    """Mean negative logarithm of the score of the true class."""
+
+    @property
+    def error(self) -> float:
+        """Expected calibration error: |accuracy - mean best score|, the mean over the images of all bins."""
+        images = sum(each.images for each in self.bins)
+        return sum(each.images * abs(each.accuracy - each.mean_score) for each in self.bins) / images
+
+    @property
+    def rounded(self) -> tuple[Bin, ...]:
+        """The bins as a card has them, to six digits: beyond those, scores depend on the order of sums."""
+        return tuple(Bin(each.images, round(each.mean_score, 6), round(each.accuracy, 6)) for each in self.bins)
+
+
+def calibration(scores: NDArray[Any], truth: NDArray[np.int64]) -> Calibration:
+    """Judge `scores` [N, classes] by the positions of the true classes, `truth` [N], N at least 1."""
+    best, right = scores.max(axis=1), scores.argmax(axis=1) == truth
+    places = np.clip(np.ceil(best * BINS).astype(int) - 1, 0, BINS - 1)
+    bins = []
+    for place in range(BINS):
+        here = places == place
+        if here.any():
+            bins.append(Bin(int(here.sum()), float(best[here].mean()), float(right[here].mean())))
+        else:
+            bins.append(Bin(0, 0.0, 0.0))
+    return Calibration(tuple(bins), _log_loss(scores, truth))
+
+
+def tempered(scores: NDArray[Any], temperature: float) -> NDArray[np.float64]:
+    """The mean score of networks at `temperature`, [N, classes], from their scores [networks, N, classes] without.
+
+    A softmax's logarithms are the values before it, but for a number that is the same for all classes of an
+    image and that the softmax takes out again.
+    """
+    values = np.log(np.maximum(scores, _LEAST)) / temperature
+    values -= values.max(axis=-1, keepdims=True)
+    powers = np.exp(values)
+    mean: NDArray[np.float64] = (powers / powers.sum(axis=-1, keepdims=True)).mean(axis=0)
+    return mean
+
+
+def fit_temperature(scores: NDArray[Any], truth: NDArray[np.int64]) -> float:
+    """The temperature, to four digits after the point, at which the mean score has the least log loss.
+
+    `scores` [networks, N, classes] are those of each network for images that it has not learned from, `truth`
+    [N] the positions of their classes.
+    """
+    from scipy.optimize import minimize_scalar
+
+    found = minimize_scalar(
+        lambda logarithm: _log_loss(tempered(scores, math.exp(logarithm)), truth),
+        bounds=(math.log(_RANGE[0]), math.log(_RANGE[1])),
+        method="bounded",
+        options={"xatol": 1e-7},
+    )
+    return round(math.exp(found.x), 4)
+
+
+def at_temperature(classifier: Any, temperature: float) -> Any:
+    """A copy of the `MLPClassifier` whose last layer gives its values divided by `temperature`."""
+    changed = copy.copy(classifier)
+    changed.coefs_ = [*classifier.coefs_[:-1], classifier.coefs_[-1] / temperature]
+    changed.intercepts_ = [*classifier.intercepts_[:-1], classifier.intercepts_[-1] / temperature]
+    return changed
+
+
+def _log_loss(scores: NDArray[Any], truth: NDArray[np.int64]) -> float:
+    return float(-np.log(np.maximum(scores[np.arange(len(truth)), truth], _LEAST)).mean())
