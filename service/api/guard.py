@@ -141,6 +141,11 @@ class Guard:
         )
 
     @property
+    def knows(self) -> bool:
+        """Whether only those are let in who are known."""
+        return self._tokens is not None
+
+    @property
     def idle(self) -> bool:
         """Whether everything passes."""
         return self._tokens is None and self._rates is None
@@ -150,8 +155,8 @@ class Guard:
         return path.startswith(self._open)
 
     def identify(self, call: Call) -> None:
-        """Find out whose call it is. Raises `NotAuthenticated`."""
-        if self._tokens is None:
+        """Find out whose call it is, once. Raises `NotAuthenticated`."""
+        if self._tokens is None or call.identity is not None:
             return
         call.identity = self._tokens.owner(call.metadata.get("authorization", ""))
         if call.identity is None:
@@ -197,6 +202,7 @@ def guarded(method: Method, guard: Guard) -> Method:
             async for response in responses:  # type: ignore[union-attr]
                 yield response
 
+    identify = guard.identify if guard.knows else None
     if method.kind is Kind.STREAM:
-        return replace(method, handler=answers)
-    return replace(method, handler=answer, quick=None if quick is None else answer_quickly)
+        return replace(method, handler=answers, identify=identify)
+    return replace(method, handler=answer, quick=None if quick is None else answer_quickly, identify=identify)

@@ -117,6 +117,8 @@ class GrpcAsgi:
         method = self._methods.get(call.path)
         if method is None:
             raise NotSupported("there is no such method")
+        if method.identify is not None:
+            or_refuse(method, method.identify, call)
         return method
 
     async def _unary(self, method: Method, call: AsgiCall, send: Send, first: Event | None) -> None:

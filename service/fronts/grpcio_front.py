@@ -16,9 +16,10 @@ from service.fronts.admission import Admission, or_refuse
 from service.fronts.ports import ListenError, bare, probe
 from service.fronts.tls import Certificates
 from service.observe.logs import debugging, log
-from service.runtime.errors import InvalidInput, NotReady
+from service.runtime.errors import InvalidInput, MalformedCall, NotReady
 
 Context = Any  # grpc.aio's ServicerContext, which grpcio does not type
+_Unary = Callable[..., Awaitable[bytes]]  # of the messages, the context, and if need be the call
 
 # When stopping: how long, at most, until no call has come for how long.
 SETTLE_SECONDS = 1.0
@@ -177,22 +178,27 @@ class _Table(grpc.GenericRpcHandler):  # type: ignore[misc]
 
 def _handler(method: Method, calls: Admission, traced: bool) -> Any:
     if method.kind is Kind.UNARY:
+        # Of a kind by which the handler is entered when the headers come, and reads the message by itself.
         unary = _unary(method, calls)
-        return grpc.unary_unary_rpc_method_handler(_traced(unary, method) if traced else unary)
+        return grpc.stream_unary_rpc_method_handler(_traced(unary, method) if traced else unary)
     return grpc.stream_stream_rpc_method_handler(_stream(method, calls))
 
 
-def _unary(method: Method, calls: Admission) -> Callable[[bytes, Context], Awaitable[bytes]]:
+def _unary(method: Method, calls: Admission) -> _Unary:
     """The method as grpc.aio calls it, bytes in and bytes out."""
     parse = method.request.FromString
     handler: Any = method.handler
 
-    async def answer(data: bytes, context: Context) -> bytes:
-        size = len(data)
+    async def answer(requests: Any, context: Context, call: _GrpcCall | None = None) -> bytes:
+        data, size = b"", 0
         try:
             try:
+                call = call or _GrpcCall(context)
+                if method.identify is not None:
+                    or_refuse(method, method.identify, call)
+                data = await _only(context)
+                call.size = size = len(data)
                 or_refuse(method, calls.admit, size)
-                call = _GrpcCall(context)
                 if (written := await answer_quickly(method, data, 0, call)) is not None:
                     return written
                 response: Message = await handler(or_refuse(method, _parsed, parse, data, method), call)
@@ -226,6 +232,8 @@ def _stream(method: Method, calls: Admission) -> Callable[[Any, Context], AsyncI
 
         call = _GrpcCall(context)
         try:
+            if method.identify is not None:
+                or_refuse(method, method.identify, call)
             async with aclosing(handler(messages(), call)) as responses:
                 async for response in responses:
                     yield response.SerializeToString()
@@ -240,6 +248,14 @@ def _stream(method: Method, calls: Admission) -> Callable[[Any, Context], AsyncI
         await _abort(context, failure)
 
     return answers
+
+
+async def _only(context: Context) -> bytes:
+    """The message of a unary call. Raises `MalformedCall`."""
+    data = await context.read()
+    if data is grpc.aio.EOF:
+        raise MalformedCall("the request ended before its message was whole")
+    return data  # type: ignore[no-any-return]
 
 
 def _translated(error: Exception, method: Method) -> Failure:
@@ -268,7 +284,7 @@ def _parsed(parse: Callable[[bytes], Message], data: bytes, method: Method) -> M
 class _GrpcCall(Call):
     """A call that asks grpc for what a handler looks at, when it looks: most handlers look at nothing."""
 
-    __slots__ = ("_context",)
+    __slots__ = ("_context", "size")
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -278,6 +294,8 @@ class _GrpcCall(Call):
         self.admitted = False
         self.trailers = {}
         self.calls = None
+        self.size: int | None = None
+        """Bytes of its message, once that has come."""
 
     @property
     def metadata(self) -> Mapping[str, str | bytes]:  # type: ignore[override]
@@ -297,16 +315,15 @@ async def _abort(context: Context, failure: Failure) -> NoReturn:
     raise AssertionError("abort raises")
 
 
-def _traced(
-    answer: Callable[[bytes, Context], Awaitable[bytes]], method: Method
-) -> Callable[[bytes, Context], Awaitable[bytes]]:
+def _traced(answer: _Unary, method: Method) -> _Unary:
     """The same with one debug line a call."""
 
-    async def traced(data: bytes, context: Context) -> bytes:
+    async def traced(requests: Any, context: Context) -> bytes:
         began = time.perf_counter()
         size = None
+        call = _GrpcCall(context)
         try:
-            response = await answer(data, context)
+            response = await answer(requests, context, call)
             size = len(response)
             return response
         finally:
@@ -316,7 +333,7 @@ def _traced(
                 method=method.path,
                 code=getattr(code, "name", None) or ("OK" if size is not None else "CANCELLED"),
                 peer=context.peer(),
-                request_bytes=len(data),
+                request_bytes=call.size,
                 response_bytes=size,
                 ms=round((time.perf_counter() - began) * 1e3, 3),
             )

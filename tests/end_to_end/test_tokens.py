@@ -1,7 +1,10 @@
 """Bearer tokens and the rate of each client: the same rules for gRPC, JSON and pages."""
 
 import socket
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
@@ -14,7 +17,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from digits_client import DigitsClient, DigitsError, Overloaded
 from stubs.digits.v1 import digits_pb2 as pb
-from tests.harness import DIGITS, Server, StartServer, Stub, environment
+from tests.harness import DIGITS, STEM, Server, StartServer, Stub, environment
 from tests.http_calls import ask, detail
 
 IMAGE = np.zeros((28, 28), np.uint8)
@@ -92,6 +95,37 @@ def test_of_two_tokens_none_counts(server: Server):
         with socket.create_connection(("127.0.0.1", server.http_port), 10) as plain:
             plain.sendall(f"{head}{two}\r\n{{}}".encode())
             assert plain.recv(1000).split()[1] in (b"400", b"401")
+
+
+@contextmanager
+def headers_only(channel: grpc.Channel, path: str, count: int) -> Iterator[list[grpc.Future]]:
+    """Calls without a token of which nothing but the headers comes."""
+    over = threading.Event()
+
+    def nothing() -> Iterator[bytes]:
+        over.wait()
+        yield from ()
+
+    calls = [channel.stream_unary(path).future(nothing()) for _ in range(count)]
+    try:
+        yield calls
+    finally:
+        over.set()
+        for call in calls:
+            call.cancel()
+
+
+@pytest.mark.parametrize("method", ["Classify", "ListModels", "ClassifyStream"])
+def test_strangers_take_no_room_from_others(file: Path, start_server: StartServer, method: str):
+    """They are refused when their headers come, though there are more of them than calls are allowed at once."""
+    server = start_server(f"--token-file={file}", "--allow-plaintext-tokens", "--max-concurrent-calls=5")
+    with server.channel() as channel, headers_only(channel, STEM + method, 20) as calls:
+        codes = {call.exception(timeout=10).code() for call in calls}
+        assert code(server, bearer(ANNA)) is grpc.StatusCode.OK
+        with headers_only(channel, STEM + method, 1) as [alone]:
+            assert alone.exception(timeout=10).code() is grpc.StatusCode.UNAUTHENTICATED
+    assert grpc.StatusCode.UNAUTHENTICATED in codes
+    assert codes <= {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.RESOURCE_EXHAUSTED}
 
 
 def test_a_stream_needs_a_token_as_well(server: Server):
