@@ -27,7 +27,8 @@ from protobuf.wkt import Any as PackedAny
 
 from service.api.errors import Failure, translate
 from service.api.methods import Call, Method, Methods
-from service.fronts.pending import Pending
+from service.fronts import pending as limits
+from service.fronts.pending import Pending, not_arrived
 from service.observe.logs import debugging, log
 from service.runtime.errors import InvalidInput, ServiceError
 
@@ -38,8 +39,6 @@ Scope = Any
 JSON, PROTO = "json", "proto"
 # Bytes of a request, or of an answer as Protobuf, from which on it is unpacked or written in a thread.
 ASIDE_BYTES = 32 * 1024
-# How long a request may take to arrive: what is unfinished holds memory.
-ARRIVAL_SECONDS = 30.0
 # How often a server is asked for a disconnect that returns at once instead of waiting for one.
 DISCONNECT_POLL_SECONDS = 0.1
 
@@ -86,7 +85,7 @@ class _Request:
         self._receive = receive
         self._pending = pending
         self._full = full
-        self._until = time.monotonic() + ARRIVAL_SECONDS
+        self._until = time.monotonic() + limits.ARRIVAL_SECONDS
         self._whole = False
         self.size = 0
         self.began = time.perf_counter()
@@ -107,8 +106,7 @@ class _Request:
             async with asyncio.timeout(self._until - time.monotonic()):
                 message = await self._receive()
         except TimeoutError:
-            text = f"the request had not arrived whole after {ARRIVAL_SECONDS:.0f} seconds"
-            raise ConnectError(Code.DEADLINE_EXCEEDED, text) from None
+            raise ConnectError(Code.DEADLINE_EXCEEDED, str(not_arrived())) from None
         self._whole = not message.get("more_body", False)
         self.admit(len(message.get("body", b"")))
         return message

@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError, Message
 from service.api.counting import answer_quickly
 from service.api.errors import Failure, translate
 from service.api.methods import Call, Kind, Method, Methods
+from service.fronts import pending
 from service.fronts.admission import Admission, or_refuse
 from service.fronts.ports import ListenError, bare, probe
 from service.fronts.tls import Certificates
@@ -196,7 +197,7 @@ def _unary(method: Method, calls: Admission) -> _Unary:
                 call = call or _GrpcCall(context)
                 if method.identify is not None:
                     or_refuse(method, method.identify, call)
-                data = await _only(context)
+                data = await _only(method, context)
                 call.size = size = len(data)
                 or_refuse(method, calls.admit, size)
                 if (written := await answer_quickly(method, data, 0, call)) is not None:
@@ -250,9 +251,15 @@ def _stream(method: Method, calls: Admission) -> Callable[[Any, Context], AsyncI
     return answers
 
 
-async def _only(context: Context) -> bytes:
-    """The message of a unary call. Raises `MalformedCall`."""
-    data = await context.read()
+async def _only(method: Method, context: Context) -> bytes:
+    """The message of a unary call. Raises `DeadlinePassed` and `MalformedCall`."""
+    try:
+        async with asyncio.timeout(pending.ARRIVAL_SECONDS):
+            data = await context.read()
+    except TimeoutError:
+        error = pending.not_arrived()
+        method.refused(error)
+        raise error from None
     if data is grpc.aio.EOF:
         raise MalformedCall("the request ended before its message was whole")
     return data  # type: ignore[no-any-return]

@@ -1,6 +1,14 @@
 """Bytes of requests that are being received, wait or run."""
 
-from service.runtime.errors import QueueFull
+from service.runtime.errors import DeadlinePassed, QueueFull
+
+# How long a request may take to arrive: what is unfinished holds room and memory.
+ARRIVAL_SECONDS = 30.0
+
+
+def not_arrived() -> DeadlinePassed:
+    """How a call ends that took longer."""
+    return DeadlinePassed(f"the request had not arrived whole after {ARRIVAL_SECONDS:.0f} seconds")
 
 
 class Pending:
