@@ -100,7 +100,13 @@ class Settings(BaseSettings):
         ),
     ] = 256
     max_concurrent_calls: Annotated[
-        int, Field(ge=1, le=1_000_000, description="most calls and streams at once, all clients together")
+        int,
+        Field(
+            ge=1,
+            le=1_000_000,
+            description="most calls and streams at once, all clients together; beside them a tenth as many "
+            "watches of health",
+        ),
     ] = 1000
     max_connections: Annotated[
         int, Field(ge=1, le=1_000_000, description="most connections at once to a worker of the envoy front")

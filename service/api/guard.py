@@ -176,9 +176,10 @@ class Guard:
 
 
 def guarded(method: Method, guard: Guard) -> Method:
-    """The same method for those who pass `guard`; an open one as it is, its streams too."""
+    """The same method for those who pass `guard`; an open one as it is, its streams too, but apart from the others
+    where those are for some."""
     if guard.opens(method.path):
-        return method
+        return replace(method, apart=True) if guard.knows else method
     handler, quick, path = method.handler, method.quick, method.path
 
     async def answer(request: Any, call: Call) -> Message:

@@ -49,7 +49,7 @@ class GrpcAsgi:
         self._methods = methods
         self.max_message_bytes = max_message_bytes
         self._max_calls = max_concurrent_calls
-        self.admission = Admission(max_pending_bytes)
+        self.admission = Admission(max_pending_bytes, max_concurrent_calls)
         self.leavers = Leavers()
         self._traced = debugging()
 
@@ -86,11 +86,12 @@ class GrpcAsgi:
         call.task = asyncio.current_task()
         try:
             method = self.found(call) if first is None else self._methods[call.path]
-            if method.kind is Kind.UNARY:
-                await self._unary(method, call, send, first)
-            else:
-                call.streams = True
-                await self._stream(method, call, send)
+            with self.admission.place(method):
+                if method.kind is Kind.UNARY:
+                    await self._unary(method, call, send, first)
+                else:
+                    call.streams = True
+                    await self._stream(method, call, send)
         except asyncio.CancelledError:
             if call.expired is not None:
                 return await self.expire(call.expired, call, send)
@@ -112,11 +113,11 @@ class GrpcAsgi:
     def found(self, call: AsgiCall) -> Method:
         """The method that is called. Raises the `ServiceError` that the call shall end with."""
         call.read_headers()
-        if len(self.leavers.calls) > self._max_calls:
-            raise LimitReached(f"{self._max_calls} calls are being answered, the most there may be at once")
         method = self._methods.get(call.path)
         if method is None:
             raise NotSupported("there is no such method")
+        if len(self.leavers.calls) > self._max_calls + self.admission.apart and not method.apart:
+            raise LimitReached(f"{self._max_calls} calls are being answered, the most there may be at once")
         if method.identify is not None:
             or_refuse(method, method.identify, call)
         return method

@@ -51,16 +51,18 @@ class GrpcioFront:
     ) -> None:
         """Serve `methods` within limits.
 
-        Requests over `max_message_bytes`, and calls beyond `max_concurrent_calls`, are refused by grpc itself
-        with RESOURCE_EXHAUSTED; unary requests that together hold more than `max_pending_bytes` while they
-        wait or run are refused like those that find a queue full. With `shared_port` other processes may listen
-        on the same port, if they say so as well. With `certificates` connections use TLS, 1.2 or newer.
+        Requests over `max_message_bytes`, and calls beyond `max_concurrent_calls` and those that are apart, are
+        refused by grpc itself with RESOURCE_EXHAUSTED; unary requests that together hold more than
+        `max_pending_bytes` while they wait or run are refused like those that find a queue full. With
+        `shared_port` other processes may listen on the same port, if they say so as well. With `certificates`
+        connections use TLS, 1.2 or newer.
         """
         self._shared_port = shared_port
         self._credentials = None if certificates is None else _credentials(certificates)
-        self._calls = Admission(max_pending_bytes)
+        self._calls = Admission(max_pending_bytes, max_concurrent_calls)
         self._table = _Table(methods, self._calls)
-        self._max_calls = max_concurrent_calls
+        # grpc cannot tell which calls are apart.
+        self._max_calls = max_concurrent_calls + len(Kind) * self._calls.most_apart
         self._options = [
             ("grpc.so_reuseport", int(shared_port)),  # else a second server on the port is refused
             ("grpc.max_receive_message_length", max_message_bytes),
@@ -197,7 +199,8 @@ def _unary(method: Method, calls: Admission) -> _Unary:
                 call = call or _GrpcCall(context)
                 if method.identify is not None:
                     or_refuse(method, method.identify, call)
-                data = await _only(method, context)
+                with calls.place(method):
+                    data = await _only(method, context)
                 call.size = size = len(data)
                 or_refuse(method, calls.admit, size)
                 if (written := await answer_quickly(method, data, 0, call)) is not None:
@@ -235,9 +238,10 @@ def _stream(method: Method, calls: Admission) -> Callable[[Any, Context], AsyncI
         try:
             if method.identify is not None:
                 or_refuse(method, method.identify, call)
-            async with aclosing(handler(messages(), call)) as responses:
-                async for response in responses:
-                    yield response.SerializeToString()
+            with calls.place(method):
+                async with aclosing(handler(messages(), call)) as responses:
+                    async for response in responses:
+                        yield response.SerializeToString()
             if cut:
                 raise NotReady("the server is draining")
             if call.trailers:

@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -126,6 +126,51 @@ def test_strangers_take_no_room_from_others(file: Path, start_server: StartServe
             assert alone.exception(timeout=10).code() is grpc.StatusCode.UNAUTHENTICATED
     assert grpc.StatusCode.UNAUTHENTICATED in codes
     assert codes <= {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.RESOURCE_EXHAUSTED}
+
+
+def test_what_is_open_to_all_has_room_of_its_own(file: Path, start_server: StartServer):
+    """Watches, and probes of which only headers come: those beyond are refused, and nobody else is."""
+    server = start_server(f"--token-file={file}", "--allow-plaintext-tokens", "--max-concurrent-calls=20")
+    empty = health_pb2.HealthCheckRequest().SerializeToString()
+    with server.channel() as channel:
+        watches = [channel.unary_stream("/grpc.health.v1.Health/Watch")(empty, timeout=60) for _ in range(2)]
+        assert [health_pb2.HealthCheckResponse.FromString(next(watch)).status for watch in watches] == [1, 1]
+        for _ in range(30):
+            with pytest.raises(grpc.RpcError, match="2 such calls are open") as caught:
+                next(channel.unary_stream("/grpc.health.v1.Health/Watch")(empty, timeout=60))
+            assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        with headers_only(channel, "/grpc.health.v1.Health/Check", 30) as calls:
+            refused = [call for call in calls[10:] if call.exception(timeout=10)]
+            assert {call.code() for call in refused} == {grpc.StatusCode.RESOURCE_EXHAUSTED}
+            assert code(server, bearer(ANNA)) is grpc.StatusCode.OK
+        watches[0].cancel()
+        again = channel.unary_stream("/grpc.health.v1.Health/Watch")
+        assert answered(lambda: next(again(empty, timeout=60)))
+
+
+def answered(call: Callable[[], object]) -> object:
+    """What it gives once there is room for it again."""
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            return call()
+        except grpc.RpcError:
+            assert time.monotonic() < deadline
+
+
+def test_watches_leave_room_for_calls_where_all_is_open(start_server: StartServer):
+    """They never end, so there may be a tenth as many of them as of calls."""
+    server = start_server("--max-concurrent-calls=10")
+    with server.channel() as channel:
+        watch = channel.unary_stream("/grpc.health.v1.Health/Watch")
+        first = watch(b"", timeout=60)
+        assert next(first)
+        for _ in range(30):
+            with pytest.raises(grpc.RpcError) as caught:
+                next(watch(b"", timeout=10))
+            assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert code(server, []) is grpc.StatusCode.OK
+        first.cancel()
 
 
 def test_a_stream_needs_a_token_as_well(server: Server):

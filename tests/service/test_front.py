@@ -101,7 +101,7 @@ async def test_a_request_that_never_comes_is_given_up(monkeypatch):
     front = GrpcioFront(table(method), **LIMITS | {"max_concurrent_calls": 1})
     port = await front.start("127.0.0.1", 0)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        silent = channel.stream_unary("/t.T/Speak")()
+        silent, *_ = [channel.stream_unary("/t.T/Speak")() for _ in range(3)]  # two as if they were apart
         await silent.wait_for_connection()
         await asyncio.sleep(0.1)
         with pytest.raises(grpc.aio.AioRpcError):
@@ -114,7 +114,7 @@ async def test_a_request_that_never_comes_is_given_up(monkeypatch):
         assert await unended.code() is grpc.StatusCode.INTERNAL
         assert "before its message was whole" in await unended.details()
     await front.stop(0)
-    assert {reason: tally.count for reason, tally in method.counts.calls.failures.items()} == {"DeadlinePassed": 1}
+    assert {reason: tally.count for reason, tally in method.counts.calls.failures.items()} == {"DeadlinePassed": 3}
 
 
 async def test_stopping_waits_for_calls_within_the_grace_time():
