@@ -56,7 +56,7 @@ class Connect(ConnectASGIApplication[None]):
         super().__init__(
             service=None,
             endpoints=lambda _: endpoints,
-            interceptors=[_Watch(methods)],
+            interceptors=[_Watch(methods), _Gate(methods)],
             read_max_bytes=max_message_bytes,
             compressions=[_Gzip(level=1)],
             codecs=[_Codec(JSON), _Codec(PROTO)],
@@ -158,6 +158,22 @@ class _Watch:
             raise _error(failure, ctx)
 
 
+class _Gate:
+    """At the start of each call, before its body is read: finds out whose it is."""
+
+    def __init__(self, methods: Methods) -> None:
+        self._methods = methods
+
+    async def on_start(self, ctx: RequestContext[Any, Any]) -> None:
+        """The headers have come. Raises `NotAuthenticated`."""
+        method = self._methods[f"/{ctx.method.service_name}/{ctx.method.name}"]
+        if method.identify is not None:
+            method.identify(_call(ctx))
+
+    async def on_end(self, token: None, ctx: RequestContext[Any, Any], error: Exception | None) -> None:
+        """Nothing more."""
+
+
 class _Body(bytes):
     """A request as it came, still to be unpacked."""
 
@@ -207,12 +223,7 @@ def _endpoint(method: Method, max_bytes: int) -> Any:
     handler: Any = method.handler
 
     async def answer(body: _Body, ctx: RequestContext[Any, Any]) -> bytes:
-        remaining = ctx.timeout_ms
-        call = Call(
-            metadata=_metadata(ctx.request_headers),
-            deadline=None if remaining is None else time.monotonic() + remaining / 1000,
-            peer=ctx.client_address or "",
-        )
+        call = _call(ctx)
         request = await _read(body, method, max_bytes)
         _REQUEST.get().counted = True
         response: Message = await handler(request, call)
@@ -221,6 +232,15 @@ def _endpoint(method: Method, max_bytes: int) -> Any:
         return written
 
     return Endpoint.unary(info, answer)
+
+
+def _call(ctx: RequestContext[Any, Any]) -> Call:
+    remaining = ctx.timeout_ms
+    return Call(
+        metadata=_metadata(ctx.request_headers),
+        deadline=None if remaining is None else time.monotonic() + remaining / 1000,
+        peer=ctx.client_address or "",
+    )
 
 
 async def _aside(size: int, work: Callable[..., Any], *args: Any) -> Any:

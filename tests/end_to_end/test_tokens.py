@@ -4,7 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import grpc
@@ -126,6 +126,24 @@ def test_strangers_take_no_room_from_others(file: Path, start_server: StartServe
             assert alone.exception(timeout=10).code() is grpc.StatusCode.UNAUTHENTICATED
     assert grpc.StatusCode.UNAUTHENTICATED in codes
     assert codes <= {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.RESOURCE_EXHAUSTED}
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/proto", "application/grpc-web+proto"])
+def test_the_bodies_of_strangers_are_not_waited_for(file: Path, start_server: StartServer, kind: str):
+    """They are refused when their headers come, and nothing of what they send counts as a request's bytes."""
+    server = start_server(f"--token-file={file}", "--allow-plaintext-tokens", "--max-pending-mb=1")
+    head = f"POST {LIST} HTTP/1.1\r\nhost: x\r\ncontent-type: {kind}\r\ncontent-length: {2**20}\r\n\r\n"
+    with ExitStack() as stack:
+        slow = [stack.enter_context(socket.create_connection(("127.0.0.1", server.http_port), 5)) for _ in range(4)]
+        for each in slow:
+            each.sendall(head.encode() + b"{" * 500_000)
+        for each in slow:
+            answer = each.recv(4096)
+            assert b" 401 " in answer.split(b"\r\n")[0] or b"grpc-status: 16" in answer + each.recv(4096)
+        assert ask(server, {}, LIST, authorization=f"Bearer {ANNA}")[0] == 200
+    _, _, text = server.http("/metrics", authorization=f"Bearer {ANNA}")
+    counted = [line for line in text.decode().splitlines() if 'ListModels"' in line and "UNAUTHENTICATED" in line]
+    assert [float(line.rpartition(" ")[2]) for line in counted] == [4]
 
 
 def test_what_is_open_to_all_has_room_of_its_own(file: Path, start_server: StartServer):
