@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 
 from service.api.methods import Call, Kind, Method
 from service.config import Settings
+from service.files import read_regular
 from service.observe.logs import log
 from service.runtime.errors import NotAuthenticated, RateExceeded
 
@@ -82,7 +83,7 @@ class Tokens:
 
     def _read(self) -> list[tuple[bytes, str]]:
         try:
-            lines = self._path.read_text().splitlines()
+            lines = read_regular(self._path).decode().splitlines()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is no text"
             raise TokenError(f"{self._path} cannot be read: {reason}") from None

@@ -1,5 +1,6 @@
 """Bearer tokens and the rate of each client: the same rules for gRPC, JSON and pages."""
 
+import os
 import socket
 import threading
 import time
@@ -272,6 +273,23 @@ def test_tokens_are_rotated_without_a_restart(server: Server, file: Path):
         assert code(server, bearer(ANNA)) is grpc.StatusCode.OK
         assert "line 1" in server.wait_for("tokens stay as they were", 10)["reason"]
         assert not any("carl-carl" in line for line in server.text)
+
+
+def test_a_pipe_in_the_place_of_the_file_changes_nothing(file: Path, start_server: StartServer):
+    """Reading it would wait for ever, and everyone else with it."""
+    server = start_server(f"--token-file={file}", "--allow-plaintext-tokens")
+    pipe = file.with_name("pipe")
+    os.mkfifo(pipe)
+    pipe.replace(file)
+    try:
+        time.sleep(1.2)
+        assert code(server, bearer(ANNA)) is grpc.StatusCode.OK
+        assert "no regular file" in server.wait_for("tokens stay as they were", 10)["reason"]
+        assert code(server, bearer(ANNA)) is grpc.StatusCode.OK
+        other = start_server(f"--token-file={file}", "--allow-plaintext-tokens", wait=False)
+        assert other.process.wait(30) == 1
+    finally:
+        file.unlink()
 
 
 def test_the_commands_send_a_token(server: Server, tmp_path: Path):
