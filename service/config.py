@@ -109,7 +109,7 @@ class Settings(BaseSettings):
         ),
     ] = 1000
     max_connections: Annotated[
-        int, Field(ge=1, le=1_000_000, description="most connections at once to a worker of the envoy front")
+        int, Field(ge=1, le=1_000_000, description="most connections at once to a worker, of grpcio to each port")
     ] = 10_000
     connection_idle_seconds: Annotated[
         int, Field(ge=1, le=1_000_000, description="a connection without calls is closed after so long, seconds")

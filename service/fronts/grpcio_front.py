@@ -45,6 +45,7 @@ class GrpcioFront:
         max_pending_bytes: int,
         max_concurrent_calls: int,
         shared_port: bool = False,
+        max_connections: int = 10_000,
         connection_idle_seconds: int = 3600,
         connection_age_seconds: int = 0,
         certificates: Certificates | None = None,
@@ -71,6 +72,7 @@ class GrpcioFront:
             # Of more than a thousand calls that wait to be taken up, grpc would cancel some at random.
             ("grpc.server.max_pending_requests", max_concurrent_calls + _PENDING_CALLS),
             ("grpc.server.max_pending_requests_hard_limit", max_concurrent_calls + 2 * _PENDING_CALLS),
+            ("grpc.max_allowed_incoming_connections", max_connections),
             ("grpc.max_connection_idle_ms", connection_idle_seconds * 1000),
             ("grpc.max_connection_age_ms", connection_age_seconds * 1000 or _NEVER),
             # Clients may ping a connection that is idle, as load balancers do, every 10 s.

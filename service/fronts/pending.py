@@ -4,6 +4,8 @@ from service.runtime.errors import DeadlinePassed, QueueFull
 
 # How long a request may take to arrive: what is unfinished holds room and memory.
 ARRIVAL_SECONDS = 30.0
+# And how long its headers.
+HEADERS_SECONDS = 10
 
 
 def not_arrived() -> DeadlinePassed:
