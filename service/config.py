@@ -100,10 +100,16 @@ class Settings(BaseSettings):
         ),
     ] = 256
     max_concurrent_calls: Annotated[
-        int, Field(ge=1, le=1_000_000, description="most calls and streams at once, all clients together")
+        int,
+        Field(
+            ge=1,
+            le=1_000_000,
+            description="most calls and streams at once, all clients together; beside them a tenth as many "
+            "watches of health",
+        ),
     ] = 1000
     max_connections: Annotated[
-        int, Field(ge=1, le=1_000_000, description="most connections at once to a worker of the envoy front")
+        int, Field(ge=1, le=1_000_000, description="most connections at once to a worker, of grpcio to each port")
     ] = 10_000
     connection_idle_seconds: Annotated[
         int, Field(ge=1, le=1_000_000, description="a connection without calls is closed after so long, seconds")

@@ -42,6 +42,7 @@ class Process:
             max_message_bytes=settings.max_message_bytes,
             max_pending_bytes=settings.max_pending_mb * 2**20,
             max_concurrent_calls=settings.max_concurrent_calls,
+            max_connections=settings.max_connections,
             connection_idle_seconds=settings.connection_idle_seconds,
             connection_age_seconds=settings.connection_age_seconds,
             shared_port=siblings is not None,
@@ -102,7 +103,8 @@ def _http_server(app: App, settings: Settings, certificates: Certificates | None
     from service.fronts.http import HttpApp
     from service.fronts.http_server import HttpServer
 
-    return HttpServer(HttpApp(app.methods, app.health, settings, app.metrics, app.guard), certificates)
+    application = HttpApp(app.methods, app.health, settings, app.metrics, app.guard)
+    return HttpServer(application, certificates, settings.max_connections)
 
 
 async def serve_alone(settings: Settings) -> int:

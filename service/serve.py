@@ -4,6 +4,7 @@ import asyncio
 import sys
 
 from service.config import Settings
+from service.descriptors import connections_within, raise_limit
 from service.lifecycle import StartError
 from service.observe.logs import close_logs, configure_logs
 from service.runtime.cores import usable_cores
@@ -17,6 +18,10 @@ def serve(settings: Settings) -> None:
     Raises `StartError`.
     """
     configure_logs(settings.log_level, settings.log_format)
+    raise_limit()
+    ports = 2 if settings.front == "grpcio" and settings.http_port >= 0 else 1  # Envoy counts both together
+    most = connections_within(settings.max_connections, ports)
+    settings = settings.model_copy(update={"max_connections": most})
     workers = settings.workers or usable_cores()
     try:
         if settings.front == "envoy":

@@ -142,3 +142,11 @@ def test_the_image_has_every_package_and_sets_what_there_is():
     let_through = set(re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
     assert packages <= let_through
     assert set(re.findall(r"DIGITS_[A-Z_]+", (ROOT / "Dockerfile").read_text())) <= set(VARIABLES)
+
+
+def test_the_balancer_has_a_bound_on_connections():
+    """Else a client that opens thousands takes the memory that it may have."""
+    config = yaml.safe_load((ROOT / "deploy" / "balancer" / "envoy.yaml").read_text())
+    [monitor] = config["overload_manager"]["resource_monitors"]
+    assert monitor["name"] == "envoy.resource_monitors.global_downstream_max_connections"
+    assert 0 < monitor["typed_config"]["max_active_downstream_connections"] <= 10_000

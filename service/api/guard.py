@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 
 from service.api.methods import Call, Kind, Method
 from service.config import Settings
+from service.files import read_regular
 from service.observe.logs import log
 from service.runtime.errors import NotAuthenticated, RateExceeded
 
@@ -82,7 +83,7 @@ class Tokens:
 
     def _read(self) -> list[tuple[bytes, str]]:
         try:
-            lines = self._path.read_text().splitlines()
+            lines = read_regular(self._path).decode().splitlines()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is no text"
             raise TokenError(f"{self._path} cannot be read: {reason}") from None
@@ -141,6 +142,11 @@ class Guard:
         )
 
     @property
+    def knows(self) -> bool:
+        """Whether only those are let in who are known."""
+        return self._tokens is not None
+
+    @property
     def idle(self) -> bool:
         """Whether everything passes."""
         return self._tokens is None and self._rates is None
@@ -150,8 +156,8 @@ class Guard:
         return path.startswith(self._open)
 
     def identify(self, call: Call) -> None:
-        """Find out whose call it is. Raises `NotAuthenticated`."""
-        if self._tokens is None:
+        """Find out whose call it is, once. Raises `NotAuthenticated`."""
+        if self._tokens is None or call.identity is not None:
             return
         call.identity = self._tokens.owner(call.metadata.get("authorization", ""))
         if call.identity is None:
@@ -171,9 +177,10 @@ class Guard:
 
 
 def guarded(method: Method, guard: Guard) -> Method:
-    """The same method for those who pass `guard`; an open one as it is, its streams too."""
+    """The same method for those who pass `guard`; an open one as it is, its streams too, but apart from the others
+    where those are for some."""
     if guard.opens(method.path):
-        return method
+        return replace(method, apart=True) if guard.knows else method
     handler, quick, path = method.handler, method.quick, method.path
 
     async def answer(request: Any, call: Call) -> Message:
@@ -197,6 +204,7 @@ def guarded(method: Method, guard: Guard) -> Method:
             async for response in responses:  # type: ignore[union-attr]
                 yield response
 
+    identify = guard.identify if guard.knows else None
     if method.kind is Kind.STREAM:
-        return replace(method, handler=answers)
-    return replace(method, handler=answer, quick=None if quick is None else answer_quickly)
+        return replace(method, handler=answers, identify=identify)
+    return replace(method, handler=answer, quick=None if quick is None else answer_quickly, identify=identify)

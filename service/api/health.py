@@ -37,7 +37,7 @@ class HealthApi:
         request, response = pb.HealthCheckRequest, pb.HealthCheckResponse
         return (
             Method(f"/{SERVICE}/Check", request, response, Kind.UNARY, self.check),
-            Method(f"/{SERVICE}/Watch", request, response, Kind.STREAM, self.watch),
+            Method(f"/{SERVICE}/Watch", request, response, Kind.STREAM, self.watch, apart=True),
             Method(
                 f"/{SERVICE}/List",
                 pb.HealthListRequest,

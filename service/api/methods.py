@@ -90,6 +90,12 @@ class Method:
     `handler` shall then take. For a front that has bytes in hand: it calls `ended` when the future is done."""
     ended: Callable[[Call, BaseException | None], None] = lambda call, error: None
     """Counts a call that was answered quickly, or ended with an error."""
+    identify: Callable[[Call], None] | None = None
+    """Finds out whose call it is, for a front to do once the headers have come, before anything else of the call is
+    waited for. Raises `NotAuthenticated`. None where anyone may call."""
+    apart: bool = False
+    """Whether its calls have room of their own, since anyone may make them or they never end: so they cannot take
+    that of the others."""
     change: Callable[[Any], Change] | None = None
     """What a request changes; None where calls change nothing."""
     counts: Counts = field(default_factory=Counts, compare=False)

@@ -1,12 +1,17 @@
 """The calls of a front, all together."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar
 
-from service.api.methods import Method
+from service.api.methods import Kind, Method
 from service.fronts.pending import Pending
-from service.runtime.errors import ServiceError
+from service.runtime.errors import LimitReached, ServiceError
+
+# For so many calls at once there may be one more of those that are apart.
+APART = 10
+_ANYWHERE = nullcontext()
 
 T = TypeVar("T")
 
@@ -14,13 +19,36 @@ T = TypeVar("T")
 class Admission(Pending):
     """Keeps their bytes within a limit, and says when they shall end."""
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, max_calls: int) -> None:
         super().__init__(max_bytes)
+        self.most_apart = max(1, max_calls // APART)
+        """Calls at once of methods that are apart, unary ones and streams each."""
+        self.apart = 0
+        """Such calls now, both kinds."""
+        self._apart = dict.fromkeys(Kind, 0)
         self.entered = 0
         """Calls handed over to a handler since the start."""
         self.draining = asyncio.Event()
         self.leaving = asyncio.Event()
         """Set once clients have been told to send no more over their connections."""
+
+    def place(self, method: Method) -> AbstractContextManager[None]:
+        """Where a call stays from its headers to its end. Raises `LimitReached` when there is none."""
+        return self._place_apart(method) if method.apart else _ANYWHERE
+
+    @contextmanager
+    def _place_apart(self, method: Method) -> Iterator[None]:
+        if self._apart[method.kind] >= self.most_apart:
+            error = LimitReached(f"{self.most_apart} such calls are open, the most there may be at once")
+            method.refused(error)
+            raise error
+        self._apart[method.kind] += 1
+        self.apart += 1
+        try:
+            yield
+        finally:
+            self._apart[method.kind] -= 1
+            self.apart -= 1
 
     async def refusable(self) -> None:
         """Wait, when draining, for the moment from which a call may be refused."""

@@ -17,7 +17,7 @@ from service.api.errors import translate
 from service.api.methods import Kind, Method, Methods
 from service.fronts.admission import Admission, or_refuse
 from service.fronts.asgi_call import AsgiCall, Event, Header, Receive, Send, metadata_headers, status_headers
-from service.fronts.asgi_leavers import Leavers
+from service.fronts.asgi_leavers import EXPIRED, Leavers
 from service.fronts.frames import ENCODINGS, PREFIX, FrameReader, Frames, frame, is_plain
 from service.observe.logs import debugging, log
 from service.runtime.errors import DeadlinePassed, InvalidInput, LimitReached, NotReady, NotSupported, ServiceError
@@ -36,7 +36,6 @@ STARTS = {name: _start([_TYPE, (b"grpc-encoding", name.encode())]) for name in E
 STARTS["identity"] = _start([_TYPE])
 _ACCEPTED = (b"grpc-accept-encoding", ",".join(ENCODINGS).encode())
 _OK = (b"grpc-status", b"0")
-EXPIRED = DeadlinePassed("the deadline passed before the call was answered")
 END: Event = {"type": "http.response.trailers", "headers": [_OK], "more_trailers": False}
 
 
@@ -50,7 +49,7 @@ class GrpcAsgi:
         self._methods = methods
         self.max_message_bytes = max_message_bytes
         self._max_calls = max_concurrent_calls
-        self.admission = Admission(max_pending_bytes)
+        self.admission = Admission(max_pending_bytes, max_concurrent_calls)
         self.leavers = Leavers()
         self._traced = debugging()
 
@@ -87,13 +86,15 @@ class GrpcAsgi:
         call.task = asyncio.current_task()
         try:
             method = self.found(call) if first is None else self._methods[call.path]
-            if method.kind is Kind.UNARY:
-                await self._unary(method, call, send, first)
-            else:
-                await self._stream(method, call, send)
+            with self.admission.place(method):
+                if method.kind is Kind.UNARY:
+                    await self._unary(method, call, send, first)
+                else:
+                    call.streams = True
+                    await self._stream(method, call, send)
         except asyncio.CancelledError:
-            if call.expired:
-                return await self.fail(EXPIRED, call, send)
+            if call.expired is not None:
+                return await self.expire(call.expired, call, send)
             self.ended(call, "CANCELLED")
             if not call.left:
                 raise
@@ -112,11 +113,13 @@ class GrpcAsgi:
     def found(self, call: AsgiCall) -> Method:
         """The method that is called. Raises the `ServiceError` that the call shall end with."""
         call.read_headers()
-        if len(self.leavers.calls) > self._max_calls:
-            raise LimitReached(f"{self._max_calls} calls are being answered, the most there may be at once")
         method = self._methods.get(call.path)
         if method is None:
             raise NotSupported("there is no such method")
+        if len(self.leavers.calls) > self._max_calls + self.admission.apart and not method.apart:
+            raise LimitReached(f"{self._max_calls} calls are being answered, the most there may be at once")
+        if method.identify is not None:
+            or_refuse(method, method.identify, call)
         return method
 
     async def _unary(self, method: Method, call: AsgiCall, send: Send, first: Event | None) -> None:
@@ -189,6 +192,12 @@ class GrpcAsgi:
             raise NotReady("the server is draining")
         await tell({"type": "http.response.body", "body": b""})
         await tell(_ended(call))
+
+    async def expire(self, error: DeadlinePassed, call: AsgiCall, send: Send) -> None:
+        """End a call whose time has passed."""
+        if error is not EXPIRED:  # its handler was not entered
+            self._methods[call.path].refused(error)
+        await self.fail(error, call, send)
 
     async def fail(self, error: Exception, call: AsgiCall, send: Send) -> None:
         """End a call with a status: by trailers, or by headers alone when nothing was sent yet."""

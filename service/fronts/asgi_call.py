@@ -11,7 +11,7 @@ from urllib.parse import quote
 from service.api.methods import Call
 from service.fronts.admission import Admission
 from service.fronts.frames import ENCODINGS, PREFIX, Encoding, Frames
-from service.runtime.errors import InvalidInput, MalformedCall, NotSupported, shown
+from service.runtime.errors import DeadlinePassed, InvalidInput, MalformedCall, NotSupported, shown
 
 Event = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Event]]
@@ -44,8 +44,10 @@ class AsgiCall(Call):
     """Whether an answer has begun."""
     left = False
     """Whether the client was found to have gone."""
-    expired = False
-    """Whether its deadline was found to have passed."""
+    expired: DeadlinePassed | None = None
+    """What it ends with, once its time was found to have passed."""
+    streams = False
+    """Whether its request may take as long as it likes."""
     reading = True
     """Whether the call itself is receiving."""
     ahead: asyncio.Future[Event] | None = None

@@ -4,17 +4,24 @@ import asyncio
 import time
 from functools import partial
 
+from service.fronts import pending
 from service.fronts.asgi_call import AsgiCall, Event
+from service.runtime.errors import DeadlinePassed
 
 # Most calls are over before anyone needs to look. The others are looked at in ever longer intervals.
 SWEEP_SECONDS = 0.1
 LAST_SECONDS = 2.0
 
 
-class Leavers:
-    """Cancels calls whose client has gone or whose deadline has passed. Belongs to one event loop.
+EXPIRED = DeadlinePassed("the deadline passed before the call was answered")
 
-    Both are noticed within `SWEEP_SECONDS`: what is queued is dropped in time by the batcher, and a client
+
+class Leavers:
+    """Cancels calls whose client has gone, whose deadline has passed, or whose request does not come.
+
+    Belongs to one event loop.
+
+    All are noticed within `SWEEP_SECONDS`: what is queued is dropped in time by the batcher, and a client
     keeps its deadline by itself. ASGI servers tell of a client
     that has gone by `receive`. Some wait there until it happens, others say at once that nothing
     has happened yet, so that it must be asked again.
@@ -43,11 +50,12 @@ class Leavers:
     def _sweep(self) -> None:
         now = self._loop.time()
         clock = time.monotonic()
+        late = time.perf_counter() - pending.ARRIVAL_SECONDS
         for call in self.calls:
             if call.deadline is not None and call.deadline <= clock:
-                if not call.expired:
-                    call.expired = True
-                    _cancel(call)
+                _expire(call, EXPIRED)
+            elif call.more and call.came <= late and not call.streams:
+                _expire(call, pending.not_arrived())
             elif call.look_at <= now:
                 call.look_at = now + call.look_seconds
                 call.look_seconds = min(2 * call.look_seconds, LAST_SECONDS)
@@ -70,6 +78,12 @@ class Leavers:
         if gone and call in self.calls:
             call.left = True
             _cancel(call)
+
+
+def _expire(call: AsgiCall, error: DeadlinePassed) -> None:
+    if call.expired is None:
+        call.expired = error
+        _cancel(call)
 
 
 def _cancel(call: AsgiCall) -> None:

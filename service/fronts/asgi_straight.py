@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from service.api.methods import Method, Methods
-from service.fronts.asgi import END, EXPIRED, LARGE_ANSWER, STARTS, GrpcAsgi
+from service.fronts.asgi import END, LARGE_ANSWER, STARTS, GrpcAsgi
 from service.fronts.asgi_call import AsgiCall, Event, Receive, Send
 from service.fronts.frames import PREFIX, frame, is_plain
 from service.runtime.errors import ServiceError
@@ -118,8 +118,8 @@ class Straight:
 
     def _cancelled(self, call: AsgiCall, send: Send) -> None:
         """The leavers have found that the client has gone or that its time has passed."""
-        if call.expired:
-            self._keep(self._front.fail(EXPIRED, call, send))
+        if call.expired is not None:
+            self._keep(self._front.expire(call.expired, call, send))
         else:
             self._front.ended(call, "CANCELLED")
 

@@ -27,7 +27,8 @@ from protobuf.wkt import Any as PackedAny
 
 from service.api.errors import Failure, translate
 from service.api.methods import Call, Method, Methods
-from service.fronts.pending import Pending
+from service.fronts import pending as limits
+from service.fronts.pending import Pending, not_arrived
 from service.observe.logs import debugging, log
 from service.runtime.errors import InvalidInput, ServiceError
 
@@ -38,8 +39,6 @@ Scope = Any
 JSON, PROTO = "json", "proto"
 # Bytes of a request, or of an answer as Protobuf, from which on it is unpacked or written in a thread.
 ASIDE_BYTES = 32 * 1024
-# How long a request may take to arrive: what is unfinished holds memory.
-ARRIVAL_SECONDS = 30.0
 # How often a server is asked for a disconnect that returns at once instead of waiting for one.
 DISCONNECT_POLL_SECONDS = 0.1
 
@@ -57,7 +56,7 @@ class Connect(ConnectASGIApplication[None]):
         super().__init__(
             service=None,
             endpoints=lambda _: endpoints,
-            interceptors=[_Watch(methods)],
+            interceptors=[_Watch(methods), _Gate(methods)],
             read_max_bytes=max_message_bytes,
             compressions=[_Gzip(level=1)],
             codecs=[_Codec(JSON), _Codec(PROTO)],
@@ -86,7 +85,7 @@ class _Request:
         self._receive = receive
         self._pending = pending
         self._full = full
-        self._until = time.monotonic() + ARRIVAL_SECONDS
+        self._until = time.monotonic() + limits.ARRIVAL_SECONDS
         self._whole = False
         self.size = 0
         self.began = time.perf_counter()
@@ -107,8 +106,7 @@ class _Request:
             async with asyncio.timeout(self._until - time.monotonic()):
                 message = await self._receive()
         except TimeoutError:
-            text = f"the request had not arrived whole after {ARRIVAL_SECONDS:.0f} seconds"
-            raise ConnectError(Code.DEADLINE_EXCEEDED, text) from None
+            raise ConnectError(Code.DEADLINE_EXCEEDED, str(not_arrived())) from None
         self._whole = not message.get("more_body", False)
         self.admit(len(message.get("body", b"")))
         return message
@@ -160,6 +158,22 @@ class _Watch:
             raise _error(failure, ctx)
 
 
+class _Gate:
+    """At the start of each call, before its body is read: finds out whose it is."""
+
+    def __init__(self, methods: Methods) -> None:
+        self._methods = methods
+
+    async def on_start(self, ctx: RequestContext[Any, Any]) -> None:
+        """The headers have come. Raises `NotAuthenticated`."""
+        method = self._methods[f"/{ctx.method.service_name}/{ctx.method.name}"]
+        if method.identify is not None:
+            method.identify(_call(ctx))
+
+    async def on_end(self, token: None, ctx: RequestContext[Any, Any], error: Exception | None) -> None:
+        """Nothing more."""
+
+
 class _Body(bytes):
     """A request as it came, still to be unpacked."""
 
@@ -209,12 +223,7 @@ def _endpoint(method: Method, max_bytes: int) -> Any:
     handler: Any = method.handler
 
     async def answer(body: _Body, ctx: RequestContext[Any, Any]) -> bytes:
-        remaining = ctx.timeout_ms
-        call = Call(
-            metadata=_metadata(ctx.request_headers),
-            deadline=None if remaining is None else time.monotonic() + remaining / 1000,
-            peer=ctx.client_address or "",
-        )
+        call = _call(ctx)
         request = await _read(body, method, max_bytes)
         _REQUEST.get().counted = True
         response: Message = await handler(request, call)
@@ -223,6 +232,15 @@ def _endpoint(method: Method, max_bytes: int) -> Any:
         return written
 
     return Endpoint.unary(info, answer)
+
+
+def _call(ctx: RequestContext[Any, Any]) -> Call:
+    remaining = ctx.timeout_ms
+    return Call(
+        metadata=_metadata(ctx.request_headers),
+        deadline=None if remaining is None else time.monotonic() + remaining / 1000,
+        peer=ctx.client_address or "",
+    )
 
 
 async def _aside(size: int, work: Callable[..., Any], *args: Any) -> Any:

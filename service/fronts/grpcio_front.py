@@ -12,13 +12,15 @@ from google.protobuf.message import DecodeError, Message
 from service.api.counting import answer_quickly
 from service.api.errors import Failure, translate
 from service.api.methods import Call, Kind, Method, Methods
+from service.fronts import pending
 from service.fronts.admission import Admission, or_refuse
 from service.fronts.ports import ListenError, bare, probe
 from service.fronts.tls import Certificates
 from service.observe.logs import debugging, log
-from service.runtime.errors import InvalidInput, NotReady
+from service.runtime.errors import InvalidInput, MalformedCall, NotReady
 
 Context = Any  # grpc.aio's ServicerContext, which grpcio does not type
+_Unary = Callable[..., Awaitable[bytes]]  # of the messages, the context, and if need be the call
 
 # When stopping: how long, at most, until no call has come for how long.
 SETTLE_SECONDS = 1.0
@@ -43,22 +45,25 @@ class GrpcioFront:
         max_pending_bytes: int,
         max_concurrent_calls: int,
         shared_port: bool = False,
+        max_connections: int = 10_000,
         connection_idle_seconds: int = 3600,
         connection_age_seconds: int = 0,
         certificates: Certificates | None = None,
     ) -> None:
         """Serve `methods` within limits.
 
-        Requests over `max_message_bytes`, and calls beyond `max_concurrent_calls`, are refused by grpc itself
-        with RESOURCE_EXHAUSTED; unary requests that together hold more than `max_pending_bytes` while they
-        wait or run are refused like those that find a queue full. With `shared_port` other processes may listen
-        on the same port, if they say so as well. With `certificates` connections use TLS, 1.2 or newer.
+        Requests over `max_message_bytes`, and calls beyond `max_concurrent_calls` and those that are apart, are
+        refused by grpc itself with RESOURCE_EXHAUSTED; unary requests that together hold more than
+        `max_pending_bytes` while they wait or run are refused like those that find a queue full. With
+        `shared_port` other processes may listen on the same port, if they say so as well. With `certificates`
+        connections use TLS, 1.2 or newer.
         """
         self._shared_port = shared_port
         self._credentials = None if certificates is None else _credentials(certificates)
-        self._calls = Admission(max_pending_bytes)
+        self._calls = Admission(max_pending_bytes, max_concurrent_calls)
         self._table = _Table(methods, self._calls)
-        self._max_calls = max_concurrent_calls
+        # grpc cannot tell which calls are apart.
+        self._max_calls = max_concurrent_calls + len(Kind) * self._calls.most_apart
         self._options = [
             ("grpc.so_reuseport", int(shared_port)),  # else a second server on the port is refused
             ("grpc.max_receive_message_length", max_message_bytes),
@@ -67,6 +72,7 @@ class GrpcioFront:
             # Of more than a thousand calls that wait to be taken up, grpc would cancel some at random.
             ("grpc.server.max_pending_requests", max_concurrent_calls + _PENDING_CALLS),
             ("grpc.server.max_pending_requests_hard_limit", max_concurrent_calls + 2 * _PENDING_CALLS),
+            ("grpc.max_allowed_incoming_connections", max_connections),
             ("grpc.max_connection_idle_ms", connection_idle_seconds * 1000),
             ("grpc.max_connection_age_ms", connection_age_seconds * 1000 or _NEVER),
             # Clients may ping a connection that is idle, as load balancers do, every 10 s.
@@ -177,22 +183,28 @@ class _Table(grpc.GenericRpcHandler):  # type: ignore[misc]
 
 def _handler(method: Method, calls: Admission, traced: bool) -> Any:
     if method.kind is Kind.UNARY:
+        # Of a kind by which the handler is entered when the headers come, and reads the message by itself.
         unary = _unary(method, calls)
-        return grpc.unary_unary_rpc_method_handler(_traced(unary, method) if traced else unary)
+        return grpc.stream_unary_rpc_method_handler(_traced(unary, method) if traced else unary)
     return grpc.stream_stream_rpc_method_handler(_stream(method, calls))
 
 
-def _unary(method: Method, calls: Admission) -> Callable[[bytes, Context], Awaitable[bytes]]:
+def _unary(method: Method, calls: Admission) -> _Unary:
     """The method as grpc.aio calls it, bytes in and bytes out."""
     parse = method.request.FromString
     handler: Any = method.handler
 
-    async def answer(data: bytes, context: Context) -> bytes:
-        size = len(data)
+    async def answer(requests: Any, context: Context, call: _GrpcCall | None = None) -> bytes:
+        data, size = b"", 0
         try:
             try:
+                call = call or _GrpcCall(context)
+                if method.identify is not None:
+                    or_refuse(method, method.identify, call)
+                with calls.place(method):
+                    data = await _only(method, context)
+                call.size = size = len(data)
                 or_refuse(method, calls.admit, size)
-                call = _GrpcCall(context)
                 if (written := await answer_quickly(method, data, 0, call)) is not None:
                     return written
                 response: Message = await handler(or_refuse(method, _parsed, parse, data, method), call)
@@ -226,9 +238,12 @@ def _stream(method: Method, calls: Admission) -> Callable[[Any, Context], AsyncI
 
         call = _GrpcCall(context)
         try:
-            async with aclosing(handler(messages(), call)) as responses:
-                async for response in responses:
-                    yield response.SerializeToString()
+            if method.identify is not None:
+                or_refuse(method, method.identify, call)
+            with calls.place(method):
+                async with aclosing(handler(messages(), call)) as responses:
+                    async for response in responses:
+                        yield response.SerializeToString()
             if cut:
                 raise NotReady("the server is draining")
             if call.trailers:
@@ -240,6 +255,20 @@ def _stream(method: Method, calls: Admission) -> Callable[[Any, Context], AsyncI
         await _abort(context, failure)
 
     return answers
+
+
+async def _only(method: Method, context: Context) -> bytes:
+    """The message of a unary call. Raises `DeadlinePassed` and `MalformedCall`."""
+    try:
+        async with asyncio.timeout(pending.ARRIVAL_SECONDS):
+            data = await context.read()
+    except TimeoutError:
+        error = pending.not_arrived()
+        method.refused(error)
+        raise error from None
+    if data is grpc.aio.EOF:
+        raise MalformedCall("the request ended before its message was whole")
+    return data  # type: ignore[no-any-return]
 
 
 def _translated(error: Exception, method: Method) -> Failure:
@@ -268,7 +297,7 @@ def _parsed(parse: Callable[[bytes], Message], data: bytes, method: Method) -> M
 class _GrpcCall(Call):
     """A call that asks grpc for what a handler looks at, when it looks: most handlers look at nothing."""
 
-    __slots__ = ("_context",)
+    __slots__ = ("_context", "size")
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -278,6 +307,8 @@ class _GrpcCall(Call):
         self.admitted = False
         self.trailers = {}
         self.calls = None
+        self.size: int | None = None
+        """Bytes of its message, once that has come."""
 
     @property
     def metadata(self) -> Mapping[str, str | bytes]:  # type: ignore[override]
@@ -297,16 +328,15 @@ async def _abort(context: Context, failure: Failure) -> NoReturn:
     raise AssertionError("abort raises")
 
 
-def _traced(
-    answer: Callable[[bytes, Context], Awaitable[bytes]], method: Method
-) -> Callable[[bytes, Context], Awaitable[bytes]]:
+def _traced(answer: _Unary, method: Method) -> _Unary:
     """The same with one debug line a call."""
 
-    async def traced(data: bytes, context: Context) -> bytes:
+    async def traced(requests: Any, context: Context) -> bytes:
         began = time.perf_counter()
         size = None
+        call = _GrpcCall(context)
         try:
-            response = await answer(data, context)
+            response = await answer(requests, context, call)
             size = len(response)
             return response
         finally:
@@ -316,7 +346,7 @@ def _traced(
                 method=method.path,
                 code=getattr(code, "name", None) or ("OK" if size is not None else "CANCELLED"),
                 peer=context.peer(),
-                request_bytes=len(data),
+                request_bytes=call.size,
                 response_bytes=size,
                 ms=round((time.perf_counter() - began) * 1e3, 3),
             )

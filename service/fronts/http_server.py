@@ -5,10 +5,13 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import uvicorn
 
+from service.fronts.http_connection import ConnectionLimit, HttpConnection
+from service.fronts.pending import HEADERS_SECONDS
 from service.fronts.ports import ListenError, bare
 from service.fronts.tls import LOOK_SECONDS, Certificates, server_context
 from service.observe.logs import forward_logs
@@ -17,12 +20,15 @@ from service.observe.logs import forward_logs
 class HttpServer:
     """Listens on one address."""
 
-    def __init__(self, application: Any, certificates: Certificates | None = None) -> None:
-        """Serve `application`, by TLS with `certificates`."""
+    def __init__(
+        self, application: Any, certificates: Certificates | None = None, max_connections: int = 10_000
+    ) -> None:
+        """Serve `application`, by TLS with `certificates`, on so many connections at once."""
         self._certificates = certificates
         self._renewing: asyncio.Task[None] | None = None
         forward_logs("uvicorn.error")
         self._server = _Server(
+            max_connections,
             uvicorn.Config(
                 application,
                 http="h11",
@@ -32,7 +38,7 @@ class HttpServer:
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-            )
+            ),
         )
         self._serving: asyncio.Task[None] | None = None
 
@@ -60,6 +66,29 @@ class HttpServer:
 
 
 class _Server(uvicorn.Server):
+    def __init__(self, max_connections: int, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._limit = ConnectionLimit(max_connections)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, as uvicorn would, for connections of ours."""
+        await self.lifespan.startup()
+        connection = partial(
+            HttpConnection, self._limit, config=self.config, server_state=self.server_state, app_state={}
+        )
+        context = self.config.ssl
+        self.servers = [
+            await asyncio.get_running_loop().create_server(
+                connection,
+                sock=each,
+                ssl=context,
+                backlog=self.config.backlog,
+                ssl_handshake_timeout=None if context is None else HEADERS_SECONDS,
+            )
+            for each in sockets or []
+        ]
+        self.started = True
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Signals are handled where the process is."""

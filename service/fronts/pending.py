@@ -1,6 +1,16 @@
 """Bytes of requests that are being received, wait or run."""
 
-from service.runtime.errors import QueueFull
+from service.runtime.errors import DeadlinePassed, QueueFull
+
+# How long a request may take to arrive: what is unfinished holds room and memory.
+ARRIVAL_SECONDS = 30.0
+# And how long its headers.
+HEADERS_SECONDS = 10
+
+
+def not_arrived() -> DeadlinePassed:
+    """How a call ends that took longer."""
+    return DeadlinePassed(f"the request had not arrived whole after {ARRIVAL_SECONDS:.0f} seconds")
 
 
 class Pending:

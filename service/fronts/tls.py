@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from service.config import Settings
+from service.files import read_regular
 from service.observe.logs import log
 
 # How often it is looked whether the files have changed, in seconds.
@@ -88,7 +89,7 @@ class Certificates:
         read = []
         for path in self._paths:
             try:
-                read.append(path.read_bytes())
+                read.append(read_regular(path))
             except OSError as error:
                 raise TlsError(f"{path} cannot be read: {error.strerror}") from None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

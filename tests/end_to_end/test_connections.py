@@ -5,6 +5,7 @@ import socket
 import stat
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import grpc
@@ -70,7 +71,6 @@ def established(port: int) -> set[str]:
     return {each[1] for each in fields if each[3] == "01" and int(each[2].rpartition(":")[2], 16) == port}
 
 
-@pytest.mark.front("envoy")
 def test_connections_beyond_the_limit_are_refused_and_the_others_go_on(start_server: StartServer):
     """By closing them at once."""
     server = start_server("--max-connections=3", "--http-port=-1")
@@ -101,6 +101,44 @@ def test_connections_beyond_the_limit_are_refused_and_the_others_go_on(start_ser
                 break
             except grpc.RpcError:
                 assert time.monotonic() < deadline
+
+
+@pytest.mark.front("grpcio")  # Envoy counts both ports together, see above
+def test_the_http_port_has_the_same_limit_and_the_log_tells_when_it_is_met(start_server: StartServer):
+    """Its own count; those who are connected go on."""
+    server = start_server("--max-connections=3")
+    others = [socket.create_connection(("127.0.0.1", server.http_port), 5) for _ in range(3)]
+    time.sleep(0.3)
+    with socket.create_connection(("127.0.0.1", server.http_port), 5) as late, suppress(ConnectionError):
+        assert late.recv(1) == b""
+    assert server.wait_for("connection refused, there are as many as are allowed", 5)["max_connections"] == 3
+    others[0].sendall(b"GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n")
+    assert others[0].recv(4096).startswith(b"HTTP/1.1 200")
+    for other in others:
+        other.close()
+    time.sleep(0.3)
+    assert server.http("/readyz")[0] == 200
+    with server.channel() as channel:
+        Stub(channel).classify(IMAGE, timeout=10)
+
+
+def test_open_files_are_as_many_as_may_be_and_connections_have_room_among_them(front: str, tmp_path):
+    """The soft limit is raised to the hard one; where that is little, the log says how many connections it lets be."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    flags = f"--front={front} --models={MODELS} --port={port} --http-port=0 --log-format=json"
+    script = f"ulimit -S -n 200; ulimit -H -n 400; exec {DIGITS} serve {flags}"
+    process = subprocess.Popen(["bash", "-c", script], stderr=subprocess.PIPE, text=True, env=environment())
+    server = Server(process)
+    try:
+        server.wait_for("serving")
+        assert "Max open files            400 " in Path(f"/proc/{process.pid}/limits").read_text()
+        told = server.wait_for("fewer connections than are allowed have room", 1)
+        assert told["room"] == (136 if front == "grpcio" else 272)
+    finally:
+        process.terminate()
+        assert process.wait(30) == 0
 
 
 @pytest.mark.front("envoy")

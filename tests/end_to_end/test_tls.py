@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import ssl
 import threading
 import time
@@ -223,6 +224,19 @@ def test_certificates_are_swapped_under_load(start):
         thread.join()
     assert errors == []
     assert all(now > then > 0 for now, then in zip(answered, before, strict=True))
+
+
+def test_a_pipe_in_the_place_of_a_file_changes_nothing(start):
+    """Reading it would wait for ever, and everyone else with it."""
+    server, authority = start()
+    pipe = authority.folder / "pipe"
+    os.mkfifo(pipe)
+    pipe.replace(authority.folder / "cert.pem")
+    time.sleep(1.5)
+    for _ in range(2):
+        assert classify(server, **authority.client()) in range(10)
+        time.sleep(1.2)
+    assert "no regular file" in server.wait_for("certificates stay as they were", 10)["reason"]
 
 
 def test_files_that_do_not_fit_change_nothing(start):

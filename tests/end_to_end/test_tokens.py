@@ -1,7 +1,11 @@
 """Bearer tokens and the rate of each client: the same rules for gRPC, JSON and pages."""
 
+import os
 import socket
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import grpc
@@ -14,7 +18,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from digits_client import DigitsClient, DigitsError, Overloaded
 from stubs.digits.v1 import digits_pb2 as pb
-from tests.harness import DIGITS, Server, StartServer, Stub, environment
+from tests.harness import DIGITS, STEM, Server, StartServer, Stub, environment
 from tests.http_calls import ask, detail
 
 IMAGE = np.zeros((28, 28), np.uint8)
@@ -92,6 +96,100 @@ def test_of_two_tokens_none_counts(server: Server):
         with socket.create_connection(("127.0.0.1", server.http_port), 10) as plain:
             plain.sendall(f"{head}{two}\r\n{{}}".encode())
             assert plain.recv(1000).split()[1] in (b"400", b"401")
+
+
+@contextmanager
+def headers_only(channel: grpc.Channel, path: str, count: int) -> Iterator[list[grpc.Future]]:
+    """Calls without a token of which nothing but the headers comes."""
+    over = threading.Event()
+
+    def nothing() -> Iterator[bytes]:
+        over.wait()
+        yield from ()
+
+    calls = [channel.stream_unary(path).future(nothing()) for _ in range(count)]
+    try:
+        yield calls
+    finally:
+        over.set()
+        for call in calls:
+            call.cancel()
+
+
+@pytest.mark.parametrize("method", ["Classify", "ListModels", "ClassifyStream"])
+def test_strangers_take_no_room_from_others(file: Path, start_server: StartServer, method: str):
+    """They are refused when their headers come, though there are more of them than calls are allowed at once."""
+    server = start_server(f"--token-file={file}", "--allow-plaintext-tokens", "--max-concurrent-calls=5")
+    with server.channel() as channel, headers_only(channel, STEM + method, 20) as calls:
+        codes = {call.exception(timeout=10).code() for call in calls}
+        assert code(server, bearer(ANNA)) is grpc.StatusCode.OK
+        with headers_only(channel, STEM + method, 1) as [alone]:
+            assert alone.exception(timeout=10).code() is grpc.StatusCode.UNAUTHENTICATED
+    assert grpc.StatusCode.UNAUTHENTICATED in codes
+    assert codes <= {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.RESOURCE_EXHAUSTED}
+
+
+@pytest.mark.parametrize("kind", ["application/json", "application/proto", "application/grpc-web+proto"])
+def test_the_bodies_of_strangers_are_not_waited_for(file: Path, start_server: StartServer, kind: str):
+    """They are refused when their headers come, and nothing of what they send counts as a request's bytes."""
+    server = start_server(f"--token-file={file}", "--allow-plaintext-tokens", "--max-pending-mb=1")
+    head = f"POST {LIST} HTTP/1.1\r\nhost: x\r\ncontent-type: {kind}\r\ncontent-length: {2**20}\r\n\r\n"
+    with ExitStack() as stack:
+        slow = [stack.enter_context(socket.create_connection(("127.0.0.1", server.http_port), 5)) for _ in range(4)]
+        for each in slow:
+            each.sendall(head.encode() + b"{" * 500_000)
+        for each in slow:
+            answer = each.recv(4096)
+            assert b" 401 " in answer.split(b"\r\n")[0] or b"grpc-status: 16" in answer + each.recv(4096)
+        assert ask(server, {}, LIST, authorization=f"Bearer {ANNA}")[0] == 200
+    _, _, text = server.http("/metrics", authorization=f"Bearer {ANNA}")
+    counted = [line for line in text.decode().splitlines() if 'ListModels"' in line and "UNAUTHENTICATED" in line]
+    assert [float(line.rpartition(" ")[2]) for line in counted] == [4]
+
+
+def test_what_is_open_to_all_has_room_of_its_own(file: Path, start_server: StartServer):
+    """Watches, and probes of which only headers come: those beyond are refused, and nobody else is."""
+    server = start_server(f"--token-file={file}", "--allow-plaintext-tokens", "--max-concurrent-calls=20")
+    empty = health_pb2.HealthCheckRequest().SerializeToString()
+    with server.channel() as channel:
+        watches = [channel.unary_stream("/grpc.health.v1.Health/Watch")(empty, timeout=60) for _ in range(2)]
+        assert [health_pb2.HealthCheckResponse.FromString(next(watch)).status for watch in watches] == [1, 1]
+        for _ in range(30):
+            with pytest.raises(grpc.RpcError, match="2 such calls are open") as caught:
+                next(channel.unary_stream("/grpc.health.v1.Health/Watch")(empty, timeout=60))
+            assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        with headers_only(channel, "/grpc.health.v1.Health/Check", 30) as calls:
+            refused = [call for call in calls[10:] if call.exception(timeout=10)]
+            assert {call.code() for call in refused} == {grpc.StatusCode.RESOURCE_EXHAUSTED}
+            assert code(server, bearer(ANNA)) is grpc.StatusCode.OK
+        watches[0].cancel()
+        again = channel.unary_stream("/grpc.health.v1.Health/Watch")
+        assert answered(lambda: next(again(empty, timeout=60)))
+
+
+def answered(call: Callable[[], object]) -> object:
+    """What it gives once there is room for it again."""
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            return call()
+        except grpc.RpcError:
+            assert time.monotonic() < deadline
+
+
+def test_watches_leave_room_for_calls_where_all_is_open(start_server: StartServer):
+    """They never end, so there may be a tenth as many of them as of calls."""
+    server = start_server("--max-concurrent-calls=10")
+    with server.channel() as channel:
+        watch = channel.unary_stream("/grpc.health.v1.Health/Watch")
+        first = watch(b"", timeout=60)
+        assert next(first)
+        for _ in range(30):
+            with pytest.raises(grpc.RpcError) as caught:
+                next(watch(b"", timeout=10))
+            assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert code(server, []) is grpc.StatusCode.OK
+        first.cancel()
 
 
 def test_a_stream_needs_a_token_as_well(server: Server):
@@ -175,6 +273,23 @@ def test_tokens_are_rotated_without_a_restart(server: Server, file: Path):
         assert code(server, bearer(ANNA)) is grpc.StatusCode.OK
         assert "line 1" in server.wait_for("tokens stay as they were", 10)["reason"]
         assert not any("carl-carl" in line for line in server.text)
+
+
+def test_a_pipe_in_the_place_of_the_file_changes_nothing(file: Path, start_server: StartServer):
+    """Reading it would wait for ever, and everyone else with it."""
+    server = start_server(f"--token-file={file}", "--allow-plaintext-tokens")
+    pipe = file.with_name("pipe")
+    os.mkfifo(pipe)
+    pipe.replace(file)
+    try:
+        time.sleep(1.2)
+        assert code(server, bearer(ANNA)) is grpc.StatusCode.OK
+        assert "no regular file" in server.wait_for("tokens stay as they were", 10)["reason"]
+        assert code(server, bearer(ANNA)) is grpc.StatusCode.OK
+        other = start_server(f"--token-file={file}", "--allow-plaintext-tokens", wait=False)
+        assert other.process.wait(30) == 1
+    finally:
+        file.unlink()
 
 
 @pytest.mark.front("grpcio")  # it is about the commands

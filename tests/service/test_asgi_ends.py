@@ -124,6 +124,25 @@ async def test_a_deadline_ends_a_handler_that_hangs(front: GrpcAsgi, table: Tabl
     assert table.failures(path) == {"Expired": 1}
 
 
+@pytest.mark.parametrize("pieces", [[], [b"\0\0"], [b"\0\0\0\0\x07"], [say("hello")]])
+async def test_a_request_that_never_arrives_whole_is_given_up(front: GrpcAsgi, table: Table, pieces, monkeypatch):
+    """DEADLINE_EXCEEDED, counted, though its client gave it no deadline; a stream may take its time."""
+    monkeypatch.setattr("service.fronts.pending.ARRIVAL_SECONDS", 0.1)
+    call = await Request(*pieces, unended=True).run(front)
+    assert code(call) is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert "had not arrived whole" in call.message
+    assert table.failures(SPEAK) == {"DeadlinePassed": 1}
+    stream = Request(path=REPEAT, unended=True)
+    running = asyncio.create_task(stream.run(front))
+    slow = Request(say("hang"))
+    answering = asyncio.create_task(slow.run(front))  # it has arrived, and only its answer takes long
+    await asyncio.sleep(0.5)
+    table.release.set()
+    stream.more(say("late"), end=True)
+    await asyncio.gather(running, answering)
+    assert (stream.answers(), slow.answers()) == (["late"], ["hang"])
+
+
 async def test_a_deadline_ends_a_stream_that_waits_for_its_client(front: GrpcAsgi, table: Table):
     """Before its first message, and after an answer: then by trailers."""
     for words in ([], ["one"]):

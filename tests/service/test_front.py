@@ -94,6 +94,29 @@ async def test_a_request_over_the_limit_is_refused(channel):
     assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
+async def test_a_request_that_never_comes_is_given_up(monkeypatch):
+    """Its headers came; the room that it took is free again."""
+    monkeypatch.setattr("service.fronts.pending.ARRIVAL_SECONDS", 0.3)
+    method = counted(Method("/t.T/Speak", StringValue, StringValue, Kind.UNARY, speak))
+    front = GrpcioFront(table(method), **LIMITS | {"max_concurrent_calls": 1})
+    port = await front.start("127.0.0.1", 0)
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        silent, *_ = [channel.stream_unary("/t.T/Speak")() for _ in range(3)]  # two as if they were apart
+        await silent.wait_for_connection()
+        await asyncio.sleep(0.1)
+        with pytest.raises(grpc.aio.AioRpcError):
+            await channel.unary_unary("/t.T/Speak")(say("there is no room"))
+        assert await silent.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert "had not arrived" in await silent.details()
+        assert await channel.unary_unary("/t.T/Speak")(say("there is"))
+        unended = channel.stream_unary("/t.T/Speak")()
+        await unended.done_writing()
+        assert await unended.code() is grpc.StatusCode.INTERNAL
+        assert "before its message was whole" in await unended.details()
+    await front.stop(0)
+    assert {reason: tally.count for reason, tally in method.counts.calls.failures.items()} == {"DeadlinePassed": 3}
+
+
 async def test_stopping_waits_for_calls_within_the_grace_time():
     """The handler that was entered ends; the front stops right after it."""
     entered, release = asyncio.Event(), asyncio.Event()

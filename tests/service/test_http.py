@@ -149,7 +149,7 @@ async def test_a_deadline_cancels_the_call_and_is_counted_as_such(connect, handl
 
 async def test_a_request_that_never_arrives_whole_is_given_up(connect, method, monkeypatch):
     """What is unfinished holds memory."""
-    monkeypatch.setattr("service.fronts.connect.ARRIVAL_SECONDS", 0.05)
+    monkeypatch.setattr("service.fronts.pending.ARRIVAL_SECONDS", 0.05)
     exchange = Exchange("")
     exchange._messages[0]["more_body"] = True
     status, _, answer = await exchange.through(connect)

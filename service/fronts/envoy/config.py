@@ -7,6 +7,7 @@ from typing import Any
 
 from service.config import Settings
 from service.fronts.envoy.secrets import transport_socket
+from service.fronts.pending import HEADERS_SECONDS
 from service.fronts.ports import resolved
 
 Config = dict[str, Any]
@@ -20,8 +21,6 @@ STREAM_WINDOW = 2**20
 CONNECTION_WINDOW = 16 * 2**20
 CONNECTION_BUFFER = 2**20
 HEADER_KB = 16
-# A client that does not finish its headers in this time is refused.
-HEADERS_SECONDS = 10
 
 # pyvoy never answers a request whose path is no UTF-8. No method's path has anything but ASCII.
 _REFUSE_PATHS: Config = {
