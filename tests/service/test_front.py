@@ -95,9 +95,10 @@ async def test_a_request_over_the_limit_is_refused(channel):
 
 
 async def test_a_request_that_never_comes_is_given_up(monkeypatch):
-    """Its headers came; the room that it took is free again."""
+    """Its headers came, to a server that looks at who calls; the room that it took is free again."""
     monkeypatch.setattr("service.fronts.pending.ARRIVAL_SECONDS", 0.3)
-    method = counted(Method("/t.T/Speak", StringValue, StringValue, Kind.UNARY, speak))
+    speaking = Method("/t.T/Speak", StringValue, StringValue, Kind.UNARY, speak, identify=lambda call: None)
+    method = counted(speaking)
     front = GrpcioFront(table(method), **LIMITS | {"max_concurrent_calls": 1})
     port = await front.start("127.0.0.1", 0)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
