@@ -102,7 +102,7 @@ async def test_a_request_that_never_comes_is_given_up(monkeypatch):
     front = GrpcioFront(table(method), **LIMITS | {"max_concurrent_calls": 1})
     port = await front.start("127.0.0.1", 0)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        silent, *_ = [channel.stream_unary("/t.T/Speak")() for _ in range(3)]  # two as if they were apart
+        silent, *_ = [channel.stream_unary("/t.T/Speak")(timeout=10) for _ in range(3)]  # two as if they were apart
         await silent.wait_for_connection()
         await asyncio.sleep(0.1)
         with pytest.raises(grpc.aio.AioRpcError):
