@@ -23,8 +23,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def served(start_server: StartServer, models: Path) -> Server:
-    return start_server(models=models)
+def served(start_for_module: StartServer, models: Path) -> Server:
+    return start_for_module(models=models)
 
 
 @pytest.fixture
