@@ -62,6 +62,15 @@ def test_a_coverage_is_a_share(faulty, coverage: float):
     assert [request.coverage for request in faulty.requests] == [0.9, 0]
 
 
+async def test_a_coverage_goes_with_each_message_of_a_stream(faulty):
+    """With threads and with asyncio."""
+    with DigitsClient(faulty.target) as client:
+        list(client.classify_stream([IMAGE, IMAGE], coverage=0.8))
+    async with AsyncDigitsClient(faulty.target) as client:
+        assert [result.digit async for result in client.classify_stream([IMAGE, IMAGE], coverage=0.9)] == [0, 0]
+    assert [request.coverage for request in faulty.requests] == [0.8, 0.8, 0.9, 0.9]
+
+
 @pytest.mark.parametrize("names", [{"model": 3}, {"version": 2}, {"model": b"small"}, {"version": ["1"]}])
 def test_names_are_text(faulty, names: dict):
     """A number for a version, and anything else that is no text, is named; by the client and by each call."""

@@ -67,5 +67,6 @@ def test_candidates_come_best_first_and_there_may_be_none():
     scores = np.array([[0.2, 0.5, 0.3], [0.4, 0.2, 0.4], [0.34, 0.33, 0.33]], np.float32)
     order, counts = rank(scores, [0.65] * 29, 0.9)
     assert [row[:count].tolist() for row, count in zip(order, counts, strict=True)] == [[1], [0, 2], []]
+    assert rank(scores, [0.5] * 29, 0.9)[1].tolist() == [1, 0, 0], "a score that is just enough is enough"
     found = measure(scores, np.array([1, 1, 0]), [0.65] * 29, 0.9)
     assert (found.covered, found.size, found.empty, found.several) == pytest.approx((1 / 3, 1.0, 1 / 3, 1 / 3))
