@@ -23,13 +23,13 @@ def raise_limit() -> None:
 
 
 def connections_within(wanted: int, ports: int) -> int:
-    """How many connections there is room for on each of so many ports; `wanted`, or fewer, which the log tells."""
+    """How many connections there is room for on each of so many ports; `wanted`, or fewer; far fewer, the log tells."""
     if sys.platform == "win32":
         return wanted
     import resource
 
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     room = wanted if soft == resource.RLIM_INFINITY else max(1, (soft - OWN) // ports)
-    if room < wanted:
+    if room < wanted // 2:
         log.warning("fewer connections than are allowed have room", max_connections=wanted, room=room, descriptors=soft)
     return min(wanted, room)
