@@ -125,5 +125,6 @@ def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     check_size(member.file_size)
     try:
         return archive.read(member)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
-        raise ValueError(str(error)) from None  # damaged, encrypted, or packed in a way of its own
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        # Damaged; encrypted, a RuntimeError; or packed in a way of its own, the NotImplementedError among these.
+        raise ValueError(str(error)) from None

@@ -187,8 +187,8 @@ def _handler(method: Method, calls: Admission, traced: bool) -> Any:
         answer = _traced(unary, method) if traced else unary
         if method.identify is None and not method.apart:
             return grpc.unary_unary_rpc_method_handler(answer)
-        # Of a kind by which the handler is entered when the headers come, and reads the message by itself. It costs
-        # a fifth of the calls a second, so it is for servers alone that shall know who calls.
+        # Of a kind by which the handler is entered when the headers come, and reads the message by itself. It makes
+        # small calls slower, so it is for servers alone that shall know who calls.
         return grpc.stream_unary_rpc_method_handler(answer)
     return grpc.stream_stream_rpc_method_handler(_stream(method, calls))
 

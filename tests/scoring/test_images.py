@@ -203,6 +203,26 @@ def test_a_damaged_member_of_a_zip_is_an_error_of_its_row(folder, small, tmp_pat
     ]
 
 
+@pytest.mark.parametrize(
+    ("offsets", "value", "sentence"),
+    [((6, 8), 1, "encrypted"), ((8, 10), 97, "compression method is not supported")],
+    ids=["encrypted", "packed in a way of its own"],
+)
+def test_a_member_of_a_zip_that_cannot_be_unpacked_is_an_error_of_its_row(
+    offsets, value, sentence, folder, small, tmp_path
+):
+    """What stands of it before it and in the list at the end is changed; the others are read."""
+    archive = formats.zipped(tmp_path / "a.zip", folder)
+    raw = bytearray(archive.read_bytes())
+    for signature, offset in zip((b"PK\3\4", b"PK\1\2"), offsets, strict=True):
+        raw[raw.index(signature) + offset] = value
+    archive.write_bytes(raw)
+    _, errors, _ = read([archive], small)
+    [error] = errors.values()
+    assert error.sentence.startswith(f"{archive}, 0/00000.png: it cannot be read: ")
+    assert sentence in error.sentence
+
+
 @pytest.mark.parametrize("left", [-1, -1024, 5 * 512 + 100, 700], ids=["end", "no end", "in a header", "in a file"])
 def test_a_tar_that_is_cut_short_ends_the_job(left, folder, small, tmp_path):
     """Wherever it is cut; rows are never just fewer."""
