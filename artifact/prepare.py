@@ -10,17 +10,18 @@ which takes the slant off a digit, makes its strokes equally thick and stretches
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from artifact.card import Card
+from artifact.card import Preparation
 from artifact.ink import Floats, crop, find_ink
 from artifact.picture import ImageError, read_picture
 from artifact.pixels import BLANK
 
-__all__ = ["ImageError", "Prepared", "prepare"]
+__all__ = ["Form", "ImageError", "Prepared", "prepare"]
 
 # MNIST's box as a part of its image, in either direction.
 _BOX = 20 / 28
@@ -37,6 +38,26 @@ _WIDE = 20 / 32
 _ON = 0.3
 
 
+class Form(Protocol):
+    """What a model takes; its card says it."""
+
+    @property
+    def rows(self) -> int:
+        """Height of an image in pixels."""
+
+    @property
+    def cols(self) -> int:
+        """Width of an image in pixels."""
+
+    @property
+    def pixel_max(self) -> int:
+        """Pixels lie in 0..pixel_max, ink bright."""
+
+    @property
+    def preparation(self) -> Preparation:
+        """`mass` or `blocks`, see above."""
+
+
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """What the network is given for one image file."""
@@ -47,17 +68,17 @@ class Prepared:
     """What looks wrong with the image, one sentence each."""
 
 
-def prepare(data: bytes, card: Card, *, max_image_pixels: int) -> Prepared:
-    """The pixels of one image file for the model of `card`.
+def prepare(data: bytes, form: Form, *, max_image_pixels: int) -> Prepared:
+    """The pixels of one image file for a model that takes images of `form`.
 
     Grey, ink bright whatever it was, background taken off, contrast stretched, noise dropped, cropped to the
-    ink, then scaled and centred as `card.preparation` says. Raises `ImageError`, see `read_picture`.
+    ink, then scaled and centred as `form.preparation` says. Raises `ImageError`, see `read_picture`.
     """
     ink = find_ink(read_picture(data, max_image_pixels=max_image_pixels))
     if ink is None:
-        return Prepared(np.zeros(card.features, np.uint8), (BLANK,))
-    shades = (_blocks if card.preparation == "blocks" else _mass)(ink, card.rows, card.cols)
-    pixels = np.rint(np.clip(shades, 0, 1) * card.pixel_max).astype(np.uint8)
+        return Prepared(np.zeros(form.rows * form.cols, np.uint8), (BLANK,))
+    shades = (_blocks if form.preparation == "blocks" else _mass)(ink, form.rows, form.cols)
+    pixels = np.rint(np.clip(shades, 0, 1) * form.pixel_max).astype(np.uint8)
     return Prepared(pixels.ravel(), ())
 
 

@@ -48,20 +48,22 @@ class ClassifyResponse(_message.Message):
     def __init__(self, predictions: _Optional[_Iterable[_Union[Prediction, _Mapping]]] = ..., model: _Optional[_Union[ModelIdentity, _Mapping]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ...) -> None: ...
 
 class Prediction(_message.Message):
-    __slots__ = ("digit", "scores", "margin", "activations", "warnings", "candidates")
+    __slots__ = ("digit", "scores", "margin", "activations", "warnings", "candidates", "not_a_digit")
     DIGIT_FIELD_NUMBER: _ClassVar[int]
     SCORES_FIELD_NUMBER: _ClassVar[int]
     MARGIN_FIELD_NUMBER: _ClassVar[int]
     ACTIVATIONS_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     CANDIDATES_FIELD_NUMBER: _ClassVar[int]
+    NOT_A_DIGIT_FIELD_NUMBER: _ClassVar[int]
     digit: int
     scores: _containers.RepeatedScalarFieldContainer[float]
     margin: float
     activations: _containers.RepeatedCompositeFieldContainer[Layer]
     warnings: _containers.RepeatedScalarFieldContainer[str]
     candidates: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, digit: _Optional[int] = ..., scores: _Optional[_Iterable[float]] = ..., margin: _Optional[float] = ..., activations: _Optional[_Iterable[_Union[Layer, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., candidates: _Optional[_Iterable[int]] = ...) -> None: ...
+    not_a_digit: float
+    def __init__(self, digit: _Optional[int] = ..., scores: _Optional[_Iterable[float]] = ..., margin: _Optional[float] = ..., activations: _Optional[_Iterable[_Union[Layer, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., candidates: _Optional[_Iterable[int]] = ..., not_a_digit: _Optional[float] = ...) -> None: ...
 
 class Layer(_message.Message):
     __slots__ = ("name", "values")
@@ -72,16 +74,18 @@ class Layer(_message.Message):
     def __init__(self, name: _Optional[str] = ..., values: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class ModelIdentity(_message.Message):
-    __slots__ = ("name", "version", "sha256", "execution_provider")
+    __slots__ = ("name", "version", "sha256", "execution_provider", "variant")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]
     EXECUTION_PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    VARIANT_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: str
     sha256: str
     execution_provider: str
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., sha256: _Optional[str] = ..., execution_provider: _Optional[str] = ...) -> None: ...
+    variant: str
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[str] = ..., sha256: _Optional[str] = ..., execution_provider: _Optional[str] = ..., variant: _Optional[str] = ...) -> None: ...
 
 class Timings(_message.Message):
     __slots__ = ("queue_us", "inference_us", "batch_rows")
@@ -170,7 +174,7 @@ class GetModelResponse(_message.Message):
     def __init__(self, model: _Optional[_Union[ModelIdentity, _Mapping]] = ..., card: _Optional[_Union[Card, _Mapping]] = ...) -> None: ...
 
 class Card(_message.Message):
-    __slots__ = ("rows", "cols", "pixel_max", "classes", "labels", "layer_widths", "activation", "output_activation", "members", "parameters", "pixel_scale", "pixel_offset", "preparation", "recipe_json", "seed", "dataset", "dataset_sha256", "test_rows", "accuracy", "confusion", "tolerance", "libraries", "temperature", "calibration_error", "reliability", "thresholds")
+    __slots__ = ("rows", "cols", "pixel_max", "classes", "labels", "layer_widths", "activation", "output_activation", "members", "parameters", "pixel_scale", "pixel_offset", "preparation", "recipe_json", "seed", "dataset", "dataset_sha256", "test_rows", "accuracy", "confusion", "tolerance", "libraries", "temperature", "calibration_error", "reliability", "thresholds", "outlier_auc")
     class ToleranceEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -185,6 +189,13 @@ class Card(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class OutlierAucEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
     ROWS_FIELD_NUMBER: _ClassVar[int]
     COLS_FIELD_NUMBER: _ClassVar[int]
     PIXEL_MAX_FIELD_NUMBER: _ClassVar[int]
@@ -211,6 +222,7 @@ class Card(_message.Message):
     CALIBRATION_ERROR_FIELD_NUMBER: _ClassVar[int]
     RELIABILITY_FIELD_NUMBER: _ClassVar[int]
     THRESHOLDS_FIELD_NUMBER: _ClassVar[int]
+    OUTLIER_AUC_FIELD_NUMBER: _ClassVar[int]
     rows: int
     cols: int
     pixel_max: int
@@ -237,7 +249,8 @@ class Card(_message.Message):
     calibration_error: float
     reliability: _containers.RepeatedCompositeFieldContainer[ReliabilityBin]
     thresholds: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, rows: _Optional[int] = ..., cols: _Optional[int] = ..., pixel_max: _Optional[int] = ..., classes: _Optional[_Iterable[str]] = ..., labels: _Optional[_Iterable[int]] = ..., layer_widths: _Optional[_Iterable[int]] = ..., activation: _Optional[str] = ..., output_activation: _Optional[str] = ..., members: _Optional[int] = ..., parameters: _Optional[int] = ..., pixel_scale: _Optional[float] = ..., pixel_offset: _Optional[float] = ..., preparation: _Optional[str] = ..., recipe_json: _Optional[str] = ..., seed: _Optional[int] = ..., dataset: _Optional[str] = ..., dataset_sha256: _Optional[str] = ..., test_rows: _Optional[int] = ..., accuracy: _Optional[float] = ..., confusion: _Optional[_Iterable[int]] = ..., tolerance: _Optional[_Mapping[str, float]] = ..., libraries: _Optional[_Mapping[str, str]] = ..., temperature: _Optional[float] = ..., calibration_error: _Optional[float] = ..., reliability: _Optional[_Iterable[_Union[ReliabilityBin, _Mapping]]] = ..., thresholds: _Optional[_Iterable[float]] = ...) -> None: ...
+    outlier_auc: _containers.ScalarMap[str, float]
+    def __init__(self, rows: _Optional[int] = ..., cols: _Optional[int] = ..., pixel_max: _Optional[int] = ..., classes: _Optional[_Iterable[str]] = ..., labels: _Optional[_Iterable[int]] = ..., layer_widths: _Optional[_Iterable[int]] = ..., activation: _Optional[str] = ..., output_activation: _Optional[str] = ..., members: _Optional[int] = ..., parameters: _Optional[int] = ..., pixel_scale: _Optional[float] = ..., pixel_offset: _Optional[float] = ..., preparation: _Optional[str] = ..., recipe_json: _Optional[str] = ..., seed: _Optional[int] = ..., dataset: _Optional[str] = ..., dataset_sha256: _Optional[str] = ..., test_rows: _Optional[int] = ..., accuracy: _Optional[float] = ..., confusion: _Optional[_Iterable[int]] = ..., tolerance: _Optional[_Mapping[str, float]] = ..., libraries: _Optional[_Mapping[str, str]] = ..., temperature: _Optional[float] = ..., calibration_error: _Optional[float] = ..., reliability: _Optional[_Iterable[_Union[ReliabilityBin, _Mapping]]] = ..., thresholds: _Optional[_Iterable[float]] = ..., outlier_auc: _Optional[_Mapping[str, float]] = ...) -> None: ...
 
 class ReliabilityBin(_message.Message):
     __slots__ = ("images", "mean_score", "accuracy")
