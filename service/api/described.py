@@ -18,7 +18,7 @@ BACKEND = "onnxruntime"
 
 
 def dims(card: Card) -> dict[str, list[int]]:
-    """The shape of one image's values by output, in the order of the metadata; `label`, which holds no floats, aside."""
+    """The shape of the values of one image by output, in the order of the metadata; `label`, no floats, aside."""
     return {
         SCORES: [len(card.classes)],
         **({NOT_A_DIGIT: []} if card.knows_digits else {}),
