@@ -32,6 +32,16 @@ def biases_name(member: int, layer: int) -> str:
     return f"member_{member}.biases_{layer}"
 
 
+def scales_name(member: int, layer: int) -> str:
+    """Initializer, in the variant int8, with what the whole numbers under `weights_name` are to be multiplied by."""
+    return f"member_{member}.scales_{layer}"
+
+
+HALF_INK = 256.0
+"""The variant fp16 divides pixels by it, and its first-layer weights are multiplied by it: float16 has few digits for
+numbers as small as weights that take pixels up to 255, and a power of two costs none."""
+
+
 class LayoutError(ValueError):
     """A models folder or a file in it is missing or malformed; the message names it."""
 

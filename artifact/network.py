@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artifact.card import Card
-from artifact.layout import biases_name, weights_name
+from artifact.layout import HALF_INK, biases_name, scales_name, weights_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +31,24 @@ def read_layer(model: bytes, card: Card, member: int, layer: int, dtype: Any = n
 
     In the file the scaling of the pixels is folded into the first layer; here it is taken out again,
     in float64, so what returns is `MLPClassifier.coefs_[layer - 1]` and `intercepts_[layer - 1]` to
-    float32 precision. With `dtype` float64 nothing is rounded, and folding it in again gives the file's
+    float32 precision; of a variant it is what that holds of them. With `dtype` float64 nothing is rounded, and folding it in again gives the file's
     numbers. Raises `ValueError` when the file lacks the layer.
     """
     import onnx  # only here: a server that is never asked does not pay for the import
     from onnx import numpy_helper
 
     wanted = {weights_name(member, layer), biases_name(member, layer)}
+    scales = scales_name(member, layer)
     found = {
-        tensor.name: numpy_helper.to_array(tensor)
+        tensor.name: numpy_helper.to_array(tensor).astype(np.float64)
         for tensor in onnx.load_model_from_string(model).graph.initializer
-        if tensor.name in wanted
+        if tensor.name in wanted or tensor.name == scales
     }
     if missing := wanted - found.keys():
         raise ValueError(f"the graph has no initializer {', '.join(sorted(missing))}")
-    weights = found[weights_name(member, layer)].astype(np.float64)
-    biases = found[biases_name(member, layer)].astype(np.float64)
+    weights, biases = found[weights_name(member, layer)] * found.get(scales, 1.0), found[biases_name(member, layer)]
     if layer == 1:
+        weights = weights / (HALF_INK if card.variant == "fp16" else 1.0)
         biases = biases + card.pixel_offset * weights.sum(axis=0)
         weights = weights / card.pixel_scale
     return Layer(layer_activation(card, layer), weights.astype(dtype), biases.astype(dtype))

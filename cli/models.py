@@ -8,7 +8,7 @@ import typer
 from cli.server import Server, Timeout, TlsCa, TlsCert, TlsKey, TokenFile, access
 
 if TYPE_CHECKING:
-    from digits_client import Listing
+    from digits_client import Listing, ModelCard
 
 
 def models(
@@ -27,8 +27,8 @@ def models(
     try:
         with DigitsClient(server, timeout=timeout, **access(tls_ca, tls_cert, tls_key, token_file)) as client:
             listing = client.models()
-            accuracies = {
-                (model.name, version.version): client.model(model.name, version.version).accuracy
+            cards = {
+                (model.name, version.version): client.model(model.name, version.version)
                 for model in listing.models
                 for version in model.versions
                 if version.ready
@@ -38,12 +38,12 @@ def models(
     except DigitsError as error:
         fail(str(error))
     if as_json:
-        typer.echo(json.dumps(_as_object(listing, accuracies), ensure_ascii=False))
+        typer.echo(json.dumps(_as_object(listing, cards), ensure_ascii=False))
     else:
-        _print_table(listing, accuracies)
+        _print_table(listing, cards)
 
 
-def _as_object(listing: "Listing", accuracies: dict[tuple[str, str], float]) -> dict[str, Any]:
+def _as_object(listing: "Listing", cards: dict[tuple[str, str], "ModelCard"]) -> dict[str, Any]:
     return {
         "default_model": listing.default_model,
         "max_rows": listing.max_rows,
@@ -58,15 +58,17 @@ def _as_object(listing: "Listing", accuracies: dict[tuple[str, str], float]) -> 
                 "cols": version.cols,
                 "pixel_max": version.pixel_max,
                 "classes": version.classes,
-                "accuracy": accuracies.get((model.name, version.version)),
+                "accuracy": card.accuracy if card else None,
+                "variant": card.model.variant if card else "",
             }
             for model in listing.models
             for version in model.versions
+            for card in (cards.get((model.name, version.version)),)
         ],
     }
 
 
-def _print_table(listing: "Listing", accuracies: dict[tuple[str, str], float]) -> None:
+def _print_table(listing: "Listing", cards: dict[tuple[str, str], "ModelCard"]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -80,16 +82,16 @@ def _print_table(listing: "Listing", accuracies: dict[tuple[str, str], float]) -
         answers = max((each.version for each in model.versions if each.ready), key=int, default=None)
         for version in model.versions:
             meant = model.name == listing.default_model and version.version == answers
-            accuracy = accuracies.get((model.name, version.version))
+            card = cards.get((model.name, version.version))
             colour = {"ready": "green", "failed": "red"}.get(version.state, "yellow")
             table.add_row(
                 Text(model.name + (" (default)" if meant else ""), style="bold" if meant else ""),
-                version.version,
+                version.version + (f" {card.model.variant}" if card and card.model.variant else ""),
                 Text(version.state, style=colour),
                 f"{version.rows}×{version.cols}" if version.rows else "",
                 f"0..{version.pixel_max}" if version.rows else "",
                 _classes(version.classes),
-                "" if accuracy is None else f"{accuracy:.2%}",
+                f"{card.accuracy:.2%}" if card else "",
             )
             if version.reason:
                 reasons.append(f"{model.name} {version.version}: {version.reason}")

@@ -44,6 +44,10 @@ def score(  # noqa: D103 - below, since it is put together
         Literal["cpu", "cuda", "auto"] | None,
         typer.Option(help="What onnxruntime runs on, without --server.", show_default="auto, or DIGITS_PROVIDER"),
     ] = None,
+    variant: Annotated[
+        Literal["int8", "fp16"] | None,
+        typer.Option(help="Faster variant of the version, without --server.", show_default="the version itself"),
+    ] = None,
     pixels: Annotated[
         str | None, typer.Option(metavar="NAME", help="Where the pixels are, see below.", show_default=False)
     ] = None,
@@ -107,7 +111,12 @@ def score(  # noqa: D103 - below, since it is put together
     from service.observe.logs import configure_logs
 
     if server is not None:
-        for flag, given in (("--local", local), ("--models", models), ("--provider", provider)):
+        for flag, given in (
+            ("--local", local),
+            ("--models", models),
+            ("--provider", provider),
+            ("--variant", variant),
+        ):
             if given:
                 fail(f"{flag} goes without --server, which has models of its own", code=2)
         if engine == "ray":
@@ -139,6 +148,7 @@ def score(  # noqa: D103 - below, since it is put together
     }
     if server is None:
         options |= {name: getattr(settings, name) for name in ("models", "provider", "require_provider")}
+        options["variant"] = variant
     try:
         if engine == "ray":
             from scoring.ray_job import score_on_ray

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
+from artifact.card import Variant
 from scoring.job import OnError, make_job, run
 from scoring.local import LocalScorer, Provider
 from scoring.options import check_choice, check_flag, check_text, read_count, read_model, read_path, read_seconds
@@ -30,6 +31,7 @@ def score(
     models: str | os.PathLike[str] | None = None,
     provider: Provider | None = None,
     require_provider: bool = False,
+    variant: Variant | None = None,
     format: Format | None = None,  # noqa: A002 the option's name
     pixels: str | None = None,
     labels: str | os.PathLike[str] | None = None,
@@ -49,8 +51,9 @@ def score(
 
     `model` is NAME or NAME:VERSION of the folder `models` ("models" unless told otherwise), or of `server`
     (HOST:PORT) where one is given; empty: the default, its newest version. Without a server onnxruntime runs here,
-    on `provider` ("auto" unless told otherwise). With one, `calls` are in flight, `patience` is how many seconds it
-    may be gone, and `shared_memory` begins the names of objects by which pixels go to one on this host (empty: never).
+    on `provider` ("auto" unless told otherwise), the version itself or its faster `variant`. With one, `calls` are in
+    flight, `patience` is how many seconds it may be gone, and `shared_memory` begins the names of objects by which
+    pixels go to one on this host (empty: never).
 
     A killed job goes on with `resume`, and its output has the same bytes. A bad row ends the job with
     `on_error="fail"` and gets its error in the table with "record"; None records images that cannot be read and
@@ -79,9 +82,18 @@ def score(
         folder = Path(read_path("models", "models" if models is None else models))
         on: Provider = "auto" if provider is None else provider
         check_choice("provider", on, get_args(Provider))
-        scorer = LocalScorer(folder, name=name, version=version, provider=on, require_provider=require_provider)
+        kind: Variant = variant or ""
+        check_choice("variant", kind, get_args(Variant))
+        scorer = LocalScorer(
+            folder, name=name, version=version, provider=on, require_provider=require_provider, variant=kind
+        )
     else:
-        here = {"models": models, "provider": provider, "require_provider": require_provider or None}
+        here = {
+            "models": models,
+            "provider": provider,
+            "require_provider": require_provider or None,
+            "variant": variant or None,
+        }
         for key, value in here.items():
             if value is not None:
                 raise ValueError(f"{key} goes without server, which has models of its own")

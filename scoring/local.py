@@ -1,11 +1,13 @@
 """The model in this process, on all cores it may use, or on a GPU."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from artifact.card import Variant
 from artifact.layout import LayoutError, VersionFolder, find_versions
 from scoring.scorer import Model, ScorerError
 from service.runtime.cores import usable_cores
@@ -37,13 +39,15 @@ class LocalScorer:
         provider: Provider = "auto",
         require_provider: bool = False,
         threads: int = 0,
+        variant: Variant = "",
     ) -> None:
         """Load a version from the folder `models` and hold it against its golden rows, as a server does.
 
         No `name`: mnist-16x16 if there, else the first by name; no `version`: the newest that may be served.
-        `threads` 0: one for each usable core. Raises `ScorerError`.
+        `threads` 0: one for each usable core. `variant`: a faster one that lies beside the version, `int8` or `fp16`.
+        Raises `ScorerError`.
         """
-        folder = _find(models, name, version)
+        folder = replace(_find(models, name, version), variant=variant)
         tried = candidates(provider)
         try:
             self._session = load_session(folder, tried[:1] if require_provider else tried, threads=1)

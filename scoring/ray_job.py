@@ -23,6 +23,7 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports home unless
 import ray
 import ray.data
 
+from artifact.card import Variant
 from scoring.chunk import Chunk, InputError
 from scoring.job import Job, OnError, make_job
 from scoring.local import LocalScorer, Provider
@@ -69,6 +70,7 @@ def score_on_ray(
     models: str | os.PathLike[str] = "models",
     provider: Provider = "auto",
     require_provider: bool = False,
+    variant: Variant | None = None,
     format: Format | None = None,  # noqa: A002 the option's name
     pixels: str | None = None,
     labels: str | os.PathLike[str] | None = None,
@@ -103,12 +105,14 @@ def score_on_ray(
     name, version = read_model(model)
     actors = read_count("actors", actors, 0)
     check_choice("provider", provider, get_args(Provider))
+    check_choice("variant", variant or "", get_args(Variant))
     chosen: Row = {
         "models": Path(read_path("models", models)).resolve(),
         "name": name,
         "version": version,
         "provider": provider,
         "require_provider": require_provider,
+        "variant": variant or "",
     }
     # Loaded here to know the shape; which provider it runs on, the actors tell.
     here = LocalScorer(**(chosen | {"provider": "cpu", "require_provider": False})).model

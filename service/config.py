@@ -17,6 +17,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "DIGITS_"
 
+Variant = Literal["int8", "fp16"]
+_CHOICE = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}=(int8|fp16)"
+
 
 class SettingsError(ValueError):
     """A setting is unknown or has a bad value; the message names its flag and its variable."""
@@ -48,6 +51,13 @@ class Settings(BaseSettings):
     default_model: Annotated[
         str,
         Field(description="model of requests that name none; empty: mnist-16x16 if there, else the first by name"),
+    ] = ""
+    variant: Annotated[
+        str,
+        Field(
+            description="models to serve in a faster variant, which lies beside each of their versions: name=int8 or "
+            "name=fp16, with commas between"
+        ),
     ] = ""
     model_control: Annotated[
         Literal["none", "poll", "explicit"],
@@ -181,6 +191,13 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"shared_memory is {self.shared_memory!r}, expected letters, digits, '.', '_' or '-', such as digits-"
             )
+        if not re.fullmatch("|".join((f"{_CHOICE}(,{_CHOICE})*", "")), self.variant):
+            raise ValueError(
+                f"variant is {self.variant!r}, expected name=int8 or name=fp16, with commas between, such as "
+                "mnist-large=int8"
+            )
+        if len(self.variants) != len(self.variant.split(",")) and self.variant:
+            raise ValueError(f"variant is {self.variant!r}, expected each model once")
         if bool(self.tls_cert) != bool(self.tls_key):
             raise ValueError("tls_cert and tls_key go together")
         if self.tls_client_ca and not self.tls_cert:
@@ -193,6 +210,12 @@ class Settings(BaseSettings):
         if self.require_provider and self.provider == "auto":
             raise ValueError("require_provider needs a provider, cpu or cuda, not auto")
         return self
+
+    @property
+    def variants(self) -> dict[str, Variant]:
+        """The variant to serve by model."""
+        chosen = (part.partition("=") for part in self.variant.split(",") if part)
+        return {name: kind for name, _, kind in chosen}  # type: ignore[misc]  # _agree has seen to it
 
     @property
     def max_message_bytes(self) -> int:

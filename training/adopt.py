@@ -60,7 +60,7 @@ def adopt(
         pixels, labels = read_images(test_data, rows=rows, cols=cols, pixel_max=wish.pixel_max, preparation=preparation)
         labels = _as_classes(labels, classifier.classes_)
     else:
-        pixels, labels = _read_npz(test_data)
+        pixels, labels = read_npz(test_data)
         rows, cols = _shape(features, wish, pixels.shape[1:])
         pixels = pixels.reshape(len(pixels), -1)
     description = Description(
@@ -93,7 +93,8 @@ def adopt(
     return folder, Card.from_json(folder.card.read_text(encoding="utf-8"))
 
 
-def _read_npz(file: Path) -> tuple[NDArray[np.uint8], NDArray[Any]]:
+def read_npz(file: Path) -> tuple[NDArray[np.uint8], NDArray[Any]]:
+    """Pixels uint8 [N, rows*cols] or [N, rows, cols] and labels [N] of a .npz file; raises `ExportError`."""
     try:
         with np.load(file, allow_pickle=False) as arrays:
             pixels, labels = arrays["pixels"], arrays["labels"]

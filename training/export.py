@@ -37,7 +37,7 @@ PARITY = 1e-5
 """Largest difference of a score from scikit-learn's that the gate lets through."""
 TOLERANCE = {"CPUExecutionProvider": 1e-5, "CUDAExecutionProvider": 1e-4}
 """What a server has to reproduce the golden scores within, by execution provider."""
-SKOPS_LIMIT = 20_000_000  # bytes; a larger classifier is not kept beside its model
+SKOPS_LIMIT = 4_000_000  # bytes; a larger classifier is not kept beside its model
 
 _LIBRARIES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx")
 

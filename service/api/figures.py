@@ -56,7 +56,16 @@ class Figures:
             ],
             "digits_model_load_failures_total": [[labels, each.load_failures] for labels, each in counted],
             "digits_model_info": [
-                [[version.name, version.version, version.session.sha256, version.session.provider], 1]
+                [
+                    [
+                        version.name,
+                        version.version,
+                        version.session.sha256,
+                        version.session.provider,
+                        version.folder.variant,
+                    ],
+                    1,
+                ]
                 for version in versions
                 if version.state is State.READY
             ],

@@ -122,7 +122,7 @@ FAMILIES = {
         Family(
             "digits_model_info",
             "info",
-            (*_VERSION, "sha256", "provider"),
+            (*_VERSION, "sha256", "provider", "variant"),
             "1 for each version that is ready, with the file and the execution provider it runs on.",
             merge=max,
         ),

@@ -59,7 +59,7 @@ class Repository:
         self.statistics: defaultdict[tuple[str, int], Statistics] = defaultdict(Statistics)
         """By name and number, of every version there is or was: what was counted stays."""
         try:
-            found = find_versions(settings.models)
+            found = self._find_versions()
         except LayoutError as error:
             raise RepositoryError(str(error)) from None
         if not found and settings.model_control == "none":
@@ -68,11 +68,17 @@ class Repository:
             )
         for folder in found:
             self._models.setdefault(folder.name, []).append(self._version(folder))
-        if settings.default_model and settings.default_model not in self._models:
-            raise RepositoryError(
-                f"default model {settings.default_model} is not in {settings.models}, "
-                f"which holds {', '.join(self._models) or 'none'}"
-            )
+        wanted = {settings.default_model: "default model"} if settings.default_model else {}
+        for name, what in (dict.fromkeys(settings.variants, "model") | wanted).items():
+            if name not in self._models:
+                raise RepositoryError(
+                    f"{what} {name} is not in {settings.models}, which holds {', '.join(self._models) or 'none'}"
+                )
+
+    def _find_versions(self) -> list[VersionFolder]:
+        """What is on disk, each in the variant that is to be served. Raises `LayoutError`."""
+        variants = self._settings.variants
+        return [replace(found, variant=variants.get(found.name, "")) for found in find_versions(self._settings.models)]
 
     @property
     def default_model(self) -> str:
@@ -177,7 +183,7 @@ class Repository:
     async def refresh(self, only: str | None = None) -> None:
         """Make what is held what is on disk, for all models or one. Raises `LayoutError`."""
         async with self._changing:
-            folders = await asyncio.to_thread(find_versions, self._settings.models)
+            folders = await asyncio.to_thread(self._find_versions)
             names = dict.fromkeys([folder.name for folder in folders] + list(self._models))
             if only is not None:
                 names = {only: None} if only in names else {}
@@ -269,6 +275,7 @@ class Repository:
             version=folder.version,
             provider=session.provider,
             sha256=session.sha256[:12],
+            **({"variant": folder.variant} if folder.variant else {}),
             inline_rows=inline_rows,
             load_ms=round(version.statistics.load_seconds * 1e3),
         )

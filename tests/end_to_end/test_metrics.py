@@ -46,7 +46,7 @@ def test_metrics_show_what_was_sent_over_both_protocols(start_server: StartServe
     assert metrics["process_resident_memory_bytes"][()] > 2**20
     assert metrics["process_cpu_seconds_total"][()] > 0
     assert abs(metrics["process_start_time_seconds"][()] - time.time()) < 60
-    sha256, provider = {key[3]: (key[2], key[1]) for key in metrics["digits_model_info"] if key[0] == MNIST[0]}["2"]
+    sha256, provider = {key[4]: (key[2], key[1]) for key in metrics["digits_model_info"] if key[0] == MNIST[0]}["2"]
     with server.channel() as channel:
         model = Stub(channel).classify(one, timeout=10).model
     assert (model.sha256, model.execution_provider) == (sha256, provider)

@@ -193,7 +193,7 @@ async def test_models_tell_whether_they_are_ready_what_they_are_and_how_loading_
         assert version == ("digits-8x8", "1")
         assert 0 < seconds < 60
         session = app.repository.find("digits-8x8", "1").session
-        assert await values(app, "digits_model_info") == {("digits-8x8", "1", session.sha256, session.provider): 1}
+        assert await values(app, "digits_model_info") == {("digits-8x8", "1", session.sha256, session.provider, ""): 1}
 
 
 async def test_counters_outlive_the_version_they_count(tmp_path):

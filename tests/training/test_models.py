@@ -1,6 +1,8 @@
 """The committed models are what their cards say."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +12,16 @@ import pytest
 
 from artifact.card import CARD_KEY, Card
 from artifact.layout import INPUT, VersionFolder, find_versions
+from tests.training.running import run
 from training.datasets import held_out_digits
 from training.evaluate import evaluate
 from training.fitted_file import read_fitted
 from training.graph import build_graph
 from training.inputs import scaled
-from training.members import read_members
+from training.members import read_detector, read_members
 from training.mnist import read_part
 from training.recipes import RECIPES, find
+from training.variants import make_variant, read_version
 
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ROOT / "models"
@@ -92,10 +96,11 @@ def test_golden_rows_reproduce(folder, card, session):
 
 def test_the_classifier_beside_the_model_gives_its_scores(folder, card, session):
     """model.skops is the fitted classifier itself: the model is made of it to the byte, and gives its scores."""
-    if card.members > 1:
-        assert not (folder.path / "model.skops").exists()
+    file = folder.path / "model.skops"
+    assert file.exists() == (card.members == 1 and card.parameters < 1_000_000)
+    if not file.exists():
         return
-    classifier = read_fitted(folder.path / "model.skops")
+    classifier = read_fitted(file)
     assert build_graph([classifier], card) == folder.onnx.read_bytes()
     part = held_out(card)
     inputs = scaled(part.pixels, pixel_scale=card.pixel_scale, pixel_offset=card.pixel_offset)
@@ -108,7 +113,40 @@ def test_the_classifier_beside_the_model_gives_its_scores(folder, card, session)
 def test_taken_apart_and_assembled_again_it_is_the_same(folder, card):
     """The networks that come out of model.onnx make the same file, byte for byte."""
     model = folder.onnx.read_bytes()
-    assert build_graph(read_members(model, card), card) == model
+    assert build_graph(read_members(model, card), card, read_detector(model)) == model
+
+
+VARIANTS = [(name, 1, kind) for name in ("mnist-large", "mnist-committee") for kind in ("int8", "fp16")]
+COMMITTED_VARIANTS = {("mnist-large", 1, "int8"), ("mnist-committee", 1, "int8")}
+
+
+def test_the_committed_variants_are_these():
+    """The others are made where they are wanted."""
+    found = set()
+    for file in MODELS.glob("*/*/model.*.onnx"):
+        found.add((file.parts[-3], int(file.parts[-2]), file.name.split(".")[1]))
+    assert found == COMMITTED_VARIANTS
+
+
+@pytest.mark.parametrize(("name", "version", "kind"), VARIANTS)
+def test_all_test_images_through_a_variant(name, version, kind, tmp_path):
+    """No score is further from the version's own than the variant's card allows, nor is the accuracy."""
+    folder = VersionFolder(MODELS, name, version)
+    model, card = read_version(folder)
+    part = read_part(MNIST, "t10k")
+    there = replace(folder, variant=kind)
+    if (name, version, kind) not in COMMITTED_VARIANTS:
+        shutil.copytree(folder.path, tmp_path / name / str(version))
+        there = make_variant(replace(folder, models=tmp_path), kind, part.pixels, part)
+    small, small_card = read_version(there)
+    plain, got = run(model, part.pixels), run(small, part.pixels)
+    assert np.abs(got["scores"] - plain["scores"]).max() <= small_card.tolerance["CPUExecutionProvider"]
+    assert small_card.tolerance["CPUExecutionProvider"] <= 0.1
+    result = evaluate(part.labels, got["label"], classes=10)
+    assert (result.confusion, result.accuracy) == (small_card.confusion, small_card.accuracy)
+    assert result.accuracy >= card.accuracy - 0.0005
+    if card.knows_digits:
+        assert np.abs(got["not_a_digit"] - plain["not_a_digit"]).max() <= small_card.tolerance["CPUExecutionProvider"]
 
 
 def test_report_shows_its_pictures(folder):

@@ -1,0 +1,181 @@
+"""Faster variants: made of a version, held against it, refused when they are not good enough."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from typer.testing import CliRunner
+
+from artifact.layout import LABEL, NOT_A_DIGIT, SCORES, VersionFolder
+from artifact.network import read_layer
+from tests.sure import SCALE, export_sure
+from tests.training.running import run
+from training import variants
+from training.acceptance import ExportError
+from training.datasets import digits
+from training.export import export
+from training.inputs import scaled
+from training.variants import TOLERANCE, make_variant, read_version
+
+KINDS = ("int8", "fp16")
+
+
+@pytest.fixture(scope="module")
+def sure(tmp_path_factory: pytest.TempPathFactory) -> VersionFolder:
+    """A version that knows digits and has thresholds."""
+    return export_sure(tmp_path_factory.mktemp("models"), knows_digits=True)
+
+
+@pytest.fixture(scope="module")
+def made(sure: VersionFolder) -> dict[str, VersionFolder]:
+    return {kind: make_variant(sure, kind, digits().train.pixels, digits().test) for kind in KINDS}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_gives_the_scores_of_the_version(sure, made, kind):
+    """Within the tolerance on its card; hidden layers and the chance that it is no digit as well."""
+    pixels = digits().test.pixels
+    plain, got = run(sure.onnx, pixels), run(made[kind].onnx, pixels)
+    assert list(got) == list(plain)
+    for name in (SCORES, NOT_A_DIGIT):
+        assert 0 < np.abs(got[name] - plain[name]).max() <= TOLERANCE[kind]
+    assert np.abs(got["hidden_1"] - plain["hidden_1"]).max() < 0.05 * plain["hidden_1"].max()
+    for name, values in got.items():
+        assert (values.dtype, values.shape) == (plain[name].dtype, plain[name].shape)
+    _, card = read_version(made[kind])
+    assert (card.variant, card.tolerance["CPUExecutionProvider"]) == (kind, TOLERANCE[kind])
+    right = got[LABEL] == digits().test.labels
+    assert card.accuracy == right.mean()
+    assert card.thresholds == read_version(sure)[1].thresholds
+
+
+def test_its_numbers_are_small(sure, made):
+    """Whole numbers of 7 bits, or float16; the file is a quarter, or half, as large for its weights."""
+    for kind, dtype in (("int8", np.int8), ("fp16", np.float16)):
+        tensors = {each.name: onnx.numpy_helper.to_array(each) for each in onnx.load(made[kind].onnx).graph.initializer}
+        weights = [values for name, values in tensors.items() if ".weights_" in name]
+        assert [values.dtype for values in weights] == [dtype] * 2
+        if kind == "int8":
+            assert [np.abs(values).max(axis=0).tolist() for values in weights] == [[63] * 24, [63] * 10]
+    operators = [node.op_type for node in onnx.load(made["int8"].onnx).graph.node]
+    assert operators.count("MatMulInteger") == 2
+    assert {node.domain for node in onnx.load(made["int8"].onnx).graph.node} == {""}  # any runtime has them
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_its_layers_can_be_looked_into(sure, made, kind):
+    """The weights are nearly the version's, and with the biases they give what the variant's layers hold."""
+    model, card = read_version(sure)
+    small, small_card = read_version(made[kind])
+    for layer in (1, 2):
+        plain, got = read_layer(model, card, 0, layer), read_layer(small, small_card, 0, layer)
+        scale = np.abs(plain.weights).max(axis=0)
+        assert (np.abs(got.weights - plain.weights) <= scale / (120 if kind == "int8" else 1000)).all()
+        assert got.activation == plain.activation
+    first = read_layer(small, small_card, 0, 1, np.float64)
+    pixels = digits().test.pixels
+    values = np.maximum(scaled(pixels, **SCALE) @ first.weights + first.biases, 0)
+    np.testing.assert_allclose(run(made[kind].onnx, pixels)["hidden_1"], values, atol=1e-4 if kind == "int8" else 0.02)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
+@pytest.mark.parametrize("classes", [range(5), ["no", "yes"], [7, -3, 100]], ids=["five", "two", "signed"])
+def test_any_network_may_have_one(make_stranger, tmp_path, monkeypatch, kind, activation, classes):
+    """Every activation, one output neuron, labels that do not count from 0, several networks."""
+    monkeypatch.setattr(variants, "TOLERANCE", {"int8": 0.2, "fp16": 0.02})
+    monkeypatch.setattr(variants, "LOST", 0.1)
+    strangers = [make_stranger(list(classes), activation=activation, seed=seed) for seed in (1, 2)]
+    first = strangers[0]
+    folder = export([each.classifier for each in strangers], first.pixels, first.labels, first.description, tmp_path)
+    test = replace(digits().test, pixels=first.pixels, labels=np.searchsorted(sorted(classes), first.labels))
+    there = make_variant(folder, kind, first.pixels, test)
+    plain, got = run(folder.onnx, first.pixels), run(there.onnx, first.pixels)
+    assert np.abs(got[SCORES] - plain[SCORES]).max() <= variants.TOLERANCE[kind]
+    for name in ("hidden_1", "hidden_3", "hidden_6"):
+        reach = np.abs(plain[name]).max()
+        assert np.abs(got[name] - plain[name]).max() < 0.1 * reach
+    _, card = read_version(there)
+    right = np.array(card.labels)[test.labels] == got[LABEL]
+    assert card.accuracy == right.mean() == np.trace(card.confusion) / 240
+
+
+def test_values_beyond_what_was_seen_count_as_the_greatest(sure, tmp_path):
+    """Ranges come from the images that are given; all else is bounded by them."""
+    blank = np.zeros((3, 64), np.uint8)
+    with pytest.raises(ExportError, match=r"int8 of sure version 1 is refused: a score differs by .*than 0\.1"):
+        make_variant(sure, "int8", blank, digits().test)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_that_is_right_less_often_is_refused(sure, made, monkeypatch, kind):
+    """By more than 0.05 % of the images; what stood there stays."""
+    there = made[kind].onnx
+    before = there.read_bytes()
+    _, card = read_version(sure)
+    monkeypatch.setattr(variants, "read_version", lambda folder: (folder.read_onnx(), replace(card, accuracy=0.999)))
+    with pytest.raises(ExportError, match=r"is refused: \d\d\.\d\d% right, and the version itself has 99\.90%"):
+        make_variant(sure, kind, digits().train.pixels, digits().test)
+    assert there.read_bytes() == before
+
+
+def test_the_same_version_gives_the_same_bytes(sure, made):
+    """And no half of a file is ever under its name."""
+    for kind in KINDS:
+        before = made[kind].onnx.read_bytes()
+        make_variant(sure, kind, digits().train.pixels, digits().test)
+        assert made[kind].onnx.read_bytes() == before
+    assert not [path.name for path in sure.path.iterdir() if path.name.startswith(".")]
+
+
+def quantize(*arguments: object) -> tuple[int, str]:
+    from cli.main import build
+
+    result = CliRunner().invoke(build(["quantize"]), ["quantize", *map(str, arguments)])
+    return result.exit_code, result.output
+
+
+def test_the_command(sure, make_stranger, tmp_path):
+    """By the data set on the card, or by test data that are given; one sentence for what cannot be."""
+    models = tmp_path / "models"
+    code, text = quantize("sure:1", "--to", "fp16", "--models", sure.models)
+    assert (code, "model.fp16.onnx written: " in text) == (0, True)
+    stranger = make_stranger()
+    folder = export(stranger.classifier, stranger.pixels, stranger.labels, stranger.description, models)
+    data = tmp_path / "data.npz"
+    np.savez(data, pixels=stranger.pixels.reshape(-1, 12, 9), labels=stranger.labels)
+    assert quantize("stranger", "--models", models)[1].endswith(
+        "was made from 'templates'; say --test-data, what it was exported with\n"
+    )
+    assert quantize("stranger", "--to", "fp16", "--models", models, "--test-data", data)[0] == 0
+    assert replace(folder, variant="fp16").onnx.exists()
+    np.savez(data, pixels=stranger.pixels[:100], labels=stranger.labels[:100])
+    told = ("stranger", "--models", models, "--test-data", data)
+    assert "was judged by 240 images, and these are 100" in quantize(*told)[1]
+    np.savez(data, pixels=stranger.pixels, labels=stranger.labels + 9)
+    assert "has the label '9'" in quantize(*told)[1]
+    folder.onnx.write_bytes(b"no model")
+    for arguments, sentence in (
+        (("stranger", "--models", models), "is no model with a card"),
+        (("stranger:2", "--models", models), "there is no model 'stranger:2' in"),
+        (("stranger", "--models", tmp_path / "none"), "does not exist"),
+    ):
+        code, text = quantize(*arguments)
+        assert (code, sentence in text, text.count("\n")) == (1, True, 1)
+
+
+def test_files_that_a_server_polls_are_whole(sure, tmp_path: Path):
+    """It is written beside, under a name that no server reads, and put in place in one step."""
+    names = set()
+    plain = Path.write_bytes
+
+    def write(path: Path, data: bytes) -> int:
+        names.add(path.name)
+        return plain(path, data)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "write_bytes", write)
+        make_variant(sure, "fp16", digits().train.pixels, digits().test)
+    assert names == {".model.fp16.onnx"}

@@ -1,0 +1,167 @@
+"""Faster variants of a version: made of its model.onnx, held against it, and written beside it."""
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from artifact.card import CARD_KEY, Card, CardError
+from artifact.layout import INPUT, LABEL, NOT_A_DIGIT, SCORES, LayoutError, VersionFolder
+from training.acceptance import ExportError
+from training.adopt import read_npz
+from training.calibration import calibration
+from training.datasets import SHAPES, Part, load
+from training.evaluate import evaluate
+from training.fp16 import build_fp16
+from training.images import read_images
+from training.int8 import build_int8
+
+Kind = Literal["int8", "fp16"]
+
+TOLERANCE: dict[Kind, float] = {"int8": 0.1, "fp16": 0.01}
+"""Largest difference of a score from the version's own that a variant may have, on any execution provider."""
+LOST = 0.0005
+"""Of the accuracy, 0..1: no variant may be further below the version."""
+
+_PROVIDERS = ("CPUExecutionProvider", "CUDAExecutionProvider")
+_RUN_ROWS = 500
+
+
+def make_variant(folder: VersionFolder, kind: Kind, learned: NDArray[np.uint8], test: Part) -> VersionFolder:
+    """Write `model.<kind>.onnx` into the version's folder, with a card of its own inside; gives where it lies.
+
+    `learned` uint8 [N, rows*cols] are images that say what hidden layers hold; best those that the version learned
+    from. `test` is its test data, labels being positions of classes. Raises `ExportError` when a score differs by more
+    than `TOLERANCE`, when it is right less often by more than `LOST`, or when the version cannot be read.
+    """
+    model, card = read_version(folder)
+    if test.pixels.shape[1] != card.features or learned.shape[1] != card.features:
+        raise ExportError(f"{folder.path} takes {card.features} pixels, and the data has {test.pixels.shape[1]}")
+    plain = _Runner(model)
+    truth = plain.run(test.pixels, [LABEL, SCORES, *_chances(card)])
+    variant_card = replace(card, variant=kind, tolerance=dict.fromkeys(_PROVIDERS, TOLERANCE[kind]))
+    if kind == "int8":
+        ranges = plain.ranges(learned, card.hidden_names)
+
+        def build(own: Card) -> bytes:
+            return build_int8(model, card, own, ranges)
+    else:
+
+        def build(own: Card) -> bytes:
+            return build_fp16(model, card, own)
+
+    made = _with_figures(build, variant_card, truth, test)
+    there = replace(folder, variant=kind)
+    beside = there.onnx.with_name(f".{there.onnx.name}")  # a server that polls must not see half of it
+    beside.write_bytes(made)
+    os.replace(beside, there.onnx)
+    return there
+
+
+def add_variant(
+    folder: VersionFolder, kind: Kind, *, test_data: Path | None = None, data_dir: Path | None = None
+) -> Card:
+    """`make_variant` by the data on the version's card, or by `test_data`, see `training.adopt`; gives the new card.
+
+    Test data of a stranger's model say what its hidden layers hold, too. Raises `ExportError` and `DatasetError`.
+    """
+    _, card = read_version(folder)
+    if test_data is not None:
+        test = _read(test_data, card)
+        learned = test.pixels
+    elif card.dataset in SHAPES:
+        dataset = load(card.dataset, data_dir)
+        learned, test = dataset.train.pixels, dataset.test
+    else:
+        raise ExportError(f"{folder.path} was made from {card.dataset!r}; say --test-data, what it was exported with")
+    if len(test) != card.test_rows:
+        raise ExportError(f"{folder.path} was judged by {card.test_rows} images, and these are {len(test)}")
+    return read_version(make_variant(folder, kind, learned, test))[1]
+
+
+def _read(test_data: Path, card: Card) -> Part:
+    """Labelled images, a .npz file or a folder, for the model of a card."""
+    if test_data.is_dir():
+        pixels, labels = read_images(
+            test_data, rows=card.rows, cols=card.cols, pixel_max=card.pixel_max, preparation=card.preparation
+        )
+    else:
+        pixels, labels = read_npz(test_data)
+    places = {name: place for place, name in enumerate(card.classes)}
+    try:
+        return Part(pixels.reshape(len(pixels), -1), np.array([places[str(label)] for label in labels.tolist()]))
+    except KeyError as error:
+        raise ExportError(f"{test_data} has the label {error}, which is none of {', '.join(card.classes)}") from None
+
+
+def read_version(folder: VersionFolder) -> tuple[bytes, Card]:
+    """The bytes of model.onnx, and the card in it. Raises `ExportError`."""
+    import onnx
+
+    try:
+        model = folder.read_onnx()
+        properties = {each.key: each.value for each in onnx.load_model_from_string(model).metadata_props}
+        return model, Card.from_json(properties[CARD_KEY])
+    except (LayoutError, CardError) as error:
+        raise ExportError(str(error)) from None
+    except Exception as error:  # a damaged file raises what protobuf likes
+        raise ExportError(f"{folder.onnx} is no model with a card: {error}") from None
+
+
+def _with_figures(build: Callable[[Card], bytes], card: Card, truth: dict[str, NDArray[Any]], test: Part) -> bytes:
+    """The variant with its own figures on the card, once they are found good enough."""
+    got = _Runner(build(card)).run(test.pixels, list(truth))
+    difference = max(float(np.abs(got[name] - truth[name]).max()) for name in truth if name != LABEL)
+    allowed = card.tolerance[_PROVIDERS[0]]
+    if not difference <= allowed:
+        raise ExportError(
+            f"the {card.variant} of {card.name} version {card.version} is refused: a score differs by "
+            f"{difference:.2g}, more than {allowed:g}"
+        )
+    positions = np.searchsorted(card.labels, got[LABEL], sorter=np.argsort(card.labels))
+    result = evaluate(test.labels, np.argsort(card.labels)[positions], classes=len(card.classes))
+    if result.accuracy < card.accuracy - LOST:
+        raise ExportError(
+            f"the {card.variant} of {card.name} version {card.version} is refused: {result.accuracy:.2%} right, "
+            f"and the version itself has {card.accuracy:.2%}"
+        )
+    card = replace(card, accuracy=result.accuracy, confusion=result.confusion)
+    if card.temperature is not None:
+        judged = calibration(got[SCORES].astype(np.float64), test.labels)
+        card = replace(card, calibration_error=round(judged.error, 6), reliability=judged.rounded)
+    return build(card)
+
+
+def _chances(card: Card) -> list[str]:
+    return [NOT_A_DIGIT] if card.knows_digits else []
+
+
+class _Runner:
+    """A model on the CPU, run in parts that fit the cache."""
+
+    def __init__(self, model: bytes) -> None:
+        from onnxruntime import InferenceSession
+
+        self._session = InferenceSession(model, providers=["CPUExecutionProvider"])
+
+    def run(self, pixels: NDArray[np.uint8], names: list[str]) -> dict[str, NDArray[Any]]:
+        """Outputs by name."""
+        parts = list(self._parts(pixels, names))
+        return {name: np.concatenate([part[place] for part in parts]) for place, name in enumerate(names)}
+
+    def ranges(self, pixels: NDArray[np.uint8], names: tuple[str, ...]) -> dict[str, tuple[float, float]]:
+        """The least and the greatest value of each output."""
+        found = dict.fromkeys(names, (0.0, 0.0))
+        for part in self._parts(pixels, list(names)):
+            for name, values in zip(names, part, strict=True):
+                least, greatest = found[name]
+                found[name] = min(least, float(values.min())), max(greatest, float(values.max()))
+        return found
+
+    def _parts(self, pixels: NDArray[np.uint8], names: list[str]) -> Iterable[list[NDArray[Any]]]:
+        for start in range(0, len(pixels), _RUN_ROWS):
+            yield self._session.run(names, {INPUT: pixels[start : start + _RUN_ROWS]})
