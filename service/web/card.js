@@ -2,8 +2,9 @@
 
 import { base64 } from "./pad.js";
 import { element, figure, percent } from "./dom.js";
-import { describe } from "./panel.js";
+import { describe } from "./inspector.js";
 import * as rpc from "./rpc.js";
+import { trust } from "./trust.js";
 
 // Test digits that come with the page, by data set: those that the models at hand take for others, and some more.
 const EXAMPLES = { mnist: "examples-mnist.gz", digits: "examples-digits.gz" };
@@ -27,11 +28,13 @@ export class CardTab {
     this.cell = element("div", { class: "digits", "aria-live": "polite" });
     this.worst = element("div", { class: "digits" });
     this.root.replaceChildren(
-      element("div", { class: "facts box" },
-        element("h2", {}, `${model} ${version}`),
-        element("p", { class: "big" }, percent(card.accuracy, 2)),
-        element("p", { class: "note" }, `of ${card.testRows.toLocaleString("en")} test digits right, none of which it had seen`),
-        facts(card, identity)),
+      element("div", { class: "column" },
+        element("div", { class: "facts box" },
+          element("h2", {}, `${model} ${version}`),
+          element("p", { class: "big" }, percent(card.accuracy, 2)),
+          element("p", { class: "note" }, `of ${card.testRows.toLocaleString("en")} test digits right, none of which it had seen`),
+          facts(card, identity)),
+        trust(card)),
       element("div", { class: "matrix box" },
         element("h2", {}, "What it took for what"),
         this.#matrix(),
