@@ -103,9 +103,9 @@ function tellVerdict() {
   $("verdict").replaceChildren(...said.map(({ name, share, margin }) => (
     element("span", {}, element("strong", {}, name), element("small", {}, share, element("br"), margin)))));
   if (!said.length) $("verdict").textContent = "\u00a0";
-  const words = said.map(({ name, share, doubt }) => `${name}, ${share}${doubt}`).join("; the other says ");
+  const words = said.map(({ name, share, margin, doubt }) => `${name}, ${share}${said.length === 1 ? `, ${margin}` : ""}${doubt}`).join("; the other says ");
   clearTimeout(aloud);
-  aloud = setTimeout(() => say($("said"), said.length ? `The network says ${words}${said.length === 1 ? `, ${said[0].margin}` : ""}.` : ""), QUIET);
+  aloud = setTimeout(() => say($("said"), said.length ? `The network says ${words}.` : ""), QUIET);
 }
 
 // What the server has.
