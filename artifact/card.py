@@ -20,6 +20,8 @@ CARD_KEY = "digits.card"
 Activation = Literal["identity", "logistic", "tanh", "relu"]
 OutputActivation = Literal["softmax", "logistic"]
 Preparation = Literal["mass", "blocks"]
+Variant = Literal["", "int8", "fp16"]
+"""How a version's weights are held: as they were trained, in float32, or smaller."""
 
 # A model's name is a folder, a health service and part of a metric: letters, digits, `.`, `_`, `-`.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -105,6 +107,11 @@ class Card:
     """The test images by their best score, in bins of equal width from 0 to 1."""
     thresholds: tuple[float, ...] = ()
     """1 - the least score of a candidate for each of `artifact.candidates.COVERAGES`; empty when nobody knows."""
+    outlier_auc: dict[str, float] = field(default_factory=dict)
+    """How well `not_a_digit` tells the test images from those without a digit, by their kind: the area under the
+    curve, 0..1. Empty for a model that does not have this output."""
+    variant: Variant = ""
+    """Of a file that holds the version's weights in another form; its accuracy and tolerance are its own."""
 
     def __post_init__(self) -> None:
         for name, wanted, holds in (
@@ -171,6 +178,12 @@ class Card:
                     and all(a <= b for a, b in itertools.pairwise((0, *self.thresholds, 1)))
                 ),
             ),
+            (
+                "outlier_auc",
+                "a number in 0..1 for each kind",
+                all(isinstance(value, (int, float)) and 0 <= value <= 1 for value in self.outlier_auc.values()),
+            ),
+            ("variant", f"one of {get_args(Variant)}", self.variant in get_args(Variant)),
         ):
             if not holds:
                 raise CardError(f"card: {name} is {getattr(self, name)!r}, expected {wanted}")
@@ -189,6 +202,11 @@ class Card:
     def hidden_names(self) -> tuple[str, ...]:
         """Names of the ONNX outputs that give the hidden layers: hidden_1, hidden_2, …"""
         return tuple(f"hidden_{i + 1}" for i in range(len(self.hidden_widths)))
+
+    @property
+    def knows_digits(self) -> bool:
+        """Whether it has the output `not_a_digit`."""
+        return bool(self.outlier_auc)
 
     @property
     def parameters(self) -> int:
@@ -229,11 +247,11 @@ class Card:
         return cls(**values)
 
 
-_LATER = ("temperature", "calibration_error", "reliability", "thresholds")
+_LATER = ("temperature", "calibration_error", "reliability", "thresholds", "outlier_auc", "variant")
 _LISTS = {"classes": str, "labels": int, "layer_widths": int}
 _NUMBERS = ("pixel_scale", "pixel_offset", "accuracy", "temperature", "calibration_error")
 _WHOLE = ("version", "rows", "cols", "pixel_max", "members", "test_rows")
-_OBJECTS = ("recipe", "tolerance", "libraries")
+_OBJECTS = ("recipe", "tolerance", "libraries", "outlier_auc")
 
 
 def _read(name: str, value: Any) -> Any:

@@ -1,4 +1,7 @@
-"""Where a model lies on disk: `models/<name>/<version>/{model.onnx, card.json, golden.npz, report/}`."""
+"""Where a model lies on disk: `models/<name>/<version>/{model.onnx, card.json, golden.npz, report/}`.
+
+A faster variant of the same version stands beside it as `model.int8.onnx` or `model.fp16.onnx`.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,13 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from artifact.card import MAX_VERSION, NAME
+from artifact.card import MAX_VERSION, NAME, Variant
 
 # The names inside model.onnx. Hidden layers are `Card.hidden_names`; the parameters of layer 1, 2, …
 # of member 0, 1, … are initializers named by `weights_name` and `biases_name`.
 INPUT = "pixels"
 LABEL = "label"
 SCORES = "scores"
+NOT_A_DIGIT = "not_a_digit"  # where the card has an `outlier_auc`, from the two initializers:
+DETECTOR_WEIGHTS = "detector.weights"  # float32 [width of the last hidden layers of all members]
+DETECTOR_BIAS = "detector.bias"  # float32, one number
 
 
 def weights_name(member: int, layer: int) -> str:
@@ -40,6 +46,8 @@ class Golden:
     """int64 [K], scikit-learn's predictions, as the output `label` gives them."""
     scores: NDArray[np.float32]
     """float32 [K, classes], scikit-learn's `predict_proba`."""
+    not_a_digit: NDArray[np.float32] | None = None
+    """float32 [K], the chance that it is none, of a model that can tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +57,8 @@ class VersionFolder:
     models: Path
     name: str
     version: int
+    variant: Variant = ""
+    """Which of its files is meant by `onnx`: none is model.onnx itself."""
 
     @property
     def path(self) -> Path:
@@ -58,7 +68,7 @@ class VersionFolder:
     @property
     def onnx(self) -> Path:
         """The model, whole by itself."""
-        return self.path / "model.onnx"
+        return self.path / f"model.{self.variant}.onnx" if self.variant else self.path / "model.onnx"
 
     @property
     def card(self) -> Path:
@@ -76,7 +86,7 @@ class VersionFolder:
         return self.path / "report"
 
     def fingerprint(self) -> tuple[tuple[int, int, int] | None, ...]:
-        """Changes when model.onnx or golden.npz is replaced or written to: their time, size and inode."""
+        """Changes when the model or golden.npz is replaced or written to: their time, size and inode."""
 
         def of(path: Path) -> tuple[int, int, int] | None:
             try:
@@ -88,7 +98,7 @@ class VersionFolder:
         return of(self.onnx), of(self.golden)
 
     def read_onnx(self) -> bytes:
-        """The bytes of model.onnx; raises `LayoutError` when it is missing, unreadable or no regular file."""
+        """The bytes of `onnx`; raises `LayoutError` when it is missing, unreadable or no regular file."""
         try:
             if not self.onnx.is_file() and self.onnx.exists():
                 raise LayoutError(f"{self.onnx} cannot be read: it is no file")
@@ -98,7 +108,7 @@ class VersionFolder:
 
     def write_golden(self, golden: Golden) -> None:
         """Write `golden.npz`; the same rows give the same bytes."""
-        np.savez_compressed(self.golden, pixels=golden.pixels, labels=golden.labels, scores=golden.scores)
+        np.savez_compressed(self.golden, allow_pickle=False, **_arrays(golden))
 
     def read_golden(self) -> Golden:
         """Read `golden.npz`; raises `LayoutError` when it is missing or not of the form `Golden` states."""
@@ -106,23 +116,31 @@ class VersionFolder:
             if not self.golden.is_file() and self.golden.exists():
                 raise LayoutError("it is no file")
             with np.load(self.golden, allow_pickle=False) as arrays:
-                golden = Golden(arrays["pixels"], arrays["labels"], arrays["scores"])
+                golden = Golden(arrays["pixels"], arrays["labels"], arrays["scores"], arrays.get(NOT_A_DIGIT))
         except FileNotFoundError:
             raise LayoutError(f"{self.golden} is missing") from None
         except Exception as error:  # a damaged zip raises what it likes
             raise LayoutError(f"{self.golden} cannot be read: {error}") from None
-        forms: dict[str, tuple[NDArray[Any], type, int]] = {
-            "pixels": (golden.pixels, np.uint8, 2),
-            "labels": (golden.labels, np.int64, 1),
-            "scores": (golden.scores, np.float32, 2),
+        forms: dict[str, tuple[type, int]] = {
+            "pixels": (np.uint8, 2),
+            "labels": (np.int64, 1),
+            "scores": (np.float32, 2),
+            NOT_A_DIGIT: (np.float32, 1),
         }
-        for key, (array, dtype, ndim) in forms.items():
+        for key, array in _arrays(golden).items():
+            dtype, ndim = forms[key]
             if array.dtype != dtype or array.ndim != ndim or len(array) != len(golden.labels) or len(array) == 0:
                 raise LayoutError(
                     f"{self.golden}: {key} is {array.dtype}{list(array.shape)}, expected {np.dtype(dtype)} with "
                     f"{ndim} dimension{'s' * (ndim > 1)} and as many rows, at least 1, as the other arrays"
                 )
         return golden
+
+
+def _arrays(golden: Golden) -> dict[str, NDArray[Any]]:
+    """By their names in the file."""
+    arrays: dict[str, NDArray[Any]] = {"pixels": golden.pixels, "labels": golden.labels, "scores": golden.scores}
+    return arrays if golden.not_a_digit is None else arrays | {NOT_A_DIGIT: golden.not_a_digit}
 
 
 def find_versions(models: Path) -> list[VersionFolder]:

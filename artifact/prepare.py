@@ -21,7 +21,7 @@ from artifact.ink import Floats, crop, find_ink
 from artifact.picture import ImageError, read_picture
 from artifact.pixels import BLANK
 
-__all__ = ["Form", "ImageError", "Prepared", "prepare"]
+__all__ = ["Form", "ImageError", "Prepared", "place", "prepare"]
 
 # MNIST's box as a part of its image, in either direction.
 _BOX = 20 / 28
@@ -77,9 +77,13 @@ def prepare(data: bytes, form: Form, *, max_image_pixels: int) -> Prepared:
     ink = find_ink(read_picture(data, max_image_pixels=max_image_pixels))
     if ink is None:
         return Prepared(np.zeros(form.rows * form.cols, np.uint8), (BLANK,))
+    return Prepared(place(ink, form), ())
+
+
+def place(ink: Floats, form: Form) -> NDArray[np.uint8]:
+    """Ink float32 [height, width], 0 none to 1 full, some of it full, as pixels uint8 [rows*cols] of `form`."""
     shades = (_blocks if form.preparation == "blocks" else _mass)(ink, form.rows, form.cols)
-    pixels = np.rint(np.clip(shades, 0, 1) * form.pixel_max).astype(np.uint8)
-    return Prepared(pixels.ravel(), ())
+    return np.rint(np.clip(shades, 0, 1) * form.pixel_max).astype(np.uint8).ravel()
 
 
 def _mass(ink: Floats, rows: int, cols: int) -> Floats:

@@ -214,6 +214,7 @@ def _json_printer(activations: bool) -> Any:
                 "scores": answer.scores.tolist(),
                 "margin": answer.margin,
                 "candidates": answer.candidates,
+                "not_a_digit": answer.not_a_digit,
                 "warnings": answer.warnings,
                 "model": {"name": answer.model.name, "version": answer.model.version, "sha256": answer.model.sha256},
             }
@@ -266,6 +267,8 @@ def _draw(
     console.print(draw_beside(picture, bars), end="", soft_wrap=True)
     if candidates:
         console.print(f"  cannot be ruled out: {', '.join(map(str, answer.candidates)) or 'none'}", soft_wrap=True)
+    if answer.not_a_digit is not None and answer.not_a_digit >= 0.5:
+        console.print(Text(f"  probably no digit: {answer.not_a_digit:.0%}", style="yellow"), soft_wrap=True)
     if layers:
         for name, values in answer.activations.items():
             if name != "pixels":

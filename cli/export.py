@@ -58,9 +58,9 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Replace the version if it is there.")] = False,
 ) -> None:
     """Export a fitted MLPClassifier to ONNX, once it gives scikit-learn's scores on all test data."""
+    from training.acceptance import ExportError
     from training.adopt import Wish, adopt
     from training.datasets import DatasetError
-    from training.export import ExportError
     from training.fitted_file import FittedFileError
 
     wish = Wish(

@@ -35,9 +35,9 @@ def train(
 ) -> None:
     """Train a recipe, export it and write its report; the same command goes on after Ctrl-C or a crash."""
     from artifact.card import NAME
+    from training.acceptance import ExportError
     from training.datasets import DatasetError
     from training.epochs import EpochError
-    from training.export import ExportError
     from training.recipes import RecipeError, find
     from training.train import train_all
 

@@ -125,6 +125,9 @@ class ModelCard:
     """float64 [bins, 3]: images of the test set by best score, its mean, and the share right; empty likewise."""
     thresholds: tuple[float, ...]
     """For the coverages 0.80, 0.81, …, 0.99, 0.991, …, 0.999: 1 - the least score of a candidate; may be empty."""
+    outlier_auc: Mapping[str, float]
+    """How well `Classification.not_a_digit` tells digits from images without one, by their kind: the area under the
+    curve, 0..1; empty for a model that cannot tell."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -207,6 +210,7 @@ def read_card(response: pb.GetModelResponse) -> ModelCard:
             [(each.images, each.mean_score, each.accuracy) for each in card.reliability], np.float64
         ).reshape(-1, 3),
         thresholds=tuple(card.thresholds),
+        outlier_auc=dict(card.outlier_auc),
     )
 
 

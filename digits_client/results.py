@@ -20,9 +20,11 @@ class ModelIdentity:
     version: str
     """A positive integer in decimal."""
     sha256: str
-    """Of model.onnx, 64 hexadecimal digits."""
+    """Of the file that was loaded, 64 hexadecimal digits."""
     execution_provider: str
     """Of onnxruntime, e.g. CPUExecutionProvider."""
+    variant: str = ""
+    """Which faster variant of the version it is, `int8` or `fp16`; empty for the version itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class Classification:
     """The labels, as in `digit`, of the classes that cannot be ruled out at the coverage asked for, best score first.
 
     None where the image is less typical than that; always none of a model without thresholds, see `ModelCard`."""
+    not_a_digit: float | None
+    """The chance, 0..1, that the image shows no digit at all; None of a model that cannot tell, see `ModelCard`."""
     model: ModelIdentity
     timings: Timings
 
@@ -93,7 +97,7 @@ class Classifications(Sequence[Classification]):
 
 def read_identity(message: pb.ModelIdentity) -> ModelIdentity:
     """The message as a value."""
-    return ModelIdentity(message.name, message.version, message.sha256, message.execution_provider)
+    return ModelIdentity(message.name, message.version, message.sha256, message.execution_provider, message.variant)
 
 
 def read_response(response: pb.ClassifyResponse, *, activations: bool) -> Classifications:
@@ -110,6 +114,7 @@ def read_response(response: pb.ClassifyResponse, *, activations: bool) -> Classi
             else None,
             warnings=tuple(each.warnings),
             candidates=tuple(each.candidates),
+            not_a_digit=each.not_a_digit if each.HasField("not_a_digit") else None,
             model=model,
             timings=timings,
         )

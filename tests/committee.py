@@ -17,8 +17,10 @@ TINY = dataclasses.replace(
     find("digits-8x8")[0],
     name="tiny",
     hidden=(12, 7),
-    epochs=12,
+    epochs=24,
+    learning_rate=1e-2,
     batch=128,
+    warp=dataclasses.replace(find("digits-8x8")[0].warp, group=200),
     member_seeds=(1, 2, 3),
     calibration=300,
 )

@@ -1,27 +1,35 @@
-"""A network for the 8×8 digits whose card has thresholds, fitted on the spot in a second."""
+"""A network for the 8×8 digits that knows how sure it is, fitted on the spot in a second or a few."""
 
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from sklearn.neural_network import MLPClassifier
 
 from artifact.layout import VersionFolder
+from training.acceptance import Description
 from training.conformal import find_thresholds
 from training.datasets import digits
-from training.export import Description, export
+from training.detector import fit_detector
+from training.export import export
 from training.inputs import scaled
 
 SCALE = {"pixel_scale": 1 / 16, "pixel_offset": 5.0}
 
 
 def export_sure(
-    out: Path, labels: Sequence[int] = range(10), thresholds: tuple[float, ...] | None = None
+    out: Path,
+    labels: Sequence[int] = range(10),
+    thresholds: tuple[float, ...] | None = None,
+    *,
+    knows_digits: bool = False,
 ) -> VersionFolder:
     """The model `sure` below `out`; `labels` are what it calls the digits, ascending.
 
-    Without `thresholds` it gets those of the images that it has not learned from.
+    Without `thresholds` it gets those of the images that it has not learned from. With `knows_digits` it tells
+    digits from other images.
     """
     data = digits()
     learning, held_out, called = data.train[:900], data.train[900:], np.array(labels)
@@ -42,4 +50,6 @@ def export_sure(
         thresholds=thresholds,
         **SCALE,
     )
-    return export(classifier, data.test.pixels, called[data.test.labels], about, out)
+    inputs = partial(scaled, **SCALE)
+    detector = fit_detector([classifier], held_out.pixels, about, inputs) if knows_digits else None
+    return export(classifier, data.test.pixels, called[data.test.labels], about, out, detector=detector)

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from artifact.card import Card, Preparation
 from artifact.layout import VersionFolder
+from training.acceptance import Description, ExportError, check_classifier
 from training.datasets import Part
-from training.export import Description, ExportError, check_classifier, export
+from training.export import export
 from training.fitted_file import read_fitted
 from training.images import read_images
 from training.report import write_report
@@ -76,7 +77,7 @@ def adopt(
         dataset_sha256=_sha256(pixels, labels),
     )
 
-    def report(folder: Path, card: Card, scores: NDArray[Any]) -> None:
+    def report(folder: Path, card: Card, scores: NDArray[Any], _: object) -> None:
         positions = np.searchsorted(classifier.classes_, labels)
         losses = list(getattr(classifier, "loss_curve_", []))
         write_report(

@@ -6,7 +6,8 @@ Estimation using Deep Ensembles", NeurIPS 2017.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from numpy.typing import NDArray
 
 from artifact.card import Card
 from artifact.layout import VersionFolder
+from training.acceptance import Description
 from training.calibration import at_temperature, calibration, tempered
 from training.datasets import Dataset, DatasetError, Part
-from training.export import Description, export
+from training.detector import Curve, fit_detector
+from training.export import export
 from training.fit import Fitted, fit
 from training.held_out import hold_against
 from training.inputs import scaled
@@ -32,10 +35,10 @@ def train_committee(
     """Make one version of a recipe with `member_seeds`.
 
     The networks learn from all training images but the last `recipe.calibration`. On those the temperature is
-    fitted, there the thresholds of the candidates are found, and there the committee gets its validation figure;
-    there is no rehearsal. `description` lacks what
-    the fits find out; `unfinished` is the folder with a checkpoint for each network. Raises `DatasetError` when
-    there are too few images.
+    fitted, there the thresholds of the candidates are found and what tells digits from other images, and there the
+    committee gets its validation figure; there is no rehearsal. `description` lacks what the fits find out;
+    `unfinished` is the folder with a checkpoint for each network. Raises `DatasetError` when there are too few
+    images.
     """
     learning, held_out = _split(recipe, dataset)
     fits = _fit_all(recipe, dataset, learning, held_out, unfinished)
@@ -46,7 +49,10 @@ def train_committee(
         f"{np.mean(found.alone):.2%} by one network; temperature {found.temperature:.4f}"
     )
 
-    def report(path: Path, card: Card, scores: NDArray[Any]) -> None:
+    inputs = partial(scaled, pixel_scale=recipe.pixel_scale, pixel_offset=recipe.pixel_offset)
+    detector = fit_detector(networks, held_out.pixels, description, inputs)
+
+    def report(path: Path, card: Card, scores: NDArray[Any], curves: Mapping[str, Curve]) -> None:
         write_report(
             path,
             card,
@@ -60,6 +66,7 @@ def train_committee(
             recipe=recipe,
             held_out=found,
             untempered=calibration(tempered(_scores(recipe, networks, dataset.test), 1.0), dataset.test.labels),
+            curves=curves,
         )
 
     return export(
@@ -73,6 +80,7 @@ def train_committee(
             thresholds=found.thresholds,
         ),
         models,
+        detector=detector,
         force=True,
         report=report,
     )

@@ -3,20 +3,30 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from artifact.card import MAX_MEMBERS, Activation, Card, CardError, Preparation
-from artifact.layout import INPUT, LABEL, SCORES, Golden, VersionFolder
+from artifact.card import Card, CardError
+from artifact.layout import INPUT, LABEL, NOT_A_DIGIT, SCORES, Golden, VersionFolder
+from training.acceptance import (
+    Description,
+    ExportError,
+    card_labels,
+    check_alike,
+    check_classifier,
+    check_data,
+    class_positions,
+)
 from training.calibration import Calibration, calibration
+from training.detector import Curve, Detector, areas, judge
 from training.evaluate import Evaluation, evaluate
 from training.fitted_file import skops_bytes
 from training.golden import golden_rows
@@ -30,39 +40,9 @@ TOLERANCE = {"CPUExecutionProvider": 1e-5, "CUDAExecutionProvider": 1e-4}
 SKOPS_LIMIT = 20_000_000  # bytes; a larger classifier is not kept beside its model
 
 _LIBRARIES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx")
-_INT32 = np.iinfo(np.int32)
 
 
-class ExportError(ValueError):
-    """The classifier or its test data cannot become a model; the message says why."""
-
-
-Report = Callable[[Path, Card, NDArray[Any]], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Description:
-    """What the card says that the classifier cannot know."""
-
-    name: str
-    version: int
-    rows: int
-    cols: int
-    pixel_max: int
-    preparation: Preparation
-    dataset: str
-    dataset_sha256: str
-    pixel_scale: float
-    """The classifier was fitted on `(pixel - pixel_offset) * pixel_scale`."""
-    pixel_offset: float = 0.0
-    classes: tuple[str, ...] | None = None
-    """Names of the classes in score order; by default what the classifier calls them."""
-    recipe: dict[str, Any] = field(default_factory=dict)
-    seed: int | None = None
-    temperature: float | None = None
-    """Of classifiers that are calibrated: what their last layers were divided by."""
-    thresholds: tuple[float, ...] = ()
-    """See `Card.thresholds`."""
+Report = Callable[[Path, Card, NDArray[Any], Mapping[str, Curve]], None]
 
 
 def export(
@@ -72,6 +52,7 @@ def export(
     description: Description,
     models: Path,
     *,
+    detector: Detector | None = None,
     force: bool = False,
     report: Report | None = None,
 ) -> VersionFolder:
@@ -80,10 +61,11 @@ def export(
     Several are a committee: all of one form and of the same classes, its scores are the mean of theirs.
     `pixels` uint8 [N, rows*cols] and `labels` [N], of the classifiers' own classes, are the test data: the
     card's accuracy and confusion matrix come from them, and no model is written whose scores differ from
-    `predict_proba` by more than `PARITY` on them, or by one label. `report` is told the folder to write to,
-    the card and the scores [N, classes]. A classifier that stands alone is kept beside its model; a committee's
-    come out of it again by `training.members`. Raises `ExportError`, also when the version exists and `force`
-    is not set.
+    `predict_proba` by more than `PARITY` on them, or by one label. With a `detector` the model also tells the chance
+    that an image shows no digit; how well, is on the card, and the same gate holds for it. `report` is told the
+    folder to write to, the card, the scores [N, classes] and the detector's curves. A classifier that stands alone
+    is kept beside its model; a committee's come out of it again by `training.members`. Raises `ExportError`, also
+    when the version exists and `force` is not set.
     """
     folder = VersionFolder(models, description.name, description.version)
     if folder.path.exists() and not force:
@@ -91,26 +73,36 @@ def export(
     classifiers = list(fitted) if isinstance(fitted, list | tuple) else [fitted]
     for each in classifiers:
         check_classifier(each)
-    _check_alike(classifiers)
+    check_alike(classifiers)
     first = classifiers[0]
-    _check(first, pixels, labels, description)
-    card_labels = _card_labels(first.classes_)
-    truth = _positions(first, labels)
+    check_data(first, pixels, labels, description)
+    labelled = card_labels(first.classes_)
+    truth = class_positions(first, labels)
     inputs = scaled(pixels, pixel_scale=description.pixel_scale, pixel_offset=description.pixel_offset)
     reference = np.mean([each.predict_proba(inputs) for each in classifiers], axis=0)
-    predicted = _positions(first, _predict(first, reference))
+    predicted = class_positions(first, _predict(first, reference))
     result = evaluate(truth, predicted, classes=len(first.classes_))
+    chances = None if detector is None else detector.chances(classifiers, inputs)
+    curves: dict[str, Curve] = {}
+    if detector is not None and chances is not None:
+        scale = partial(scaled, pixel_scale=description.pixel_scale, pixel_offset=description.pixel_offset)
+        curves = judge(detector, classifiers, chances, description, scale)
     judged = None if description.temperature is None else calibration(reference, truth)
-    card = _card(first, len(classifiers), description, card_labels, result, judged)
+    card = _card(first, len(classifiers), description, labelled, result, judged, curves)
     try:
-        model = build_graph(classifiers, card)
+        model = build_graph(classifiers, card, detector)
     except GraphError as error:
         raise ExportError(str(error)) from None
-    card_predicted = np.array(card_labels, dtype=np.int64)[predicted]
-    check_parity(model, pixels, reference, card_predicted)
+    card_predicted = np.array(labelled, dtype=np.int64)[predicted]
+    check_parity(model, pixels, reference, card_predicted, chances)
 
     golden = golden_rows(truth, reference)
-    receipt = Golden(pixels[golden], card_predicted[golden], reference[golden].astype(np.float32))
+    receipt = Golden(
+        pixels[golden],
+        card_predicted[golden],
+        reference[golden].astype(np.float32),
+        None if chances is None else chances[golden].astype(np.float32),
+    )
     with _unfinished(folder) as unfinished:
         unfinished.onnx.write_bytes(model)
         unfinished.card.write_text(_card_file(card), encoding="utf-8")
@@ -119,12 +111,20 @@ def export(
         if 0 < len(kept) <= SKOPS_LIMIT:
             (unfinished.path / "model.skops").write_bytes(kept)
         if report is not None:
-            report(unfinished.report, card, reference)
+            report(unfinished.report, card, reference, curves)
     return folder
 
 
-def check_parity(model: bytes, pixels: NDArray[np.uint8], scores: NDArray[Any], labels: NDArray[np.int64]) -> float:
+def check_parity(
+    model: bytes,
+    pixels: NDArray[np.uint8],
+    scores: NDArray[Any],
+    labels: NDArray[np.int64],
+    chances: NDArray[np.float64] | None = None,
+) -> float:
     """The largest difference of the model's scores from `scores` [N, classes], over all rows.
+
+    Of a model that has `not_a_digit` the difference of that from `chances` [N] counts as well.
 
     Runs `model` (the bytes of model.onnx) with onnxruntime on the CPU. Raises `ExportError` when it is more
     than `PARITY`, or when a label is not that in `labels` [N].
@@ -134,8 +134,11 @@ def check_parity(model: bytes, pixels: NDArray[np.uint8], scores: NDArray[Any], 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    got_labels, got_scores = session.run([LABEL, SCORES], {INPUT: pixels})
+    wanted = [LABEL, SCORES] if chances is None else [LABEL, SCORES, NOT_A_DIGIT]
+    got_labels, got_scores, *got_chances = session.run(wanted, {INPUT: pixels})
     difference = float(np.abs(got_scores - scores).max())
+    if chances is not None:
+        difference = max(difference, float(np.abs(got_chances[0] - chances).max()))
     if not difference <= PARITY:
         raise ExportError(
             f"the parity gate refuses: a score of the ONNX model differs from scikit-learn's by "
@@ -144,84 +147,6 @@ def check_parity(model: bytes, pixels: NDArray[np.uint8], scores: NDArray[Any], 
     if wrong := int((got_labels != labels).sum()):
         raise ExportError(f"the parity gate refuses: {wrong} of {len(labels)} labels differ from scikit-learn's")
     return difference
-
-
-def check_classifier(classifier: Any) -> None:
-    """Raise `ExportError` unless `classifier` is a fitted `MLPClassifier` that gives one label to an image."""
-    from sklearn.neural_network import MLPClassifier
-
-    if not isinstance(classifier, MLPClassifier):
-        raise ExportError(f"expected a fitted MLPClassifier, got {type(classifier).__name__}")
-    if not hasattr(classifier, "coefs_") or not hasattr(classifier, "classes_"):
-        raise ExportError("the MLPClassifier is not fitted")
-    outputs = 1 if classifier.out_activation_ == "logistic" else len(classifier.classes_)
-    if classifier.n_outputs_ != outputs or len(classifier.classes_) < 2:
-        raise ExportError("the MLPClassifier was fitted to give several labels, or only one, to every image")
-    if classifier.activation not in get_args(Activation):
-        raise ExportError(f"activation {classifier.activation!r} is none of {', '.join(get_args(Activation))}")
-    if not all(np.isfinite(array).all() for array in (*classifier.coefs_, *classifier.intercepts_)):
-        raise ExportError("the MLPClassifier has weights that are not finite")
-
-
-def _check_alike(classifiers: Sequence[Any]) -> None:
-    """Raise `ExportError` unless `classifiers`, each checked, can be a committee: one form, the same classes."""
-    if not 1 <= len(classifiers) <= MAX_MEMBERS:
-        raise ExportError(f"{len(classifiers)} classifiers were given, expected 1 to {MAX_MEMBERS}")
-    forms = {(*(weights.shape for weights in each.coefs_), each.activation) for each in classifiers}
-    if len(forms) > 1:
-        raise ExportError("the members of a committee have to be of one shape and one activation")
-    if len({tuple(each.classes_.tolist()) for each in classifiers}) > 1:
-        raise ExportError("the members of a committee have to know the same classes")
-
-
-def _check(classifier: Any, pixels: NDArray[np.uint8], labels: NDArray[Any], description: Description) -> None:
-    """Raise `ExportError` unless the test data and the description fit the classifier."""
-    features = classifier.coefs_[0].shape[0]
-    if description.rows * description.cols != features:
-        raise ExportError(
-            f"the MLPClassifier has {features} inputs, but {description.rows} rows × {description.cols} columns "
-            f"are {description.rows * description.cols} pixels"
-        )
-    if pixels.dtype != np.uint8 or pixels.ndim != 2 or pixels.shape[1] != features or len(pixels) == 0:
-        raise ExportError(
-            f"test pixels are {pixels.dtype}{list(pixels.shape)}, expected uint8 [N, {features}] with N at least 1"
-        )
-    if labels.shape != (len(pixels),):
-        raise ExportError(f"test labels have the shape {list(labels.shape)}, expected [{len(pixels)}]")
-    if pixels.max() > description.pixel_max:
-        raise ExportError(f"a test pixel is {pixels.max()}, above pixel_max {description.pixel_max}")
-    if not (np.isfinite(description.pixel_scale) and description.pixel_scale > 0):
-        raise ExportError(f"pixel_scale is {description.pixel_scale}, expected a number above 0")
-    if not np.isfinite(description.pixel_offset):
-        raise ExportError(f"pixel_offset is {description.pixel_offset}, expected a number")
-    if description.classes is not None and len(description.classes) != len(classifier.classes_):
-        raise ExportError(
-            f"{len(description.classes)} names of classes were given, "
-            f"and the MLPClassifier has {len(classifier.classes_)} classes"
-        )
-
-
-def _card_labels(classes: NDArray[Any]) -> tuple[int, ...]:
-    """What the output `label` holds for each class: the class where it is a whole number, else its position."""
-    if classes.dtype.kind not in "iufb":
-        return tuple(range(len(classes)))
-    whole = classes.astype(np.int64)
-    if (whole != classes).any() or whole.min() < _INT32.min or whole.max() > _INT32.max:
-        raise ExportError(f"classes {classes.tolist()} are no whole numbers of 32 bits; name them as strings")
-    return tuple(whole.tolist())
-
-
-def _positions(classifier: Any, labels: NDArray[Any]) -> NDArray[np.int64]:
-    """For each label [N] the position of its class in score order."""
-    try:
-        positions = np.searchsorted(classifier.classes_, labels).clip(0, len(classifier.classes_) - 1)
-        known = classifier.classes_[positions] == labels
-    except TypeError:  # strings against numbers
-        known = np.zeros(len(labels), dtype=bool)
-    if not np.all(known):
-        stranger = np.asarray(labels)[~np.broadcast_to(known, len(labels))][0]
-        raise ExportError(f"test label {stranger!r} is none of the classes {classifier.classes_.tolist()}")
-    return positions.astype(np.int64)
 
 
 def _predict(classifier: Any, scores: NDArray[Any]) -> NDArray[Any]:
@@ -238,6 +163,7 @@ def _card(
     labels: tuple[int, ...],
     result: Evaluation,
     judged: Calibration | None,
+    curves: Mapping[str, Curve],
 ) -> Card:
     names = description.classes or tuple(
         str(value if classifier.classes_.dtype.kind in "UO" else labels[position])
@@ -272,6 +198,7 @@ def _card(
             calibration_error=None if judged is None else round(judged.error, 6),
             reliability=() if judged is None else judged.rounded,
             thresholds=description.thresholds,
+            outlier_auc=areas(curves),
         )
     except CardError as error:
         raise ExportError(str(error)) from None

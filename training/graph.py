@@ -13,7 +13,17 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from artifact.card import CARD_KEY, Card
-from artifact.layout import INPUT, LABEL, SCORES, biases_name, weights_name
+from artifact.layout import (
+    DETECTOR_BIAS,
+    DETECTOR_WEIGHTS,
+    INPUT,
+    LABEL,
+    NOT_A_DIGIT,
+    SCORES,
+    biases_name,
+    weights_name,
+)
+from training.detector import Detector
 
 # Both are read by every onnxruntime that the server may run on (1.26 and newer).
 OPSET = 17
@@ -31,14 +41,15 @@ class GraphError(ValueError):
     """The classifiers cannot become a graph; the message says why."""
 
 
-def build_graph(classifiers: Sequence[Any], card: Card) -> bytes:
+def build_graph(classifiers: Sequence[Any], card: Card, detector: Detector | None = None) -> bytes:
     """`model.onnx` for fitted `MLPClassifier`s; the same classifiers and card give the same bytes.
 
     Input `pixels` uint8 [N, rows*cols]. Outputs `label` int64 [N], `scores` float32 [N, classes], of several
     classifiers the mean, and `hidden_1`, `hidden_2`, … float32 [N, width], the values after the activation, of
-    all classifiers one after the other. The scaling `(p - pixel_offset) * pixel_scale` is folded into the first
-    layers in float64, and weights below 1e-30 become 0. The card rides in the metadata. Raises `GraphError` when
-    skl2onnx cannot convert a classifier or gives another form.
+    all classifiers one after the other; with a `detector` also `not_a_digit` float32 [N]. The scaling
+    `(p - pixel_offset) * pixel_scale` is folded into the first layers in float64, and weights below 1e-30 become 0.
+    The card rides in the metadata. Raises `GraphError` when skl2onnx cannot convert a classifier or gives another
+    form.
     """
     nodes = [helper.make_node("Cast", [INPUT], [_INK], to=TensorProto.FLOAT)]
     initializers: list[onnx.TensorProto] = []
@@ -48,10 +59,16 @@ def build_graph(classifiers: Sequence[Any], card: Card) -> bytes:
         initializers += own_initializers
     if card.members > 1:
         nodes.append(helper.make_node("Mean", [_own(SCORES, card, member) for member in range(card.members)], [SCORES]))
+    if detector is not None:
+        own_nodes, own_initializers = _detector(detector, card)
+        nodes += own_nodes
+        initializers += own_initializers
     outputs = [
         helper.make_tensor_value_info(LABEL, TensorProto.INT64, ["N"]),
         helper.make_tensor_value_info(SCORES, TensorProto.FLOAT, ["N", len(card.classes)]),
     ]
+    if detector is not None:
+        outputs.append(helper.make_tensor_value_info(NOT_A_DIGIT, TensorProto.FLOAT, ["N"]))
     for name, width in zip(card.hidden_names, card.hidden_widths, strict=True):
         outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", width]))
 
@@ -95,6 +112,23 @@ def _member(classifier: Any, card: Card, member: int) -> tuple[list[onnx.NodePro
         _rename(arithmetic, old, tensor.name)
     parameters = _parameters(classifier, card, member)
     return arithmetic, constants + [numpy_helper.from_array(array, name) for name, array in parameters.items()]
+
+
+def _detector(detector: Detector, card: Card) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
+    """One neuron more, that reads the last hidden layers of all networks."""
+    layers = len(card.layer_widths) - 2
+    last = list(card.hidden_names[layers - 1 :: layers])
+    nodes, read = [], last[0]
+    if len(last) > 1:
+        read = "last_hidden"
+        nodes.append(helper.make_node("Concat", last, [read], axis=1))
+    nodes += [
+        helper.make_node("MatMul", [read, DETECTOR_WEIGHTS], ["detector.product"]),
+        helper.make_node("Add", ["detector.product", DETECTOR_BIAS], ["detector.value"]),
+        helper.make_node("Sigmoid", ["detector.value"], [NOT_A_DIGIT]),
+    ]
+    weights, bias = detector.weights.astype(np.float32), np.array(detector.bias, np.float32)
+    return nodes, [numpy_helper.from_array(weights, DETECTOR_WEIGHTS), numpy_helper.from_array(bias, DETECTOR_BIAS)]
 
 
 def _own(name: str, card: Card, member: int) -> str:

@@ -1,11 +1,13 @@
-"""The classifiers taken back out of `model.onnx`: what was assembled from them can be assembled again."""
+"""What `model.onnx` was assembled from, taken back out of it: it can be assembled again."""
 
 from typing import Any
 
 import numpy as np
 
 from artifact.card import Card
+from artifact.layout import DETECTOR_BIAS, DETECTOR_WEIGHTS
 from artifact.network import read_layer
+from training.detector import Detector
 
 
 def read_members(model: bytes, card: Card) -> list[Any]:
@@ -16,6 +18,21 @@ def read_members(model: bytes, card: Card) -> list[Any]:
     lacks a layer.
     """
     return [_member(model, card, member) for member in range(card.members)]
+
+
+def read_detector(model: bytes) -> Detector | None:
+    """What tells digits from other images, in `model` (the bytes of model.onnx); None where nothing does."""
+    import onnx
+    from onnx import numpy_helper
+
+    found = {
+        tensor.name: numpy_helper.to_array(tensor)
+        for tensor in onnx.load_model_from_string(model).graph.initializer
+        if tensor.name in (DETECTOR_WEIGHTS, DETECTOR_BIAS)
+    }
+    if not found:
+        return None
+    return Detector(found[DETECTOR_WEIGHTS].astype(np.float64), float(found[DETECTOR_BIAS]))
 
 
 def _member(model: bytes, card: Card, member: int) -> Any:

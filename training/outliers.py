@@ -4,21 +4,22 @@ That a few kinds of such images teach a network to know others too: D. Hendrycks
 Anomaly Detection with Outlier Exposure", ICLR 2019.
 """
 
-import io
 import math
+import string
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from artifact.prepare import Form, prepare
+from artifact.prepare import Form, place
 
 Points = NDArray[np.float64]
 """The corners of a stroke, [N, 2], across and down, in a square from 0 to 1."""
 
-_CANVAS = 112  # pixels along each side of what strokes are drawn on
-_MARGIN = 16  # pixels of it that a stroke keeps from the border
+_CANVAS = 64  # pixels along each side of what strokes are drawn on
+_TYPEFACES = ("DejaVu Sans", "DejaVu Serif:italic", "STIXGeneral", "cmtt10", "DejaVu Sans:bold")  # matplotlib's own
+_MARGIN = 8  # pixels of it that a stroke keeps from the border
 
 # Letters as strokes through corners. Those that handwriting makes digits of (B, D, G, I, J, O, Q, S, Z; b, g, i, j, l,
 # o, q, s, z) are not among them.
@@ -57,6 +58,21 @@ def draw_outliers(family: str, count: int, form: Form, random: np.random.Generat
     return np.stack([draw(form, random) for _ in range(count)])
 
 
+def printed_letters(form: Form) -> NDArray[np.uint8]:
+    """The alphabet, large and small, in a few typefaces, uint8 [N, rows*cols]; letters like O and l too."""
+    from matplotlib import font_manager
+    from PIL import ImageFont
+
+    images = []
+    for face in _TYPEFACES:
+        font = ImageFont.truetype(font_manager.findfont(face, fallback_to_default=False), 0.7 * _CANVAS)
+        for letter in string.ascii_letters:
+            canvas = Image.new("L", (2 * _CANVAS, 2 * _CANVAS))
+            ImageDraw.Draw(canvas).text((_CANVAS, _CANVAS), letter, 255, font=font, anchor="mm")
+            images.append(_placed(canvas, form))
+    return np.stack(images)
+
+
 def _noise(form: Form, random: np.random.Generator) -> NDArray[np.uint8]:
     """Nothing that anyone drew: even, sparse or blurred noise, or one shade all over."""
     from scipy.ndimage import gaussian_filter
@@ -81,7 +97,7 @@ def _letter(form: Form, random: np.random.Generator) -> NDArray[np.uint8]:
     slant, angle = random.uniform(-0.3, 0.3), np.deg2rad(random.uniform(-12, 12))
     turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
     size = np.array([random.uniform(0.5, 1), random.uniform(0.7, 1)])
-    rounds = random.integers(0, 4)
+    rounds = int(random.integers(0, 4))
     moved = [np.array(stroke) + random.normal(0, 0.06, (len(stroke), 2)) for stroke in strokes]
     bent = [(_rounded(points, rounds) - 0.5) * size for points in moved]
     return _drawn([(points + points[:, 1:] * (-slant, 0)) @ turn + 0.5 for points in bent], form, random)
@@ -96,7 +112,7 @@ def _scribble(form: Form, random: np.random.Generator) -> NDArray[np.uint8]:
         corners = random.integers(6, 14)
         across = np.linspace(0, 1, corners) + random.normal(0, 0.03, corners)
         down = np.where(np.arange(corners) % 2, 0.15, 0.85) + random.normal(0, 0.1, corners)
-        strokes = [_rounded(_turned(np.stack([across, down], axis=1), random), random.integers(0, 3))]
+        strokes = [_rounded(_turned(np.stack([across, down], axis=1), random), int(random.integers(0, 3)))]
     elif kind == 2:
         turns = np.linspace(0, random.uniform(2.2, 4.5) * 2 * math.pi, 120)
         radius = 0.5 * (turns / turns[-1]) ** random.uniform(0.6, 1.2)
@@ -149,7 +165,7 @@ def _drawn(strokes: Sequence[Points], form: Form, random: np.random.Generator) -
     """The strokes with one pen, prepared as digits are."""
     canvas = Image.new("L", (_CANVAS, _CANVAS))
     pen = ImageDraw.Draw(canvas)
-    width = int(random.integers(5, 14))
+    width = int(random.integers(3, 8))
     low = np.min([points.min(axis=0) for points in strokes], axis=0)
     high = np.max([points.max(axis=0) for points in strokes], axis=0)
     scale = (_CANVAS - 2 * _MARGIN) / max(float((high - low).max()), 1e-6)
@@ -158,9 +174,11 @@ def _drawn(strokes: Sequence[Points], form: Form, random: np.random.Generator) -
         pen.line(places, fill=255, width=width, joint="curve")
         for across, down in (places[0], places[-1]):
             pen.ellipse([across - width / 2, down - width / 2, across + width / 2, down + width / 2], fill=255)
-    file = io.BytesIO()
-    canvas.save(file, "BMP")
-    return prepare(file.getvalue(), form, max_image_pixels=_CANVAS * _CANVAS).pixels
+    return _placed(canvas, form)
+
+
+def _placed(canvas: Image.Image, form: Form) -> NDArray[np.uint8]:
+    return place(np.asarray(canvas, np.float32) / np.float32(255), form)
 
 
 def _pixels(shades: NDArray[np.float64], form: Form) -> NDArray[np.uint8]:

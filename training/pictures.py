@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from artifact.card import Card
 from training.calibration import Calibration
 from training.datasets import Part
+from training.detector import Curve
 
 _INK = "#1b2a41"
 _ACCENT = "#c8553d"
@@ -191,4 +192,29 @@ def draw_reliability(card: Card, untempered: Calibration) -> Any:
     axes.set_ylabel("share right")
     axes.set_title("Are scores chances?")
     axes.legend(frameon=False, loc="upper left")
+    return figure
+
+
+def draw_curves(curves: Mapping[str, Curve]) -> Any:
+    """Images without a digit that are found, against digits taken for one, wherever the line is drawn."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.6, 4.4))
+    axes = figure.subplots()
+    colours = (_INK, _SECOND, _ACCENT, "#7a9e4f", "#9b8bb4")
+    for (name, curve), colour in zip(curves.items(), colours, strict=False):
+        axes.plot(
+            np.maximum(curve.false_alarms, 1e-4),
+            curve.found,
+            color=colour,
+            linewidth=1.2,
+            label=f"{name}: area {curve.area:.4f}",
+        )
+    axes.set_xscale("log")
+    axes.set_xlim(1e-4, 1)
+    axes.set_ylim(0, 1.02)
+    axes.set_xlabel("share of the digits that are taken for no digit")
+    axes.set_ylabel("share of the others that are found")
+    axes.set_title("Is it a digit at all?")
+    axes.legend(frameon=False, loc="lower right")
     return figure

@@ -204,6 +204,25 @@ RECIPES = (
             Choice("784-1536-1024-512-10, distorted to 12° and 1.5 pixels, alpha 38, sigma 6 (taken)", 16, 0.9925),
         ),
     ),
+    # Nothing was tried for it: its networks are the smaller ones that were tried for mnist-large.
+    Recipe(
+        name="mnist-committee",
+        version=1,
+        dataset="mnist",
+        preparation="mass",
+        pixel_scale=1 / 255,
+        pixel_offset=33.0,
+        hidden=(1024, 512, 256),
+        activation="relu",
+        epochs=60,
+        batch=256,
+        learning_rate=1e-3,
+        alpha=1e-4,
+        warp=_DISTORTION,
+        seed=1,
+        member_seeds=(1, 2, 3, 4, 5),
+        calibration=5000,
+    ),
 )
 
 

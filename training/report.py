@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,17 @@ from artifact.card import Card
 from training.calibration import Calibration
 from training.conformal import measure
 from training.datasets import Part
+from training.detector import Curve
 from training.held_out import HeldOut
-from training.pictures import STYLE, draw_confusion, draw_loss, draw_mistakes, draw_reliability, draw_weights
+from training.pictures import (
+    STYLE,
+    draw_confusion,
+    draw_curves,
+    draw_loss,
+    draw_mistakes,
+    draw_reliability,
+    draw_weights,
+)
 from training.recipes import Recipe
 
 _DPI = 110
@@ -24,6 +34,12 @@ _CAPTIONS = {
     "mistakes.png": (
         "The worst mistakes",
         "Blue: the score of what it was. Red: the score of what the network said.",
+    ),
+    "outliers.png": (
+        "Is it a digit at all?",
+        "Where one draws the line for `not_a_digit`: further left, fewer digits are taken for something else; further "
+        "up, more of the other images are found. Fitted on noise, letters and scribbles, each drawn anew for this "
+        "picture. Nothing was fitted on printed letters, and some of them have the shape of a digit.",
     ),
     "reliability.png": (
         "Reliability",
@@ -45,13 +61,15 @@ def write_report(
     recipe: Recipe | None = None,
     held_out: HeldOut | None = None,
     untempered: Calibration | None = None,
+    curves: Mapping[str, Curve] = MappingProxyType({}),
 ) -> None:
     """Fill `folder` with report.md and its pictures; the same model gives the same bytes.
 
     `scores` [N, classes] are the model's for the `test` rows; `first_weights` [rows*cols, neurons] are the
     first layer's, of a committee the first network's. `losses` are curves by name, one value an epoch; without
     any there is no such picture. Of a committee `held_out` has the figures, and `untempered` what its scores
-    for the `test` rows would be worth at temperature 1.
+    for the `test` rows would be worth at temperature 1; `curves` are those of `training.detector.judge`, and without
+    any there is no picture of them.
     """
     from matplotlib import rc_context
 
@@ -61,6 +79,7 @@ def write_report(
             "confusion.png": draw_confusion(card),
             **({"loss.png": draw_loss(losses)} if losses else {}),
             "mistakes.png": draw_mistakes(card, test, scores),
+            **({"outliers.png": draw_curves(curves)} if curves else {}),
             **({"reliability.png": draw_reliability(card, untempered)} if untempered is not None else {}),
             "weights.png": draw_weights(card, first_weights),
         }
@@ -104,6 +123,8 @@ def _page(
         lines += [""]
     if held_out is not None and untempered is not None:
         lines += _committee(card, held_out, untempered)
+    if card.knows_digits:
+        lines += _outliers(card)
     if card.thresholds:
         lines += _candidates(card, test, scores)
     elif "validation_accuracy" in card.recipe:
@@ -138,13 +159,25 @@ def _committee(card: Card, held_out: HeldOut, untempered: Calibration) -> list[s
         *lines,
         "",
         f"Every network's values before the softmax are divided by one temperature, {held_out.temperature:g}: that "
-        "with the least log loss of the averaged scores on the held-out images. Log loss there: "
+        "with the least Brier score of the averaged scores on the held-out images. Log loss there: "
         f"{before.log_loss:.4f} without it, {after.log_loss:.4f} with it. Expected calibration error (how far scores "
         f"are from the shares that are right, in {len(after.bins)} bins) there: {before.error:.2%} without, "
         f"{after.error:.2%} with it; on the test set: {untempered.error:.2%} without, {card.calibration_error:.2%} "
         "with it.",
         "",
     ]
+
+
+def _outliers(card: Card) -> list[str]:
+    """How well digits are told from images without one."""
+    lines = [
+        "`not_a_digit` is one more neuron, which reads the last hidden layers of all networks. How well it tells the "
+        "test images from images without a digit (area under the curve):",
+        "",
+        "| images without a digit | area |",
+        "|---|---|",
+    ]
+    return [*lines, *(f"| {kind} | {area:.4f} |" for kind, area in card.outlier_auc.items()), ""]
 
 
 def _candidates(card: Card, test: Part, scores: NDArray[Any]) -> list[str]:

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from artifact.card import Card
 from artifact.layout import VersionFolder
+from training.acceptance import Description
 from training.committee import train_committee
 from training.datasets import SHAPES, Dataset, load
-from training.export import Description, export
+from training.export import export
 from training.fit import Fitted, fit
 from training.images import image_folder
 from training.inputs import scaled
@@ -104,7 +105,7 @@ def _train_single(
             recipe, dataset, dataset.train, seed=seed, checkpoint=unfinished / "final.checkpoint", on_epoch=on_epoch
         )
 
-    def report(path: Path, card: Card, scores: NDArray[Any]) -> None:
+    def report(path: Path, card: Card, scores: NDArray[Any], _: object) -> None:
         write_report(
             path,
             card,

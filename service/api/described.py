@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 
 from artifact.card import Card
-from artifact.layout import INPUT, LABEL, SCORES
+from artifact.layout import INPUT, LABEL, NOT_A_DIGIT, SCORES
 from service.runtime.policy import Policy
 from service.runtime.providers import CPU
 from service.runtime.statistics import Summary, Tally
@@ -17,9 +17,13 @@ PLATFORM = "onnxruntime_onnx"
 BACKEND = "onnxruntime"
 
 
-def widths(card: Card) -> dict[str, int]:
-    """Values for each image by output, in the order of the metadata; `label`, which has no width, aside."""
-    return {SCORES: len(card.classes), **dict(zip(card.hidden_names, card.hidden_widths, strict=True))}
+def dims(card: Card) -> dict[str, list[int]]:
+    """The shape of the values of one image by output, in the order of the metadata; `label`, no floats, aside."""
+    return {
+        SCORES: [len(card.classes)],
+        **({NOT_A_DIGIT: []} if card.knows_digits else {}),
+        **{name: [width] for name, width in zip(card.hidden_names, card.hidden_widths, strict=True)},
+    }
 
 
 def metadata(version: Version, ready: Iterable[Version]) -> pb.ModelMetadataResponse:
@@ -33,7 +37,7 @@ def metadata(version: Version, ready: Iterable[Version]) -> pb.ModelMetadataResp
         inputs=[tensor(name=INPUT, datatype="UINT8", shape=[-1, card.features])],
         outputs=[
             tensor(name=LABEL, datatype="INT64", shape=[-1]),
-            *(tensor(name=name, datatype="FP32", shape=[-1, width]) for name, width in widths(card).items()),
+            *(tensor(name=name, datatype="FP32", shape=[-1, *each]) for name, each in dims(card).items()),
         ],
         properties=_properties(version),
     )
@@ -65,8 +69,8 @@ def config(version: Version, policy: Policy, max_batch_rows: int) -> config_pb.M
         output=[
             config_pb.ModelOutput(name=LABEL, data_type=config_pb.TYPE_INT64),
             *(
-                config_pb.ModelOutput(name=name, data_type=config_pb.TYPE_FP32, dims=[width])
-                for name, width in widths(session.card).items()
+                config_pb.ModelOutput(name=name, data_type=config_pb.TYPE_FP32, dims=each)
+                for name, each in dims(session.card).items()
             ),
         ],
         instance_group=[

@@ -29,6 +29,7 @@ def identity(version: Version) -> pb.ModelIdentity:
         version=version.version,
         sha256=session.sha256,
         execution_provider=session.provider,
+        variant=session.card.variant,
     )
 
 
@@ -88,6 +89,7 @@ class ModelsApi:
                 for each in card.reliability
             ],
             thresholds=card.thresholds,
+            outlier_auc=card.outlier_auc,
         )
         return pb.GetModelResponse(model=identity(version), card=message)
 
@@ -135,7 +137,8 @@ def _filled_layer(version: Version, member: int, number: int) -> pb.NetworkLayer
         model = b""
     if hashlib.sha256(model).hexdigest() != session.sha256:
         raise NotReady(
-            f"model.onnx of {version.name} version {version.version} on disk is no longer the one that serves"
+            f"{version.folder.onnx.name} of {version.name} version {version.version} on disk is no longer the one "
+            "that serves"
         )
     layer = read_layer(model, session.card, member, number)
     message = _layer(session.card, number)

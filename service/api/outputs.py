@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artifact.card import Card
-from artifact.layout import LABEL, SCORES
+from artifact.layout import LABEL, NOT_A_DIGIT, SCORES
 from service.api.tensors import Window, find_window, is_typed, only_input, whole
 from service.runtime.batcher import Answer
 from service.runtime.errors import InvalidInput, shown
@@ -26,7 +26,7 @@ class Output:
 
     name: str
     layer: int = -1
-    """Which hidden layer, from 0; -1 for label and scores."""
+    """Which hidden layer, from 0; -1 for all else."""
     classes: int = 0
     """How many of the greatest values to name instead of giving all; 0: give all."""
     window: Window | None = None
@@ -36,13 +36,16 @@ class Output:
         """Its values: int64 [N] or float32 [N, width]."""
         if self.layer >= 0:
             return scored.hidden[self.layer]
+        if self.name == NOT_A_DIGIT:
+            assert scored.not_a_digit is not None  # asked for only where the card has it
+            return scored.not_a_digit
         return scored.labels if self.name == LABEL else scored.scores
 
     def shape(self, card: Card, rows: int) -> tuple[int, ...]:
         """Of its values for `rows` images: (rows,) or (rows, width)."""
         if self.layer >= 0:
             return rows, card.hidden_widths[self.layer]
-        return (rows,) if self.name == LABEL else (rows, len(card.classes))
+        return (rows, len(card.classes)) if self.name == SCORES else (rows,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,8 @@ def read_plan(request: pb.ModelInferRequest, card: Card, memory: SharedMemory) -
     typed = is_typed(only_input(request))
     if not request.outputs:
         return Plan(_DEFAULT, typed) if typed else PLAIN
-    names = (LABEL, SCORES, *card.hidden_names)
+    plain = (LABEL, SCORES, NOT_A_DIGIT) if card.knows_digits else (LABEL, SCORES)
+    names = (*plain, *card.hidden_names)
     outputs: list[Output] = []
     for index, wanted in enumerate(request.outputs):
         field = f"outputs[{index}]"
@@ -94,7 +98,7 @@ def read_plan(request: pb.ModelInferRequest, card: Card, memory: SharedMemory) -
             raise InvalidInput(f"{field}.name", f"is {shown(wanted.name)}, expected one of {', '.join(names)}")
         if any(output.name == wanted.name for output in outputs):
             raise InvalidInput(f"{field}.name", f"is {wanted.name} again, expected each output once")
-        layer = max(names.index(wanted.name) - 2, -1)
+        layer = max(names.index(wanted.name) - len(plain), -1)
         classes = _classes(wanted.parameters, wanted.name, field)
         window = find_window(wanted.parameters, memory, field)
         if classes and window is not None:
@@ -110,8 +114,8 @@ def _classes(parameters: Mapping[str, pb.InferParameter], name: str, field: str)
     if count is None or count < 1:
         got = "no int64_param" if count is None else count
         raise InvalidInput(f"{field}.parameters[classification]", f"is {got}, expected an integer of at least 1")
-    if name == LABEL:
-        raise InvalidInput(f"{field}.parameters[classification]", f"is set, and {LABEL} holds nothing to rank")
+    if name in (LABEL, NOT_A_DIGIT):
+        raise InvalidInput(f"{field}.parameters[classification]", f"is set, and {name} holds nothing to rank")
     return count
 
 

@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +57,9 @@ def write_response(
         labels, counts = _candidates(scored, card, coverage)
         for prediction, row, count in zip(response.predictions, labels.tolist(), counts.tolist(), strict=True):
             prediction.candidates.extend(row[:count])
+    if scored.not_a_digit is not None:
+        for prediction, chance in zip(response.predictions, scored.not_a_digit.tolist(), strict=True):
+            prediction.not_a_digit = chance
     if activations_of is not None:
         values = (activations_of.tolist(), *(layer.tolist() for layer in scored.hidden))
         for name, rows in zip(("pixels", *card.hidden_names), values, strict=True):
@@ -82,50 +86,62 @@ class Layout:
     """Where the scores stand, little-endian float32."""
     margin: int
     """Where the margin stands, likewise."""
+    candidates: int
+    """Where the candidates stand, one byte each."""
+    not_a_digit: int
+    """Where the chance that it is none stands, little-endian float32."""
 
     @classmethod
-    def of(cls, classes: int, candidates: int = 0) -> "Layout":
-        """For that many classes, labelled 0..127, and candidates, which stand at the end, one byte each."""
-        digit = bytes([tag(pb.Prediction.DIGIT_FIELD_NUMBER, kind=0), 0])
-        scores = length_delimited(pb.Prediction.SCORES_FIELD_NUMBER, bytes(4 * classes))
-        margin = bytes([tag(pb.Prediction.MARGIN_FIELD_NUMBER, kind=5), 0, 0, 0, 0])
-        last = length_delimited(pb.Prediction.CANDIDATES_FIELD_NUMBER, bytes(candidates)) if candidates else b""
-        template = length_delimited(_PREDICTIONS, digit + scores + margin + last)
-        end = len(template) - len(last)
-        return cls(template, end - len(margin) - len(scores) - 1, end - len(margin) - 4 * classes, end - 4)
+    def of(cls, card: Card, candidates: int = 0) -> "Layout":
+        """For the classes of a card, labelled 0..127, and so many candidates."""
+        fields: list[bytes] = [bytes([tag(pb.Prediction.DIGIT_FIELD_NUMBER, kind=0), 0])]
+        fields += [length_delimited(pb.Prediction.SCORES_FIELD_NUMBER, bytes(4 * len(card.classes)))]
+        fields += [bytes([tag(pb.Prediction.MARGIN_FIELD_NUMBER, kind=5)]) + bytes(4)]
+        fields += [length_delimited(pb.Prediction.CANDIDATES_FIELD_NUMBER, bytes(candidates)) if candidates else b""]
+        fields += [
+            bytes([tag(pb.Prediction.NOT_A_DIGIT_FIELD_NUMBER, kind=5)]) + bytes(4) if card.knows_digits else b""
+        ]
+        template = length_delimited(_PREDICTIONS, b"".join(fields))
+        ends = list(accumulate(map(len, fields), initial=len(template) - sum(map(len, fields))))[1:]
+        return cls(
+            template, ends[0] - 1, ends[1] - 4 * len(card.classes), ends[2] - 4, ends[3] - candidates, ends[4] - 4
+        )
 
     def write(self, scored: Scored, candidates: NDArray[np.int64] | None = None) -> bytes:
         """The predictions of all rows, back to back; labels of the `candidates` [N, those it is a layout for]."""
-        scores = scored.scores
-        rows, classes = scores.shape
+        rows, classes = scored.scores.shape
         if rows == 1:  # arrays of one cost more than the work
-            values = scores[0].tolist()
-            second, best = sorted(values)[-2:]
-            last: tuple[bytes, ...] = ()
-            if candidates is not None:
-                head = self.template[self.margin + 4 : len(self.template) - candidates.size]
-                last = head, candidates.astype(np.uint8).tobytes()
-            return b"".join(
-                (
-                    self.template[: self.digit],
-                    struct.pack("<B", scored.labels[0]),
-                    self.template[self.digit + 1 : self.scores],
-                    struct.pack(f"<{classes}f", *values),
-                    self.template[self.scores + 4 * classes : self.margin],
-                    struct.pack("<f", best - second),
-                    *last,
-                )
-            )
+            return self._write_one(scored, candidates)
         out = np.empty((rows, len(self.template)), np.uint8)
         out[:] = np.frombuffer(self.template, np.uint8)
+        best = np.partition(scored.scores, classes - 2, axis=1)[:, -2:]
         out[:, self.digit] = scored.labels
-        out[:, self.scores : self.scores + 4 * classes] = scores.astype("<f4", copy=False).view(np.uint8)
-        best = np.partition(scores, classes - 2, axis=1)[:, -2:]
-        margins = (best[:, 1] - best[:, 0]).astype("<f4", copy=False)
-        out[:, self.margin : self.margin + 4] = margins.view(np.uint8).reshape(rows, 4)
+        _put(out, self.scores, scored.scores)
+        _put(out, self.margin, best[:, 1:] - best[:, :1])
         if candidates is not None:
-            out[:, out.shape[1] - candidates.shape[1] :] = candidates
+            out[:, self.candidates : self.candidates + candidates.shape[1]] = candidates
+        if scored.not_a_digit is not None:
+            _put(out, self.not_a_digit, scored.not_a_digit[:, None])
         return out.tobytes()
+
+    def _write_one(self, scored: Scored, candidates: NDArray[np.int64] | None) -> bytes:
+        out = bytearray(self.template)
+        values = scored.scores[0].tolist()
+        second, best = sorted(values)[-2:]
+        out[self.digit] = scored.labels[0]
+        struct.pack_into(f"<{len(values)}f", out, self.scores, *values)
+        struct.pack_into("<f", out, self.margin, best - second)
+        if candidates is not None:
+            out[self.candidates : self.candidates + candidates.size] = candidates.astype(np.uint8).tobytes()
+        if scored.not_a_digit is not None:
+            struct.pack_into("<f", out, self.not_a_digit, scored.not_a_digit[0])
+        return bytes(out)
+
+
+def _put(out: NDArray[np.uint8], start: int, values: NDArray[np.float32]) -> None:
+    """Write `values` [N, width] into the bytes `out` [N, …] from `start` on, as little-endian float32."""
+    raw = np.ascontiguousarray(values, dtype="<f4").view(np.uint8)
+    out[:, start : start + raw.shape[1]] = raw
 
 
 def write_with_candidates(layouts: Sequence[Layout], scored: Scored, card: Card) -> list[bytes]:
@@ -134,7 +150,8 @@ def write_with_candidates(layouts: Sequence[Layout], scored: Scored, card: Card)
     written = [b""] * len(counts)
     for count in np.unique(counts).tolist():
         rows = np.flatnonzero(counts == count)
-        alike = Scored(scored.labels[rows], scored.scores[rows], ())
+        chances = None if scored.not_a_digit is None else scored.not_a_digit[rows]
+        alike = Scored(scored.labels[rows], scored.scores[rows], (), not_a_digit=chances)
         together = layouts[count].write(alike, labels[rows, :count])
         size = len(layouts[count].template)
         for place, row in enumerate(rows.tolist()):

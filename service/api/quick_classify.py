@@ -102,10 +102,10 @@ def _read_head(version: Version) -> _Head | None:
     card = version.session.card
     if not all(0 <= label < 0x80 for label in card.labels):
         return None
-    classes = len(card.classes)
-    layouts = tuple(Layout.of(classes, count) for count in range(classes + 1)) if card.thresholds else ()
+    counts = range(len(card.classes) + 1) if card.thresholds else ()
     response = pb.ClassifyResponse(model=identity(version))
-    head = version.heads[_KEY] = _Head(Layout.of(classes), response.SerializeToString(), layouts)
+    layouts = tuple(Layout.of(card, count) for count in counts)
+    head = version.heads[_KEY] = _Head(Layout.of(card), response.SerializeToString(), layouts)
     return head
 
 

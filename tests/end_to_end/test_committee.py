@@ -109,6 +109,28 @@ def test_the_client_names_a_coverage(served: Server):
         assert less.candidates[:1] in ((), (less.digit,))
 
 
+def test_it_says_whether_it_is_a_digit_at_all(served: Server, stub: Stub):
+    """Noise gets more than digits do: unary, in a stream, as JSON and by the client, and the card tells how surely."""
+    digit = digits().test.pixels[:40]
+    noise = np.random.default_rng(1).integers(0, 17, (40, 64)).astype(np.uint8)
+    request = pb.ClassifyRequest(pixels=digit.tobytes() + noise.tobytes())
+    found = [prediction.not_a_digit for prediction in stub.classify(request, timeout=20).predictions]
+    assert np.median(found[40:]) > 0.7 > 0.45 > np.median(found[:40])
+    [streamed] = stub.classify_stream(iter([pb.ClassifyStreamRequest(request=request)]), timeout=20)
+    assert [prediction.not_a_digit for prediction in streamed.response.predictions] == pytest.approx(found, abs=1e-6)
+    status, _, body = served.http(
+        "/digits.v1.DigitsService/Classify",
+        json_format.MessageToJson(request).encode(),
+        Content_Type="application/json",
+    )
+    assert status == 200
+    assert [each["notADigit"] for each in json.loads(body)["predictions"]] == pytest.approx(found, abs=1e-6)
+    with DigitsClient(served.address) as client:
+        answers = client.classify(noise)
+        assert [each.not_a_digit for each in answers] == pytest.approx(found[40:], abs=1e-6)
+        assert client.model().outlier_auc["noise"] > 0.9
+
+
 def test_a_coverage_that_is_none(stub: Stub):
     """INVALID_ARGUMENT with the field; in a stream for its message alone."""
     pixels = digits().test.pixels[:1].tobytes()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.neural_network import MLPClassifier
 
-from training.export import Description
+from training.acceptance import Description
 from training.inputs import scaled
 
 

@@ -37,9 +37,9 @@ def test_the_temperature_of_a_committee_is_that_of_its_mean():
     assert together < min(fit_temperature(each[None], truth) for each in scores)
     found = hold_against(scores, truth)
     assert found.temperature == together
-    assert found.after.log_loss < found.before.log_loss
-    for nearby in (0.97, 1.03):
-        assert calibration(tempered(scores, together * nearby), truth).log_loss > found.after.log_loss
+    assert found.after.error < found.before.error
+    squares = [np.sum((tempered(scores, together * by) - np.eye(4)[truth]) ** 2) for by in (0.97, 1.0, 1.03)]
+    assert min(squares) == squares[1]
     assert found.together[0] == found.alone[0]
     assert found.together[-1] > max(found.alone)
 

@@ -3,11 +3,9 @@
 import dataclasses
 import json
 import signal
-from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from sklearn.neural_network import MLPClassifier
 
@@ -15,13 +13,15 @@ from artifact.card import CARD_KEY, Card
 from artifact.layout import VersionFolder
 from tests.committee import TINY, fit_members, layers_by_hand, train_tiny
 from tests.training.cut_off import contents, start_slow, wait_for
+from tests.training.running import run
+from training.acceptance import Description, ExportError
 from training.calibration import calibration
 from training.conformal import find_thresholds, measure
 from training.datasets import DatasetError, digits
 from training.evaluate import evaluate
-from training.export import ExportError, export
+from training.export import export
 from training.graph import build_graph
-from training.members import read_members
+from training.members import read_detector, read_members
 from training.train import train, train_all
 
 
@@ -44,21 +44,15 @@ def members(card, tmp_path_factory) -> list[MLPClassifier]:
     return fit_members(tmp_path_factory.mktemp("members"), card.temperature)
 
 
-def run(model: bytes | Path, pixels: np.ndarray) -> dict[str, np.ndarray]:
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, {"pixels": pixels}), strict=True))
-
-
 def test_scores_are_the_mean_of_the_members_and_hidden_layers_are_theirs(folder, card, members):
     """One graph, its hidden outputs member by member; fitted without the held-out images."""
     pixels = digits().test.pixels
     got = run(folder.onnx, pixels)
-    assert list(got) == ["label", "scores", *(f"hidden_{number}" for number in range(1, 7))]
+    assert list(got) == ["label", "scores", "not_a_digit", *(f"hidden_{number}" for number in range(1, 7))]
     layers = [layers_by_hand(member, pixels) for member in members]
     for number, layer in enumerate((layer for each in layers for layer in each[:-1]), 1):
         np.testing.assert_allclose(got[f"hidden_{number}"], layer, atol=1e-5, rtol=0)
-    np.testing.assert_allclose(got["scores"], np.mean([each[-1] for each in layers], axis=0), atol=1e-6, rtol=0)
+    np.testing.assert_allclose(got["scores"], np.mean([each[-1] for each in layers], axis=0), atol=1e-5, rtol=0)
     np.testing.assert_array_equal(got["label"], got["scores"].argmax(axis=1))
     assert (card.members, card.layer_widths, card.parameters) == (3, (64, 12, 7, 10), 3 * 951)
 
@@ -74,10 +68,10 @@ def test_the_card_has_the_figures_of_the_held_out_images_and_of_the_test_set(fol
     assert recipe["validation_accuracy"] == pytest.approx(np.mean(scores.argmax(axis=1) == held_out.labels), abs=1e-6)
     assert recipe["validation_accuracy_of_the_first"][-1] == recipe["validation_accuracy"]
     assert recipe["validation_accuracy_of_the_first"][0] == recipe["validation_accuracy_alone"][0]
-    before, after = recipe["validation_log_loss"]
-    assert after == pytest.approx(found.log_loss, abs=1e-5)
+    assert recipe["validation_log_loss"][1] == pytest.approx(found.log_loss, abs=1e-5)
+    before, after = recipe["validation_calibration_error"]
+    assert after == pytest.approx(found.error, abs=1e-5)
     assert after < before
-    assert recipe["validation_calibration_error"][1] == pytest.approx(found.error, abs=1e-5)
     got = run(folder.onnx, test.pixels)
     assert evaluate(test.labels, got["label"], classes=10).confusion == card.confusion
     judged = calibration(got["scores"], test.labels)
@@ -108,16 +102,14 @@ def test_the_report_shows_what_more_networks_bring(folder, card):
 def test_members_taken_out_and_assembled_again_give_the_same_bytes(folder, card, tmp_path):
     """The scaling, the temperature and the classes come through; a whole export makes the same model too."""
     model = folder.onnx.read_bytes()
-    members = read_members(model, card)
-    assert build_graph(members, card) == model
+    members, detector = read_members(model, card), read_detector(model)
+    assert build_graph(members, card, detector) == model
     assert not (folder.path / "model.skops").exists()
     test = digits().test
     about = {name: getattr(card, name) for name in ("name", "version", "rows", "cols", "pixel_max", "preparation")}
     about |= {name: getattr(card, name) for name in ("dataset", "dataset_sha256", "pixel_scale", "pixel_offset")}
     about |= {name: getattr(card, name) for name in ("classes", "recipe", "seed", "temperature", "thresholds")}
-    from training.export import Description
-
-    again = export(members, test.pixels, test.labels, Description(**about), tmp_path)
+    again = export(members, test.pixels, test.labels, Description(**about), tmp_path, detector=detector)
     assert again.onnx.read_bytes() == model
 
 
@@ -135,6 +127,7 @@ def test_strangers_are_assembled_as_well(make_stranger, tmp_path, classes):
     assert (card.members, card.temperature, card.reliability) == (2, None, ())
     np.testing.assert_array_equal(got["label"], np.array(card.labels)[mean.argmax(axis=1)])
     members = read_members(folder.onnx.read_bytes(), card)
+    assert (read_detector(folder.onnx.read_bytes()), card.outlier_auc) == (None, {})
     assert build_graph(members, card) == folder.onnx.read_bytes()
     assert [each.classes_.tolist() for each in members] == [list(card.labels)] * 2
 

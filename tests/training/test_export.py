@@ -14,7 +14,8 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 import training.export
 from artifact.card import CARD_KEY, Card
 from artifact.layout import biases_name, find_versions, weights_name
-from training.export import ExportError, check_parity, export
+from training.acceptance import ExportError
+from training.export import check_parity, export
 from training.golden import golden_rows
 
 ACTIVATIONS = {
