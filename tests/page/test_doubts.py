@@ -18,6 +18,7 @@ from tests.page.visit import PATIENCE, Visit
 
 CHOICES = (0.9, 0.95, 0.99, 0.999)
 NONE = "\u00a0"
+H = [[[20, 10], [20, 90]], [[80, 10], [80, 90]], [[20, 50], [80, 50]]]
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +175,6 @@ def test_an_image_that_is_probably_no_digit_is_told_of(visits: Callable[..., Vis
     """From a chance of a half on, by the verdict and aloud; the chance itself always."""
     visit = visits()
     chance = {"notADigit": 0.031}
-    change(visit, "GetModel", lambda answer: answer["card"].update(outlierAuc={"letters": 0.995}))
     change(visit, "Classify", lambda answer: answer["predictions"][0].update(chance))
     begin(visit, both)
     shown, sentence = visit.page.locator(".chance"), visit.page.locator("#warnings")
@@ -195,6 +195,21 @@ def test_an_image_that_is_probably_no_digit_is_told_of(visits: Callable[..., Vis
     visit.clear()
     expect(shown).to_have_text("No digit")
     expect(sentence).to_have_text(NONE)
+    visit.no_errors()
+
+
+def test_a_letter_is_found_to_be_no_digit(visits: Callable[..., Visit], both: Server):
+    """By the network itself, whose very chance is shown; a model that cannot tell says nothing of it."""
+    visit = begin(visits(), both)
+    visit.clear()
+    answer = visit.answer_to(lambda: visit.draw_strokes(H))
+    chance = answer["predictions"][0]["notADigit"]
+    assert chance > 0.6
+    expect(visit.page.locator(".chance .score")).to_have_text(f"{100 * chance:.1f} %")
+    expect(visit.page.locator("#warnings")).to_have_text("This is probably no digit.")
+    visit.page.locator(".panel select").first.select_option("digits-8x8 1")
+    expect(visit.page.locator("#warnings")).to_have_text(NONE)
+    expect(visit.page.locator(".chance")).to_be_hidden()
     visit.no_errors()
 
 
@@ -219,21 +234,21 @@ def test_the_card_shows_how_far_scores_are_chances(visits: Callable[..., Visit],
     picture = visit.page.get_by_role("img", name="Share right against best score.")
     assert f"Calibration error {100 * card.calibration_error:.2f} %" in picture.get_attribute("aria-label")
     visit.page.get_by_text("The same in numbers").press("Enter")
-    rows = visit.page.locator(".figures tbody tr").all_inner_texts()
+    rows = visit.page.locator("details .figures tbody tr").all_inner_texts()
     assert [row.split("\t") for row in rows] == [
         [f"{100 * each.mean_score:.1f} %", f"{100 * each.accuracy:.1f} %", str(each.images)] for each in full
     ]
     visit.no_errors()
 
 
-def test_the_card_says_what_a_model_tells_digits_from(visits: Callable[..., Visit], both: Server):
-    """The area under the curve by kind of image."""
-    visit = visits()
-    areas = {"all": 0.99812, "hand_drawn": 0.5}
-    change(visit, "GetModel", lambda answer: answer["card"].update(outlierAuc=areas))
-    begin(visit, both, "card")
+def test_the_card_says_what_a_model_tells_digits_from(visits: Callable[..., Visit], both: Server, models: Path):
+    """The area under the curve by kind of image, that of all together first."""
+    visit = begin(visits(), both, "card")
+    areas = dict(Card.from_json((models / "tiny" / "1" / "card.json").read_text()).outlier_auc)
+    assert len(areas) > 2
     rows = visit.page.get_by_role("table", name="The area under the curve").locator("tbody tr")
-    expect(rows).to_have_text(["all that it learned from0.9981", "hand drawn0.5000"])
+    first = f"all that it learned from{areas.pop('all'):.4f}"
+    expect(rows).to_have_text([first, *(f"{kind}{area:.4f}" for kind, area in sorted(areas.items()))])
     visit.no_errors()
 
 
@@ -254,7 +269,6 @@ def test_doubts_are_for_everyone_on_every_screen(visits: Callable[..., Visit], b
     }
     visit = visits(**options.get(visitor, {"color_scheme": visitor}))
     left = [[], list(range(10)), [4]]
-    change(visit, "GetModel", lambda answer: answer["card"].update(outlierAuc={"letters": 0.995}))
     change(
         visit,
         "Classify",
@@ -275,3 +289,21 @@ def test_doubts_are_for_everyone_on_every_screen(visits: Callable[..., Visit], b
         assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == []
         assert visit.page.evaluate("document.documentElement.scrollWidth - document.body.offsetWidth") <= 0
     visit.no_errors()
+
+
+def test_nothing_jumps_when_a_model_comes_that_has_doubts(visits: Callable[..., Visit], both: Server):
+    """Their room is there before its card is, and stays when a model comes that has none."""
+    visit = visits()
+    visit.page.add_init_script("""
+      window.shift = 0;
+      new PerformanceObserver(list => { for (const each of list.getEntries()) window.shift += each.value; })
+        .observe({type: "layout-shift", buffered: true});
+    """)
+    begin(visit, both)
+    visit.draw("8")
+    assert visit.page.evaluate("window.shift") < 0.02
+    inspector = visit.page.locator(".inspector")
+    before = inspector.bounding_box()
+    visit.page.locator(".panel select").first.select_option("digits-8x8 1")
+    expect(visit.page.locator(".doubts p:visible")).to_have_count(0)
+    assert inspector.bounding_box() == before
