@@ -5,7 +5,6 @@ import { element, percent, svg } from "./dom.js";
 const SIDE = 260; // of the diagram, in its own units, as are the next ones
 const [LEFT, BELOW, RIM] = [38, 36, 10];
 const [LEAST, MOST] = [2.2, 8]; // radius of a dot for one image, and for as many as the fullest bin has
-const ALL = "all"; // the kinds of images without a digit that a model has learned from, together
 const TICKS = [0, 0.25, 0.5, 0.75, 1];
 
 /** A box with the diagram of reliability; null where the card has none. */
@@ -16,8 +15,8 @@ export function reliability(card) {
 
 /** A box with what it tells digits from, and how well; null where the card says nothing of that. */
 export function outliers({ outlierAuc }) {
-  const kinds = Object.keys(outlierAuc).sort((a, b) => (b === ALL) - (a === ALL) || a.localeCompare(b));
-  const rows = kinds.map((kind) => [kind === ALL ? "all that it learned from" : kind, outlierAuc[kind].toFixed(4)]);
+  const kinds = Object.keys(outlierAuc).sort(); // in an answer they stand in any order
+  const rows = kinds.map((kind) => [kind === "all" ? "all that it learned from" : kind, outlierAuc[kind].toFixed(4)]);
   return rows.length ? element("div", { class: "box" }, element("h2", {}, "Does it know what is no digit?"),
     table(["Tells digits from", "Area"], rows, "The area under the curve: 1 never wrong, 0.5 a guess.")) : null;
 }
