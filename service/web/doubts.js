@@ -22,10 +22,10 @@ export class Doubts {
       choose();
     });
     this.named = element("strong", {}, "\u00a0");
-    this.candidates = element("p", {}, "Cannot be ruled out at ", this.select, " coverage: ", this.named);
+    this.candidates = element("p", { hidden: true }, "Cannot be ruled out at ", this.select, " coverage: ", this.named);
     this.bar = element("span", { class: "bar" });
     this.share = element("span", { class: "score" });
-    this.chance = element("p", { class: "chance" }, "No digit", element("span", { class: "track" }, this.bar), this.share);
+    this.chance = element("p", { class: "chance", hidden: true }, "No digit", element("span", { class: "track" }, this.bar), this.share);
     this.root = element("div", { class: "doubts", hidden: true }, this.candidates, this.chance);
   }
 

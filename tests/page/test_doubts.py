@@ -291,6 +291,15 @@ def test_doubts_are_for_everyone_on_every_screen(visits: Callable[..., Visit], b
     visit.no_errors()
 
 
+def test_nothing_is_said_of_doubts_before_a_card_is_here(visits: Callable[..., Visit], both: Server):
+    """It might be the card of a model that has none."""
+    visit = visits()
+    held = hold(visit, "GetModel")
+    visit.page.goto(f"http://127.0.0.1:{both.http_port}/#draw")
+    arrived(visit, held, 1)
+    expect(visit.page.locator(".doubts p:visible")).to_have_count(0)
+
+
 def test_nothing_jumps_when_a_model_comes_that_has_doubts(visits: Callable[..., Visit], both: Server):
     """Their room is there before its card is, and stays when a model comes that has none."""
     visit = visits()
