@@ -2,6 +2,7 @@
 
 import { CardTab } from "./card.js";
 import { $, element, percent, say, svg } from "./dom.js";
+import { remarks } from "./doubts.js";
 import { FUNCTIONS } from "./inspector.js";
 import { LiveTab } from "./live.js";
 import { Pad } from "./pad.js";
@@ -61,7 +62,7 @@ async function ask() {
     while (unseen) {
       const since = handAt;
       [unseen, handAt] = [false, null];
-      const answers = [];
+      const answers = []; // predictions, one for each panel
       if (!pad.blank) {
         const image = pad.image();
         for (const panel of panels) answers.push(await panel.ask(image));
@@ -87,9 +88,9 @@ function tellBusy() {
 /** Show answers, one for each panel, to what a hand drew at `since`; nothing where the pad is blank by now. */
 function light(answers, since) {
   unlit -= 1;
-  const seen = pad.blank ? [] : answers.map((answer) => answer?.predictions[0] ?? null);
+  const seen = pad.blank ? [] : answers;
   panels.forEach((panel, index) => panel.show(seen[index] ?? null));
-  say($("warnings"), [...new Set(seen.flatMap((prediction) => prediction?.warnings ?? []))].join(" ") || "\u00a0");
+  say($("warnings"), [...new Set(seen.flatMap(remarks))].join(" ") || "\u00a0");
   tellVerdict();
   tellBusy();
   stopwatch.lit(since);
@@ -97,14 +98,14 @@ function light(answers, since) {
 
 /** What the networks say, in words; aloud once the hand rests. */
 function tellVerdict() {
-  const said = panels.filter((panel) => panel.seen).map(({ card, seen: { best, scores, margin } }) => (
-    { name: card.classes[best], share: percent(scores[best]), margin: `margin ${margin.toFixed(3)}` }));
+  const said = panels.filter((panel) => panel.seen).map(({ card, doubts, seen: { best, scores, margin } }) => (
+    { name: card.classes[best], share: percent(scores[best]), margin: `margin ${margin.toFixed(3)}`, doubt: doubts.words }));
   $("verdict").replaceChildren(...said.map(({ name, share, margin }) => (
     element("span", {}, element("strong", {}, name), element("small", {}, share, element("br"), margin)))));
   if (!said.length) $("verdict").textContent = "\u00a0";
-  const words = said.map(({ name, share }) => `${name}, ${share}`).join("; the other says ");
+  const words = said.map(({ name, share, margin, doubt }) => `${name}, ${share}${said.length === 1 ? `, ${margin}` : ""}${doubt}`).join("; the other says ");
   clearTimeout(aloud);
-  aloud = setTimeout(() => say($("said"), said.length ? `The network says ${words}${said.length === 1 ? `, ${said[0].margin}` : ""}.` : ""), QUIET);
+  aloud = setTimeout(() => say($("said"), said.length ? `The network says ${words}.` : ""), QUIET);
 }
 
 // What the server has.

@@ -1,9 +1,10 @@
-// The tab of a model: its card, its confusion matrix with the digits behind it, and its worst mistakes.
+// The tab of a model: its card, how far it is to be trusted, its confusion matrix with the digits behind it, and its worst mistakes.
 
 import { base64 } from "./pad.js";
 import { element, figure, percent } from "./dom.js";
-import { describe } from "./panel.js";
+import { describe } from "./inspector.js";
 import * as rpc from "./rpc.js";
+import { outliers, reliability } from "./trust.js";
 
 // Test digits that come with the page, by data set: those that the models at hand take for others, and some more.
 const EXAMPLES = { mnist: "examples-mnist.gz", digits: "examples-digits.gz" };
@@ -27,20 +28,24 @@ export class CardTab {
     this.cell = element("div", { class: "digits", "aria-live": "polite" });
     this.worst = element("div", { class: "digits" });
     this.root.replaceChildren(
-      element("div", { class: "facts box" },
-        element("h2", {}, `${model} ${version}`),
-        element("p", { class: "big" }, percent(card.accuracy, 2)),
-        element("p", { class: "note" }, `of ${card.testRows.toLocaleString("en")} test digits right, none of which it had seen`),
-        facts(card, identity)),
+      element("div", { class: "column" },
+        element("div", { class: "facts box" },
+          element("h2", {}, `${model} ${version}`),
+          element("p", { class: "big" }, percent(card.accuracy, 2)),
+          element("p", { class: "note" }, `of ${card.testRows.toLocaleString("en")} test digits right, none of which it had seen`),
+          facts(card, identity)),
+        outliers(card)),
       element("div", { class: "matrix box" },
         element("h2", {}, "What it took for what"),
         this.#matrix(),
         element("h3", { id: "cell-title" }, "Choose a cell to see its digits"),
         this.cell),
-      element("div", { class: "worst box" },
-        element("h2", {}, "Its worst mistakes"),
-        element("p", { class: "note" }, "By how little it believed what was true. Choose one to see what the neurons did."),
-        this.worst));
+      element("div", { class: "column" },
+        element("div", { class: "worst box" },
+          element("h2", {}, "Its worst mistakes"),
+          element("p", { class: "note" }, "By how little it believed what was true. Choose one to see what the neurons did."),
+          this.worst),
+        reliability(card)));
     try {
       await this.#scoreExamples(model, version, maxRows);
     } catch (error) {

@@ -10,6 +10,12 @@ const MOST_TILES = 64;
 /** What people call the functions of a card. */
 export const FUNCTIONS = { logistic: "sigmoid", relu: "ReLU", tanh: "tanh", identity: "identity", softmax: "softmax" };
 
+/** What a version is in a line: 784-16-16-10, ReLU. */
+export function describe(card) {
+  const committee = card.members > 1 ? `${card.members} networks, each ` : "";
+  return `${committee}${card.layerWidths.join("-")}, ${FUNCTIONS[card.activation] ?? card.activation}`;
+}
+
 export class Inspector {
   /** `choose` is called with the neuron of the first layer whose picture was clicked. */
   constructor(choose) {

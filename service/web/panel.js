@@ -2,20 +2,15 @@
 
 import { arrange, neuronAt } from "./arrange.js";
 import { element, figure, fitted, percent, say } from "./dom.js";
-import { FUNCTIONS, Inspector } from "./inspector.js";
+import { Doubts } from "./doubts.js";
+import { describe, Inspector } from "./inspector.js";
 import { lights, paint } from "./paint.js";
 import * as rpc from "./rpc.js";
 
 const FETCHED = 60_000; // weights of a layer up to which it is fetched at once; more are fetched when asked for
 
-/** What a version is in a line: 784-16-16-10, ReLU, 97.24 % right. */
-export function describe(card) {
-  const committee = card.members > 1 ? `${card.members} networks, each ` : "";
-  return `${committee}${card.layerWidths.join("-")}, ${FUNCTIONS[card.activation] ?? card.activation}`;
-}
-
 export class Panel {
-  /** `choose` is called when another version is chosen; `failed` with every failure. */
+  /** `choose` is called when another version or coverage is chosen; `failed` with every failure. */
   constructor(name, colours, choose, failed) {
     this.colours = colours;
     this.failed = failed;
@@ -29,9 +24,10 @@ export class Panel {
     this.outputs = element("ol", { class: "outputs", "aria-label": "Scores" });
     this.caption = element("p", { class: "caption" }, "what the network gets");
     this.stage = element("div", { class: "stage" }, this.canvas, this.caption, this.neurons, this.outputs);
+    this.doubts = new Doubts(name, choose);
     this.inspector = new Inspector((neuron) => this.#keep({ layer: 1, neuron }));
     this.root = element("section", { class: "panel", "aria-label": `The ${name} network` },
-      element("div", { class: "row" }, this.select, this.members, this.about), this.stage, this.inspector.root);
+      element("div", { class: "row" }, this.select, this.members, this.about), this.stage, this.doubts.root, this.inspector.root);
     this.card = null;
     this.member = 0;
     this.prediction = null;
@@ -81,6 +77,7 @@ export class Panel {
     this.kept = null;
     this.focus = null;
     say(this.about, `${describe(card)}, ${percent(card.accuracy, 2)} right`);
+    this.doubts.expect(key, card);
     this.member = 0;
     this.members.hidden = card.members < 2;
     this.members.replaceChildren(...Array.from({ length: card.members }, (_, member) => element("option", { value: String(member) }, `network ${member + 1} of ${card.members}`)));
@@ -89,24 +86,26 @@ export class Panel {
     if (this.card === card) this.loaded = model.sha256;
   }
 
-  /** Ask the network about what is on the pad, see `Pad.image`; returns the answer. Raises `Failure`. */
+  /** Ask the network about what is on the pad, see `Pad.image`; returns the prediction, with its `coverage`. Raises `Failure`. */
   async ask({ encoded, digit }) {
     const asked = this.select.value;
     const { rows, cols, pixelMax } = this.card ?? {};
     const fits = digit?.rows === rows && digit?.cols === cols && digit?.pixelMax === pixelMax;
+    const wanted = this.doubts.wanted(asked);
     const answer = await rpc.call("Classify", {
-      model: this.model, version: this.version, includeActivations: true,
+      model: this.model, version: this.version, includeActivations: true, ...wanted,
       ...(digit && fits ? { pixels: digit.pixels } : { encodedImages: [encoded] }),
     });
     if (this.select.value !== asked || !this.card) return null;
     if (answer.model.sha256 !== this.identity.sha256) await this.load();
-    return answer;
+    return { ...answer.predictions[0], ...wanted };
   }
 
   /** Show a prediction, or with null that there is none. */
   show(prediction) {
     this.prediction = prediction;
     this.seen = prediction && this.#seen(prediction);
+    this.doubts.show(prediction);
     this.paint();
   }
 

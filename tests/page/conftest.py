@@ -2,10 +2,12 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Playwright, sync_playwright
 
+from tests.committee import train_tiny
 from tests.harness import Server
 from tests.page.visit import Visit
 
@@ -53,3 +55,9 @@ def visit(visits: Callable[..., Visit], server: Server) -> Visit:
     visit = visits().open(server)
     yield visit
     visit.no_errors()
+
+
+@pytest.fixture(scope="session")
+def committee(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of models with a committee of tiny networks, named `tiny`."""
+    return train_tiny(tmp_path_factory.mktemp("models")).models

@@ -4,26 +4,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pytest
 from google.protobuf.json_format import ParseDict
 from playwright.sync_api import expect
 
 from stubs.digits.v1 import digits_pb2 as pb
-from tests.committee import train_tiny
 from tests.harness import StartServer, Stub
 from tests.page.visit import Visit
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return train_tiny(tmp_path_factory.mktemp("models")).models
-
-
 def test_one_member_is_drawn_and_another_can_be_chosen(
-    visits: Callable[..., Visit], start_server: StartServer, models: Path
+    visits: Callable[..., Visit], start_server: StartServer, committee: Path
 ):
     """Its neurons, its weights and its biases; the scores stay those of all."""
-    server = start_server(models=models)
+    server = start_server(models=committee)
     visit = visits()
     visit.page.goto(f"http://127.0.0.1:{server.http_port}/#draw")
     expect(visit.page.locator(".about")).to_contain_text("3 networks, each 64-12-7-10, ReLU")

@@ -59,9 +59,13 @@ class Visit:
 
     def draw(self, digit: str) -> None:
         """Draw a digit with the mouse."""
+        self.draw_strokes(STROKES[digit])
+
+    def draw_strokes(self, strokes: list[list[list[float]]]) -> None:
+        """Draw strokes from point to point with the mouse, each [across, down] in hundredths of the pad."""
         box = self.page.locator("#pad").bounding_box()
         mouse = self.page.mouse
-        for stroke in STROKES[digit]:
+        for stroke in strokes:
             points = [(box["x"] + x / 100 * box["width"], box["y"] + y / 100 * box["height"]) for x, y in stroke]
             mouse.move(*points[0])
             mouse.down()
