@@ -31,8 +31,8 @@ def read_layer(model: bytes, card: Card, member: int, layer: int, dtype: Any = n
 
     In the file the scaling of the pixels is folded into the first layer; here it is taken out again,
     in float64, so what returns is `MLPClassifier.coefs_[layer - 1]` and `intercepts_[layer - 1]` to
-    float32 precision; of a variant it is what that holds of them. With `dtype` float64 nothing is rounded, and folding it in again gives the file's
-    numbers. Raises `ValueError` when the file lacks the layer.
+    float32 precision; of a variant it is what that holds of them. With `dtype` float64 nothing is rounded,
+    and folding it in again gives the file's numbers. Raises `ValueError` when the file lacks the layer.
     """
     import onnx  # only here: a server that is never asked does not pay for the import
     from onnx import numpy_helper

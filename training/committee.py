@@ -60,8 +60,8 @@ def train_committee(
             scores=scores,
             first_weights=networks[0].coefs_[0],
             losses={
-                "images learned from, mean of the networks": _mean([each.losses for each in fits]),
-                "held-out images, mean of the networks": _mean([each.validation_losses for each in fits]),
+                "the first network: images learned from": fits[0].losses,
+                "the first network: held-out images": fits[0].validation_losses,
             },
             recipe=recipe,
             held_out=found,
@@ -118,8 +118,3 @@ def _scores(recipe: Recipe, networks: Sequence[Any], part: Part) -> NDArray[np.f
     """Of each network, [networks, N, classes]."""
     inputs = scaled(part.pixels, pixel_scale=recipe.pixel_scale, pixel_offset=recipe.pixel_offset)
     return np.stack([network.predict_proba(inputs) for network in networks])
-
-
-def _mean(curves: Sequence[Sequence[float]]) -> list[float]:
-    mean: list[float] = np.mean(curves, axis=0).tolist()
-    return mean

@@ -68,7 +68,7 @@ async def test_a_version_without_the_variant_is_not_ready(models: Path):
         [version] = app.repository.models["digits-8x8"]
         assert version.reason.endswith("digits-8x8/1/model.int8.onnx cannot be read: No such file or directory")
         assert app.repository.find("sure", "").session.card.variant == "int8"
-    with pytest.raises(RepositoryError, match="^model nobody is not in .*, which holds digits-8x8, sure"):
+    with pytest.raises(RepositoryError, match=r"^model nobody is not in .*, which holds digits-8x8, sure"):
         async with App.open(Settings(models=models, log_level="error", variant="sure=int8,nobody=int8")):
             pass
 
