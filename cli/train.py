@@ -12,7 +12,9 @@ from cli.fail import fail
 def train(
     recipe: Annotated[
         str,
-        typer.Argument(help="digits-8x8, mnist-16x16 (all its versions), mnist-large or one version: mnist-16x16:2."),
+        typer.Argument(
+            help="digits-8x8, mnist-16x16 (all its versions), mnist-large, mnist-committee; one version: mnist-16x16:2."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="Models folder; the version that stands there is replaced.")] = Path(
         "models"

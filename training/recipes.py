@@ -59,6 +59,8 @@ class Recipe:
     """Which images the choices were judged by; never those of the test set."""
     choices: tuple[Choice, ...] = ()
     """What was tried before; says nothing about how to fit."""
+    evaluations: tuple[str, ...] = ()
+    """Each time that the test set was looked at before the model was what it is, and what for."""
 
     @property
     def key(self) -> str:
@@ -81,7 +83,7 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """How to fit, as JSON has it, for the card."""
         values = asdict(self) | {"hidden": list(self.hidden), "member_seeds": list(self.member_seeds)}
-        del values["choices"], values["chosen_on"]
+        del values["choices"], values["chosen_on"], values["evaluations"]
         for name in ("rehearsal_epochs", "member_seeds", "calibration"):
             if not values[name]:
                 del values[name]
@@ -222,6 +224,14 @@ RECIPES = (
         seed=1,
         member_seeds=(1, 2, 3, 4, 5),
         calibration=5000,
+        evaluations=(
+            "Trial networks, before these were fitted, to see how well candidates keep a coverage: of 99% asked for, "
+            "98.4% to 98.7% were kept. Nothing was changed for it.",
+            "The same five networks at the temperature of the least log loss, 1.3474: 99.52% right, calibration error "
+            "0.38%, and 0.20% without a temperature. The held-out images had said so before: there it made 0.23% of "
+            "0.14%. So the Brier score took the place of the log loss.",
+            "The first network alone, to see whether its seed gives it again: 99.46% right, both times.",
+        ),
     ),
 )
 

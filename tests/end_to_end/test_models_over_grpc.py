@@ -23,13 +23,13 @@ def classify(stub: Stub, pixels: np.ndarray, *, rows: int = 500, **request) -> l
     return predictions
 
 
-def fitted(name: str, version: str) -> MLPClassifier:
-    """The model as scikit-learn has it."""
+def members(name: str, version: str) -> list[MLPClassifier]:
+    """The networks of the model as scikit-learn has them."""
     path = MODELS / name / version / "model.skops"
     if not path.exists():  # too large to be kept beside its model; then it comes out of it again
         model, card = read_version(VersionFolder(MODELS, name, int(version)))
-        return read_members(model, card)[0]
-    return skops.io.load(path, trusted=skops.io.get_untrusted_types(file=path))
+        return read_members(model, card)
+    return [skops.io.load(path, trusted=skops.io.get_untrusted_types(file=path))]
 
 
 def layers(model: MLPClassifier, card: dict, pixels: np.ndarray) -> list[np.ndarray]:
@@ -48,6 +48,22 @@ def layers(model: MLPClassifier, card: dict, pixels: np.ndarray) -> list[np.ndar
     return hidden
 
 
+def looked_into(stub: Stub, fitted: MLPClassifier, **which) -> None:
+    """One network of a model, layer by layer."""
+    shapes = stub.get_network(pb.GetNetworkRequest(**which))
+    widths = [len(fitted.coefs_[0]), *(len(biases) for biases in fitted.intercepts_)]
+    assert list(shapes.layer_widths) == widths
+    assert [(len(layer.weights), len(layer.biases)) for layer in shapes.layers] == [(0, 0)] * len(fitted.coefs_)
+    for number, (weights, biases) in enumerate(zip(fitted.coefs_, fitted.intercepts_, strict=True), 1):
+        answer = stub.get_network(pb.GetNetworkRequest(**which, layer=number))
+        [layer] = answer.layers
+        assert layer.activation == (fitted.out_activation_ if number == len(fitted.coefs_) else fitted.activation)
+        assert (layer.layer, layer.inputs, layer.neurons) == (number, *weights.shape)
+        got = np.array(layer.weights).reshape(weights.shape)
+        np.testing.assert_allclose(got, weights, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(layer.biases, biases, rtol=1e-5, atol=1e-5)
+
+
 def held_out(name: str, mnist_test) -> tuple[np.ndarray, np.ndarray]:
     if name.startswith("mnist"):
         return mnist_test
@@ -55,7 +71,13 @@ def held_out(name: str, mnist_test) -> tuple[np.ndarray, np.ndarray]:
     return part.pixels, part.labels
 
 
-COMMITTED = [("digits-8x8", "1"), ("mnist-16x16", "1"), ("mnist-16x16", "2"), ("mnist-large", "1")]
+COMMITTED = [
+    ("digits-8x8", "1"),
+    ("mnist-16x16", "1"),
+    ("mnist-16x16", "2"),
+    ("mnist-committee", "1"),
+    ("mnist-large", "1"),
+]
 
 
 @pytest.mark.parametrize(("name", "version"), COMMITTED)
@@ -91,7 +113,7 @@ def test_activations_are_those_of_scikit_learns_own_weights(stub, mnist_test, na
     pixels, _ = held_out(name, mnist_test)
     pixels = pixels[:100]
     card = json.loads((MODELS / name / version / "card.json").read_text())
-    hidden = layers(fitted(name, version), card, pixels)
+    hidden = [layer for member in members(name, version) for layer in layers(member, card, pixels)]
     predictions = classify(stub, pixels, model=name, version=version, include_activations=True)
     for row, prediction in enumerate(predictions):
         names = [layer.name for layer in prediction.activations]
@@ -110,19 +132,8 @@ def test_activations_come_only_when_asked_for(stub, mnist_test):
 @pytest.mark.parametrize(("name", "version"), COMMITTED)
 def test_the_network_is_given_as_scikit_learn_has_it(stub, name, version):
     """Weights and biases of every layer, unfolded, within float32 of `coefs_` and `intercepts_`."""
-    model = fitted(name, version)
-    shapes = stub.get_network(pb.GetNetworkRequest(model=name, version=version))
-    widths = [len(model.coefs_[0]), *(len(biases) for biases in model.intercepts_)]
-    assert list(shapes.layer_widths) == widths
-    assert [(len(layer.weights), len(layer.biases)) for layer in shapes.layers] == [(0, 0)] * len(model.coefs_)
-    for number, (weights, biases) in enumerate(zip(model.coefs_, model.intercepts_, strict=True), 1):
-        answer = stub.get_network(pb.GetNetworkRequest(model=name, version=version, layer=number))
-        [layer] = answer.layers
-        assert layer.activation == (model.out_activation_ if number == len(model.coefs_) else model.activation)
-        assert (layer.layer, layer.inputs, layer.neurons) == (number, *weights.shape)
-        got = np.array(layer.weights).reshape(weights.shape)
-        np.testing.assert_allclose(got, weights, rtol=1e-5, atol=1e-6)
-        np.testing.assert_allclose(layer.biases, biases, rtol=1e-5, atol=1e-5)
+    for member, fitted in enumerate(members(name, version)):
+        looked_into(stub, fitted, model=name, version=version, member=member)
 
 
 def test_mnist_16x16_has_the_13002_parameters_of_the_lesson(stub):

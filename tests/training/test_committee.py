@@ -22,6 +22,7 @@ from training.evaluate import evaluate
 from training.export import export
 from training.graph import build_graph
 from training.members import read_detector, read_members
+from training.recipes import find
 from training.train import train, train_all
 
 
@@ -189,3 +190,10 @@ def test_what_one_network_is_a_fit_of_does_not_know_of_the_others():
     assert (more.to_dict()["member_seeds"], more.to_dict()["calibration"]) == ([3, 9], 100)
     assert TINY.member(3).to_dict() == more.member(3).to_dict()
     assert not {"member_seeds", "calibration"} & TINY.member(3).to_dict().keys()
+
+
+def test_the_recipe_of_the_committee():
+    """Five networks that learn from all training images but the last 5,000; the card will name each seed."""
+    [recipe] = find("mnist-committee")
+    assert (recipe.member_seeds, recipe.calibration) == ((1, 2, 3, 4, 5), 5000)
+    assert recipe.to_dict()["member_seeds"] == [1, 2, 3, 4, 5]

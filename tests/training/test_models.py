@@ -13,6 +13,7 @@ import pytest
 from artifact.card import CARD_KEY, Card
 from artifact.layout import INPUT, VersionFolder, find_versions
 from tests.training.running import run
+from training.conformal import measure
 from training.datasets import held_out_digits
 from training.evaluate import evaluate
 from training.fitted_file import read_fitted
@@ -26,7 +27,13 @@ from training.variants import make_variant, read_version
 ROOT = Path(__file__).resolve().parents[2]
 MODELS = ROOT / "models"
 MNIST = ROOT / "tests" / "data" / "mnist"
-LEAST_ACCURACY = {"digits-8x8:1": 0.98, "mnist-16x16:1": 0.955, "mnist-16x16:2": 0.96, "mnist-large:1": 0.99}
+LEAST_ACCURACY = {
+    "digits-8x8:1": 0.98,
+    "mnist-16x16:1": 0.955,
+    "mnist-16x16:2": 0.96,
+    "mnist-large:1": 0.99,
+    "mnist-committee:1": 0.99,
+}
 
 
 @pytest.fixture(params=[recipe.key for recipe in RECIPES])
@@ -147,6 +154,16 @@ def test_all_test_images_through_a_variant(name, version, kind, tmp_path):
     assert result.accuracy >= card.accuracy - 0.0005
     if card.knows_digits:
         assert np.abs(got["not_a_digit"] - plain["not_a_digit"]).max() <= small_card.tolerance["CPUExecutionProvider"]
+
+
+def test_candidates_keep_the_coverage(folder, card, session):
+    """Of the test images as many as asked for have their class among the candidates; single networks promise none."""
+    assert bool(card.thresholds) == (card.members > 1)
+    if card.thresholds:
+        part = held_out(card)
+        [scores] = session.run(["scores"], {INPUT: part.pixels})
+        found = measure(scores, part.labels, card.thresholds, 0.99)
+        assert found.covered == pytest.approx(0.99, abs=0.003)
 
 
 def test_report_shows_its_pictures(folder):
