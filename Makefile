@@ -7,7 +7,7 @@ BIN     := $(VENV)/bin
 TREE    := artifact cli deploy digits_client scoring service training tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev serve test page page-picture check lint types soak endure fuzz long ray image deployment audit sbom bench bench-peers bench-scoring train proto lock clean
+.PHONY: help setup setup-dev serve test page page-picture check lint types soak endure fuzz long ray image deployment audit sbom bench bench-peers bench-scoring bench-variants train proto lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -104,8 +104,11 @@ bench-peers: setup-dev  ## the same of other model servers in one run, each in a
 bench-scoring: setup-dev  ## the same of batch jobs, from file to file (8 GB of inputs; shorter: ARGS="--rows 500000 --rounds 1")
 	$(BIN)/python -m benchmarks.scoring $(ARGS)
 
-train: setup-dev  ## train every recipe again and export it (about two hours; goes on where it was)
-	for recipe in digits-8x8 mnist-16x16 mnist-large; do $(BIN)/digits train $$recipe $(ARGS) || exit; done
+bench-variants: setup-dev  ## the same of int8 and float16 beside float32 (shorter: ARGS="--rounds 1 --seconds 0.2")
+	$(BIN)/python -m benchmarks.variants $(ARGS)
+
+train: setup-dev  ## train every recipe again and export it (some hours; goes on where it was)
+	for recipe in digits-8x8 mnist-16x16 mnist-large mnist-committee; do $(BIN)/digits train $$recipe $(ARGS) || exit; done
 
 proto: setup-dev  ## generate stubs/ from proto/ again
 	$(BIN)/python -m stubs.generate

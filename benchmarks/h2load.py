@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.requests import Request
-from benchmarks.servers import CLIENT_CORES, place
+from benchmarks.servers import CLIENT_CORES, placed
 
 PROGRAM = shutil.which("h2load")
 
@@ -25,14 +25,13 @@ def drive(
     with tempfile.TemporaryDirectory() as folder:
         body, log = Path(folder, "body"), Path(folder, "log")
         body.write_bytes(request.message)
-        output = subprocess.run(
-            [
-                str(PROGRAM), f"--requests={calls}", f"--clients={connections}", f"--max-concurrent-streams={streams}",
-                "--threads=1", f"--data={body}", f"--log-file={log}", "--header=content-type: application/grpc",
-                "--header=te: trailers", f"http://127.0.0.1:{port}{request.path}",
-            ],
-            capture_output=True, text=True, check=True, preexec_fn=lambda: place(CLIENT_CORES),
-        ).stdout  # fmt: skip
+        command = [
+            str(PROGRAM), f"--requests={calls}", f"--clients={connections}", f"--max-concurrent-streams={streams}",
+            "--threads=1", f"--data={body}", f"--log-file={log}", "--header=content-type: application/grpc",
+            "--header=te: trailers", f"http://127.0.0.1:{port}{request.path}",
+        ]  # fmt: skip
+        with placed(CLIENT_CORES):
+            output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         return parse(output, calls, least_bytes), durations(log.read_bytes())
 
 

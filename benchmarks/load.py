@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks import h2load
 from benchmarks.h2load import FailedCallsError
 from benchmarks.requests import Request
-from benchmarks.servers import CLIENT_CORES, place
+from benchmarks.servers import CLIENT_CORES, placed
 
 NAME = "h2load" if h2load.PROGRAM else "our own client (benchmarks/client.py): h2load is not installed"
 PACED_NAME = "our own client (benchmarks/client.py)"
@@ -69,12 +69,8 @@ def paced(port: int, request: Request, *, rate: float, seconds: float, connectio
 
 def _own(port: int, request: Request, connections: int, mode: str, *numbers: float) -> tuple[float, float, np.ndarray]:
     command = [sys.executable, "-m", "benchmarks.client", str(port), request.path, str(connections), mode]
-    done = subprocess.run(
-        [*command, *map(str, numbers)],
-        input=request.message,
-        capture_output=True,
-        preexec_fn=lambda: place(CLIENT_CORES),
-    )
+    with placed(CLIENT_CORES):
+        done = subprocess.run([*command, *map(str, numbers)], input=request.message, capture_output=True)
     if done.returncode:
         raise FailedCallsError(done.stderr.decode(errors="replace").strip().splitlines()[-1])
     seconds, failed, late, *times = np.frombuffer(done.stdout)

@@ -64,10 +64,22 @@ def end_on_sigterm() -> None:
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
 
 
-def place(cores: list[int]) -> None:
-    """Keep this process and those it starts on these cores, where the system can."""
-    if cores:
-        os.sched_setaffinity(0, cores)
+@contextmanager
+def placed(cores: list[int]) -> Iterator[None]:
+    """Keep the processes that are started inside on these cores, where the system can.
+
+    By way of this very thread, whose cores they inherit: what is run in the child between fork and exec can wait for
+    ever for a lock that a thread of gRPC or onnxruntime held at the fork.
+    """
+    if not cores:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 @contextmanager
@@ -81,7 +93,7 @@ def running(server: Server, probe: Request, logs: Path, placement: str = "free")
     logs.mkdir(parents=True, exist_ok=True)
     log = logs / f"{server.name.replace(' ', '-').replace('/', '-')}.log"
     began = time.perf_counter()
-    with log.open("w") as output:
+    with log.open("w") as output, placed(PLACEMENTS[placement]):
         process = subprocess.Popen(
             [part.format(**names) for part in server.command],
             env={**os.environ, **server.environment, **{key.upper(): str(value) for key, value in names.items()}},
@@ -89,7 +101,6 @@ def running(server: Server, probe: Request, logs: Path, placement: str = "free")
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=lambda: place(PLACEMENTS[placement]),
         )
     try:
         _wait_for_answer(process, ports[0], probe, log)
