@@ -105,9 +105,12 @@ class UnderPyvoy:
         return getattr(self.front, name)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        sent: list[asyncio.Future[None]] = []
+
         def send_now(event: Any) -> Any:
             sending = asyncio.ensure_future(send(event))
             sending.add_done_callback(asyncio.Future.exception)  # nobody has to look at it
+            sent.append(sending)
             return sending
 
         def receive_ahead() -> Any:
@@ -123,6 +126,7 @@ class UnderPyvoy:
         [call] = [each for each in calls if each.scope is scope]
         while call in calls or self._straight.tasks - others:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.001)
+        await asyncio.gather(*sent, return_exceptions=True)  # a call may be over a turn before its last event is out
 
 
 class Request:
