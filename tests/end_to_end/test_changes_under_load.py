@@ -79,8 +79,10 @@ async def drive(server: Server, truth: Truth, body: bytes, change: Callable[[], 
                     traffic.wrong.append(f"version {answer.model.version}")
 
     clients = [asyncio.create_task(client()) for _ in range(CLIENTS)]
-    await change()
-    over.set()
+    try:
+        await change()
+    finally:
+        over.set()
     await asyncio.gather(*clients)
     return traffic
 
@@ -108,7 +110,7 @@ async def test_no_call_fails_while_versions_come_and_go(
             """Let the server see what changed on disk."""
             if mode == "explicit":
                 await repository("Load")(NAME)
-            await asyncio.to_thread(server.wait_for, event, **fields)
+            await asyncio.to_thread(server.wait_for, event, 20, **fields)
 
         async def change() -> None:
             await asyncio.sleep(pause)
