@@ -40,7 +40,7 @@ _MOST_REFUSALS = 3
 # Pauses are stretched by up to this part, so that callers refused together do not come back together.
 _JITTER = 0.2
 # Fields of the card that are text; a server tells the others as JSON.
-_TEXTS = ("name", "preparation", "activation", "output_activation", "dataset", "dataset_sha256")
+_TEXTS = ("name", "preparation", "activation", "output_activation", "dataset", "dataset_sha256", "variant")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -23,6 +23,7 @@ TINY = dataclasses.replace(
     warp=dataclasses.replace(find("digits-8x8")[0].warp, group=200),
     member_seeds=(1, 2, 3),
     calibration=300,
+    evaluations=("An earlier committee, to see whether it can be drawn.",),
 )
 
 

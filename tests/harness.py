@@ -19,6 +19,8 @@ from stubs.digits.v1 import digits_pb2 as pb
 
 ROOT = Path(__file__).resolve().parent.parent
 MODELS = ROOT / "models"
+NAMES = ", ".join(sorted(path.name for path in MODELS.iterdir()))
+"""Of the committed models, as sentences list them."""
 DIGITS = Path(sys.executable).with_name("digits")
 START_SECONDS = 60
 STEM = "/digits.v1.DigitsService/"

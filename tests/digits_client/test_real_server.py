@@ -20,6 +20,7 @@ from digits_client import (
     InvalidInput,
     ModelNotFound,
 )
+from tests.harness import NAMES
 
 
 @pytest.fixture
@@ -103,7 +104,7 @@ def test_models_and_limits(client):
     assert listing.find().features == 784
     assert listing.find("digits-8x8").pixel_max == 16
     assert listing.max_rows >= 1
-    with pytest.raises(ModelNotFound, match=r"no model 'x'; it has digits-8x8, mnist-16x16, mnist-large"):
+    with pytest.raises(ModelNotFound, match=rf"no model 'x'; it has {NAMES}"):
         listing.find("x")
 
 

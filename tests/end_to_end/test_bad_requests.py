@@ -12,7 +12,7 @@ from grpc_status import rpc_status
 from PIL import Image
 
 from stubs.digits.v1 import digits_pb2 as pb
-from tests.harness import STEM, Server, StartServer, Stub
+from tests.harness import NAMES, STEM, Server, StartServer, Stub
 
 INVALID, NOT_FOUND = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND
 ONE = bytes(784)
@@ -103,7 +103,7 @@ def test_bad_input_is_invalid_argument_and_names_the_field(stub: Stub, case: str
     [
         (
             pb.ClassifyRequest(model="mnist-99", pixels=ONE),
-            "there is no model 'mnist-99'; there is digits-8x8, mnist-16x16, mnist-large",
+            f"there is no model 'mnist-99'; there is {NAMES}",
         ),
         (pb.ClassifyRequest(version="7", pixels=ONE), "model mnist-16x16 has no version '7'; it has 1, 2"),
         (pb.ClassifyRequest(version="newest", pixels=ONE), "has no version 'newest'"),

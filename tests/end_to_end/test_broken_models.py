@@ -10,7 +10,7 @@ import pytest
 
 from artifact.card import CARD_KEY, Card
 from stubs.digits.v1 import digits_pb2 as pb
-from tests.harness import MODELS, StartServer, Stub
+from tests.harness import MODELS, NAMES, StartServer, Stub
 from tests.repositories import edit_card, spoil
 
 # Either front loads models by the same code; that the reason for a refusal comes out of the processes of either is seen
@@ -172,7 +172,7 @@ def test_golden_rows_with_one_score_changed(start_server, models):
 @by_either_front
 def test_a_default_model_that_is_not_there(start_server):
     sentence = refused(start_server, MODELS, "--default-model=nobody")
-    assert sentence == f"default model nobody is not in {MODELS}, which holds digits-8x8, mnist-16x16, mnist-large"
+    assert sentence == f"default model nobody is not in {MODELS}, which holds {NAMES}"
 
 
 @by_either_front

@@ -32,7 +32,15 @@ def watch(channel: grpc.Channel, name: str = ""):
 
 @pytest.mark.parametrize(
     "name",
-    ["", "digits.v1.DigitsService", "inference.GRPCInferenceService", "digits-8x8", "mnist-16x16", "mnist-large"],
+    [
+        "",
+        "digits.v1.DigitsService",
+        "inference.GRPCInferenceService",
+        "digits-8x8",
+        "mnist-16x16",
+        "mnist-committee",
+        "mnist-large",
+    ],
 )
 def test_health_names_the_server_its_service_and_each_model(server: Server, name: str):
     """All serve once the golden rows were reproduced."""
@@ -59,7 +67,15 @@ def test_health_lists_every_name(server: Server):
         )
         statuses = call(b"", timeout=10).statuses
     assert {name: status.status for name, status in statuses.items()} == dict.fromkeys(
-        ["", "digits.v1.DigitsService", "inference.GRPCInferenceService", "digits-8x8", "mnist-16x16", "mnist-large"],
+        [
+            "",
+            "digits.v1.DigitsService",
+            "inference.GRPCInferenceService",
+            "digits-8x8",
+            "mnist-16x16",
+            "mnist-committee",
+            "mnist-large",
+        ],
         SERVING,
     )
 

@@ -28,7 +28,7 @@ from tests.end_to_end.workers import (
     unload,
     unregister,
 )
-from tests.harness import Server, StartServer, Stub
+from tests.harness import NAMES, Server, StartServer, Stub
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_an_error_of_a_change_is_told_as_one_worker_would(crew: Server, region: 
         with pytest.raises(grpc.RpcError) as raised:
             unload(by_number[1], "nobody")
         assert raised.value.code() is grpc.StatusCode.NOT_FOUND
-        assert raised.value.details() == "there is no model 'nobody'; there is digits-8x8, mnist-16x16, mnist-large"
+        assert raised.value.details() == f"there is no model 'nobody'; there is {NAMES}"
         register(by_number[1], "twice", region)
         with pytest.raises(grpc.RpcError) as raised:
             register(by_number[2], "twice", region)

@@ -15,7 +15,7 @@ from service.config import Settings
 from service.runtime.errors import DeadlinePassed, InvalidInput, NotFound, NotReady, ServiceError
 from stubs.inference import model_config_pb2, model_statistics_pb2, server_settings_pb2, shared_memory_pb2
 from stubs.inference import open_inference_pb2 as pb
-from tests.harness import MODELS
+from tests.harness import MODELS, NAMES
 from tests.service.open_inference import MNIST, SMALL, STEM, ask, raw, set_parameters, typed
 
 ONE = np.zeros((1, 784), np.uint8)
@@ -245,7 +245,10 @@ async def test_bad_input_is_invalid_argument_and_names_the_field(app: App, case:
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
-        ({"model_name": "nobody"}, "there is no model 'nobody'; there is digits-8x8, mnist-16x16, mnist-large"),
+        (
+            {"model_name": "nobody"},
+            f"there is no model 'nobody'; there is {NAMES}",
+        ),
         ({"model_version": "9"}, "model mnist-16x16 has no version '9'; it has 1, 2"),
         ({"model_version": "latest"}, "model mnist-16x16 has no version 'latest'"),
     ],

@@ -139,7 +139,7 @@ async def test_statistics_of_no_name_are_those_of_all_models(app):
         answer = await ask(app, "ModelStatistics", statistics_pb.ModelStatisticsRequest(**fields))
         return [(each.name, each.version) for each in answer.model_stats]
 
-    assert await listed() == [(SMALL, "1"), (MNIST, "1"), (MNIST, "2"), ("mnist-large", "1")]
+    assert await listed() == [(SMALL, "1"), (MNIST, "1"), (MNIST, "2"), ("mnist-committee", "1"), ("mnist-large", "1")]
     assert await listed(name=MNIST) == [(MNIST, "1"), (MNIST, "2")]
     assert await listed(name=MNIST, version="1") == [(MNIST, "1")]
 

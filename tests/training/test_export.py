@@ -167,13 +167,13 @@ def test_gate_refuses_a_wrong_weight(make_stranger, tmp_path, monkeypatch, layer
     stranger = make_stranger()
     right = training.export.build_graph
 
-    def wrong(classifiers, card):
+    def wrong(classifiers, card, detector):
         [classifier] = classifiers
         coefs = [weights.copy() for weights in classifier.coefs_]
         coefs[layer][0, 0] += 0.05
         classifier = MLPClassifier(activation=classifier.activation)
         classifier.__dict__.update(vars(stranger.classifier) | {"coefs_": coefs})
-        return right([classifier], card)
+        return right([classifier], card, detector)
 
     monkeypatch.setattr(training.export, "build_graph", wrong)
     with pytest.raises(ExportError, match=r"parity gate refuses: a score .* differs"):
@@ -229,7 +229,7 @@ def test_a_failed_export_leaves_nothing(make_stranger, tmp_path):
     """An error while the folder is filled leaves neither a version nor anything beside it."""
     stranger = make_stranger()
 
-    def report(path, card, scores):
+    def report(path, card, scores, curves):
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space left"):

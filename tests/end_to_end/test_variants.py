@@ -1,0 +1,74 @@
+"""A server that was told to take int8: what it says, and that it says so."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from artifact.layout import VersionFolder
+from digits_client import DigitsClient
+from tests.harness import DIGITS, MODELS, Server, StartServer
+from training.variants import read_version
+
+CARD = read_version(VersionFolder(MODELS, "mnist-large", 1, "int8"))[1]
+
+
+@pytest.fixture(scope="module")
+def served(start_for_module: StartServer) -> Server:
+    return start_for_module("--variant=mnist-large=int8")
+
+
+def test_the_whole_test_set_gives_the_figures_of_its_card(served: Server, mnist_test):
+    """Every test image over gRPC, exactly; scores are those of the version within the tolerance."""
+    pixels, labels = mnist_test
+    with DigitsClient(served.address) as client:
+        answers = [client.classify(pixels[start : start + 500], model="mnist-large") for start in range(0, 10_000, 500)]
+        card = client.model("mnist-large")
+    predicted = np.concatenate([each.digits for each in answers])
+    confusion = np.zeros((10, 10), int)
+    np.add.at(confusion, (labels.astype(int), predicted), 1)
+    assert confusion.tolist() == [list(row) for row in CARD.confusion] == card.confusion.tolist()
+    assert {each.model.variant for each in answers} == {"int8"}
+    assert card.accuracy == CARD.accuracy
+
+
+def test_everyone_is_told_which_variant_it_is(served: Server):
+    """In the metrics, in the list of models, in the log."""
+    info = {(key[0], key[3]) for key in served.metrics()["digits_model_info"]}
+    assert ("mnist-large", "int8") in info
+    assert ("mnist-16x16", "") in info
+    told = subprocess.run(
+        [DIGITS, "models", f"--server={served.address}", "--json"], capture_output=True, text=True, check=True
+    )
+    variants = {each["name"]: each["variant"] for each in json.loads(told.stdout)["models"]}
+    assert (variants["mnist-large"], variants["mnist-16x16"]) == ("int8", "")
+    [line] = [line for line in served.lines if line["event"] == "model ready" and line["model"] == "mnist-large"]
+    assert line["variant"] == "int8"
+
+
+def test_a_batch_job_takes_it_too(served: Server, mnist_test, tmp_path: Path):
+    """In its own process when it is told to, from a server by itself: both give the same table."""
+    np.save(tmp_path / "pixels.npy", mnist_test[0][:1000].reshape(-1, 784).astype(np.uint8))
+    tables = []
+    for way in (["--variant=int8", f"--models={MODELS}", "--provider=cpu"], [f"--server={served.address}"]):
+        out = tmp_path / f"{len(tables)}.parquet"
+        subprocess.run(
+            [DIGITS, "score", tmp_path / "pixels.npy", "--out", out, "--model=mnist-large", *way],
+            capture_output=True,
+            check=True,
+        )
+        tables.append(pq.read_table(out))
+    assert tables[0].equals(tables[1])
+    refused = subprocess.run(
+        [DIGITS, "score", tmp_path / "pixels.npy", "--out", tmp_path / "x.csv", "--variant=int8", *way],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (refused.returncode, refused.stderr) == (
+        2,
+        "digits: --variant goes without --server, which has models of its own\n",
+    )
