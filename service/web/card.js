@@ -158,7 +158,7 @@ function facts(card, identity) {
     ...(card.temperature ? { Scores: `temperature ${figure(card.temperature)}, calibration error ${percent(card.calibrationError, 2)}` } : {}),
     "Data set": card.dataset,
     Seed: card.seed ?? "unknown",
-    Runs: identity.executionProvider,
+    Runs: [identity.executionProvider, identity.variant].filter(Boolean).join(", "),
     "SHA-256": identity.sha256,
   };
   const list = (entries) => element("dl", {}, Object.entries(entries).map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, String(value)))));

@@ -46,3 +46,15 @@ def test_one_member_is_drawn_and_another_can_be_chosen(
 def test_a_single_network_has_no_choice_of_members(visit: Visit):
     """The choice is for committees alone."""
     expect(visit.page.get_by_label("Network of the committee, first network")).to_be_hidden()
+
+
+def test_a_variant_is_named(visits: Callable[..., Visit], start_server: StartServer):
+    """Beside what it runs on, so that nobody takes its scores for the version's own."""
+    server = start_server("--variant=mnist-committee=int8", "--default-model=mnist-committee")
+    visit = visits()
+    visit.page.goto(f"http://127.0.0.1:{server.http_port}/")
+    visit.page.get_by_role("tab", name="The model").click()
+    runs = visit.page.locator("dl div").filter(has=visit.page.locator("dt", has_text="Runs")).first
+    expect(runs.locator("dd")).to_have_text("CPUExecutionProvider, int8")
+    expect(visit.page.get_by_role("heading", name="Are its scores chances?")).to_be_visible()
+    visit.no_errors()
