@@ -216,7 +216,12 @@ def _json_printer(activations: bool) -> Any:
                 "candidates": answer.candidates,
                 "not_a_digit": answer.not_a_digit,
                 "warnings": answer.warnings,
-                "model": {"name": answer.model.name, "version": answer.model.version, "sha256": answer.model.sha256},
+                "model": {
+                    "name": answer.model.name,
+                    "version": answer.model.version,
+                    "sha256": answer.model.sha256,
+                    "variant": answer.model.variant,
+                },
             }
             if activations and answer.activations is not None:
                 record["activations"] = {name: values.tolist() for name, values in answer.activations.items()}
@@ -262,7 +267,7 @@ def _draw(
     names = max(len(name) for name in version.classes)
     bars = draw_bars(answer.scores, version.classes, width=min(max(room - names - 10, 8), 36))
     title = Text.assemble((file, "bold"), "  ", (f"{answer.digit}", "bold green"))
-    title.append(f"  by {answer.model.name} {answer.model.version}", "dim")
+    title.append(f"  by {answer.model.name} {answer.model.version} {answer.model.variant}".rstrip(), "dim")
     console.print(title, soft_wrap=True)
     console.print(draw_beside(picture, bars), end="", soft_wrap=True)
     if candidates:

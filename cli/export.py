@@ -55,7 +55,9 @@ def export(
     trust: Annotated[
         bool, typer.Option("--trust", help="Read a .joblib or .pkl file, which runs the code in it.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace the version if it is there.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the version if it is there, its variants with it.")
+    ] = False,
 ) -> None:
     """Export a fitted MLPClassifier to ONNX, once it gives scikit-learn's scores on all test data."""
     from training.acceptance import ExportError

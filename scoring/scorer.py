@@ -26,7 +26,7 @@ class Model:
 
     card: Card
     sha256: str
-    """Of model.onnx, 64 hexadecimal digits."""
+    """Of its file, 64 hexadecimal digits."""
     provider: str
     """The execution provider of onnxruntime that runs it."""
 
@@ -38,6 +38,7 @@ class Model:
             "version": str(self.card.version),
             "sha256": self.sha256,
             "provider": self.provider,
+            **({"variant": self.card.variant} if self.card.variant else {}),
         }
 
     def shape(self) -> Shape:
@@ -47,7 +48,7 @@ class Model:
         return Shape(card.rows, card.cols, card.pixel_max, card.labels, card.classes, prepare)
 
     def __str__(self) -> str:
-        return f"{self.card.name} version {self.card.version}"
+        return f"{self.card.name} version {self.card.version} {self.card.variant}".rstrip()
 
 
 class Scorer(Protocol):

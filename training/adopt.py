@@ -74,7 +74,7 @@ def adopt(
         preparation=preparation,
         classes=wish.classes,
         dataset=wish.dataset_name or test_data.stem,
-        dataset_sha256=_sha256(pixels, labels),
+        dataset_sha256=data_sha256(pixels, labels),
     )
 
     def report(folder: Path, card: Card, scores: NDArray[Any], _: object) -> None:
@@ -104,6 +104,8 @@ def read_npz(file: Path) -> tuple[NDArray[np.uint8], NDArray[Any]]:
         raise ExportError(f"{file} is not there") from None
     except Exception as error:  # a damaged zip raises what it likes, a pickled array ValueError
         raise ExportError(f"{file} is no .npz file of plain arrays: {' '.join(str(error).split())}") from None
+    if labels.ndim != 1:
+        raise ExportError(f"{file}: labels have the shape {list(labels.shape)}, expected [N]")
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or len(pixels) == 0:
         raise ExportError(
             f"{file}: pixels are {pixels.dtype}{list(pixels.shape)}, "
@@ -143,8 +145,8 @@ def _as_classes(names: NDArray[np.str_], classes: NDArray[Any]) -> NDArray[Any]:
         ) from None
 
 
-def _sha256(pixels: NDArray[np.uint8], labels: NDArray[Any]) -> str:
-    """Over the pixels, then the labels as one line of text each."""
+def data_sha256(pixels: NDArray[np.uint8], labels: NDArray[Any]) -> str:
+    """What a card has as `dataset_sha256`: over the pixels, then the labels as one line of text each."""
     digest = hashlib.sha256(np.ascontiguousarray(pixels).data)
     digest.update("".join(f"{label}\n" for label in labels.tolist()).encode())
     return digest.hexdigest()

@@ -54,8 +54,9 @@ def _ink(name: str, halves: dict[str, str]) -> Part:
 def _halved(product: Product, halves: dict[str, str]) -> Part:
     weights = product.weights * np.float32(HALF_INK) if product.layer == 1 else product.weights
     part = Part()
-    part.constants[weights_name(product.member, product.layer)] = weights.astype(np.float16)
-    part.constants[biases_name(product.member, product.layer)] = product.biases.astype(np.float16)
+    with np.errstate(over="ignore"):  # what does not fit becomes infinite, and the scores will show it
+        part.constants[weights_name(product.member, product.layer)] = weights.astype(np.float16)
+        part.constants[biases_name(product.member, product.layer)] = product.biases.astype(np.float16)
     halves[product.output] = f"{product.output}.half"
     inputs = [halves[product.inputs], weights_name(product.member, product.layer)]
     part.add("MatMul", inputs, halves[product.output])

@@ -117,6 +117,8 @@ def _member(classifier: Any, card: Card, member: int) -> tuple[list[onnx.NodePro
 def _detector(detector: Detector, card: Card) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
     """One neuron more, that reads the last hidden layers of all networks."""
     layers = len(card.layer_widths) - 2
+    if not layers:
+        raise GraphError("a network without hidden layers holds nothing that a detector could read")
     last = list(card.hidden_names[layers - 1 :: layers])
     nodes, read = [], last[0]
     if len(last) > 1:

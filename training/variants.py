@@ -1,6 +1,6 @@
 """Faster variants of a version: made of its model.onnx, held against it, and written beside it."""
 
-import os
+import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from artifact.card import CARD_KEY, Card, CardError
 from artifact.layout import INPUT, LABEL, NOT_A_DIGIT, SCORES, LayoutError, VersionFolder
 from training.acceptance import ExportError
-from training.adopt import read_npz
+from training.adopt import data_sha256, read_npz
 from training.calibration import calibration
 from training.datasets import SHAPES, Part, load
 from training.evaluate import evaluate
@@ -56,10 +56,24 @@ def make_variant(folder: VersionFolder, kind: Kind, learned: NDArray[np.uint8], 
 
     made = _with_figures(build, variant_card, truth, test)
     there = replace(folder, variant=kind)
-    beside = there.onnx.with_name(f".{there.onnx.name}")  # a server that polls must not see half of it
-    beside.write_bytes(made)
-    os.replace(beside, there.onnx)
+    try:
+        _write(there.onnx, made)
+    except OSError as error:
+        raise ExportError(f"{there.onnx} cannot be written: {error.strerror}") from None
     return there
+
+
+def _write(file: Path, data: bytes) -> None:
+    """Put `file` in place in one step: a server that polls must not see half of it."""
+    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
+    beside = Path(name)
+    try:
+        with open(handle, "wb") as stream:
+            stream.write(data)
+        beside.chmod(0o644)
+        beside.replace(file)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def add_variant(
@@ -70,6 +84,8 @@ def add_variant(
     Test data of a stranger's model say what its hidden layers hold, too. Raises `ExportError` and `DatasetError`.
     """
     _, card = read_version(folder)
+    if (card.name, card.version) != (folder.name, folder.version):
+        raise ExportError(f"{folder.onnx} says it is {card.name} version {card.version}, which its folder does not")
     if test_data is not None:
         test = _read(test_data, card)
         learned = test.pixels
@@ -78,23 +94,29 @@ def add_variant(
         learned, test = dataset.train.pixels, dataset.test
     else:
         raise ExportError(f"{folder.path} was made from {card.dataset!r}; say --test-data, what it was exported with")
-    if len(test) != card.test_rows:
-        raise ExportError(f"{folder.path} was judged by {card.test_rows} images, and these are {len(test)}")
     return read_version(make_variant(folder, kind, learned, test))[1]
 
 
 def _read(test_data: Path, card: Card) -> Part:
-    """Labelled images, a .npz file or a folder, for the model of a card."""
+    """What the version was exported with, a .npz file or a folder: those very images, with positions of classes."""
     if test_data.is_dir():
         pixels, labels = read_images(
             test_data, rows=card.rows, cols=card.cols, pixel_max=card.pixel_max, preparation=card.preparation
         )
     else:
         pixels, labels = read_npz(test_data)
-    places = {name: place for place, name in enumerate(card.classes)}
+    if pixels.shape[1:] not in ((card.features,), (card.rows, card.cols)) or len(labels) != len(pixels):
+        raise ExportError(
+            f"{test_data} has pixels of shape {list(pixels.shape)} and {len(labels)} labels, expected "
+            f"{card.rows}×{card.cols} each and as many"
+        )
+    if data_sha256(pixels, labels) != card.dataset_sha256:
+        raise ExportError(f"{test_data} is not what {card.name} version {card.version} was exported with")
+    places: dict[Any, int] = {name: place for place, name in enumerate(card.classes)}
+    places |= {label: place for place, label in enumerate(card.labels)}
     try:
-        return Part(pixels.reshape(len(pixels), -1), np.array([places[str(label)] for label in labels.tolist()]))
-    except KeyError as error:
+        return Part(pixels.reshape(len(pixels), -1), np.array([places[label] for label in labels.tolist()]))
+    except KeyError as error:  # names of the card that are not the classifier's own
         raise ExportError(f"{test_data} has the label {error}, which is none of {', '.join(card.classes)}") from None
 
 
@@ -105,7 +127,10 @@ def read_version(folder: VersionFolder) -> tuple[bytes, Card]:
     try:
         model = folder.read_onnx()
         properties = {each.key: each.value for each in onnx.load_model_from_string(model).metadata_props}
-        return model, Card.from_json(properties[CARD_KEY])
+        card = Card.from_json(properties[CARD_KEY])
+        if card.variant != folder.variant:
+            raise CardError(f"{folder.onnx} says its variant is {card.variant!r}, expected {folder.variant!r}")
+        return model, card
     except (LayoutError, CardError) as error:
         raise ExportError(str(error)) from None
     except Exception as error:  # a damaged file raises what protobuf likes
@@ -115,7 +140,8 @@ def read_version(folder: VersionFolder) -> tuple[bytes, Card]:
 def _with_figures(build: Callable[[Card], bytes], card: Card, truth: dict[str, NDArray[Any]], test: Part) -> bytes:
     """The variant with its own figures on the card, once they are found good enough."""
     got = _Runner(build(card)).run(test.pixels, list(truth))
-    difference = max(float(np.abs(got[name] - truth[name]).max()) for name in truth if name != LABEL)
+    # NumPy's maximum lets NaN through, `max` does not.
+    difference = float(np.max([np.abs(got[name] - truth[name]).max() for name in truth if name != LABEL]))
     allowed = card.tolerance[_PROVIDERS[0]]
     if not difference <= allowed:
         raise ExportError(
@@ -144,9 +170,13 @@ class _Runner:
     """A model on the CPU, run in parts that fit the cache."""
 
     def __init__(self, model: bytes) -> None:
+        """Raises `ExportError` for a graph that cannot be run."""
         from onnxruntime import InferenceSession
 
-        self._session = InferenceSession(model, providers=["CPUExecutionProvider"])
+        try:
+            self._session = InferenceSession(model, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime has no common base for what it raises
+            raise ExportError(f"onnxruntime cannot load the model: {str(error).splitlines()[0]}") from None
 
     def run(self, pixels: NDArray[np.uint8], names: list[str]) -> dict[str, NDArray[Any]]:
         """Outputs by name."""
@@ -156,7 +186,7 @@ class _Runner:
     def ranges(self, pixels: NDArray[np.uint8], names: tuple[str, ...]) -> dict[str, tuple[float, float]]:
         """The least and the greatest value of each output."""
         found = dict.fromkeys(names, (0.0, 0.0))
-        for part in self._parts(pixels, list(names)):
+        for part in self._parts(pixels, list(names)) if names else ():  # no names would mean all outputs
             for name, values in zip(names, part, strict=True):
                 least, greatest = found[name]
                 found[name] = min(least, float(values.min())), max(greatest, float(values.max()))

@@ -198,7 +198,7 @@ def _check_golden(session: Session, folder: VersionFolder) -> None:
         )
     difference = float(np.abs(ours.scores - golden.scores).max())
     if card.knows_digits:
-        difference = max(difference, _chances_apart(ours, golden, folder))
+        difference = float(np.maximum(difference, _chances_apart(ours, golden, folder)))  # lets NaN through, not `max`
     # Where the two best scores are so close that the tolerance lets them change places, either label is right.
     second, best = np.sort(golden.scores, axis=1)[:, -2:].T
     wrong = int(((ours.labels != golden.labels) & (best - second > 2 * tolerance)).sum())

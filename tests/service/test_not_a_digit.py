@@ -137,6 +137,7 @@ def test_the_receipt_holds_it_too(folder: VersionFolder, tmp_path: Path):
 
     for change, message in (
         (lambda golden: golden.not_a_digit + np.float32(1e-3), "does not reproduce its golden rows"),
+        (lambda golden: golden.not_a_digit * np.float32(np.nan), "scores differ by nan"),
         (lambda golden: None, "do not both have not_a_digit for each row"),
         (lambda golden: golden.not_a_digit.astype(np.float64), "not_a_digit is float64"),
     ):

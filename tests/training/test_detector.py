@@ -108,3 +108,5 @@ def test_the_gate_holds_for_it_as_well(network, detector, tmp_path):
     assert check_parity(model, test.pixels, got[SCORES], got[LABEL], chances) <= 1e-5
     with pytest.raises(ExportError, match="parity gate refuses"):
         check_parity(model, test.pixels, got[SCORES], got[LABEL], chances + 2e-5)
+    with pytest.raises(ExportError, match="differs from scikit-learn's by nan"):
+        check_parity(model, test.pixels, got[SCORES], got[LABEL], chances * np.nan)

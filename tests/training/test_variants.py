@@ -1,23 +1,26 @@
 """Faster variants: made of a version, held against it, refused when they are not good enough."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+import skops.io
 from typer.testing import CliRunner
 
-from artifact.layout import LABEL, NOT_A_DIGIT, SCORES, VersionFolder
+from artifact.layout import DETECTOR_BIAS, LABEL, NOT_A_DIGIT, SCORES, VersionFolder
 from artifact.network import read_layer
 from tests.sure import SCALE, export_sure
 from tests.training.running import run
 from training import variants
 from training.acceptance import ExportError
-from training.datasets import digits
+from training.adopt import Wish, adopt, data_sha256
+from training.datasets import Part, digits
 from training.export import export
 from training.inputs import scaled
-from training.variants import TOLERANCE, make_variant, read_version
+from training.variants import TOLERANCE, add_variant, make_variant, read_version
 
 KINDS = ("int8", "fp16")
 
@@ -143,9 +146,10 @@ def test_the_command(sure, make_stranger, tmp_path):
     code, text = quantize("sure:1", "--to", "fp16", "--models", sure.models)
     assert (code, "model.fp16.onnx written: " in text) == (0, True)
     stranger = make_stranger()
-    folder = export(stranger.classifier, stranger.pixels, stranger.labels, stranger.description, models)
     data = tmp_path / "data.npz"
     np.savez(data, pixels=stranger.pixels.reshape(-1, 12, 9), labels=stranger.labels)
+    description = replace(stranger.description, dataset_sha256=data_sha256(stranger.pixels, stranger.labels))
+    folder = export(stranger.classifier, stranger.pixels, stranger.labels, description, models)
     assert quantize("stranger", "--models", models)[1].endswith(
         "was made from 'templates'; say --test-data, what it was exported with\n"
     )
@@ -153,9 +157,20 @@ def test_the_command(sure, make_stranger, tmp_path):
     assert replace(folder, variant="fp16").onnx.exists()
     np.savez(data, pixels=stranger.pixels[:100], labels=stranger.labels[:100])
     told = ("stranger", "--models", models, "--test-data", data)
-    assert "was judged by 240 images, and these are 100" in quantize(*told)[1]
-    np.savez(data, pixels=stranger.pixels, labels=stranger.labels + 9)
-    assert "has the label '9'" in quantize(*told)[1]
+    for labels in (stranger.labels[:100], np.roll(stranger.labels, 1)):
+        np.savez(data, pixels=stranger.pixels[: len(labels)], labels=labels)
+        assert "is not what stranger version 3 was exported with" in quantize(*told)[1]
+    np.savez(data, pixels=stranger.pixels.reshape(-1, 9, 12), labels=stranger.labels)
+    assert "has pixels of shape [240, 9, 12] and 240 labels, expected 12×9 each and as many" in quantize(*told)[1]
+    np.savez(data, pixels=stranger.pixels, labels=3)
+    assert "labels have the shape []" in quantize(*told)[1]
+    moved = folder.path.with_name("4")
+    folder.path.rename(moved)
+    assert "says it is stranger version 3, which its folder does not" in quantize("stranger:4", "--models", models)[1]
+    moved.rename(folder.path)
+    variant = replace(folder, variant="fp16").onnx.read_bytes()
+    folder.onnx.write_bytes(variant)
+    assert "says its variant is 'fp16', expected ''" in quantize("stranger", "--models", models)[1]
     folder.onnx.write_bytes(b"no model")
     for arguments, sentence in (
         (("stranger", "--models", models), "is no model with a card"),
@@ -166,16 +181,65 @@ def test_the_command(sure, make_stranger, tmp_path):
         assert (code, sentence in text, text.count("\n")) == (1, True, 1)
 
 
-def test_files_that_a_server_polls_are_whole(sure, tmp_path: Path):
-    """It is written beside, under a name that no server reads, and put in place in one step."""
-    names = set()
-    plain = Path.write_bytes
+@pytest.mark.parametrize(
+    ("classes", "names"),
+    [([1.0, 3.0], None), ([False, True], None), ([4, 6], ("four", "six")), (["no", "yes"], None), ([2, 5], None)],
+    ids=["floats", "truths", "named", "words", "numbers"],
+)
+def test_test_data_are_known_again(make_stranger, tmp_path, classes, names):
+    """What a version was exported with makes its variant, whatever its classes are and are called."""
+    stranger = make_stranger(classes)
+    data = tmp_path / "data.npz"
+    np.savez(data, pixels=stranger.pixels, labels=stranger.labels)
+    skops.io.dump(stranger.classifier, tmp_path / "stranger.skops")
+    wish = Wish(rows=12, cols=9, pixel_max=200, pixel_offset=20.0, classes=names)
+    folder, card = adopt(tmp_path / "stranger.skops", data, wish, tmp_path / "models")
+    made = add_variant(folder, "fp16", test_data=data)
+    assert (made.accuracy, made.classes, made.variant) == (card.accuracy, card.classes, "fp16")
 
-    def write(path: Path, data: bytes) -> int:
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_network_without_hidden_layers_has_them_too(make_stranger, tmp_path, kind):
+    """Nothing has to be found out beforehand: pixels are whole numbers."""
+    stranger = make_stranger(hidden=())
+    folder = export(stranger.classifier, stranger.pixels, stranger.labels, stranger.description, tmp_path)
+    there = make_variant(folder, kind, stranger.pixels, Part(stranger.pixels, stranger.labels))
+    assert np.abs(run(there.onnx, stranger.pixels)[SCORES] - run(folder.onnx, stranger.pixels)[SCORES]).max() < 0.1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_number_is_refused(sure, tmp_path, kind):
+    """A chance that is NaN differs from every other."""
+    shutil.copytree(sure.path, tmp_path / "sure" / "1")
+    spoiled = replace(sure, models=tmp_path)
+    model = onnx.load(spoiled.onnx)
+    for tensor in model.graph.initializer:
+        if tensor.name == DETECTOR_BIAS:
+            tensor.CopyFrom(onnx.numpy_helper.from_array(np.array(np.nan, np.float32), tensor.name))
+    onnx.save(model, spoiled.onnx)
+    with pytest.raises(ExportError, match="a score differs by nan"):
+        make_variant(spoiled, kind, digits().train.pixels, digits().test)
+
+
+def test_several_may_be_made_at_once(sure, tmp_path: Path):
+    """Each is written beside under a name of its own, and put in place in one step; nothing stays behind."""
+    shutil.copytree(sure.path, tmp_path / "sure" / "1")
+    folder = replace(sure, models=tmp_path)
+    names = set()
+    plain = Path.replace
+
+    def put(path: Path, target: Path) -> Path:
         names.add(path.name)
-        return plain(path, data)
+        assert not path.name.startswith("model")
+        return plain(path, target)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Path, "write_bytes", write)
-        make_variant(sure, "fp16", digits().train.pixels, digits().test)
-    assert names == {".model.fp16.onnx"}
+        patch.setattr(Path, "replace", put)
+        for _ in range(2):
+            make_variant(folder, "fp16", digits().train.pixels, digits().test)
+    assert len(names) == 2
+    (folder.path / "model.int8.onnx").unlink(missing_ok=True)
+    (folder.path / "model.int8.onnx").mkdir()
+    with pytest.raises(ExportError, match=r"model\.int8\.onnx cannot be written: Is a directory"):
+        make_variant(folder, "int8", digits().train.pixels, digits().test)
+    assert not [path.name for path in folder.path.iterdir() if path.name.startswith(".")]
