@@ -60,7 +60,7 @@ class Recipe:
     choices: tuple[Choice, ...] = ()
     """What was tried before; says nothing about how to fit."""
     evaluations: tuple[str, ...] = ()
-    """Each time that the test set was looked at before the model was what it is, and what for."""
+    """Each time that the test set was looked at beside the last, for this model's figures, and what for."""
 
     @property
     def key(self) -> str:
@@ -178,6 +178,29 @@ RECIPES = (
             Choice("warps to 5° and 0.5 pixels, learning rate 0.002, batch 32", 100, 0.9726),
             Choice("warps to 5° and 0.5 pixels, learning rate 0.002, batch 64", 100, 0.9728),
             Choice("warps to 5° and 0.5 pixels, learning rate 0.01, batch 128, penalty 0.01", 200, 0.9664),
+            Choice("warps to 5° and 0.5 pixels, learning rate 0.002, batch 64 (taken)", 400, 0.9737),
+            Choice(
+                "from here on later, with learning rate 0.002, batch 64; warps to 2.5° and 0.25 pixels", 120, 0.9688
+            ),
+            Choice("warps to 5° and 0.5 pixels, seed 2", 120, 0.9727),
+            Choice("the same, seed 4", 120, 0.9690),
+            Choice("warps to 5° and 0.5 pixels, shared by 50 images", 120, 0.9709),
+            Choice("the same, shared by 100, penalty 0.01", 120, 0.9729),
+            Choice("the same, shared by 100, penalty 0.03", 120, 0.9719),
+            Choice("labels drawn from the chances of mnist-committee at temperature 2", 120, 0.9695),
+            Choice("labels drawn from them at temperature 3", 120, 0.9698),
+            Choice("labels drawn from them at temperature 5", 120, 0.9617),
+            Choice("warps to 6.5° and 0.5 pixels, shared by 100, penalty 0.01, seed 2", 120, 0.9746),
+            Choice("the same, seed 3", 120, 0.9732),
+            Choice("the same, seed 4", 120, 0.9705),
+            Choice("the same, seed 6", 120, 0.9734),
+            Choice("the same, seed 8", 120, 0.9730),
+            Choice("the same, seed 2", 300, 0.9746),
+        ),
+        evaluations=(
+            "After this model was made, the last recipe of the table was fitted to the whole training set as well: "
+            "97.13% of the test images right. Neither there nor on the validation images is the difference more than "
+            "chance (one standard error of a share of 10,000 is 0.16%), so the model stays.",
         ),
     ),
     Recipe(

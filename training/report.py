@@ -124,7 +124,7 @@ def _page(
     if held_out is not None and untempered is not None:
         lines += _committee(card, held_out, untempered)
     if recipe is not None and recipe.evaluations:
-        lines += ["The test set was evaluated for the figures on this page, and before that:", ""]
+        lines += ["The test set was evaluated for the figures on this page, and also:", ""]
         lines += [f"- {evaluation}" for evaluation in recipe.evaluations] + [""]
     if card.knows_digits:
         lines += _outliers(card)

@@ -98,7 +98,7 @@ def test_the_report_shows_what_more_networks_bring(folder, card):
     assert "(reliability.png)" in page
     assert (folder.report / "reliability.png").read_bytes().startswith(b"\x89PNG")
     assert "rehearsed" not in page
-    assert "and before that:\n\n- An earlier committee, to see whether it can be drawn.\n" in page
+    assert "and also:\n\n- An earlier committee, to see whether it can be drawn.\n" in page
     assert "evaluations" not in card.recipe
     for kind, area in card.outlier_auc.items():
         assert f"| {kind} | {area:.4f} |" in page

@@ -199,8 +199,9 @@ def test_test_data_are_known_again(make_stranger, tmp_path, classes, names):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_network_without_hidden_layers_has_them_too(make_stranger, tmp_path, kind):
+def test_a_network_without_hidden_layers_has_them_too(make_stranger, tmp_path, monkeypatch, kind):
     """Nothing has to be found out beforehand: pixels are whole numbers."""
+    monkeypatch.setattr(variants, "LOST", 0.1)
     stranger = make_stranger(hidden=())
     folder = export(stranger.classifier, stranger.pixels, stranger.labels, stranger.description, tmp_path)
     there = make_variant(folder, kind, stranger.pixels, Part(stranger.pixels, stranger.labels))
