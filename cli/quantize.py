@@ -21,7 +21,7 @@ def quantize(
     test_data: Annotated[
         Path | None,
         typer.Option(
-            help="For a model that was not trained here: what it was exported with, see `digits export`.",
+            help="For a model of your own: what `digits export` was given, or the images it was trained on.",
             show_default="the data set on the card",
         ),
     ] = None,

@@ -17,7 +17,7 @@ from training.calibration import calibration
 from training.datasets import SHAPES, Part, load
 from training.evaluate import evaluate
 from training.fp16 import build_fp16
-from training.images import read_images
+from training.images import image_folder, read_images
 from training.int8 import build_int8
 
 Kind = Literal["int8", "fp16"]
@@ -86,15 +86,26 @@ def add_variant(
     _, card = read_version(folder)
     if (card.name, card.version) != (folder.name, folder.version):
         raise ExportError(f"{folder.onnx} says it is {card.name} version {card.version}, which its folder does not")
-    if test_data is not None:
-        test = _read(test_data, card)
-        learned = test.pixels
-    elif card.dataset in SHAPES:
-        dataset = load(card.dataset, data_dir)
-        learned, test = dataset.train.pixels, dataset.test
-    else:
-        raise ExportError(f"{folder.path} was made from {card.dataset!r}; say --test-data, what it was exported with")
+    learned, test = _data(card, test_data, data_dir)
     return read_version(make_variant(folder, kind, learned, test))[1]
+
+
+def _data(card: Card, test_data: Path | None, data_dir: Path | None) -> tuple[NDArray[np.uint8], Part]:
+    """Images that say what hidden layers hold, and the version's own test data."""
+    if test_data is None and card.dataset in SHAPES:
+        dataset = load(card.dataset, data_dir)
+    elif test_data is None:
+        raise ExportError(f"{card.name} was made from {card.dataset!r}; say --test-data, what it was made from")
+    elif test_data.is_dir() and card.recipe:  # trained here on a folder of images, a part of which was held out
+        dataset = image_folder(
+            test_data, rows=card.rows, cols=card.cols, pixel_max=card.pixel_max, preparation=card.preparation
+        )
+        if dataset.sha256 != card.dataset_sha256:
+            raise ExportError(f"{test_data} is not what {card.name} version {card.version} was trained on")
+    else:
+        test = _read(test_data, card)
+        return test.pixels, test
+    return dataset.train.pixels, dataset.test
 
 
 def _read(test_data: Path, card: Card) -> Part:

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 import skops.io
+from PIL import Image
 from typer.testing import CliRunner
 
 from artifact.layout import DETECTOR_BIAS, LABEL, NOT_A_DIGIT, SCORES, VersionFolder
@@ -20,6 +21,8 @@ from training.adopt import Wish, adopt, data_sha256
 from training.datasets import Part, digits
 from training.export import export
 from training.inputs import scaled
+from training.recipes import find
+from training.train import train_all
 from training.variants import TOLERANCE, add_variant, make_variant, read_version
 
 KINDS = ("int8", "fp16")
@@ -151,7 +154,7 @@ def test_the_command(sure, make_stranger, tmp_path):
     description = replace(stranger.description, dataset_sha256=data_sha256(stranger.pixels, stranger.labels))
     folder = export(stranger.classifier, stranger.pixels, stranger.labels, description, models)
     assert quantize("stranger", "--models", models)[1].endswith(
-        "was made from 'templates'; say --test-data, what it was exported with\n"
+        "was made from 'templates'; say --test-data, what it was made from\n"
     )
     assert quantize("stranger", "--to", "fp16", "--models", models, "--test-data", data)[0] == 0
     assert replace(folder, variant="fp16").onnx.exists()
@@ -196,6 +199,21 @@ def test_test_data_are_known_again(make_stranger, tmp_path, classes, names):
     folder, card = adopt(tmp_path / "stranger.skops", data, wish, tmp_path / "models")
     made = add_variant(folder, "fp16", test_data=data)
     assert (made.accuracy, made.classes, made.variant) == (card.accuracy, card.classes, "fp16")
+
+
+def test_a_model_trained_on_a_folder_of_images(tmp_path):
+    """That folder makes its variant, no other does."""
+    part = digits().train[:200]
+    for place, (pixels, label) in enumerate(zip(part.pixels, part.labels.tolist(), strict=True)):
+        for folder in ("own", "other") if place % 10 or place < 100 else ("own",):
+            (tmp_path / folder / str(label)).mkdir(parents=True, exist_ok=True)
+            shade = Image.fromarray((pixels.reshape(8, 8) * 15).astype(np.uint8))
+            shade.save(tmp_path / folder / str(label) / f"{place:03}.png")
+    recipe = replace(find("digits-8x8")[0], name="own", hidden=(6, 5), epochs=2)
+    [folder] = train_all([recipe], tmp_path / "models", images=tmp_path / "own")
+    assert add_variant(folder, "fp16", test_data=tmp_path / "own").test_rows == 50
+    with pytest.raises(ExportError, match="other is not what own version 1 was trained on"):
+        add_variant(folder, "fp16", test_data=tmp_path / "other")
 
 
 @pytest.mark.parametrize("kind", KINDS)
