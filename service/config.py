@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "DIGITS_"
 
+# As in `artifact.card`, which brings NumPy: a supervisor reads settings and does without.
 Variant = Literal["int8", "fp16"]
 _CHOICE = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}=(int8|fp16)"
 

@@ -59,7 +59,8 @@ class Session:
         self.provider = provider
         """The execution provider actually in use."""
         self._session = session
-        self._plain = [LABEL, SCORES, NOT_A_DIGIT] if card.knows_digits else [LABEL, SCORES]
+        self._knows_digits = card.knows_digits
+        self._plain = [LABEL, SCORES, NOT_A_DIGIT] if self._knows_digits else [LABEL, SCORES]
         self._with_hidden = [*self._plain, *card.hidden_names]
 
     def run(self, pixels: NDArray[np.uint8], *, hidden: bool = False, warnings: bool = True) -> Scored:
@@ -69,7 +70,7 @@ class Session:
         """
         names = self._with_hidden if hidden else self._plain
         labels, scores, *layers = self._session.run(names, {INPUT: pixels})
-        chances = layers.pop(0) if self.card.knows_digits else None
+        chances = layers.pop(0) if self._knows_digits else None
         return Scored(labels, scores, tuple(layers), find_warnings(pixels, self.card) if warnings else (), chances)
 
     def rows_within(self, seconds: float, limit: int) -> int:

@@ -10,7 +10,9 @@ import pytest
 from grpc_health.v1 import health_pb2 as health
 
 from stubs.digits.v1 import digits_pb2 as pb
-from tests.harness import STEM, Server, StartServer, Stub
+from tests.harness import NAMES, STEM, Server, StartServer, Stub
+
+SERVED = ["", "digits.v1.DigitsService", "inference.GRPCInferenceService", *NAMES.split(", ")]
 
 SERVING = health.HealthCheckResponse.SERVING
 NOT_SERVING = health.HealthCheckResponse.NOT_SERVING
@@ -32,15 +34,7 @@ def watch(channel: grpc.Channel, name: str = ""):
 
 @pytest.mark.parametrize(
     "name",
-    [
-        "",
-        "digits.v1.DigitsService",
-        "inference.GRPCInferenceService",
-        "digits-8x8",
-        "mnist-16x16",
-        "mnist-committee",
-        "mnist-large",
-    ],
+    SERVED,
 )
 def test_health_names_the_server_its_service_and_each_model(server: Server, name: str):
     """All serve once the golden rows were reproduced."""
@@ -67,15 +61,7 @@ def test_health_lists_every_name(server: Server):
         )
         statuses = call(b"", timeout=10).statuses
     assert {name: status.status for name, status in statuses.items()} == dict.fromkeys(
-        [
-            "",
-            "digits.v1.DigitsService",
-            "inference.GRPCInferenceService",
-            "digits-8x8",
-            "mnist-16x16",
-            "mnist-committee",
-            "mnist-large",
-        ],
+        SERVED,
         SERVING,
     )
 
