@@ -107,20 +107,20 @@ class Repository:
         """Load the versions that were found, in a thread, one after the other.
 
         A version that fails is kept with its reason and the others go on. Raises `RepositoryError` when
-        none is ready at the end and none can become so, when a default model that was named is not, or
-        when a version is not ready on the provider that is required.
+        none is ready at the end and none can become so, when no version of a model is that was named as the
+        default or for its variant, or when a version is not ready on the provider that is required.
         """
         try:
             await self.refresh()
         except LayoutError as error:
             raise RepositoryError(str(error)) from None
         failed = [version for version in self.versions() if version.state is State.FAILED]
-        default = self._settings.default_model
+        named = {self._settings.default_model, *self._settings.variants} - {""}
         none_ready = not any(version.state is State.READY for version in self.versions())
         if failed and (
             self._settings.require_provider
             or (none_ready and self._settings.model_control == "none")
-            or (default and all(version in failed for version in self._models.get(default, ())))
+            or any(all(version in failed for version in self._models.get(name, ())) for name in named)
         ):
             raise RepositoryError("; ".join(dict.fromkeys(version.reason for version in failed)))
 

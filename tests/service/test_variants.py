@@ -17,6 +17,7 @@ from service.runtime.session import ModelError, load_session
 from stubs.digits.v1 import digits_pb2 as pb
 from stubs.inference import open_inference_pb2 as oip
 from tests.harness import MODELS
+from tests.repositories import place
 from tests.service.both_ways import both_ways
 from tests.sure import export_sure
 from training.datasets import digits
@@ -62,14 +63,30 @@ def replace_model(request: pb.ClassifyRequest, name: str) -> pb.ClassifyRequest:
     return pb.ClassifyRequest(model=name, pixels=request.pixels)
 
 
-async def test_a_version_without_the_variant_is_not_ready(models: Path):
+async def test_a_version_without_the_variant_is_not_ready(models: Path, tmp_path: Path):
     """It is never served as another than was asked for; the sentence names the file, and others go on."""
-    async with App.open(Settings(models=models, log_level="error", variant="digits-8x8=int8,sure=int8")) as app:
-        [version] = app.repository.models["digits-8x8"]
-        assert version.reason.endswith("digits-8x8/1/model.int8.onnx cannot be read: No such file or directory")
-        assert app.repository.find("sure", "").session.card.variant == "int8"
-    with pytest.raises(RepositoryError, match=r"^model nobody is not in .*, which holds digits-8x8, sure"):
-        async with App.open(Settings(models=models, log_level="error", variant="sure=int8,nobody=int8")):
+    shutil.copytree(models / "sure", tmp_path / "sure")
+    place(tmp_path, "digits-8x8", 1)
+    place(tmp_path, "digits-8x8", 2)
+    make_variant(VersionFolder(tmp_path, "digits-8x8", 1), "fp16", digits().train.pixels, digits().test)
+    async with App.open(Settings(models=tmp_path, log_level="error", variant="digits-8x8=fp16")) as app:
+        first, second = app.repository.models["digits-8x8"]
+        assert second.reason.endswith("digits-8x8/2/model.fp16.onnx cannot be read: No such file or directory")
+        assert app.repository.find("digits-8x8", "") is first
+        assert app.repository.find("sure", "").session.card.variant == ""
+
+
+@pytest.mark.parametrize(
+    ("variant", "sentence"),
+    [
+        ("sure=int8,nobody=int8", "^model nobody is not in .*, which holds digits-8x8, sure"),
+        ("sure=int8,digits-8x8=int8", "digits-8x8/1/model.int8.onnx cannot be read: No such file or directory$"),
+    ],
+)
+async def test_a_model_that_has_no_such_variant_at_all_stops_the_start(models: Path, variant: str, sentence: str):
+    """Whoever names one wants it served."""
+    with pytest.raises(RepositoryError, match=sentence):
+        async with App.open(Settings(models=models, log_level="error", variant=variant)):
             pass
 
 
