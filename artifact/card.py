@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from artifact.candidates import COVERAGES
+from artifact.classes import class_numbers
 
 CARD_KEY = "digits.card"
 
@@ -74,7 +75,8 @@ class Card:
     classes: tuple[str, ...]
     """Names of the classes, in score order."""
     labels: tuple[int, ...]
-    """What the output `label` and `Prediction.digit` hold for each class, in score order."""
+    """What the output `label` and `Prediction.digit` hold for each class, in score order: the class where its name
+    is a whole number, see `artifact.classes`."""
     layer_widths: tuple[int, ...]
     """Neurons per layer from input to output, e.g. (784, 16, 16, 10)."""
     activation: Activation
@@ -114,6 +116,7 @@ class Card:
     """Of a file that holds the version's weights in another form; its accuracy and tolerance are its own."""
 
     def __post_init__(self) -> None:
+        numbers = class_numbers(self.classes)
         for name, wanted, holds in (
             ("name", "1 to 64 letters, digits, '.', '_' or '-'", NAME.fullmatch(self.name)),
             ("version", f"1..{MAX_VERSION}", 1 <= self.version <= MAX_VERSION),
@@ -128,6 +131,11 @@ class Card:
                 "labels",
                 "one for each class, each of 32 bits",
                 len(self.labels) == len(self.classes) and all(-(2**31) <= label < 2**31 for label in self.labels),
+            ),
+            (
+                "labels",
+                f"{numbers}, for so the classes are called; export the model again",
+                numbers is None or self.labels == numbers,
             ),
             ("seed", "a whole number of 64 bits, or none", self.seed is None or -(2**63) <= self.seed < 2**63),
             ("test_rows", "0 or more", 0 <= self.test_rows < 2**32),

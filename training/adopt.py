@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from artifact.card import Card, Preparation
 from artifact.layout import VersionFolder
-from training.acceptance import Description, ExportError, check_classifier
+from training.acceptance import Description, ExportError, class_positions, complete
 from training.datasets import Part
 from training.export import export
 from training.fitted_file import read_fitted
@@ -47,8 +47,8 @@ def adopt(
     `test_data` is a .npz file with `pixels` uint8 [N, rows*cols] or [N, rows, cols] and `labels` [N], or a
     folder of images, one subfolder a class. Raises `ExportError`, `FittedFileError` and `DatasetError`.
     """
-    classifier = read_fitted(file, trust=trust)
-    check_classifier(classifier)
+    given = read_fitted(file, trust=trust)
+    classifier = complete(given, wish.classes)
     if wish.preparation not in get_args(Preparation):
         raise ExportError(f"preparation is {wish.preparation!r}, expected one of {', '.join(get_args(Preparation))}")
     preparation: Preparation = wish.preparation  # type: ignore[assignment]
@@ -58,7 +58,6 @@ def adopt(
     if test_data.is_dir():
         rows, cols = _shape(features, wish, ())
         pixels, labels = read_images(test_data, rows=rows, cols=cols, pixel_max=wish.pixel_max, preparation=preparation)
-        labels = _as_classes(labels, classifier.classes_)
     else:
         pixels, labels = read_npz(test_data)
         rows, cols = _shape(features, wish, pixels.shape[1:])
@@ -78,8 +77,8 @@ def adopt(
     )
 
     def report(folder: Path, card: Card, scores: NDArray[Any], _: object) -> None:
-        positions = np.searchsorted(classifier.classes_, labels)
-        losses = list(getattr(classifier, "loss_curve_", []))
+        positions = class_positions(classifier.classes_.tolist(), labels, wish.classes)
+        losses = list(getattr(given, "loss_curve_", []))
         write_report(
             folder,
             card,
@@ -89,7 +88,7 @@ def adopt(
             losses={"images learned from": losses} if losses else {},
         )
 
-    folder = export(classifier, pixels, labels, description, models, force=force, report=report)
+    folder = export(given, pixels, labels, description, models, force=force, report=report)
     return folder, Card.from_json(folder.card.read_text(encoding="utf-8"))
 
 
@@ -131,18 +130,6 @@ def _shape(features: int, wish: Wish, image: tuple[int, ...]) -> tuple[int, int]
     rows = wish.rows if wish.rows is not None else features // max(1, wish.cols or 1)
     cols = wish.cols if wish.cols is not None else features // max(1, rows)
     return rows, cols
-
-
-def _as_classes(names: NDArray[np.str_], classes: NDArray[Any]) -> NDArray[Any]:
-    """Names of subfolders as the classifier calls its classes: numbers where it has numbers."""
-    if classes.dtype.kind in "UO":
-        return names
-    try:
-        return names.astype(classes.dtype)
-    except ValueError:
-        raise ExportError(
-            f"the classes are {classes.tolist()}, and the subfolders are called {sorted(set(names.tolist()))}"
-        ) from None
 
 
 def data_sha256(pixels: NDArray[np.uint8], labels: NDArray[Any]) -> str:

@@ -19,11 +19,11 @@ from artifact.layout import INPUT, LABEL, NOT_A_DIGIT, SCORES, Golden, VersionFo
 from training.acceptance import (
     Description,
     ExportError,
-    card_labels,
+    card_classes,
     check_alike,
-    check_classifier,
     check_data,
     class_positions,
+    complete,
 )
 from training.calibration import Calibration, calibration
 from training.detector import Curve, Detector, areas, judge
@@ -70,17 +70,16 @@ def export(
     folder = VersionFolder(models, description.name, description.version)
     if folder.path.exists() and not force:
         raise ExportError(f"{folder.path} exists; choose another version, or --force to replace it")
-    classifiers = list(fitted) if isinstance(fitted, list | tuple) else [fitted]
-    for each in classifiers:
-        check_classifier(each)
+    given = list(fitted) if isinstance(fitted, list | tuple) else [fitted]
+    classifiers = [complete(each, description.classes) for each in given]
     check_alike(classifiers)
     first = classifiers[0]
     check_data(first, pixels, labels, description)
-    labelled = card_labels(first.classes_)
-    truth = class_positions(first, labels)
+    classes = names, labelled = card_classes(first.classes_, description.classes)
+    truth = class_positions(first.classes_.tolist(), labels, names)
     inputs = scaled(pixels, pixel_scale=description.pixel_scale, pixel_offset=description.pixel_offset)
-    reference = np.mean([each.predict_proba(inputs) for each in classifiers], axis=0)
-    predicted = class_positions(first, _predict(first, reference))
+    reference = np.mean([each.predict_proba(inputs) for each in given], axis=0)
+    predicted = reference.argmax(axis=1)  # as `MLPClassifier.predict` does, without running it a second time
     result = evaluate(truth, predicted, classes=len(first.classes_))
     chances = None if detector is None else detector.chances(classifiers, inputs)
     curves: dict[str, Curve] = {}
@@ -88,7 +87,7 @@ def export(
         scale = partial(scaled, pixel_scale=description.pixel_scale, pixel_offset=description.pixel_offset)
         curves = judge(detector, classifiers, chances, description, scale)
     judged = None if description.temperature is None else calibration(reference, truth)
-    card = _card(first, len(classifiers), description, labelled, result, judged, curves)
+    card = _card(first, len(classifiers), description, classes, result, judged, curves)
     try:
         model = build_graph(classifiers, card, detector)
     except GraphError as error:
@@ -150,26 +149,16 @@ def check_parity(
     return difference
 
 
-def _predict(classifier: Any, scores: NDArray[Any]) -> NDArray[Any]:
-    """`MLPClassifier.predict` from what its `predict_proba` gave, without running it a second time."""
-    raw = scores[:, 1] if classifier.n_outputs_ == 1 else scores
-    labels: NDArray[Any] = classifier._label_binarizer.inverse_transform(raw)
-    return labels
-
-
 def _card(
     classifier: Any,
     members: int,
     description: Description,
-    labels: tuple[int, ...],
+    classes: tuple[tuple[str, ...], tuple[int, ...]],
     result: Evaluation,
     judged: Calibration | None,
     curves: Mapping[str, Curve],
 ) -> Card:
-    names = description.classes or tuple(
-        str(value if classifier.classes_.dtype.kind in "UO" else labels[position])
-        for position, value in enumerate(classifier.classes_)
-    )
+    names, labels = classes
     try:
         return Card(
             name=description.name,

@@ -4,6 +4,7 @@ skl2onnx writes the networks; here their graphs are cut down to the arithmetic, 
 tensors get the names that `artifact.layout` promises to the server.
 """
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -143,11 +144,14 @@ def _convert(classifier: Any) -> onnx.ModelProto:
     from skl2onnx import to_onnx
     from skl2onnx.common.data_types import FloatTensorType
 
+    # To skl2onnx two classes mean one output neuron. What it makes of classes is not kept.
+    own = copy.copy(classifier)
+    own.classes_ = np.arange(2 if classifier.n_outputs_ == 1 else max(3, classifier.n_outputs_))
     try:
         converted: onnx.ModelProto = to_onnx(
-            classifier,
+            own,
             initial_types=[(INPUT, FloatTensorType([None, classifier.coefs_[0].shape[0]]))],
-            options={id(classifier): {"zipmap": False}},
+            options={id(own): {"zipmap": False}},
             target_opset={"": OPSET, "ai.onnx.ml": 1},
         )
     except Exception as error:  # it raises what it likes

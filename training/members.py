@@ -7,6 +7,7 @@ import numpy as np
 from artifact.card import Card
 from artifact.layout import DETECTOR_BIAS, DETECTOR_WEIGHTS
 from artifact.network import read_layer
+from training.assembled import assemble
 from training.detector import Detector
 
 
@@ -36,12 +37,11 @@ def read_detector(model: bytes) -> Detector | None:
 
 
 def _member(model: bytes, card: Card, member: int) -> Any:
-    from sklearn.neural_network import MLPClassifier
-
-    classifier = MLPClassifier(card.layer_widths[1:-1], activation=card.activation, random_state=0)
-    # One step on a blank image of each class makes every attribute; then the file's numbers go over it.
-    classifier.partial_fit(np.zeros((len(card.labels), card.features)), card.labels, classes=card.labels)
     layers = [read_layer(model, card, member, layer, np.float64) for layer in range(1, len(card.layer_widths))]
-    classifier.coefs_ = [layer.weights for layer in layers]
-    classifier.intercepts_ = [layer.biases for layer in layers]
-    return classifier
+    return assemble(
+        [layer.weights for layer in layers],
+        [layer.biases for layer in layers],
+        np.array(card.labels),
+        activation=card.activation,
+        output_activation=card.output_activation,
+    )

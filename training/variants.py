@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from artifact.card import CARD_KEY, Card, CardError
 from artifact.layout import INPUT, LABEL, NOT_A_DIGIT, SCORES, LayoutError, VersionFolder
-from training.acceptance import ExportError
+from training.acceptance import ExportError, class_positions
 from training.adopt import data_sha256, read_npz
 from training.calibration import calibration
 from training.datasets import SHAPES, Part, load
@@ -123,12 +123,11 @@ def _read(test_data: Path, card: Card) -> Part:
         )
     if data_sha256(pixels, labels) != card.dataset_sha256:
         raise ExportError(f"{test_data} is not what {card.name} version {card.version} was exported with")
-    places: dict[Any, int] = {name: place for place, name in enumerate(card.classes)}
-    places |= {label: place for place, label in enumerate(card.labels)}
     try:
-        return Part(pixels.reshape(len(pixels), -1), np.array([places[label] for label in labels.tolist()]))
-    except KeyError as error:  # names of the card that are not the classifier's own
-        raise ExportError(f"{test_data} has the label {error}, which is none of {', '.join(card.classes)}") from None
+        positions = class_positions(card.classes, labels)
+    except ExportError:
+        positions = class_positions(card.labels, labels)  # a number that the classifier has and a name replaces
+    return Part(pixels.reshape(len(pixels), -1), positions)
 
 
 def read_version(folder: VersionFolder) -> tuple[bytes, Card]:
