@@ -1,11 +1,53 @@
 """Raw pixels, checked before a model sees them: what is an error, and what only looks wrong."""
 
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
 import numpy as np
 from numpy.typing import NDArray
 
 from artifact.card import Card
 
-BLANK = "the image is blank: no ink was found"
+
+class WarningCode(StrEnum):
+    """What looks wrong with an image that is scored all the same; the codes are stable."""
+
+    BLANK = "blank"
+    SCALED = "scaled"
+    INVERTED = "inverted"
+
+
+class ImageWarning(NamedTuple):
+    """What looks wrong with one image."""
+
+    code: WarningCode
+    sentence: str
+
+
+class Pixels(Protocol):
+    """What the pixels of a model look like; a card says it, among others."""
+
+    @property
+    def cols(self) -> int:
+        """Width of an image in pixels."""
+
+    @property
+    def features(self) -> int:
+        """Pixels of an image: rows * cols."""
+
+    @property
+    def pixel_max(self) -> int:
+        """Pixels lie in 0..pixel_max, ink bright."""
+
+
+def describe(code: WarningCode, pixel_max: int) -> ImageWarning:
+    """The warning of that code for a model with pixels in 0..pixel_max."""
+    sentences = {
+        WarningCode.BLANK: "the image is blank: no ink was found",
+        WarningCode.SCALED: f"no pixel is above 1: the pixels look scaled to 0..1, expected 0..{pixel_max}",
+        WarningCode.INVERTED: "the corners are bright: the image looks inverted, expected bright ink on a dark ground",
+    }
+    return ImageWarning(code, sentences[code])
 
 
 class PixelError(ValueError):
@@ -21,8 +63,8 @@ def check_range(pixels: NDArray[np.uint8], card: Card) -> None:
         )
 
 
-def find_warnings(pixels: NDArray[np.uint8], card: Card) -> list[tuple[int, str]]:
-    """What looks wrong with uint8 [N, rows*cols] in the card's range, as (row, sentence); mostly nothing.
+def find_warnings(pixels: NDArray[np.uint8], card: Pixels) -> list[tuple[int, ImageWarning]]:
+    """What looks wrong with uint8 [N, rows*cols] in the card's range, as (row, warning); mostly nothing.
 
     A blank image, values that look scaled to 0..1, and ink that looks dark on a bright ground: at least
     three corners brighter than half the range. Costs a few microseconds a batch and tens of nanoseconds a row.
@@ -43,12 +85,12 @@ def find_warnings(pixels: NDArray[np.uint8], card: Card) -> list[tuple[int, str]
     ]
 
 
-def _warnings(peak: int, bright: int, card: Card) -> list[str]:
+def _warnings(peak: int, bright: int, card: Pixels) -> list[ImageWarning]:
     """What looks wrong with an image of this greatest pixel and this many bright corners."""
     if peak == 0:
-        return [BLANK]
+        return [describe(WarningCode.BLANK, card.pixel_max)]
     if peak == 1 and card.pixel_max > 1:
-        return [f"no pixel is above 1: the pixels look scaled to 0..1, expected 0..{card.pixel_max}"]
+        return [describe(WarningCode.SCALED, card.pixel_max)]
     if bright >= 3:
-        return ["the corners are bright: the image looks inverted, expected bright ink on a dark ground"]
+        return [describe(WarningCode.INVERTED, card.pixel_max)]
     return []

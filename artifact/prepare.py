@@ -19,7 +19,7 @@ from PIL import Image, ImageFilter
 from artifact.card import Preparation
 from artifact.ink import Floats, crop, find_ink
 from artifact.picture import ImageError, read_picture
-from artifact.pixels import BLANK
+from artifact.pixels import ImageWarning, WarningCode, describe
 
 __all__ = ["Form", "ImageError", "Prepared", "place", "prepare"]
 
@@ -64,8 +64,8 @@ class Prepared:
 
     pixels: NDArray[np.uint8]
     """uint8 [rows*cols], row-major, 0..pixel_max, ink bright."""
-    warnings: tuple[str, ...]
-    """What looks wrong with the image, one sentence each."""
+    warnings: tuple[ImageWarning, ...]
+    """What looks wrong with the image."""
 
 
 def prepare(data: bytes, form: Form, *, max_image_pixels: int) -> Prepared:
@@ -76,7 +76,7 @@ def prepare(data: bytes, form: Form, *, max_image_pixels: int) -> Prepared:
     """
     ink = find_ink(read_picture(data, max_image_pixels=max_image_pixels))
     if ink is None:
-        return Prepared(np.zeros(form.rows * form.cols, np.uint8), (BLANK,))
+        return Prepared(np.zeros(form.rows * form.cols, np.uint8), (describe(WarningCode.BLANK, form.pixel_max),))
     return Prepared(place(ink, form), ())
 
 

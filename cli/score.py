@@ -194,7 +194,9 @@ def _print(summary: "Summary", as_json: bool) -> None:
 
 score.__doc__ = f"""Score many images: files in, one table out, a row for each image and in their order.
 
-The table has the columns id, digit, score_0 …, margin, top_1 … with --top-k, and error.
+The table has the columns id, digit, a score for each label (score_0 …), margin, top_1 … with --top-k, warnings, and
+error. Warnings are those of `digits classify`: an image that is blank, inverted, or whose pixels look scaled to 0..1;
+it is scored all the same, and the summary counts them.
 
 {RULES}
 

@@ -130,11 +130,12 @@ def run(job: Job, scorer: Scorer, *, resume: bool = False, show: bool = False) -
     ends it, finished chunks stay beside the output, which is not there before it is whole.
     """
     model = scorer.model
-    inputs = open_inputs(job.inputs, model.shape(), pixels=job.pixels, labels=job.labels, threads=usable_cores())
+    shape = model.shape()
+    inputs = open_inputs(job.inputs, shape, pixels=job.pixels, labels=job.labels, threads=usable_cores())
     if resume and not inputs.replayable:
         raise PartsError("standard input cannot be read a second time, so a job on it cannot be resumed")
     job.check_model(model)
-    columns = Columns(inputs.named, model.card.labels, job.top_k)
+    columns = Columns(inputs.named, shape, job.top_k)
     began = time.perf_counter()
     with Parts.open(job.output, job.described(inputs, model), columns, resume=resume) as parts:
         tally = Tally(model, inputs.labelled, job.top_k)

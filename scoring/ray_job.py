@@ -33,14 +33,14 @@ from scoring.progress import OnRows, progress, silent
 from scoring.readers.open import Inputs, open_inputs
 from scoring.scorer import Model, ScorerError
 from scoring.summary import Summary, Tally
-from scoring.writers.columns import Columns
+from scoring.writers.columns import CODES, KIND, LABEL, Columns
 from scoring.writers.write import Format, write_table
 
 # Chunks that one reading task hands on: opening the inputs anew costs little beside them.
 _TASK_CHUNKS = 8
 
 # What of a part the summary is made of.
-_COUNTED = ("kind", "digit", "margin", "label")
+_COUNTED = (KIND, CODES, LABEL, "digit", "margin")
 # What a worker tells in a sentence; everything else is a fault, and Ray shows it.
 _TOLD = (InputError, ScorerError, OSError)
 
@@ -244,7 +244,7 @@ class _Score:
         except ScorerError as error:  # Ray would begin the actor again and again
             self._model_or_error = error
             return
-        self._columns = Columns(named, self._model_or_error.model.card.labels, job.top_k)
+        self._columns = Columns(named, self._model_or_error.model.shape(), job.top_k)
 
     def __call__(self, row: Row) -> Row:
         if row["error"]:

@@ -17,8 +17,8 @@ def write_report(summary: Summary, folder: Path) -> None:
     _write(folder / "summary.json", json.dumps(summary.as_json(), indent=1, ensure_ascii=False))
     _draw_found(summary, folder / "digits.png")
     parts = [f"# {summary.output}", *summary.lines()[:1], "![Rows by digit, and by margin](digits.png)"]
-    if summary.errors:
-        parts.append("\n".join(f"- {count:,} without scores: {kind}" for kind, count in sorted(summary.errors.items())))
+    if flaws := summary.flaws():
+        parts.append("\n".join(f"- {line}" for line in flaws))
     if summary.accuracy is not None:
         _draw_confusion(summary, folder / "confusion.png")
         parts += [f"Accuracy {summary.accuracy:.2%} of {summary.labelled:,} labelled rows.", "![](confusion.png)"]

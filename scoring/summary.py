@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from artifact.pixels import WarningCode, describe
 from scoring.chunk import UNKNOWN
 from scoring.scorer import Model
 
@@ -29,6 +30,8 @@ class Summary:
     """Of the output, those with an error included."""
     errors: dict[str, int]
     """Rows without scores, by what was wrong with them."""
+    warnings: dict[str, int]
+    """Scored rows with a warning, by its code, see `artifact.pixels.WarningCode`."""
     resumed_rows: int
     """Rows that an earlier run had scored."""
     seconds: float
@@ -78,9 +81,11 @@ class Summary:
             "how": self.how,
             "rows": self.rows,
             "errors": self.errors,
+            "warnings": self.warnings,
             "resumed_rows": self.resumed_rows,
             "seconds": self.seconds,
             "images_per_second": self.images_per_second,
+            "classes": list(self.model.card.classes),
             "digits": self.digits.tolist(),
             "mean_margin": None if np.isnan(self.mean_margin) else self.mean_margin,
             "labelled": self.labelled,
@@ -89,6 +94,17 @@ class Summary:
             "confusion": None if self.confusion is None else self.confusion.tolist(),
         }
 
+    def flaws(self) -> list[str]:
+        """How many rows have no scores, or a warning, and why; a line each."""
+        top = self.model.card.pixel_max
+        return [
+            *(f"{count:,} without scores: {kind}" for kind, count in sorted(self.errors.items())),
+            *(
+                f"{count:,} with a warning: {describe(WarningCode(code), top).sentence}"
+                for code, count in sorted(self.warnings.items())
+            ),
+        ]
+
     def lines(self) -> list[str]:
         """The same for people."""
         classes = self.model.card.classes
@@ -96,7 +112,7 @@ class Summary:
             f"{self.rows:,} rows by {self.model}, {self.how}, in {self.seconds:.1f} s: "
             f"{self.images_per_second:,.0f} images/s" + (f", {self.resumed_rows:,} resumed" * bool(self.resumed_rows))
         ]
-        lines += [f"{count:,} without scores: {kind}" for kind, count in sorted(self.errors.items())]
+        lines += self.flaws()
         if not np.isnan(self.mean_margin):
             lines.append(f"mean margin {self.mean_margin:.4f}")
         if self.accuracy is not None:
@@ -123,6 +139,7 @@ class Tally:
     top_k: int = 0
     rows: int = 0
     errors: Counter[str] = field(default_factory=Counter)
+    warnings: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         labels = np.array(self.model.card.labels)
@@ -143,6 +160,7 @@ class Tally:
             for each in pc.value_counts(batch.column("kind").drop_null()).to_pylist():
                 errors[each["values"]] += each["counts"]
             batch = batch.filter(pc.is_null(batch.column("kind")))
+        warnings = _count_codes(batch.column("codes"))
         margin = batch.column("margin").to_numpy(zero_copy_only=False)
         found = self._classes(batch.column("digit").to_numpy(zero_copy_only=False))
         digits = np.bincount(found, minlength=len(self._digits))
@@ -153,6 +171,7 @@ class Tally:
         with self._lock:
             self.rows += len(batch) + errors.total()
             self.errors += errors
+            self.warnings += warnings
             self._digits += digits
             self._margins += margins[:MARGIN_BINS]
             self._margin += total
@@ -181,6 +200,7 @@ class Tally:
         return {
             "rows": self.rows,
             "errors": dict(self.errors),
+            "warnings": dict(self.warnings),
             "digits": self._digits.tolist(),
             "confusion": self._confusion.tolist(),
             "margins": self._margins.tolist(),
@@ -191,6 +211,7 @@ class Tally:
     def load(self, counts: Mapping[str, Any]) -> None:
         """Take the counts of a run before, see `as_json`, in place of all there are."""
         self.rows, self.errors = counts["rows"], Counter(counts["errors"])
+        self.warnings = Counter(counts["warnings"])
         self._margin, self._top_right = counts["margin"], counts["top_right"]
         self._digits, self._confusion = np.array(counts["digits"]), np.array(counts["confusion"])
         self._margins = np.array(counts["margins"])
@@ -204,6 +225,7 @@ class Tally:
             how=how,
             rows=self.rows,
             errors=dict(self.errors),
+            warnings=dict(self.warnings),
             resumed_rows=resumed_rows,
             seconds=seconds,
             digits=self._digits,
@@ -213,3 +235,12 @@ class Tally:
             top_right=self._top_right if self.labelled and self.top_k else None,
             top_k=self.top_k,
         )
+
+
+def _count_codes(codes: pa.Array) -> Counter[str]:
+    """How many rows have each code, of a column with the codes of a row and blanks between."""
+    counts: Counter[str] = Counter()
+    if codes.null_count < len(codes):
+        for each in pc.value_counts(codes.drop_null()).to_pylist():
+            counts.update(dict.fromkeys(each["values"].split(), each["counts"]))
+    return counts

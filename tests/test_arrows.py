@@ -77,7 +77,7 @@ ARROWS = {
     "scoring": {"digits_client", "service.runtime", "service.runtime.cores", "artifact", "stubs"} | BATCH,
     "scoring.chunk": set(),
     "scoring.readers": {"scoring.chunk", "artifact"},
-    "scoring.writers": {"scoring.chunk"},
+    "scoring.writers": {"scoring.chunk", "artifact"},
     "cli": {"*"},
 }
 GRPC_ALLOWED = ("service.fronts.", "service.api.errors", "digits_client.")

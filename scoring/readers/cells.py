@@ -1,6 +1,7 @@
 """Cells of a table that hold a whole image: a list of numbers, raw bytes, or an image file."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -53,7 +54,7 @@ def read_lists(column: pa.Array, shape: Shape, place: Place) -> tuple[Pixels, di
         lengths = pc.list_value_length(flat).fill_null(0).to_numpy(zero_copy_only=False)
         bounds = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])[bounds]
         flat = flat.flatten()
-    values = numbers(flat)
+    values = numbers(flat, shape.pixel_max)
     lengths = np.diff(bounds)
     fits = lengths == shape.features
     rows = np.flatnonzero(fits)
@@ -107,12 +108,11 @@ def read_bytes(column: pa.Array, shape: Shape, place: Place, decoder: Decoder) -
     return found, errors | flaws
 
 
-def numbers(column: pa.Array) -> NDArray[np.generic]:
-    """A column of numbers or bools as NumPy has them; NaN where there is none."""
-    if pa.types.is_boolean(column.type):
-        column = column.cast(pa.uint8())
-    values: NDArray[np.generic] = column.to_numpy(zero_copy_only=False)
-    return values
+def numbers(column: pa.Array, full: int = 1) -> NDArray[np.generic]:
+    """A column of numbers or bools as NumPy has them, bools as 0 and `full`; NaN where there is none."""
+    flags = pa.types.is_boolean(column.type)
+    values: NDArray[Any] = (column.cast(pa.uint8()) if flags else column).to_numpy(zero_copy_only=False)
+    return values * values.dtype.type(full) if flags else values
 
 
 def _raw(column: pa.Array, shape: Shape) -> Pixels | None:

@@ -17,13 +17,15 @@ def to_pixels(
 ) -> tuple[NDArray[np.uint8], dict[int, RowError]]:
     """`values`, numbers or bools [n, rows*cols], as uint8 of the same shape, and the rows in which one does not fit.
 
-    uint8 comes back as it is, a view, unless a row has an error: that one holds zeros. With `missing`, NaN
-    stands for a value that was not there.
+    uint8 comes back as it is, a view, unless a row has an error: that one holds zeros. A bool is no ink or full ink,
+    0 or the range's top. With `missing`, NaN stands for a value that was not there.
     """
+    if values.dtype == np.bool_:
+        return values * np.uint8(shape.pixel_max), {}
     with np.errstate(invalid="ignore"):
         pixels = values if values.dtype == np.uint8 else values.astype(np.uint8)
     bad = None
-    if values.dtype not in (np.uint8, np.bool_):
+    if values.dtype != np.uint8:
         bad = pixels != values  # NaN, fractions, and whatever 0..255 cannot hold
     if shape.pixel_max < 255 and int(pixels.max(initial=0)) > shape.pixel_max:
         above = pixels > shape.pixel_max

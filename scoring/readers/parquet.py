@@ -142,7 +142,7 @@ class ParquetReader:
         if self._kind is None:
             columns = [batch.column(name) for name in names]
             return to_pixels(
-                _rows([numbers(column) for column in columns]),
+                _rows([numbers(column, self._shape.pixel_max) for column in columns]),
                 self._shape,
                 lambda row, column: f"{self.path}, row {start + row}, column {names[column]}",
                 missing=any(column.null_count for column in columns),

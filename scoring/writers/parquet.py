@@ -14,7 +14,7 @@ def write(batches: Iterator[pa.RecordBatch], file: BinaryIO, schema: pa.Schema) 
     """Row groups of whole batches."""
     # Scores are noise to a compressor, hardly two are alike, and their least and greatest tell nobody anything.
     with pq.ParquetWriter(
-        file, schema, compression="none", use_dictionary=["error"], write_statistics=["id"]
+        file, schema, compression="none", use_dictionary=["warnings", "error"], write_statistics=["id"]
     ) as writer:
         group: list[pa.RecordBatch] = []
         rows = 0

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from artifact.candidates import DEFAULT_COVERAGE, rank
 from artifact.card import Card
+from artifact.pixels import ImageWarning
 from service.api.models import identity
 from service.api.wire import length_delimited, tag
 from service.runtime.batcher import Answer
@@ -20,8 +21,8 @@ from stubs.digits.v1 import digits_pb2 as pb
 _PREDICTIONS = pb.ClassifyResponse.PREDICTIONS_FIELD_NUMBER
 
 Rows = NDArray[np.uint8]
-Warnings = Sequence[tuple[int, str]]
-"""(row, sentence)"""
+Warnings = Sequence[tuple[int, ImageWarning]]
+"""(row, warning)"""
 
 
 def write_response(
@@ -51,7 +52,7 @@ def write_response(
         second, best = sorted(scores)[-2:]
         prediction.margin = best - second
     for row, warning in dict.fromkeys((*warnings, *scored.warnings)):
-        response.predictions[row].warnings.append(warning)
+        response.predictions[row].warnings.append(warning.sentence)
     card = version.session.card
     if card.thresholds:
         labels, counts = _candidates(scored, card, coverage)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artifact.card import Card
+from artifact.pixels import ImageWarning
 from artifact.prepare import ImageError, Prepared, prepare
 from service.runtime.cores import usable_cores
 from service.runtime.errors import DeadlinePassed, InvalidInput, QueueFull
@@ -29,7 +30,7 @@ class Preparer:
 
     async def prepare(
         self, images: Sequence[bytes], card: Card, deadline: float | None
-    ) -> tuple[NDArray[np.uint8], list[tuple[str, ...]]]:
+    ) -> tuple[NDArray[np.uint8], list[tuple[ImageWarning, ...]]]:
         """The pixels, uint8 [N, rows*cols], and the warnings of each image.
 
         Raises `InvalidInput` for the first image that is none, `QueueFull` and `DeadlinePassed`. When the

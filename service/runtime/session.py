@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from artifact.card import CARD_KEY, Card, CardError
 from artifact.layout import INPUT, LABEL, NOT_A_DIGIT, SCORES, Golden, LayoutError, VersionFolder
-from artifact.pixels import find_warnings
+from artifact.pixels import ImageWarning, find_warnings
 from service.observe.logs import log
 from service.runtime.providers import Provider, open_session
 
@@ -31,8 +31,8 @@ class Scored:
     """float32 [N, classes], in class order, each row sums to 1."""
     hidden: tuple[NDArray[np.float32], ...]
     """float32 [N, width] per hidden layer, in the order of `Card.hidden_names`; empty when not asked for."""
-    warnings: Sequence[tuple[int, str]] = ()
-    """What looks wrong with the pixels though they were scored, as (row, sentence); empty when not asked for."""
+    warnings: Sequence[tuple[int, ImageWarning]] = ()
+    """What looks wrong with the pixels though they were scored, as (row, warning); empty when not asked for."""
     not_a_digit: NDArray[np.float32] | None = None
     """float32 [N], the chance 0..1 that an image shows no digit; None of a model that cannot tell."""
     encoded: dict[str, Any] = field(default_factory=dict, compare=False)

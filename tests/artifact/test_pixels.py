@@ -5,7 +5,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from artifact.card import Card
-from artifact.pixels import PixelError, check_range, find_warnings
+from artifact.pixels import PixelError, WarningCode, check_range, describe, find_warnings
 
 
 def card(side: int, pixel_max: int) -> Card:
@@ -51,9 +51,7 @@ def test_every_inverted_image_warns(real: tuple[np.ndarray, Card]):
     negative = (card.pixel_max - pixels).astype(np.uint8)
     found = find_warnings(negative, card)
     assert [row for row, _ in found] == list(range(len(pixels)))
-    assert {warning for _, warning in found} == {
-        "the corners are bright: the image looks inverted, expected bright ink on a dark ground"
-    }
+    assert {warning.code for _, warning in found} == {"inverted"}
     assert find_warnings(negative[:1], card) == found[:1]
 
 
@@ -62,7 +60,7 @@ def test_images_scaled_to_one_warn(real: tuple[np.ndarray, Card]):
     pixels, card = real
     found = find_warnings((pixels > card.pixel_max // 2).astype(np.uint8), card)
     assert len(found) == len(pixels)
-    assert f"expected 0..{card.pixel_max}" in found[0][1]
+    assert f"expected 0..{card.pixel_max}" in found[0][1].sentence
 
 
 def test_a_range_of_one_is_not_a_mistake():
@@ -76,7 +74,7 @@ def test_blank_rows_warn_by_their_number():
     """Only the blank ones among many warn, under their own row."""
     pixels = np.full((5, 64), 0, np.uint8)
     pixels[[0, 2, 3], 30] = 16
-    blank = "the image is blank: no ink was found"
+    blank = describe(WarningCode.BLANK, 16)
     assert find_warnings(pixels, card(8, 16)) == [(1, blank), (4, blank)]
     assert find_warnings(pixels[1:2], card(8, 16)) == [(0, blank)]
 

@@ -15,9 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from scoring.chunk import Shape
 from tests.harness import DIGITS, MODELS, environment
 
 SECONDS = 120
+SHAPE = Shape(8, 8, 16, tuple(range(10)), tuple("0123456789"), len)
+"""Of a model for which nothing is decoded."""
 
 
 def start(*arguments: object, stdin: int = subprocess.DEVNULL, **env: str) -> subprocess.Popen[str]:

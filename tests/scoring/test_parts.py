@@ -17,8 +17,9 @@ from scoring.chunk import UNKNOWN, Chunk, Kind, RowError
 from scoring.parts import Parts, PartsError
 from scoring.writers.columns import Columns
 from scoring.writers.write import FORMATS, Format
+from tests.scoring.jobs import SHAPE
 
-COLUMNS = Columns(named=False, labels=tuple(range(10)))
+COLUMNS = Columns(named=False, shape=SHAPE)
 JOB = {"inputs": [{"path": "a.npy", "size": 5}], "model": {"name": "digits", "version": "1"}}
 ROWS = 50
 COUNT = 6

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -11,6 +12,7 @@ from scoring.chunk import Chunk, Kind, RowError
 from scoring.writers import parquet
 from scoring.writers.columns import Columns, margins
 from scoring.writers.write import FORMATS, format_of, write_table
+from tests.scoring.jobs import SHAPE
 
 NAMES = ['a "b".png', "ü,\n.png", "", "d\\.png"]
 
@@ -39,7 +41,7 @@ def read(file, format_):
 @pytest.mark.parametrize("format_", FORMATS)
 def test_every_format_holds_the_same_table(format_, named, tmp_path):
     """To the last bit of a score; names with quotes, commas and line ends among them."""
-    columns = Columns(named, tuple(range(10)), top_k=2)
+    columns = Columns(named, SHAPE, top_k=2)
     file = tmp_path / "out"
     write_table(batches(columns), file, format_, columns.table, {})
     rows = read(file, format_)
@@ -61,7 +63,7 @@ def test_every_format_holds_the_same_table(format_, named, tmp_path):
 @pytest.mark.parametrize("format_", FORMATS)
 def test_the_same_rows_give_the_same_bytes(format_, tmp_path):
     """Whenever they are written."""
-    columns = Columns(False, tuple(range(10)))
+    columns = Columns(False, SHAPE)
     for name in "ab":
         write_table(batches(columns), tmp_path / name, format_, columns.table, {"model": "m"})
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
@@ -70,7 +72,7 @@ def test_the_same_rows_give_the_same_bytes(format_, tmp_path):
 @pytest.mark.parametrize("format_", FORMATS)
 def test_a_table_without_rows(format_, tmp_path):
     """Is a file all the same."""
-    columns = Columns(False, tuple(range(10)))
+    columns = Columns(False, SHAPE)
     write_table([], tmp_path / "out", format_, columns.table, {})
     assert read(tmp_path / "out", format_) == []
 
@@ -78,7 +80,7 @@ def test_a_table_without_rows(format_, tmp_path):
 def test_row_groups_are_of_whole_batches(tmp_path, monkeypatch):
     """And as large as they should be, the last one excepted."""
     monkeypatch.setattr(parquet, "ROW_GROUP", 6)
-    columns = Columns(False, tuple(range(10)))
+    columns = Columns(False, SHAPE)
     write_table(batches(columns), tmp_path / "out", "parquet", columns.table, {})
     file = pq.ParquetFile(tmp_path / "out")
     assert [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)] == [8, 4]
@@ -90,7 +92,7 @@ def test_margins_and_best_digits():
     scores[7] = 0.25
     ordered = np.sort(scores, axis=1)
     np.testing.assert_array_equal(margins(np.ascontiguousarray(scores.T)), ordered[:, -1] - ordered[:, -2])
-    columns = Columns(False, tuple(range(10, 20)), top_k=3)
+    columns = Columns(False, replace(SHAPE, labels=tuple(range(10, 20))), top_k=3)
     chunk = Chunk(0, 0, np.zeros((500, 64), np.uint8), range(500), {}, None)
     batch = columns.batch(chunk, scores.argmax(axis=1) + 10, scores)
     assert [batch.column(f"top_{place}")[7].as_py() for place in (1, 2, 3)] == [10, 11, 12]
@@ -102,7 +104,7 @@ def test_scores_of_another_shape_are_refused():
     """Rather than be put beside the wrong rows."""
     chunk = Chunk(0, 0, np.zeros((3, 64), np.uint8), range(3), {}, None)
     with pytest.raises(ValueError, match=r"\[2, 10\], expected \[3, 10\]"):
-        Columns(False, tuple(range(10))).batch(chunk, np.zeros(2, int), np.zeros((2, 10), np.float32))
+        Columns(False, SHAPE).batch(chunk, np.zeros(2, int), np.zeros((2, 10), np.float32))
 
 
 @pytest.mark.parametrize(
