@@ -139,9 +139,8 @@ def _save_picture(picture: Path, source: Any, file: str, answer: "Classification
 
     asked = answer.model.name, answer.model.version
     card, network = source.model(*asked), source.network(*asked)
-    title = (
-        f"{Path(file).name}: {answer.digit} by {answer.model.name} {answer.model.version}, margin {answer.margin:.3f}"
-    )
+    name = card.classes[answer.scores.argmax()]
+    title = f"{Path(file).name}: {name} by {answer.model.name} {answer.model.version}, margin {answer.margin:.3f}"
     try:
         draw_network(picture, card, network.layers, answer, title=title)
     except OSError as error:
@@ -266,12 +265,13 @@ def _draw(
     room = console.width - max(line.cell_len for line in picture) - 5
     names = max(len(name) for name in version.classes)
     bars = draw_bars(answer.scores, version.classes, width=min(max(room - names - 10, 8), 36))
-    title = Text.assemble((file, "bold"), "  ", (f"{answer.digit}", "bold green"))
+    ranked = [version.classes[place] for place in (-answer.scores).argsort(kind="stable")]
+    title = Text.assemble((file, "bold"), "  ", (ranked[0], "bold green"))
     title.append(f"  by {answer.model.name} {answer.model.version} {answer.model.variant}".rstrip(), "dim")
     console.print(title, soft_wrap=True)
     console.print(draw_beside(picture, bars), end="", soft_wrap=True)
     if candidates:
-        console.print(f"  cannot be ruled out: {', '.join(map(str, answer.candidates)) or 'none'}", soft_wrap=True)
+        console.print(f"  cannot be ruled out: {', '.join(ranked[: len(answer.candidates)]) or 'none'}", soft_wrap=True)
     if answer.not_a_digit is not None and answer.not_a_digit >= 0.5:
         console.print(Text(f"  probably no digit: {answer.not_a_digit:.0%}", style="yellow"), soft_wrap=True)
     if layers:

@@ -96,7 +96,9 @@ def read_npz(file: Path) -> tuple[NDArray[np.uint8], NDArray[Any]]:
     """Pixels uint8 [N, rows*cols] or [N, rows, cols] and labels [N] of a .npz file; raises `ExportError`."""
     try:
         with np.load(file, allow_pickle=False) as arrays:
-            pixels, labels = arrays["pixels"], arrays["labels"]
+            pixels, labels = (_member(file, arrays, name) for name in ("pixels", "labels"))
+    except ExportError:
+        raise
     except KeyError:
         raise ExportError(f"{file} lacks `pixels` or `labels`") from None
     except FileNotFoundError:
@@ -111,6 +113,16 @@ def read_npz(file: Path) -> tuple[NDArray[np.uint8], NDArray[Any]]:
             "expected uint8 [N, rows*cols] or [N, rows, cols] with N at least 1"
         )
     return pixels, labels
+
+
+def _member(file: Path, arrays: Any, name: str) -> NDArray[Any]:
+    try:
+        array: NDArray[Any] = arrays[name]
+    except ValueError:
+        raise ExportError(
+            f"{file}: {name} hold Python objects, expected numbers or text; save them with .astype(int) or .astype(str)"
+        ) from None
+    return array
 
 
 def _shape(features: int, wish: Wish, image: tuple[int, ...]) -> tuple[int, int]:

@@ -98,7 +98,7 @@ def test_foreign_types_are_refused(files):
         ("model.skops", "missing.npz", "missing.npz is not there"),
         ("model.skops", "model.joblib", "model.joblib is no .npz file of plain arrays"),
         ("model.skops", "other.npz", "lacks `pixels` or `labels`"),
-        ("model.skops", "objects.npz", "objects.npz is no .npz file of plain arrays"),
+        ("model.skops", "objects.npz", "hold Python objects, expected numbers or text"),
         ("model.skops", "floats.npz", r"pixels are float64[240, 12, 9], expected uint8"),
         ("model.skops", "flat.npz", "108 inputs are no square image; say --rows and --cols"),
     ],
