@@ -51,7 +51,7 @@ def choose(
     told = some(f"{column} {types[column]}" if types else column for column in columns)
     label = _choose_label(columns, name, labels, told)
     lists, numbers = ([column for column in kept if column != label] for kept in (lists, numbers))
-    chosen = _choose_pixels(lists, numbers, shape, name, pixels, told)
+    chosen = _choose_pixels(lists, numbers, shape, name, pixels, told, labelled=label is not None)
     counts: Counter[str | None] = Counter(columns)
     twice = [column for column in (*chosen, label) if column is not None and counts[column] > 1]
     if twice:
@@ -76,7 +76,14 @@ def match_pixels(columns: Sequence[str], pattern: str) -> tuple[str, ...]:
 
 
 def _choose_pixels(
-    lists: Sequence[str], numbers: Sequence[str], shape: Shape, name: str, pixels: str | None, told: str
+    lists: Sequence[str],
+    numbers: Sequence[str],
+    shape: Shape,
+    name: str,
+    pixels: str | None,
+    told: str,
+    *,
+    labelled: bool,
 ) -> tuple[str, ...]:
     size = f"{shape.features} for images of {shape.rows}×{shape.cols}"
     if pixels is not None:
@@ -106,7 +113,7 @@ def _choose_pixels(
             "expected one, or --pixels with a pattern"
         )
     found = f"{len(most)} pixel columns ({cut(most[0])}…{cut(most[-1])})" if most else "no pixel columns"
-    if len(most) == shape.features + 1:
+    if len(most) == shape.features + 1 and not labelled:
         raise InputError(
             f"{name} has {found}, expected {size}; where one of them is the label, name it, as --labels {cut(most[0])}"
         )

@@ -123,13 +123,13 @@ class CsvReader:
         if parsed is None:
             return np.zeros(count, np.bool_)
         values, are_plain = parsed
-        plain: NDArray[np.bool_] = are_plain[:, self._columns].all(axis=1)
+        plain = np.asarray(are_plain[:, self._columns].all(axis=1))
         pixels[:] = values[:, self._columns]
         if self._shape.pixel_max < 255:
-            plain = plain & np.all(pixels <= self._shape.pixel_max, axis=1)
+            plain[(pixels > self._shape.pixel_max).any(axis=1)] = False
         if self._label_column is not None:
             shown = self._label_of[values[:, self._label_column]]
-            plain = plain & are_plain[:, self._label_column] & (shown != UNKNOWN)
+            plain &= are_plain[:, self._label_column] & (shown != UNKNOWN)
             labels[plain] = shown[plain]
         return plain
 

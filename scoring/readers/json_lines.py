@@ -47,18 +47,19 @@ class JsonLinesReader:
         self._file, self._open, self._shape, self._processes = file, open_, shape, processes
         self._name = "standard input" if file is None else path
         self._pixels = pixels
-        self._grouped = lru_cache(16)(self._group)
-        self._label_names = LABEL_NAMES if labels is None else (labels,)
-        self._asked = labels is not None
-        self._labels = Labels(shape, strict=self._asked)
+        self._asked = labels
+        self._labels = Labels(shape, strict=labels is not None)
+        # Records of a file mostly have the same fields.
+        self._label_field = lru_cache(16)(self._find_label)
+        self._pixel_fields = lru_cache(16)(self._find_pixels)
         self._stream: tuple[AbstractContextManager[BinaryIO], Lines] | None = self._begin()
         first = self._stream[1].peek()
         if file is not None:
             self._end()
         record = _parse(first)
         self._label(record, 1)
-        self.labelled = self._asked or (isinstance(record, dict) and any(name in record for name in LABEL_NAMES))
-        value = self._field(record)
+        self.labelled = True  # the first line that has a label may be any
+        value = self._value(record)
         self.encoded = isinstance(value, str) or (isinstance(value, dict) and "bytes" in value)
 
     def fingerprint(self) -> dict[str, Any]:
@@ -128,49 +129,53 @@ class JsonLinesReader:
 
     def _label(self, record: Any, line: int) -> Any:
         """What a line says of its label, None for nothing. Raises `InputError` where that was asked for."""
-        if isinstance(record, dict):
-            for name in self._label_names:
-                if name in record:
-                    return record[name]
-        if self._asked and isinstance(record, dict | list):
+        field = self._label_field(tuple(record)) if isinstance(record, dict) else None
+        if field is None and self._asked is not None and isinstance(record, dict | list):
             raise InputError(
-                f"{self._name}, line {line}: it has no field {self._label_names[0]} for labels, "
-                "expected one, with null where nobody knows, or a file of labels with that name"
+                f"{self._name}, line {line}: it has no field {cut(self._asked)} for labels, expected one, "
+                "with null where it is not known, or a file of labels with that name"
             )
-        return None
+        return None if field is None else record[field]
 
-    def _field(self, record: Any) -> Any:
+    def _find_label(self, fields: tuple[str, ...]) -> str | None:
+        if self._asked is not None:
+            return self._asked if self._asked in fields else None
+        return next((field for name in LABEL_NAMES for field in fields if field.lower() == name), None)
+
+    def _find_pixels(self, fields: tuple[str, ...]) -> str | tuple[str, ...] | None:
+        """The field that holds all pixels, or those that hold one each, in their order."""
+        if self._pixels is not None:
+            found = match_pixels(fields, self._pixels)
+            return self._pixels if self._pixels in fields else found if len(found) == self._shape.features else None
+        named = next((field for name in PIXEL_NAMES for field in fields if field.lower() == name), None)
+        groups, _ = group_pixels([field for field in fields if field != self._label_field(fields)], self._shape)
+        return named or (groups[0] if len(groups) == 1 else None)
+
+    def _value(self, record: Any) -> Any:
         """What a line has for pixels: a field, those of a group of fields, or the line itself where it is a list."""
         if not isinstance(record, dict):
             return record if isinstance(record, list) else None
-        for name in PIXEL_NAMES if self._pixels is None else (self._pixels,):
-            if name in record:
-                return record[name]
-        group = self._grouped(tuple(record))
-        return [record[name] for name in group] if group else None
+        fields = self._pixel_fields(tuple(record))
+        return [record[field] for field in fields] if isinstance(fields, tuple) else record.get(fields)
 
-    def _group(self, fields: tuple[str, ...]) -> tuple[str, ...] | None:
-        """Those of the fields that are a pixel each."""
+    def _missing(self, record: Any) -> str:
+        fields = self._pixel_fields(tuple(record))
+        if isinstance(fields, str):
+            return f"its field {cut(fields)} is empty, expected pixels, Base64, a data: URL or an object with bytes"
+        names = f"field {' or '.join(PIXEL_NAMES)}, nor pixel0 … pixel{self._shape.features - 1}"
         if self._pixels is not None:
-            found = match_pixels(fields, self._pixels)
-            return found if len(found) == self._shape.features else None
-        fits, _ = group_pixels([field for field in fields if field not in self._label_names], self._shape)
-        return fits[0] if len(fits) == 1 else None
-
-    def _expected(self) -> str:
-        if self._pixels is not None:
-            return f"field {cut(self._pixels)}, nor {self._shape.features} of that pattern"
-        return f"field {' or '.join(PIXEL_NAMES)}, nor pixel0 … pixel{self._shape.features - 1}"
+            names = f"field {cut(self._pixels)}, nor {self._shape.features} of that pattern"
+        return f"it has no {names}; its fields: {some(record)}"
 
     def _read(self, record: Any, where: str) -> Pixels | bytes | RowError:
         """The pixels of one line, or an image file still to be decoded."""
         if not isinstance(record, dict | list):
             return RowError(Kind.UNREADABLE, f"{where}: it is no JSON object or list")
-        value = self._field(record)
+        value = self._value(record)
         if isinstance(value, dict) and "bytes" in value:  # as Hugging Face's data sets hold image files
             value = value["bytes"]
         if value is None:
-            return RowError(Kind.MISSING, f"{where}: it has no {self._expected()}; its fields: {some(record)}")
+            return RowError(Kind.MISSING, f"{where}: {self._missing(record)}")
         if isinstance(value, str):
             return self._bytes(value, where)
         if isinstance(value, dict) or (isinstance(value, list) and value and isinstance(value[0], dict)):
@@ -192,7 +197,10 @@ class JsonLinesReader:
                     return judge(None, self._shape, f"{where}, value {place}")
                 if not isinstance(each, int | float):
                     text = json.dumps(each)[:40]
-                    return RowError(Kind.UNREADABLE, f"{where}, value {place}: {text} is no number")
+                    return RowError(
+                        Kind.UNREADABLE,
+                        f"{where}, value {place}: {text} is no number, expected {self._shape.features} of them",
+                    )
             values = np.array([_float(each) for each in np.array(value, object).reshape(-1).tolist()])
         found, flaws = to_pixels(values[None], self._shape, lambda _, place: f"{where}, value {place}")
         return flaws[0] if flaws else found[0]

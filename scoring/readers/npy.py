@@ -35,7 +35,7 @@ def read_layout(file: BinaryIO, name: str) -> Layout:
     except ValueError as error:
         raise InputError(f"{name} is damaged or cut short: {str(error).splitlines()[0]}") from None
     if dtype.hasobject:
-        raise InputError(f"{name} holds Python objects, expected numbers or text")
+        raise InputError(f"{name} holds Python objects, expected numbers or text: save it as such")
     return Layout(dtype, shape, file.tell(), fortran and len(shape) > 1)
 
 

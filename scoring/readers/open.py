@@ -61,6 +61,7 @@ _REFUSED = {
     b"MATLAB": "MATLAB's",
     b"SQLite": "a data base",
     b"\x80": "a pickle of Python",
+    b"\x1f\x8b": "packed twice",
     b"PAR1": "Parquet in another packing",
     b"PK": "a zip in another packing",
 }

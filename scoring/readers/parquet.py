@@ -100,16 +100,19 @@ class ParquetReader:
         groups = [g for g, (first, last) in enumerate(pairwise(self._starts)) if first < end and last > start]
         skip = start - self._starts[groups[0]]
         label = [] if self._choice.label is None else [self._choice.label]
+        # Arrow joins no categories within structs, so that their groups are read one by one.
+        alone = self._kind is not None and is_file(self._kind)
         with self._reading():
-            for batch in file.iter_batches(
-                min(most, self._most or most),
-                row_groups=groups,
-                columns=[*self._choice.pixels, *label],
-                use_threads=self._threads > 1,
-            ):
-                if skip < len(batch):
-                    yield batch.slice(skip)
-                skip = max(0, skip - len(batch))
+            for some_groups in [[group] for group in groups] if alone else [groups]:
+                for batch in file.iter_batches(
+                    min(most, self._most or most),
+                    row_groups=some_groups,
+                    columns=[*self._choice.pixels, *label],
+                    use_threads=self._threads > 1,
+                ):
+                    if skip < len(batch):
+                        yield batch.slice(skip)
+                    skip = max(0, skip - len(batch))
         raise InputError(f"{self.path} is damaged: it has fewer rows than it says")
 
     def _block(self, batches: Iterator[pa.RecordBatch], start: int, count: int, decoder: Decoder) -> Block:
@@ -186,8 +189,9 @@ class ParquetReader:
         try:
             yield
         except (pa.ArrowException, OSError) as error:
+            what = "cannot be read" if isinstance(error, pa.ArrowNotImplementedError) else "is damaged or cut short"
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise InputError(f"{self.path} is damaged or cut short: {reason}") from None
+            raise InputError(f"{self.path} {what}: {reason}") from None
 
 
 def _take(batches: Iterator[pa.RecordBatch], rest: list[pa.RecordBatch], count: int) -> Iterator[pa.RecordBatch]:

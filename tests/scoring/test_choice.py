@@ -80,7 +80,7 @@ def test_pixels_names_what_is_taken(pixels, small, tmp_path):
         (
             lambda x: formats.columns(x) | {f"q{n}": x[:, n] for n in range(64)},
             {},
-            r"several groups of 64 columns \(pixel63…pixel0, q0…q63\), expected one, or --pixels",
+            r"several groups of 64 columns \(pixel0…pixel63, q0…q63\), expected one, or --pixels",
         ),
         (
             lambda x: {f"p{n}": x[:, n] for n in range(63)},
@@ -161,8 +161,9 @@ def test_labels_that_are_nowhere_are_refused(pixels, small, tmp_path):
     for file in (array, *others):
         with pytest.raises(InputError, match=sentence):
             read(file, small, labels=missing)
-    with pytest.raises(InputError, match="there are no labels folder: none of the inputs are image files"):
-        read(array, small, labels="folder")
+    for inputs in ([array], [formats.images(tmp_path / "7", pixels[:1], [7]), array]):
+        with pytest.raises(InputError, match=r"a\.npy has no labels folder: it has no image files"):
+            open_inputs([str(each) for each in inputs], small, labels="folder")
     table = formats.parquet(tmp_path / "e", formats.raw(pixels) | {"what": [1] * len(pixels)})
     with pytest.raises(InputError, match=r"a\.npy has no labels what: no such file"):
         open_inputs([str(table), str(array)], small, labels="what")
