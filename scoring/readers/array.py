@@ -46,6 +46,17 @@ class Layout:
         return f"{self.dtype} of the shape {list(self.shape)}"
 
 
+def check_images(layout: Layout, shape: Shape, name: str) -> None:
+    """Raises `InputError` unless it is an array of images of `shape`."""
+    r, c = shape.rows, shape.cols
+    if layout.dtype.kind not in "buif":
+        raise InputError(f"{name} holds values of the type {layout.dtype}, expected numbers")
+    if layout.shape[1:] not in ((r * c,), (r, c), (r, c, 1), (1, r, c)):
+        raise InputError(
+            f"{name} has the shape {list(layout.shape)}, expected [N, {r * c}] or [N, {r}, {c}] for images of {r}×{c}"
+        )
+
+
 class _Rows(Protocol):
     """Where rows come from."""
 
@@ -77,14 +88,7 @@ class ArrayReader:
         self.labelled = labels is not None
         self._content, self._layout, self._shape, self._labels = content, layout, shape, labels
         self._name = str(content) if name is None else name
-        r, c = shape.rows, shape.cols
-        if layout.dtype.kind not in "buif":
-            raise InputError(f"{self._name} holds values of the type {layout.dtype}, expected numbers")
-        if layout.shape[1:] not in ((r * c,), (r, c), (r, c, 1), (1, r, c)):
-            raise InputError(
-                f"{self._name} has the shape {list(layout.shape)}, "
-                f"expected [N, {r * c}] or [N, {r}, {c}] for images of {r}×{c}"
-            )
+        check_images(layout, shape, self._name)
         if not content.packed:
             self._open().close()
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scoring.chunk import InputError, Shape
-from scoring.readers.array import ArrayReader, Layout
+from scoring.readers.array import ArrayReader, Layout, check_images
 from scoring.readers.files import Content, reading
 from scoring.readers.labels import LABEL_NAMES, Labels
 from scoring.sentences import some
@@ -53,7 +53,8 @@ def open_npz(path: Path, shape: Shape, *, pixels: str | None, labels: str | None
     arrays = {name.removesuffix(ENDING): Array(path, name) for name in names}
     chosen = _choose(arrays, shape, pixels, path)
     layout = chosen.layout()
-    own = _read_labels(arrays, layout.shape[0] if layout.shape else 0, labels, shape, path)
+    check_images(layout, shape, str(chosen))
+    own = _read_labels(arrays, layout.shape[0], labels, shape, path)
     return ArrayReader(chosen.content, layout, shape, name=str(chosen), labels=own)
 
 

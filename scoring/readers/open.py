@@ -1,6 +1,7 @@
 """What the user names -> readers: what each input is, is found out by its content."""
 
 import glob
+import os
 import sys
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -82,7 +83,7 @@ def open_inputs(
     if not inputs:
         raise InputError("no input was named, expected at least one file, folder, glob or -")
     of_rows = None
-    if labels is not None and labels != FOLDER and Path(labels).is_file():
+    if labels is not None and labels != FOLDER and os.path.isfile(labels):
         of_rows = read_label_file(Path(labels), shape)
         if len(of_rows) and (of_rows == UNKNOWN).all():
             raise InputError(f"{labels} has no label in any of its {len(of_rows)} rows, expected some")
