@@ -27,23 +27,27 @@ __all__ = ["RULES", "Inputs", "open_inputs"]
 
 RULES = """\
 Inputs are told apart by their content, not by their names: .npy, .npz, IDX, CSV and JSON lines (each of them \
-packed by gzip or not), Parquet, a folder, a zip or a tar (packed or not) of image files, image files themselves, \
-a glob of any of these, and - for JSON lines on standard input.
+plain, packed by gzip, bzip2 or xz, or alone in a zip), Parquet, a folder, a zip or a tar (packed or not) of image \
+files, image files themselves, a glob of any of these, and - for JSON lines on standard input. Files and folders \
+that are hidden by a dot, or that macOS, Windows or network storage keep for themselves (__MACOSX, Thumbs.db, \
+@eaDir), are passed over in folders, archives and globs.
 
 Pixels are whole numbers in the model's range, ink bright, row by row; as floats they are taken as well where \
 they are whole. Of several candidates the first of these is taken: (1) what --pixels names: a column, a pattern \
 with * for columns, an array of an .npz, a field of JSON; (2) the only column of lists or bytes called pixels, \
 image or img; the only array called pixels, images or x; (3) the only column of lists or bytes, or array of \
 images of the model's size; (4) the only group of as many columns of numbers as an image has pixels whose names \
-differ in their numbers alone (pixel0 …, 1x1 …, or the numbers themselves where CSV has no line of names), in \
-the order of these numbers. If none of them tells, the input is refused. Bytes are raw pixels where there are as \
-many as an image has pixels, else an image file. Image files are prepared as `digits classify` does.
+differ in their numbers alone (pixel0 …, 1x1 …, or the numbers themselves where CSV has no line of names), or \
+fields of JSON likewise, in the order of these numbers. If none of them tells, the input is refused. Bytes are raw \
+pixels where there are as many as an image has pixels, else an image file; JSON has them as Base64 or as a data: \
+URL. Image files are prepared as `digits classify` does.
 
 Labels are what --labels names: a file (IDX, .npy, or text with one label on a line) with one for each row, a \
 column, an array or a field, or the word folder: the name of the folder that an image file lies in. They are \
-numbers or names of the model's classes, or rows of an array with a 1 for the class and 0 for each other. Without \
-it, a column, array or field called label, labels or y is taken, and what is in it but no label of the model is \
-passed over.
+numbers in any spelling (7, 07, 7.0, 7e+00), names of the model's classes, or lists with a 1 for the class and 0 \
+for each other; nothing, NA, NaN, null or None is a label that is not known. Labels that are asked for and are in \
+no row end the job. Without --labels, a column, array or field called label, labels or y is taken, and what is in \
+it but no label of the model is passed over.
 
 An id is the number of the row in the job, from 0; an image file's is its path as given, or its path within the \
 folder or archive, behind the name of that where there are several inputs; a byte in it that is no UTF-8 is \
