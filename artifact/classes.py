@@ -5,22 +5,21 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-_WHOLE = re.compile(r"[+-]?[0-9]+(\.0*)?")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _BITS = 2**31
 
 
 def as_whole(value: Any) -> int | None:
-    """The whole number of 32 bits that `value` is, as a number or as text ("7", "7.0"); None for all else."""
+    """The whole number of 32 bits that `value` is, as a number or as text ("7", "7.0", "7e0"); None for all else."""
     if isinstance(value, bytes):
         value = value.decode(errors="replace")
     if isinstance(value, str):
         text = value.strip()
-        number = int(text.partition(".")[0]) if len(text) < 100 and _WHOLE.fullmatch(text) else None
-    else:
-        try:
-            number = int(value) if math.isfinite(value) and value == int(value) else None
-        except (TypeError, ValueError, OverflowError):
-            return None
+        value = float(text) if _NUMBER.fullmatch(text) else None
+    try:
+        number = int(value) if math.isfinite(value) and value == int(value) else None
+    except (TypeError, ValueError, OverflowError):
+        return None
     return number if number is not None and -_BITS <= number < _BITS else None
 
 

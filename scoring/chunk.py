@@ -7,12 +7,17 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from scoring.sentences import brief
+
 UNKNOWN = -(2**31)
 """In place of the label of a row that has none."""
 
 
 class InputError(ValueError):
     """An input as a whole is missing, damaged or not what it should be; the message is a sentence that names it."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(brief(sentence))
 
 
 class Kind(StrEnum):
@@ -35,6 +40,9 @@ class RowError:
     kind: Kind
     sentence: str
     """Names file, row and column, and what was expected."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sentence", brief(self.sentence))
 
 
 @dataclass(frozen=True, slots=True)

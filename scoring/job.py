@@ -19,6 +19,7 @@ from scoring.parts import Parts, PartsError
 from scoring.progress import OnRows, progress, silent
 from scoring.readers.open import Inputs, open_inputs
 from scoring.scorer import Model, Scorer
+from scoring.sentences import some
 from scoring.summary import Summary, Tally
 from scoring.writers.columns import Columns
 from scoring.writers.write import FORMATS, Format, format_of
@@ -76,6 +77,15 @@ class Job:
         """Raise `ValueError` for an option that does not go with the model."""
         if self.top_k > len(model.card.classes):
             raise ValueError(f"top_k is {self.top_k}, and {model} has {len(model.card.classes)} classes")
+
+    def check_labels(self, tally: Tally) -> None:
+        """Raise `InputError` where labels were asked for and no row with scores has one."""
+        found = tally.summary("", "", resumed_rows=0, seconds=0.0)
+        if self.labels is not None and not found.labelled and found.rows > found.failed:
+            raise InputError(
+                f"{some(self.inputs)}: labels {self.labels} were asked for, and no row with scores has one, "
+                "expected some; name others by --labels, or leave it out"
+            )
 
     def check(self, chunk: Chunk) -> None:
         """Raise `InputError` for a row that must end the job."""
@@ -163,6 +173,7 @@ def run(job: Job, scorer: Scorer, *, resume: bool = False, show: bool = False) -
             except BaseException:
                 line.abandon()
                 raise
+        job.check_labels(tally)
         assert inputs.count is not None
         parts.finish(inputs.count, tally.as_json())
     return tally.summary(str(job.output), scorer.how, resumed_rows=resumed_rows, seconds=time.perf_counter() - began)

@@ -136,6 +136,7 @@ def score_on_ray(
         rows = _rows(job, chosen, here, opened, folder.resolve(), actors, gpus)
         with progress(opened.rows, 0) if show else nullcontext(silent) as on_rows:
             tally.model = replace(here, provider=_gather(rows, tally, on_rows))
+        job.check_labels(tally)
         folder.rename(job.output)
     finally:
         if own:

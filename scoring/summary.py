@@ -43,7 +43,7 @@ class Summary:
     margins: NDArray[np.int64]
     """int64 [MARGIN_BINS]: rows by margin, equal steps from 0 to 1."""
     confusion: NDArray[np.int64] | None
-    """int64 [classes, classes]: labelled rows by true (row) and found (column) class; None without labels."""
+    """int64 [classes, classes]: labelled rows by true (row) and found (column) class; None where no row has a label."""
     top_right: int | None
     """Labelled rows whose label is among the best of `top_k`; None without either."""
     top_k: int = 0
@@ -231,7 +231,7 @@ class Tally:
             digits=self._digits,
             mean_margin=self._margin / scored if scored else float("nan"),
             margins=self._margins,
-            confusion=self._confusion if self.labelled else None,
+            confusion=self._confusion if self.labelled and self._confusion.any() else None,
             top_right=self._top_right if self.labelled and self.top_k else None,
             top_k=self.top_k,
         )

@@ -30,7 +30,7 @@ PROCESS = {
     "service.observe",
 }
 
-BATCH = {"scoring.chunk", "scoring.readers", "scoring.writers"}
+BATCH = {"scoring.chunk", "scoring.readers", "scoring.sentences", "scoring.writers"}
 
 # Room -> the rooms it may import. A room is the longest name here that a module starts with.
 ARROWS = {
@@ -75,8 +75,9 @@ ARROWS = {
     | {"service.descriptors", "service.fronts.envoy", "service.process", "service.workers"},
     # Batch jobs: readers know of no model, and neither readers nor writers of what scores.
     "scoring": {"digits_client", "service.runtime", "service.runtime.cores", "artifact", "stubs"} | BATCH,
-    "scoring.chunk": set(),
-    "scoring.readers": {"scoring.chunk", "artifact"},
+    "scoring.sentences": set(),
+    "scoring.chunk": {"scoring.sentences"},
+    "scoring.readers": {"scoring.chunk", "scoring.sentences", "artifact"},
     "scoring.writers": {"scoring.chunk", "artifact"},
     "cli": {"*"},
 }

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artifact.card import Card, CardError, Preparation
+from artifact.folder import is_hidden, walk
 from artifact.prepare import ImageError, prepare
 from training.datasets import Dataset, DatasetError, Part
 
@@ -25,12 +26,15 @@ def read_images(
     card = _shape(rows, cols, pixel_max, preparation)
     if not folder.is_dir():
         raise DatasetError(f"{folder} is not a folder")
-    classes = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    classes = sorted(path for path in folder.iterdir() if path.is_dir() and not is_hidden(path.name))
     if len(classes) < 2:
         raise DatasetError(f"{folder} has {len(classes)} subfolders; it takes one for each class, at least two")
     pixels, labels = [], []
     for subfolder in classes:
-        files = sorted(path for path in subfolder.rglob("*") if path.is_file() and path.name[0] != ".")
+        try:
+            files = sorted(file for name in walk(subfolder) if (file := subfolder / name).is_file())
+        except OSError as error:
+            raise DatasetError(f"{error.filename} cannot be read: {error.strerror}") from None
         if not files:
             raise DatasetError(f"{subfolder} has no images")
         for file in files:

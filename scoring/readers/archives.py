@@ -1,24 +1,20 @@
 """Image files in a tar (packed or not) or a zip, in the archive's own order."""
 
-import bz2
-import gzip
-import lzma
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from artifact.folder import is_hidden
 from scoring.chunk import InputError
 from scoring.readers import fingerprint
-from scoring.readers.files import GZIP, reading
+from scoring.readers.files import Content, reading
 from scoring.readers.images import Entry, check_size, is_image_name
 
-BZIP2 = b"BZh"
-XZ = b"\xfd7zXZ\0"
 _BLOCK = tarfile.BLOCKSIZE
 
 
@@ -42,13 +38,7 @@ class Tar:
     @contextmanager
     def open(self) -> Iterator[Iterator[Entry]]:
         """See `Source`."""
-        with reading(self._path), self._path.open("rb") as plain:
-            head = plain.read(len(XZ))
-        opener: Any = partial(open, mode="rb")
-        for magic, unpack in ((GZIP, gzip.open), (BZIP2, bz2.open), (XZ, lzma.open)):
-            if head.startswith(magic):
-                opener = unpack
-        with opener(self._path) as file:
+        with Content(self._path).open() as file:
             watched = _Watched(file)
             with reading(self._path), tarfile.open(fileobj=cast("BinaryIO", watched), mode="r:") as tar:
                 yield self._entries(tar, watched)
@@ -60,8 +50,9 @@ class Tar:
             if member is None:
                 break
             tar.members = []  # type: ignore[attr-defined]  # or it would remember all of them
-            if is_image_name(member.name) and not member.isdir():
-                yield member.name, partial(self._read, tar, member)
+            entry = _entry(member.name, partial(self._read, tar, member))
+            if entry is not None and not member.isdir():
+                yield entry
         # To tarfile a header that is cut off or damaged is an end like any other.
         if watched.last != bytes(_BLOCK):
             raise InputError(f"{self._path} is damaged or cut short: it has no end, after {watched.at} bytes")
@@ -98,7 +89,7 @@ class Zip:
         """Reads its directory. Raises `InputError`."""
         self._path = path
         with reading(path), zipfile.ZipFile(path) as archive:
-            self.rows: int | None = sum(_is_image(member) for member in archive.infolist())
+            self.rows: int | None = sum(1 for _ in _images(archive))
 
     def fingerprint(self) -> dict[str, Any]:
         """See `Reader`."""
@@ -110,15 +101,25 @@ class Zip:
         with reading(self._path):
             archive = zipfile.ZipFile(self._path)
         with archive:
-            yield (
-                (member.filename, partial(_unpack, archive, member))
-                for member in archive.infolist()
-                if _is_image(member)
-            )
+            yield _images(archive)
 
 
-def _is_image(member: zipfile.ZipInfo) -> bool:
-    return not member.is_dir() and is_image_name(member.filename)
+def visible_path(name: str) -> str | None:
+    """A member's path with `/` between its names, where programs of Windows wrote a backslash; None if it is hidden."""
+    path = name.replace("\\", "/")
+    return None if is_hidden(path) else path
+
+
+def _entry(name: str, read: Callable[[], bytes]) -> Entry | None:
+    path = visible_path(name)
+    return None if path is None or not is_image_name(path) else Entry(name, path, read)
+
+
+def _images(archive: zipfile.ZipFile) -> Iterator[Entry]:
+    for member in archive.infolist():
+        entry = _entry(member.filename, partial(_unpack, archive, member))
+        if entry is not None and not member.is_dir():
+            yield entry
 
 
 def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:

@@ -3,18 +3,18 @@
 import math
 import mmap
 import os
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scoring.chunk import InputError, Shape
 from scoring.readers import fingerprint
-from scoring.readers.files import reading
+from scoring.readers.files import Content, reading
 from scoring.readers.numbers import to_pixels
 from scoring.readers.reader import Block, Wanted
 
@@ -46,6 +46,17 @@ class Layout:
         return f"{self.dtype} of the shape {list(self.shape)}"
 
 
+def check_images(layout: Layout, shape: Shape, name: str) -> None:
+    """Raises `InputError` unless it is an array of images of `shape`."""
+    r, c = shape.rows, shape.cols
+    if layout.dtype.kind not in "buif":
+        raise InputError(f"{name} holds values of the type {layout.dtype}, expected numbers")
+    if layout.shape[1:] not in ((r * c,), (r, c), (r, c, 1), (1, r, c)):
+        raise InputError(
+            f"{name} has the shape {list(layout.shape)}, expected [N, {r * c}] or [N, {r}, {c}] for images of {r}×{c}"
+        )
+
+
 class _Rows(Protocol):
     """Where rows come from."""
 
@@ -61,37 +72,29 @@ class ArrayReader:
 
     def __init__(
         self,
-        path: Path,
+        content: Content,
         layout: Layout,
         shape: Shape,
         *,
         name: str | None = None,
-        unpacked: Callable[[], AbstractContextManager[BinaryIO]] | None = None,
         labels: NDArray[np.int32] | None = None,
     ) -> None:
-        """`name` is for sentences; `unpacked` opens the content where the file does not hold it plainly.
+        """`name` is for sentences.
 
         Raises `InputError` unless it is an array of images of `shape`, and as long as its header says.
         """
-        self.path = str(path)
+        self.path = str(content.path)
         self.rows: int | None = layout.shape[0] if layout.shape else 0
         self.labelled = labels is not None
-        self._file, self._layout, self._shape, self._unpacked, self._labels = path, layout, shape, unpacked, labels
-        self._name = self.path if name is None else name
-        r, c = shape.rows, shape.cols
-        if layout.dtype.kind not in "buif":
-            raise InputError(f"{self._name} holds values of the type {layout.dtype}, expected numbers")
-        if layout.shape[1:] not in ((r * c,), (r, c), (r, c, 1), (1, r, c)):
-            raise InputError(
-                f"{self._name} has the shape {list(layout.shape)}, "
-                f"expected [N, {r * c}] or [N, {r}, {c}] for images of {r}×{c}"
-            )
-        if unpacked is None:
+        self._content, self._layout, self._shape, self._labels = content, layout, shape, labels
+        self._name = str(content) if name is None else name
+        check_images(layout, shape, self._name)
+        if not content.packed:
             self._open().close()
 
     def fingerprint(self) -> dict[str, Any]:
         """See `Reader`."""
-        return fingerprint.of_file(self._file)
+        return fingerprint.of_file(self._content.path)
 
     def blocks(self, rows: int, wanted: Wanted) -> Iterator[Block | int]:
         """See `Reader`."""
@@ -102,9 +105,9 @@ class ArrayReader:
                 yield self._block(source.read(start, count), start) if wanted(index) else count
 
     def _open(self) -> _Rows:
-        if self._unpacked is not None:
-            return _Streamed(self._unpacked, self._layout, self._name)
-        return _Mapped(self._file, self._layout, self._name)
+        if self._content.packed:
+            return _Streamed(self._content, self._layout, self._name)
+        return _Mapped(self._content.path, self._layout, self._name)
 
     def _block(self, values: NDArray[Any], start: int) -> Block:
         def where(row: int, column: int) -> str:
@@ -168,18 +171,16 @@ class _Mapped:
 class _Streamed:
     """Rows of what has to be unpacked; those passed over are unpacked too, and dropped."""
 
-    def __init__(self, unpacked: Callable[[], AbstractContextManager[BinaryIO]], layout: Layout, name: str) -> None:
+    def __init__(self, content: Content, layout: Layout, name: str) -> None:
         if layout.fortran:
             raise InputError(f"{name} is packed and in Fortran's order, expected C order or a plain .npy")
         self._layout, self._name = layout, name
-        with reading(name):
-            self._context = unpacked()
-            self._file = self._context.__enter__()
+        self._file = content.open()
         self._drop(layout.offset)
         self._next = 0
 
     def close(self) -> None:
-        self._context.__exit__(None, None, None)
+        self._file.close()
 
     def read(self, start: int, count: int) -> NDArray[Any]:
         layout = self._layout

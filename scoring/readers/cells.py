@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scoring.chunk import Kind, RowError, Shape
 from scoring.readers.decoding import Decoder
 from scoring.readers.numbers import judge, to_pixels, wrong_length
+from scoring.readers.storage import storage, stored
 
 Pixels = NDArray[np.uint8]
 Place = Callable[[int], str]
@@ -22,6 +23,7 @@ _MAY_BE_ENCODED = np.isin(np.arange(256), list(b"\x89\xffGRB"))
 
 def is_list(kind: pa.DataType) -> bool:
     """Whether it is a list of numbers, or a list of such lists."""
+    kind = storage(kind)
     if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
         return False
     return is_list(kind.value_type) or is_number(kind.value_type)
@@ -29,16 +31,19 @@ def is_list(kind: pa.DataType) -> bool:
 
 def is_bytes(kind: pa.DataType) -> bool:
     """Whether it is raw bytes of whatever length."""
+    kind = storage(kind)
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
 
 
 def is_file(kind: pa.DataType) -> bool:
     """Whether it is a struct with raw bytes in its field `bytes`, as Hugging Face's data sets hold image files."""
+    kind = storage(kind)
     return bool(pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0 and is_bytes(kind.field("bytes").type))
 
 
 def is_number(kind: pa.DataType) -> bool:
     """Whether it is a number or a bool."""
+    kind = storage(kind)
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
 
 
@@ -49,11 +54,12 @@ def is_encoded(data: bytes) -> bool:
 
 def read_lists(column: pa.Array, shape: Shape, place: Place) -> tuple[Pixels, dict[int, RowError]]:
     """Lists of numbers, or lists of such lists, as pixels: uint8 [n, rows*cols]."""
-    flat, bounds = column, np.arange(len(column) + 1)
+    flat = column = stored(column)
+    bounds = np.arange(len(column) + 1)
     while is_list(flat.type):
         lengths = pc.list_value_length(flat).fill_null(0).to_numpy(zero_copy_only=False)
         bounds = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])[bounds]
-        flat = flat.flatten()
+        flat = stored(flat.flatten())
     values = numbers(flat, shape.pixel_max)
     lengths = np.diff(bounds)
     fits = lengths == shape.features
@@ -79,6 +85,9 @@ def read_lists(column: pa.Array, shape: Shape, place: Place) -> tuple[Pixels, di
 
 def read_bytes(column: pa.Array, shape: Shape, place: Place, decoder: Decoder) -> tuple[Pixels, dict[int, RowError]]:
     """Raw pixels, or image files, as pixels: uint8 [n, rows*cols], a view of the column where all are raw."""
+    column = stored(column)
+    if is_file(column.type):
+        column = stored(pc.struct_field(column, "bytes"))
     raw = _raw(column, shape)
     if raw is not None:
         return to_pixels(raw, shape, lambda row, pixel: f"{place(row)}, byte {pixel}")
@@ -110,6 +119,7 @@ def read_bytes(column: pa.Array, shape: Shape, place: Place, decoder: Decoder) -
 
 def numbers(column: pa.Array, full: int = 1) -> NDArray[np.generic]:
     """A column of numbers or bools as NumPy has them, bools as 0 and `full`; NaN where there is none."""
+    column = stored(column)
     flags = pa.types.is_boolean(column.type)
     values: NDArray[Any] = (column.cast(pa.uint8()) if flags else column).to_numpy(zero_copy_only=False)
     return values * values.dtype.type(full) if flags else values

@@ -1,14 +1,12 @@
 """CSV: a column for each pixel, with a line of names or without.
 
 Lines of plain whole numbers, which is what such files consist of, are parsed by NumPy, all bytes at once;
-any other line, one after the other, says what is wrong with it or turns out to be fine.
+any other line, by itself, says what is wrong with it or turns out to be fine.
 """
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
-from contextlib import closing
-from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,16 +15,19 @@ from numpy.typing import NDArray
 from scoring.chunk import UNKNOWN, InputError, Kind, RowError, Shape
 from scoring.readers import fingerprint
 from scoring.readers.choice import Choice, choose
-from scoring.readers.files import open_stream
+from scoring.readers.files import Content
 from scoring.readers.labels import Labels
 from scoring.readers.lines import Lines, find_line_ends
 from scoring.readers.numbers import judge, to_pixels
 from scoring.readers.reader import Block, Wanted
+from scoring.readers.text import is_number, to_floats
 
 # What is parsed at once stays in the second cache together with what is made of it.
 _PIECE_BYTES = 1 << 16
 _DELIMITERS = b",;\t|"
-_NEWLINE = 10
+_BLANK, _NEWLINE = 32, 10
+# Where blanks stand that are no delimiter each: at the begin or the end of a line, or several.
+_MORE_BLANKS = re.compile(rb"(?:^|\n) | (?=[ \r\n])")
 
 Pixels = NDArray[np.uint8]
 
@@ -38,23 +39,25 @@ class CsvReader:
     encoded = False
     rows: int | None = None
 
-    def __init__(self, path: Path, shape: Shape, *, packed: bool, pixels: str | None, labels: str | None) -> None:
+    def __init__(self, content: Content, shape: Shape, *, pixels: str | None, labels: str | None) -> None:
         """Reads the first line. Raises `InputError`."""
-        self.path = str(path)
-        self._file, self._shape, self._packed = path, shape, packed
-        with closing(open_stream(path, packed=packed)) as file:
+        self.path = str(content)
+        self._content, self._shape = content, shape
+        with content.open() as file:
             first = Lines(file, self.path, quoted=True).peek()
         if b"\0" in first:
             raise InputError(
-                f"{path} is of no known kind, expected .npy, .npz, IDX, CSV, Parquet, JSON lines or images"
+                f"{self.path} is of no known kind, expected .npy, .npz, IDX, CSV, Parquet, JSON lines or images"
             )
-        self._delimiter = max(_DELIMITERS, key=first.count)
-        text = first.removeprefix(b"\xef\xbb\xbf").decode(errors="replace").rstrip("\r\n")
+        found = max(_DELIMITERS, key=first.count)
+        self._delimiter = found if first.count(found) else _BLANK
+        text = first.decode(errors="replace").rstrip("\r\n")
+        if "\r" in text and '"' not in text:
+            raise InputError(f"{self.path}, line 1: its lines end in CR alone, expected LF or CR LF")
         try:
-            fields = [field.strip() for field in next(csv.reader([text], delimiter=chr(self._delimiter)), [])]
+            fields = [field.strip() for field in self._split(text.lstrip("# "))]  # numpy.savetxt begins names with #
         except csv.Error as error:
-            why = "its lines end in CR alone, expected LF or CR LF" if "\r" in text else str(error)
-            raise InputError(f"{path}, line 1: {why}") from None
+            raise InputError(f"{self.path}, line 1: {error}") from None
         self._header = not _is_data(fields)
         names = fields if self._header else [str(column) for column in range(len(fields))]
         self._names = names
@@ -65,17 +68,17 @@ class CsvReader:
         self._columns = slice(run.start, run.stop) if self._order == list(run) else self._order
         self._label_column = None if self._choice.label is None else columns[self._choice.label]
         self._labels = Labels(shape, strict=labels is not None)
-        self._is_label = np.isin(np.arange(256), shape.labels)
+        self._label_of = Labels(shape, strict=False).read(np.arange(256), str)
         self.labelled = self._label_column is not None
         self._piece = max(1, _PIECE_BYTES // (2 * len(names)))
 
     def fingerprint(self) -> dict[str, Any]:
         """See `Reader`."""
-        return fingerprint.of_file(self._file)
+        return fingerprint.of_file(self._content.path)
 
     def blocks(self, rows: int, wanted: Wanted) -> Iterator[Block | int]:
         """See `Reader`."""
-        with closing(open_stream(self._file, packed=self._packed)) as file:
+        with self._content.open() as file:
             lines = Lines(file, self.path, quoted=True)
             if self._header:
                 lines.take(1)
@@ -101,10 +104,12 @@ class CsvReader:
             piece, count = lines.take(min(self._piece, rows - done))
             if not count:
                 break
-            if not self._parse(piece, count, pixels[done : done + count], labels[done : done + count]):
+            plain = self._parse(piece, count, pixels[done : done + count], labels[done : done + count])
+            if not plain.all():
                 ends = [0, *find_line_ends(piece, quoted=True).tolist()]
-                for row, (begin, end) in enumerate(pairwise(ends), done):
-                    line = piece[begin:end].decode(errors="replace").rstrip("\r\n")
+                for place in np.flatnonzero(~plain).tolist():
+                    row = done + place
+                    line = piece[ends[place] : ends[place + 1]].decode(errors="replace").rstrip("\r\n")
                     error = self._read(line, start + row, pixels[row], labels[row : row + 1])
                     if error:
                         errors[row] = error
@@ -112,32 +117,37 @@ class CsvReader:
             done += count
         return Block(pixels[:done], errors, labels=labels[:done] if self.labelled else None)
 
-    def _parse(self, piece: bytes, count: int, pixels: Pixels, labels: NDArray[np.int32]) -> bool:
-        """Fill in what plain lines hold; False where some are not plain."""
+    def _parse(self, piece: bytes, count: int, pixels: Pixels, labels: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Fill in what plain lines hold: bool [count], whether a line is one; of the others nothing is filled in."""
         parsed = parse_plain(piece, count, len(self._names), self._delimiter)
         if parsed is None:
-            return False
-        values, plain = parsed
-        if not plain[:, self._columns].all():
-            return False
+            return np.zeros(count, np.bool_)
+        values, are_plain = parsed
+        plain = np.asarray(are_plain[:, self._columns].all(axis=1))
         pixels[:] = values[:, self._columns]
-        if self._shape.pixel_max < 255 and pixels.max() > self._shape.pixel_max:
-            return False
+        if self._shape.pixel_max < 255:
+            plain[(pixels > self._shape.pixel_max).any(axis=1)] = False
         if self._label_column is not None:
-            if not plain[:, self._label_column].all():
-                return False
-            shown = values[:, self._label_column]
-            if not self._is_label[shown].all():
-                return False
-            labels[:] = shown
-        return True
+            shown = self._label_of[values[:, self._label_column]]
+            plain &= are_plain[:, self._label_column] & (shown != UNKNOWN)
+            labels[plain] = shown[plain]
+        return plain
+
+    def _split(self, line: str) -> list[str]:
+        """The fields of a line without its end; without quotes they are what `parse_plain` takes them for."""
+        blank = self._delimiter == _BLANK
+        line = line.strip(" ") if blank else line
+        if '"' in line:
+            return next(csv.reader([line], delimiter=chr(self._delimiter), skipinitialspace=True))
+        fields = line.split(chr(self._delimiter)) if line else []
+        return [field for field in fields if field] if blank else fields
 
     def _read(self, line: str, row: int, pixels: Pixels, label: NDArray[np.int32]) -> RowError | None:
         """One line, whatever it is."""
         where = f"{self.path}, line {row + 1 + self._header}"
         try:
-            [fields] = csv.reader([line], delimiter=chr(self._delimiter)) if line else [[]]
-        except (ValueError, csv.Error):
+            fields = self._split(line)
+        except csv.Error:
             return RowError(Kind.UNREADABLE, f"{where}: its quotes do not pair, or it is too long")
         if len(fields) != len(self._names):
             return RowError(Kind.LENGTH, f"{where}: it has {len(fields)} fields, expected {len(self._names)}")
@@ -145,9 +155,9 @@ class CsvReader:
             label[:] = self._labels.read([fields[self._label_column]], lambda _: where)
         texts = [fields[column] for column in self._order]
         try:
-            values = np.array(list(map(float, texts)))
+            values = np.array(to_floats(texts))
         except ValueError:
-            column = next(column for column, text in enumerate(texts) if not _is_number(text))
+            column = next(column for column, text in enumerate(texts) if not is_number(text))
             place = f"{where}, column {self._choice.pixels[column]}"
             if not texts[column].strip():
                 return judge(None, self._shape, place)
@@ -166,9 +176,9 @@ def parse_plain(piece: bytes, lines: int, width: int, delimiter: int) -> tuple[P
     """uint8 [lines, width] of the fields of whole lines, and bool of the same shape: whether a field is a whole
     number in 0..255, of no more than three digits and nothing else, with its value given; else that means nothing.
 
-    None when a line has another number of fields, or quotes.
+    None when a line has another number of fields, quotes, or blanks beside those that delimit.
     """
-    if b'"' in piece:
+    if b'"' in piece or (delimiter == _BLANK and _MORE_BLANKS.search(piece)):
         return None
     if b"\r" in piece:
         piece = piece.replace(b"\r\n", b"\n")
@@ -198,12 +208,4 @@ def _is_data(fields: Sequence[str]) -> bool:
     """Whether a first line is data rather than names: numbers alone, which do not count 0, 1, 2, … or 1, 2, 3, …"""
     texts = [text for text in fields if text]
     counts = len(texts) > 1 and texts in ([f"{n + first}" for n in range(len(texts))] for first in (0, 1))
-    return bool(texts) and all(map(_is_number, texts)) and not counts
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return bool(texts) and all(map(is_number, texts)) and not counts

@@ -4,15 +4,13 @@ Source: Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digit
 """
 
 import struct
-from functools import partial
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
 from scoring.chunk import InputError, Shape
 from scoring.readers.array import ArrayReader, Layout
-from scoring.readers.files import open_stream, reading
+from scoring.readers.files import Content, reading
 
 DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
@@ -31,8 +29,8 @@ def read_layout(file: BinaryIO, name: str) -> Layout:
     return Layout(np.dtype(DTYPES[head[2]]), struct.unpack(f">{head[3]}I", sizes), 4 + len(sizes))
 
 
-def open_idx(path: Path, shape: Shape, *, packed: bool) -> ArrayReader:
-    """The rows of an IDX file of images, packed by gzip or not; raises `InputError`."""
-    with open_stream(path, packed=packed) as file, reading(path):
-        layout = read_layout(file, str(path))
-    return ArrayReader(path, layout, shape, unpacked=partial(open_stream, path, packed=True) if packed else None)
+def open_idx(content: Content, shape: Shape) -> ArrayReader:
+    """The rows of an IDX file of images, packed or not; raises `InputError`."""
+    with content.open() as file, reading(content):
+        layout = read_layout(file, str(content))
+    return ArrayReader(content, layout, shape)

@@ -7,10 +7,11 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from itertools import count, islice
 from pathlib import Path, PurePath
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from artifact.folder import walk
 from scoring.chunk import InputError, Kind, RowError, Shape
 from scoring.readers import fingerprint
 from scoring.readers.decoding import Decoder
@@ -23,11 +24,24 @@ _OTHERS = (".tif", ".tiff", ".heic", ".heif", ".avif", ".ppm", ".pgm", ".pbm", "
 ENDINGS = _READABLE + _OTHERS
 MOST_BYTES = 64 << 20
 
-Entry = tuple[str, Callable[[], bytes]]
-"""The name of an image file, and how to read it; `OSError` and `ValueError` are errors of that file alone."""
-
 FOLDER = "folder"
 """As `labels`: what an image shows is the name of the folder it lies in."""
+
+
+class Entry(NamedTuple):
+    """An image file."""
+
+    name: str
+    """As its folder or archive has it."""
+    path: str
+    """The same with `/` between the names of folders."""
+    read: Callable[[], bytes]
+    """Gives its bytes; `OSError` and `ValueError` are errors of that file alone."""
+
+    @property
+    def folder(self) -> str:
+        """The name of the folder that it lies in, empty for none."""
+        return PurePath(self.path).parent.name
 
 
 class Source(Protocol):
@@ -48,12 +62,24 @@ class ImagesReader:
     def __init__(
         self, path: str, source: Source, shape: Shape, *, prefix: str, labels: str | None, processes: int
     ) -> None:
-        """`path` is empty where each name says it all; `prefix` stands before each name in the ids."""
+        """`path` is empty where each name says it all; `prefix` stands before each name in the ids.
+
+        Raises `InputError` where there are no image files, or where `labels` asks for folders and there are none.
+        """
         self.path = path
         self.rows = source.rows
         self.labelled = labels == FOLDER
         self._source, self._shape, self._prefix, self._processes = source, shape, prefix, processes
         self._labels = Labels(shape, strict=True)
+        with source.open() as entries:
+            first = next(entries, None)
+            if first is None:
+                raise InputError(f"{path} has no image files, expected some with an ending such as .png or .jpg")
+            if self.labelled and not first.folder and not any(entry.folder for entry in entries):
+                raise InputError(
+                    f"{path or first.name}: no image lies in a folder there, expected 7/{PurePath(first.path).name} "
+                    f"or the like for --labels {FOLDER}; name the folder above, or a file of labels"
+                )
 
     def fingerprint(self) -> dict[str, Any]:
         """See `Reader`."""
@@ -71,18 +97,21 @@ class ImagesReader:
 
     def _block(self, entries: Iterator[Entry], decoder: Decoder, rows: int) -> Block:
         names: list[str] = []
+        folders: list[str] = []
         unreadable: dict[int, str] = {}
 
         def images() -> Iterator[bytes]:
-            for name, read in entries:
+            for entry in entries:
                 try:
-                    image = read()
+                    image = entry.read()
                 except InputError:
                     raise
                 except (OSError, ValueError) as error:
                     unreadable[len(names)] = getattr(error, "strerror", None) or str(error)
                     image = b""
-                names.append(name)
+                names.append(entry.name)
+                if self.labelled:
+                    folders.append(entry.folder)
                 yield image
 
         pixels = np.zeros((rows, self._shape.features), np.uint8)
@@ -96,7 +125,6 @@ class ImagesReader:
                 pixels[row] = decoded
         labels = None
         if self.labelled:
-            folders = [PurePath(name).parent.name for name in names]
             labels = self._labels.read(folders, lambda row: f"the folder of {self._place(names[row])}")
         return Block(pixels[: len(names)], errors, [_plain(f"{self._prefix}{name}") for name in names], labels)
 
@@ -117,42 +145,23 @@ class Files:
 
     def open(self) -> AbstractContextManager[Iterator[Entry]]:
         """See `Source`."""
-        return nullcontext((name, partial(_read, self._folder / name)) for name in self._names)
+        return nullcontext(Entry(name, name, partial(_read, self._folder / name)) for name in self._names)
 
 
 def find_images(folder: Path) -> list[str]:
     """The image files below `folder` by their paths in it, sorted, hidden ones left out. Raises `InputError`.
 
-    Links are followed, but not back to a folder on the way. Of a million files only the names are in memory, once.
+    Of a million files only the names are in memory, once.
     """
-    found: list[str] = []
-    left: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset())]
-    while left:
-        below, way = left.pop()
-        try:
-            here = os.stat(folder / below)
-            if (here.st_dev, here.st_ino) in way:
-                continue
-            way |= {(here.st_dev, here.st_ino)}
-            with os.scandir(folder / below) as entries:
-                for entry in entries:
-                    if entry.name.startswith("."):
-                        continue
-                    if entry.is_dir():
-                        left.append((f"{below}{entry.name}/", way))
-                    elif is_image_name(entry.name):
-                        found.append(f"{below}{entry.name}")
-        except OSError as error:
-            raise InputError(f"{error.filename} cannot be read: {error.strerror}") from None
-    found.sort()
-    return found
+    try:
+        return sorted(name for name in walk(folder) if is_image_name(name))
+    except OSError as error:
+        raise InputError(f"{error.filename} cannot be read: {error.strerror}") from None
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a file of this name is taken for an image: by its ending, and not hidden."""
-    file = name.rpartition("/")[2]
-    ending = os.path.splitext(file)[1]  # a folder may have a million files, and PurePath takes its time
-    return ending.lower() in ENDINGS and not file.startswith(".") and PurePath(name).parts[0] != "__MACOSX"
+    """Whether a file of this name is taken for an image: by its ending."""
+    return os.path.splitext(name)[1].lower() in ENDINGS  # a folder may have a million files, PurePath takes its time
 
 
 def check_size(size: int) -> None:

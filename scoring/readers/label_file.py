@@ -1,5 +1,6 @@
 """A file of labels beside the images: IDX, .npy, or text with one label on a line."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -7,19 +8,17 @@ from numpy.typing import NDArray
 
 from scoring.chunk import InputError, Shape
 from scoring.readers import idx, npy
-from scoring.readers.files import GZIP, open_stream, reading
+from scoring.readers.files import Content, reading
 from scoring.readers.labels import Labels
 
 
 def read_label_file(path: Path, shape: Shape) -> NDArray[np.int32]:
     """int32 [N], one for each row of the job, `UNKNOWN` for an empty line. Raises `InputError`."""
-    with reading(path), path.open("rb") as file:
-        packed = file.read(2) == GZIP
-    with reading(path), open_stream(path, packed=packed) as file:
+    source = Content(path)
+    with source.open() as file, reading(path):
         content = file.read()
     if content.startswith(npy.MAGIC) or idx.is_idx(content):
-        with reading(path), open_stream(path, packed=packed) as file:
-            layout = (npy if content.startswith(npy.MAGIC) else idx).read_layout(file, str(path))
+        layout = (npy if content.startswith(npy.MAGIC) else idx).read_layout(io.BytesIO(content), str(path))
         if len(layout.shape) not in (1, 2) or layout.size != len(content):
             raise InputError(
                 f"{path} holds {layout} in {len(content)} bytes, expected [N] labels and no more, "
@@ -31,5 +30,7 @@ def read_label_file(path: Path, shape: Shape) -> NDArray[np.int32]:
     try:
         lines = content.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError:
-        raise InputError(f"{path} holds no labels: expected IDX, .npy, or text with one label on a line") from None
+        raise InputError(
+            f"{path} holds no labels: expected IDX, .npy, or text in UTF-8 with one label on a line"
+        ) from None
     return Labels(shape, strict=True).read(lines, lambda row: f"{path}, line {row + 1}")

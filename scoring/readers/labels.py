@@ -6,7 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from artifact.classes import ClassIndex
 from scoring.chunk import UNKNOWN, InputError, Shape
+from scoring.readers.text import is_missing
+from scoring.sentences import cut, some
 
 LABEL_NAMES = ("label", "labels", "y")
 """A column or array called so is taken for labels without being asked for, upper or lower case."""
@@ -19,60 +22,56 @@ class Labels:
         """`strict` when they were asked for: one that the model does not know ends the job; else it is unknown."""
         self._shape = shape
         self._strict = strict
-        self._known = {str(label): label for label in shape.labels} | dict(
-            zip(shape.classes, shape.labels, strict=True)
-        )
+        self._classes = ClassIndex(shape.classes, shape.labels)
 
     def read(self, values: Sequence[Any] | NDArray[Any], where: Callable[[int], str]) -> NDArray[np.int32]:
         """int32 [n] of numbers, texts or None, or of rows [n, classes] with a single 1 each, the rest 0.
 
-        Raises `InputError`; `where` says how to find a row.
+        A row's label never depends on other rows: an array is read as the list of its rows. Raises `InputError`;
+        `where` says how to find a row.
         """
-        array = np.asarray(values)
-        if array.ndim == 2:
-            return self._one_hot(array, where) if array.shape[1] != 1 else self.read(array[:, 0], where)
-        if array.dtype.kind in "biu":
-            return self._numbers(array, where)
-        return np.array([self._one(value, where, row) for row, value in enumerate(array.tolist())], np.int32)
+        if isinstance(values, np.ndarray):
+            if values.ndim == 1 and values.dtype.kind in "biu":
+                return self._numbers(values, where)
+            values = values.tolist()
+        return np.array([self._one(value, where, row) for row, value in enumerate(values)], np.int32)
 
     def _numbers(self, array: NDArray[Any], where: Callable[[int], str]) -> NDArray[np.int32]:
-        wrong = ~np.isin(array, np.array(self._shape.labels))
-        if not wrong.any():
-            return array.astype(np.int32)
-        row = int(wrong.argmax())
-        if self._strict:
+        numbers, rows = np.unique(array, return_inverse=True)
+        labels = [self._plain(number) for number in numbers.tolist()]
+        found = np.array([UNKNOWN if label is None else label for label in labels], np.int32)[rows]
+        if self._strict and None in labels:
+            row = int((found == UNKNOWN).argmax())
             self._refuse(array[row], where(row))
-        return np.where(wrong, UNKNOWN, array).astype(np.int32)
-
-    def _one_hot(self, array: NDArray[Any], where: Callable[[int], str]) -> NDArray[np.int32]:
-        """Classes in their order, by the place of the 1."""
-        labels = np.array(self._shape.labels, np.int32)
-        found = np.full(len(array), UNKNOWN, np.int32)
-        right = np.zeros(len(array), np.bool_)
-        if array.shape[1] == len(labels):
-            hot = array == 1
-            right = (hot.sum(axis=1) == 1) & ((hot | (array == 0)).all(axis=1))
-            found[right] = labels[hot[right].argmax(axis=1)]
-        if self._strict and not right.all():
-            row = int(right.argmin())
-            self._refuse(
-                array[row].tolist(), where(row), f", or a 1 for the class among {len(labels)} numbers, the rest 0"
-            )
         return found
 
     def _one(self, value: Any, where: Callable[[int], str], row: int) -> int:
-        if value is None or value == "" or value != value:
-            return UNKNOWN
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        if isinstance(value, bytes):
-            value = value.decode(errors="replace")
-        label = self._known.get(str(value).strip())
-        if label is None:
-            if self._strict:
-                self._refuse(value, where(row))
-            return UNKNOWN
-        return label
+        while isinstance(value, list) and len(value) == 1:
+            value = value[0]
+        label = self._hot(value) if isinstance(value, list) else self._plain(value)
+        if label is None and self._strict:
+            self._refuse(value, where(row))
+        return UNKNOWN if label is None else label
 
-    def _refuse(self, value: Any, where: str, more: str = "") -> None:
-        raise InputError(f"{where}: the label is {value}, expected one of {', '.join(self._shape.classes)}{more}")
+    def _plain(self, value: Any) -> int | None:
+        """The label that a number or a text stands for, `UNKNOWN` for a missing one, None for none of the model's."""
+        if value is None or value != value:
+            return UNKNOWN
+        place = self._classes.find(value)
+        if place is not None:
+            return self._shape.labels[place]
+        text = value.decode(errors="replace") if isinstance(value, bytes) else value
+        return UNKNOWN if isinstance(text, str) and is_missing(text) else None
+
+    def _hot(self, values: list[Any]) -> int | None:
+        """The class, in their order, at the place of the 1; None unless the others are 0."""
+        if values.count(1) != 1 or values.count(0) != len(values) - 1 or len(values) != len(self._shape.labels):
+            return None
+        return self._shape.labels[values.index(1)]
+
+    def _refuse(self, value: Any, where: str) -> None:
+        more = f", or a 1 for the class among {len(self._shape.labels)} numbers, the rest 0"
+        raise InputError(
+            f"{where}: the label is {cut(value)}, expected one of {some(self._shape.classes)}"
+            f"{more * isinstance(value, list)}"
+        )

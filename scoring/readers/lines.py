@@ -12,10 +12,11 @@ _READ_BYTES = 1 << 20
 _LONGEST = 64 << 20
 
 _NEWLINE, _QUOTE = 10, 34
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class Lines:
-    """Lines of a stream; empty ones at its end are none."""
+    """Lines of a stream; empty ones at its end are none, and a byte order mark of UTF-8 is no part of the first."""
 
     def __init__(self, file: BinaryIO, name: str, *, quoted: bool) -> None:
         """`name` is for sentences. With `quoted`, a line goes on over line ends between double quotes."""
@@ -25,7 +26,7 @@ class Lines:
         """Where the lines in the buffer end, one past the line end; those at its end that may be empty left out."""
         self._used = 0
         """How many of them were taken."""
-        self._over = False
+        self._begun = self._over = False
         self._passed = 0
         """How many line ends lie before the buffer, those between quotes included."""
 
@@ -72,6 +73,8 @@ class Lines:
         with reading(self._name):
             more = self._file.read(max(_READ_BYTES, len(rest)))
         self._used = 0
+        if not self._begun:
+            more, self._begun = more.removeprefix(_BYTE_ORDER_MARK), bool(more)
         if more:
             self._buffer = rest + more
         else:

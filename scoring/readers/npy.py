@@ -5,21 +5,21 @@ Source: NEP 1, "A Simple File Format for NumPy Arrays".
 
 import math
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scoring.chunk import InputError, Shape
-from scoring.readers.array import ArrayReader, Layout
-from scoring.readers.files import open_stream, reading
+from scoring.readers.array import ArrayReader, Layout, check_images
+from scoring.readers.files import Content, reading
 from scoring.readers.labels import LABEL_NAMES, Labels
+from scoring.sentences import some
 
 MAGIC = b"\x93NUMPY"
+ENDING = ".npy"
 PIXEL_NAMES = ("pixels", "images", "x")
 """An array called so is taken for the pixels where there are others as well."""
 
@@ -35,61 +35,75 @@ def read_layout(file: BinaryIO, name: str) -> Layout:
     except ValueError as error:
         raise InputError(f"{name} is damaged or cut short: {str(error).splitlines()[0]}") from None
     if dtype.hasobject:
-        raise InputError(f"{name} holds Python objects, expected numbers")
+        raise InputError(f"{name} holds Python objects, expected numbers or text: save it as such")
     return Layout(dtype, shape, file.tell(), fortran and len(shape) > 1)
 
 
-def open_npy(path: Path, shape: Shape, *, packed: bool) -> ArrayReader:
-    """The rows of an .npy file, packed by gzip or not; raises `InputError`."""
-    with open_stream(path, packed=packed) as file, reading(path):
-        layout = read_layout(file, str(path))
-    return ArrayReader(path, layout, shape, unpacked=partial(open_stream, path, packed=True) if packed else None)
+def open_npy(content: Content, shape: Shape) -> ArrayReader:
+    """The rows of an .npy file, packed or not; raises `InputError`."""
+    with content.open() as file, reading(content):
+        layout = read_layout(file, str(content))
+    return ArrayReader(content, layout, shape)
 
 
 def open_npz(path: Path, shape: Shape, *, pixels: str | None, labels: str | None) -> ArrayReader:
     """The rows of an .npz file; raises `InputError` that names the candidates where the rule leaves several."""
     with reading(path), zipfile.ZipFile(path) as archive:
-        layouts = {}
-        for member in archive.namelist():
-            if member.endswith(".npy"):
-                try:
-                    with archive.open(member) as file:
-                        layouts[member.removesuffix(".npy")] = read_layout(cast("BinaryIO", file), f"{path}, {member}")
-                except RuntimeError as error:  # encrypted, or packed in a way of its own
-                    raise InputError(f"{path} cannot be read: {error}") from None
-        chosen = _choose(layouts, shape, pixels, path)
-        own = _read_labels(archive, layouts, layouts[chosen].shape[0], labels, shape, path)
-    return ArrayReader(
-        path,
-        layouts[chosen],
-        shape,
-        name=f"{path}, array {chosen}",
-        unpacked=partial(_open_member, path, f"{chosen}.npy"),
-        labels=own,
-    )
+        names = [name for name in archive.namelist() if name.endswith(ENDING)]
+    arrays = {name.removesuffix(ENDING): Array(path, name) for name in names}
+    chosen = _choose(arrays, shape, pixels, path)
+    layout = chosen.layout()
+    check_images(layout, shape, str(chosen))
+    own = _read_labels(arrays, layout.shape[0], labels, shape, path)
+    return ArrayReader(chosen.content, layout, shape, name=str(chosen), labels=own)
 
 
-@contextmanager
-def _open_member(path: Path, member: str) -> Iterator[BinaryIO]:
-    with zipfile.ZipFile(path) as archive, archive.open(member) as file:
-        yield cast("BinaryIO", file)
+class Array:
+    """An array among others, of which the header is read at once; what is wrong with that is raised once it is used."""
+
+    def __init__(self, path: Path, member: str) -> None:
+        self.content = Content(path, member)
+        self._name = f"{path}, array {member.removesuffix(ENDING)}"
+        self._layout: Layout | InputError
+        try:
+            with self.content.open() as file, reading(self):
+                self._layout = read_layout(file, self._name)
+        except InputError as error:
+            self._layout = error
+
+    def __str__(self) -> str:
+        return self._name
+
+    def layout(self) -> Layout:
+        """Raises `InputError`."""
+        if isinstance(self._layout, InputError):
+            raise self._layout
+        return self._layout
+
+    def holds(self, features: int) -> bool:
+        """Whether its rows have so many numbers."""
+        layout = self._layout
+        return isinstance(layout, Layout) and len(layout.shape) > 1 and math.prod(layout.shape[1:]) == features
+
+    def described(self) -> str:
+        """What it is, or why it cannot be taken."""
+        if isinstance(self._layout, InputError):
+            why = str(self._layout).removeprefix(self._name).removeprefix(str(self.content))
+            return f"({why.strip().partition(',')[0]})"
+        return f"{self._layout.dtype}{list(self._layout.shape)}"
 
 
-def _choose(layouts: Mapping[str, Layout], shape: Shape, pixels: str | None, path: Path) -> str:
-    """The name of the array that holds the pixels."""
-    all_ = ", ".join(f"{name} {layout.dtype}{list(layout.shape)}" for name, layout in layouts.items()) or "none"
+def _choose(arrays: Mapping[str, Array], shape: Shape, pixels: str | None, path: Path) -> Array:
+    """The array that holds the pixels."""
+    all_ = some(f"{name} {array.described()}" for name, array in arrays.items())
     if pixels is not None:
-        if pixels not in layouts:
+        if pixels not in arrays:
             raise InputError(f"{path} has no array {pixels}; its arrays: {all_}")
-        return pixels
-    fits = [
-        name
-        for name, layout in layouts.items()
-        if len(layout.shape) > 1 and math.prod(layout.shape[1:]) == shape.features
-    ]
-    for candidates in ([name for name in layouts if name.lower() in PIXEL_NAMES], fits):
+        return arrays[pixels]
+    fits = [name for name, array in arrays.items() if array.holds(shape.features)]
+    for candidates in ([name for name in arrays if name.lower() in PIXEL_NAMES], fits):
         if len(candidates) == 1:
-            return candidates[0]
+            return arrays[candidates[0]]
     which = "several arrays" if fits else "no array"
     raise InputError(
         f"{path} has {which} with images of {shape.rows}×{shape.cols}, expected one, "
@@ -98,28 +112,28 @@ def _choose(layouts: Mapping[str, Layout], shape: Shape, pixels: str | None, pat
 
 
 def _read_labels(
-    archive: zipfile.ZipFile, layouts: Mapping[str, Layout], rows: int, labels: str | None, shape: Shape, path: Path
+    arrays: Mapping[str, Array], rows: int, labels: str | None, shape: Shape, path: Path
 ) -> NDArray[np.int32] | None:
     """int32 [rows] of the array `labels`, or of one that is called so, if it may be one of labels."""
-    names = [labels] if labels is not None else [name for name in layouts if name.lower() in LABEL_NAMES]
-    if labels is not None and labels not in layouts:
-        raise InputError(f"{path} has no array {labels} of labels; its arrays: {', '.join(layouts)}")
+    names = [labels] if labels is not None else [name for name in arrays if name.lower() in LABEL_NAMES]
+    if labels is not None and labels not in arrays:
+        raise InputError(f"{path} has no array {labels} of labels; its arrays: {some(arrays)}")
     if len(names) != 1:
         return None
-    [name] = names
-    found, classes = layouts[name].shape, len(shape.classes)
-    if found[1:] not in ((), (1,), (classes,)):
+    array, classes = arrays[names[0]], len(shape.classes)
+    found = array.layout().shape
+    if len(found) not in (1, 2) or found[1:] not in ((), (1,), (classes,)):
         if labels is None:
             return None
         raise InputError(
-            f"{path}, array {name} has the shape {list(found)}, expected [{rows}], "
+            f"{array} has the shape {list(found)}, expected [{rows}], "
             f"or [{rows}, {classes}] with a 1 for the class in each row"
         )
-    if found[:1] != (rows,):
-        raise InputError(f"{path}, array {name} has {found[0]} labels, expected {rows}, one for each row")
-    with archive.open(f"{name}.npy") as file:
+    if found[0] != rows:
+        raise InputError(f"{array} has {found[0]} labels, expected {rows}, one for each row")
+    with array.content.open() as file, reading(array):
         try:
             values = np.lib.format.read_array(file, allow_pickle=False)
         except ValueError as error:
-            raise InputError(f"{path}, array {name} is damaged or cut short: {error}") from None
-    return Labels(shape, strict=labels is not None).read(values, lambda row: f"{path}, array {name}, row {row}")
+            raise InputError(f"{array} is damaged or cut short: {error}") from None
+    return Labels(shape, strict=labels is not None).read(values, lambda row: f"{array}, row {row}")

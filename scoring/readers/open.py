@@ -1,48 +1,53 @@
 """What the user names -> readers: what each input is, is found out by its content."""
 
 import glob
-import gzip
+import os
 import sys
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from scoring.chunk import InputError, Shape
+from artifact.folder import is_hidden
+from scoring.chunk import UNKNOWN, InputError, Shape
 from scoring.readers import idx, npy, parquet
-from scoring.readers.archives import BZIP2, XZ, Tar, Zip, is_tar
+from scoring.readers.archives import Tar, Zip, is_tar, visible_path
 from scoring.readers.cells import is_encoded
 from scoring.readers.csv import CsvReader
-from scoring.readers.files import GZIP, open_stream, reading
+from scoring.readers.files import Content, reading
 from scoring.readers.images import FOLDER, Files, ImagesReader, find_images, is_image_name
 from scoring.readers.inputs import Inputs
 from scoring.readers.json_lines import STANDARD_INPUT, JsonLinesReader
 from scoring.readers.label_file import read_label_file
 from scoring.readers.reader import Reader
+from scoring.sentences import some
 
 __all__ = ["RULES", "Inputs", "open_inputs"]
 
 RULES = """\
 Inputs are told apart by their content, not by their names: .npy, .npz, IDX, CSV and JSON lines (each of them \
-packed by gzip or not), Parquet, a folder, a zip or a tar (packed or not) of image files, image files themselves, \
-a glob of any of these, and - for JSON lines on standard input.
+plain, packed by gzip, bzip2 or xz, or alone in a zip), Parquet, a folder, a zip or a tar (packed or not) of image \
+files, image files themselves, a glob of any of these, and - for JSON lines on standard input. Files and folders \
+that are hidden by a dot, or that macOS, Windows or network storage keep for themselves (__MACOSX, Thumbs.db, \
+@eaDir), are passed over in folders, archives and globs.
 
 Pixels are whole numbers in the model's range, ink bright, row by row; as floats they are taken as well where \
 they are whole. Of several candidates the first of these is taken: (1) what --pixels names: a column, a pattern \
 with * for columns, an array of an .npz, a field of JSON; (2) the only column of lists or bytes called pixels, \
 image or img; the only array called pixels, images or x; (3) the only column of lists or bytes, or array of \
 images of the model's size; (4) the only group of as many columns of numbers as an image has pixels whose names \
-differ in their numbers alone (pixel0 …, 1x1 …, or the numbers themselves where CSV has no line of names), in \
-the order of these numbers. If none of them tells, the input is refused. Bytes are raw pixels where there are as \
-many as an image has pixels, else an image file. Image files are prepared as `digits classify` does.
+differ in their numbers alone (pixel0 …, 1x1 …, or the numbers themselves where CSV has no line of names), or \
+fields of JSON likewise, in the order of these numbers. If none of them tells, the input is refused. Bytes are raw \
+pixels where there are as many as an image has pixels, else an image file; JSON has them as Base64 or as a data: \
+URL. Image files are prepared as `digits classify` does.
 
 Labels are what --labels names: a file (IDX, .npy, or text with one label on a line) with one for each row, a \
 column, an array or a field, or the word folder: the name of the folder that an image file lies in. They are \
-numbers or names of the model's classes, or rows of an array with a 1 for the class and 0 for each other. Without \
-it, a column, array or field called label, labels or y is taken, and what is in it but no label of the model is \
-passed over.
+numbers in any spelling (7, 07, 7.0, 7e+00), names of the model's classes, or lists with a 1 for the class and 0 \
+for each other; nothing, NA, NaN, null or None is a label that is not known. Labels that are asked for and are in \
+no row end the job. Without --labels, a column, array or field called label, labels or y is taken, and what is in \
+it but no label of the model is passed over.
 
 An id is the number of the row in the job, from 0; an image file's is its path as given, or its path within the \
 folder or archive, behind the name of that where there are several inputs; a byte in it that is no UTF-8 is \
@@ -51,6 +56,20 @@ paths, archives in their own."""
 """What is taken as pixels, as labels and as ids, for people: `--help` shows it."""
 
 _HEAD = 512
+# Kinds of files that people bring and that are not read, by how they begin.
+_REFUSED = {
+    b"\xff\xfe": "text in UTF-16",
+    b"\xfe\xff": "text in UTF-16",
+    b"\x28\xb5\x2f\xfd": "packed by Zstandard",
+    b"\x89HDF": "HDF5",
+    b"ARROW1": "Arrow or Feather",
+    b"MATLAB": "MATLAB's",
+    b"SQLite": "a data base",
+    b"\x80": "a pickle of Python",
+    b"\x1f\x8b": "packed twice",
+    b"PAR1": "Parquet in another packing",
+    b"PK": "a zip in another packing",
+}
 
 
 def open_inputs(
@@ -68,8 +87,10 @@ def open_inputs(
     if not inputs:
         raise InputError("no input was named, expected at least one file, folder, glob or -")
     of_rows = None
-    if labels is not None and labels != FOLDER and Path(labels).is_file():
+    if labels is not None and labels != FOLDER and os.path.isfile(labels):
         of_rows = read_label_file(Path(labels), shape)
+        if len(of_rows) and (of_rows == UNKNOWN).all():
+            raise InputError(f"{labels} has no label in any of its {len(of_rows)} rows, expected some")
     opener = _Opener(shape, pixels, None if of_rows is not None else labels, threads)
     readers = list(opener.open(inputs))
     if labels is not None and of_rows is None:
@@ -79,14 +100,11 @@ def open_inputs(
 
 def _check_labelled(readers: Sequence[Reader], labels: str) -> None:
     """Raises `InputError` where labels were asked for and are not there."""
-    if labels == FOLDER:
-        if not any(reader.labelled for reader in readers):
-            raise InputError(f"there are no labels {labels}: none of the inputs are image files")
-        return
     for reader in readers:
         if not reader.labelled:
             name = reader.path or "an image file"
-            raise InputError(f"{name} has no labels {labels}: no such file, and the input has no such column")
+            why = "it has no image files" if labels == FOLDER else "no such file, and the input has no such column"
+            raise InputError(f"{name} has no labels {labels}: {why}")
 
 
 class _Opener:
@@ -123,7 +141,7 @@ class _Opener:
             stdin = sys.stdin
             if stdin is None:
                 raise InputError("standard input is closed, expected JSON lines")
-            return self._json_lines(path, lambda: nullcontext(stdin.buffer))
+            return self._json_lines(None, path, lambda: nullcontext(stdin.buffer))
         file = Path(path)
         prefix = f"{path.rstrip('/')}/" if several else ""
         if file.is_dir():
@@ -133,53 +151,74 @@ class _Opener:
             return self._images(path, Files(names, file), prefix)
         if not file.is_file():
             raise InputError(f"{path} is neither a file nor a folder; JSON lines come through a pipe as -")
-        with reading(path), file.open("rb") as plain:
-            head = plain.read(_HEAD)
-        if not head:
-            raise InputError(f"{path} is empty: 0 bytes")
-        packed = head.startswith(GZIP)
-        if packed:
-            with reading(path), gzip.open(file) as unpacked:
-                head = unpacked.read(_HEAD)
-        if is_tar(head) or head.startswith((BZIP2, XZ)):
+        content = Content(file)
+        head = content.begin(_HEAD)
+        if is_tar(head):
             return self._images(path, Tar(file), prefix)
-        if head.startswith(npy.MAGIC):
-            return npy.open_npy(file, self._shape, packed=packed)
-        if idx.is_idx(head):
-            return idx.open_idx(file, self._shape, packed=packed)
-        if head.startswith(parquet.MAGIC) and not packed:
-            return parquet.ParquetReader(
-                file, self._shape, pixels=self._pixels, labels=self._labels, threads=self._threads
-            )
-        if head.startswith(b"PK") and not packed:
+        if head.startswith(b"PK") and not content.packed:
             return self._zip(file, prefix)
-        if is_encoded(head) and not packed:
+        if is_encoded(head) and not content.packed:
             return None
+        return self._table(content, head)
+
+    def _table(self, content: Content, head: bytes) -> Reader:
+        """The reader of a file of numbers, from the bytes that its content begins with."""
+        if not head:
+            raise InputError(f"{content} is empty: 0 bytes")
+        if head.startswith(npy.MAGIC):
+            return npy.open_npy(content, self._shape)
+        if idx.is_idx(head):
+            return idx.open_idx(content, self._shape)
+        if head.startswith(parquet.MAGIC) and not content.packed:
+            return parquet.ParquetReader(
+                content.path, self._shape, pixels=self._pixels, labels=self._labels, threads=self._threads
+            )
         if head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"["):
-            return self._json_lines(path, partial(open_stream, file, packed=packed))
+            return self._json_lines(content.path, str(content), content.open)
         if b"\0" in head:
+            kind = next((kind for magic, kind in _REFUSED.items() if head.startswith(magic)), "of no known kind")
             raise InputError(
-                f"{path} is of no known kind: it begins with {head[:8].hex(' ')}, "
+                f"{content} is {kind}: it begins with {head[:8].hex(' ')}, "
                 "expected .npy, .npz, IDX, CSV, Parquet, JSON lines, or images"
             )
-        return CsvReader(file, self._shape, packed=packed, pixels=self._pixels, labels=self._labels)
+        return CsvReader(content, self._shape, pixels=self._pixels, labels=self._labels)
 
     def _zip(self, file: Path, prefix: str) -> Reader:
+        """A zip is what its members are: arrays, image files, or one table; hidden members are none."""
         with reading(file), zipfile.ZipFile(file) as archive:
-            arrays = any(name.endswith(".npy") for name in archive.namelist())
-        if arrays:
+            members = {
+                member.filename: path
+                for member in archive.infolist()
+                if not member.is_dir() and (path := visible_path(member.filename)) is not None
+            }
+        images = [name for name, path in members.items() if is_image_name(path)]
+        arrays = [name for name in members if name.endswith(npy.ENDING)]
+        if arrays and (self._pixels is not None or not images):
             return npy.open_npz(file, self._shape, pixels=self._pixels, labels=self._labels)
-        source = Zip(file)
-        if not source.rows:
-            raise InputError(f"{file} is a zip without image files and without arrays")
-        return self._images(str(file), source, prefix)
+        if images:
+            both = [name for name in arrays if npy.Array(file, name).holds(self._shape.features)]
+            if both:
+                raise InputError(
+                    f"{file} has {len(images)} image files and arrays of images ({some(both)}), expected either, "
+                    "or --pixels with the name of an array"
+                )
+            return self._images(str(file), Zip(file), prefix)
+        if len(members) != 1:
+            raise InputError(
+                f"{file} is a zip without image files, without arrays, and of {len(members)} other files, "
+                f"expected one: {some(members)}"
+            )
+        content = Content(file, *members)
+        return self._table(content, content.begin(_HEAD))
 
     def _images(self, path: str, source: Files | Tar | Zip, prefix: str = "") -> ImagesReader:
         return ImagesReader(path, source, self._shape, prefix=prefix, labels=self._labels, processes=self._threads)
 
-    def _json_lines(self, path: str, open_: Callable[[], AbstractContextManager[BinaryIO]]) -> JsonLinesReader:
+    def _json_lines(
+        self, file: Path | None, path: str, open_: Callable[[], AbstractContextManager[BinaryIO]]
+    ) -> JsonLinesReader:
         return JsonLinesReader(
-            path, open_, self._shape, pixels=self._pixels, labels=self._labels, processes=self._threads
+            file, path, open_, self._shape, pixels=self._pixels, labels=self._labels, processes=self._threads
         )
 
 
@@ -189,7 +228,12 @@ def _expand(text: str) -> list[str]:
         return [text]
     if not glob.has_magic(text):
         raise InputError(f"{text} does not exist")
-    found = sorted(glob.glob(text, recursive=True))
+    said = Path(text).parts
+    found = sorted(
+        path
+        for path in glob.glob(text, recursive=True)
+        if not is_hidden("/".join(part for part in Path(path).parts if part not in said))
+    )
     if not found:
         raise InputError(f"{text} matches no file")
     return found

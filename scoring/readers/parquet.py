@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -34,6 +33,7 @@ from scoring.readers.decoding import Decoder
 from scoring.readers.labels import Labels
 from scoring.readers.numbers import to_pixels
 from scoring.readers.reader import Block, Wanted
+from scoring.readers.storage import storage, stored
 
 MAGIC = b"PAR1"
 
@@ -64,7 +64,8 @@ class ParquetReader:
         cells = [name for name in schema.names if is_list(kinds[name]) or is_bytes(kinds[name]) or is_file(kinds[name])]
         plain = [name for name in schema.names if is_number(kinds[name])]
         others = [name for name in schema.names if name not in {*cells, *plain}]
-        self._choice = choose(cells, plain, others, shape, self.path, pixels=pixels, labels=labels)
+        types = {name: str(kind) for name, kind in kinds.items()}
+        self._choice = choose(cells, plain, others, shape, self.path, pixels=pixels, labels=labels, types=types)
         self._kind: pa.DataType | None = kinds[self._choice.pixels[0]] if self._choice.pixels[0] in cells else None
         # Rows decoded at once. Those of bytes come as they are wanted; in Parquet no number has less than 32 bits.
         self._most: int | None = None
@@ -99,16 +100,19 @@ class ParquetReader:
         groups = [g for g, (first, last) in enumerate(pairwise(self._starts)) if first < end and last > start]
         skip = start - self._starts[groups[0]]
         label = [] if self._choice.label is None else [self._choice.label]
+        # Arrow joins no categories within structs, so that their groups are read one by one.
+        alone = self._kind is not None and is_file(self._kind)
         with self._reading():
-            for batch in file.iter_batches(
-                min(most, self._most or most),
-                row_groups=groups,
-                columns=[*self._choice.pixels, *label],
-                use_threads=self._threads > 1,
-            ):
-                if skip < len(batch):
-                    yield batch.slice(skip)
-                skip = max(0, skip - len(batch))
+            for some_groups in [[group] for group in groups] if alone else [groups]:
+                for batch in file.iter_batches(
+                    min(most, self._most or most),
+                    row_groups=some_groups,
+                    columns=[*self._choice.pixels, *label],
+                    use_threads=self._threads > 1,
+                ):
+                    if skip < len(batch):
+                        yield batch.slice(skip)
+                    skip = max(0, skip - len(batch))
         raise InputError(f"{self.path} is damaged: it has fewer rows than it says")
 
     def _block(self, batches: Iterator[pa.RecordBatch], start: int, count: int, decoder: Decoder) -> Block:
@@ -132,6 +136,7 @@ class ParquetReader:
         return Block(pixels, errors, labels=labels if self.labelled else None)
 
     def _read_labels(self, column: pa.Array, start: int) -> NDArray[np.int32]:
+        column = stored(column)
         return self._labels.read(
             numbers(column) if is_number(column.type) and not column.null_count else column.to_pylist(),
             lambda row: f"{self.path}, row {start + row}, column {self._choice.label}",
@@ -154,15 +159,13 @@ class ParquetReader:
         column = batch.column(names[0])
         if is_list(self._kind):
             return read_lists(column, self._shape, place)
-        if is_file(self._kind):
-            column = pc.struct_field(column, "bytes")
         return read_bytes(column, self._shape, place, decoder)
 
     def _begins_encoded(self) -> bool:
         """Whether the first row holds an image file."""
         with self._open() as file, self._reading():
             for batch in file.iter_batches(1, columns=list(self._choice.pixels), use_threads=False):
-                cell = batch.column(0)[0].as_py()
+                cell = stored(batch.column(0))[0].as_py()
                 cell = cell.get("bytes") if isinstance(cell, dict) else cell
                 return is_encoded(cell or b"")
         return False
@@ -186,8 +189,9 @@ class ParquetReader:
         try:
             yield
         except (pa.ArrowException, OSError) as error:
+            what = "cannot be read" if isinstance(error, pa.ArrowNotImplementedError) else "is damaged or cut short"
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise InputError(f"{self.path} is damaged or cut short: {reason}") from None
+            raise InputError(f"{self.path} {what}: {reason}") from None
 
 
 def _take(batches: Iterator[pa.RecordBatch], rest: list[pa.RecordBatch], count: int) -> Iterator[pa.RecordBatch]:
@@ -211,6 +215,5 @@ def _rows(columns: list[Any]) -> Any:
 
 def _width(kind: pa.DataType) -> int:
     """Bytes that a number of a column, or of its lists, has."""
-    while is_list(kind):
-        kind = kind.value_type
-    return max(1, int(kind.bit_width) // 8)
+    kind = storage(kind)
+    return _width(kind.value_type) if is_list(kind) else max(1, int(kind.bit_width) // 8)

@@ -1,5 +1,7 @@
 """Which columns, arrays and labels are taken when there are several candidates, and what is said when none is clear."""
 
+import json
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -80,7 +82,7 @@ def test_pixels_names_what_is_taken(pixels, small, tmp_path):
         (
             lambda x: formats.columns(x) | {f"q{n}": x[:, n] for n in range(64)},
             {},
-            r"several groups of 64 columns \(pixel63…pixel0, q0…q63\), expected one, or --pixels",
+            r"several groups of 64 columns \(pixel0…pixel63, q0…q63\), expected one, or --pixels",
         ),
         (
             lambda x: {f"p{n}": x[:, n] for n in range(63)},
@@ -161,8 +163,9 @@ def test_labels_that_are_nowhere_are_refused(pixels, small, tmp_path):
     for file in (array, *others):
         with pytest.raises(InputError, match=sentence):
             read(file, small, labels=missing)
-    with pytest.raises(InputError, match="there are no labels folder: none of the inputs are image files"):
-        read(array, small, labels="folder")
+    for inputs in ([array], [formats.images(tmp_path / "7", pixels[:1], [7]), array]):
+        with pytest.raises(InputError, match=r"a\.npy has no labels folder: it has no image files"):
+            open_inputs([str(each) for each in inputs], small, labels="folder")
     table = formats.parquet(tmp_path / "e", formats.raw(pixels) | {"what": [1] * len(pixels)})
     with pytest.raises(InputError, match=r"a\.npy has no labels what: no such file"):
         open_inputs([str(table), str(array)], small, labels="what")
@@ -208,3 +211,79 @@ def test_label_files_that_are_none(content, pixels, small, tmp_path):
     with pytest.raises(InputError) as caught:
         read(formats.npy(tmp_path / "a.npy", pixels), small, labels=str(file))
     assert str(caught.value).startswith(str(file))
+
+
+ODD = {
+    "objects": np.array(["zero", None], dtype=object),
+    "structures": np.zeros(3, [("a", "i4")]),
+    "dates": np.zeros(3, "datetime64[s]"),
+    "a single number": np.int64(3),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_an_odd_array_beside_the_pixels_is_not_looked_at(odd, pixels, labels, small, tmp_path):
+    """Whether the pixels are found by their name, by their shape, or named; what is refused says why."""
+    file = tmp_path / "a.npz"
+    for name, options in (("pixels", {}), ("train", {}), ("train", {"pixels": "train"}), ("train", {"labels": "y"})):
+        np.savez(file, **{name: pixels, "names": ODD[odd], "y": labels})
+        found, shown = read(file, small, **options)
+        np.testing.assert_array_equal(found, pixels)
+        np.testing.assert_array_equal(shown, labels)
+    for options in ({"pixels": "names"}, {"labels": "names"}):
+        with pytest.raises(InputError, match=r"a\.npz, array names "):
+            read(file, small, **options)
+    np.savez(file, names=ODD[odd], y=labels)
+    with pytest.raises(InputError, match=r"no array with images of 8×8.*; its arrays: names .*, y int64\[50\]"):
+        read(file, small)
+
+
+def test_an_odd_array_that_is_called_like_labels_is_no_missing_one(pixels, small, tmp_path):
+    """Chosen by its name, it is looked at: the job does not go on without what cannot be read."""
+    np.savez(tmp_path / "a.npz", x=pixels, labels=ODD["objects"])
+    with pytest.raises(InputError, match="array labels holds Python objects, expected numbers or text"):
+        read(tmp_path / "a.npz", small)
+
+
+@pytest.mark.parametrize("damage", ["encrypted", "damaged"])
+def test_a_damaged_array_beside_the_pixels_is_not_looked_at(damage, pixels, small, tmp_path):
+    """Nor one that is encrypted; named, it is refused."""
+    np.savez(tmp_path / "a.npz", x=pixels, other=np.zeros(3))
+    raw = bytearray((tmp_path / "a.npz").read_bytes())
+    if damage == "encrypted":
+        for signature, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+            raw[raw.rindex(signature) + flags] |= 1
+    else:
+        raw[raw.rindex(b"NUMPY")] ^= 1
+    (tmp_path / "a.npz").write_bytes(raw)
+    np.testing.assert_array_equal(read(tmp_path / "a.npz", small)[0], pixels)
+    with pytest.raises(InputError, match=r"a\.npz, (other\.npy|array other) "):
+        read(tmp_path / "a.npz", small, pixels="other")
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "npz", "json"])
+def test_no_sentence_is_longer_than_a_screen_holds(kind, pixels, small, tmp_path):
+    """Whatever the data has for names, types and values, and however deep the file lies."""
+    folder = tmp_path / ("long" * 20) / ("long" * 20) / ("long" * 20)
+    folder.mkdir(parents=True)
+    columns = {f"{'column' * 40}{n}": ["value" * 80] * 3 for n in range(300)}
+    file = folder / "a"
+    if kind == "csv":
+        file.write_text(",".join(columns) + "\n" + ",".join(["value" * 80] * 300))
+    elif kind == "parquet":
+        formats.parquet(file, columns)
+    elif kind == "npz":
+        np.savez(file, **{name: np.array(values) for name, values in columns.items()})
+        file = folder / "a.npz"
+    else:
+        file.write_text(json.dumps({"pixels": None} | columns))
+    said = []
+    for options in ({}, {"pixels": "x" * 400}, {"labels": "x" * 400}, {"labels": next(iter(columns))}):
+        try:
+            chunks = list(open_inputs([str(file)], small, **options).chunks(10))
+            said += [error.sentence for chunk in chunks for error in chunk.errors.values()]
+        except InputError as error:
+            said.append(str(error))
+    assert len(said) == 4
+    assert max(map(len, said)) <= 300
+    assert all(text.startswith(str(tmp_path)) for text in said)

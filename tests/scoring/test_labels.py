@@ -48,7 +48,7 @@ def test_labels_are_a_field_of_json(pixels, labels, small, tmp_path):
         file = write_lines(tmp_path / "a.jsonl", pixels, [{name: label} for label in shown])
         assert read([file], small) == expected
     file = write_lines(tmp_path / "a.jsonl", pixels, [{"truth": label} for label in shown])
-    assert read([file], small) is None
+    assert read([file], small) == [UNKNOWN] * len(labels)
     assert read([file], small, labels="truth") == expected
 
 
@@ -114,9 +114,7 @@ def test_rows_that_are_not_one_hot(row, pixels, labels, small, tmp_path):
     hot[7] = row
     np.savez(tmp_path / "a.npz", x=pixels, y=hot)
     assert read([tmp_path / "a.npz"], small) == [*labels[:7], UNKNOWN, *labels[8:]]
-    with pytest.raises(
-        InputError, match=r"a\.npz, array y, row 7: the label is \[.*\], expected one of 0, 1, .*or a 1"
-    ):
+    with pytest.raises(InputError, match=r"a\.npz, array y, row 7: the label is \[.*, expected one of 0, 1, .*or a 1"):
         read([tmp_path / "a.npz"], small, labels="y")
 
 
@@ -131,11 +129,18 @@ def test_arrays_that_are_no_labels(pixels, small, tmp_path):
         read([formats.npy(tmp_path / "a.npy", pixels)], small, labels=str(file))
 
 
-def test_a_column_of_lists_holds_no_labels(pixels, small, tmp_path):
-    """Which is said, rather than that there is none of that name."""
-    file = formats.parquet(tmp_path / "a.parquet", formats.raw(pixels) | {"truth": [[0, 1]] * 40})
-    with pytest.raises(InputError, match=r"a\.parquet, column truth holds lists or bytes, expected a label"):
-        read([file], small, labels="truth")
+@pytest.mark.parametrize("name", ["y", "truth"])
+def test_a_column_of_lists_holds_labels_like_an_array(name, pixels, labels, small, tmp_path):
+    """Rows with a 1 for the class, asked for or called so; others are refused with the row."""
+    hot = np.eye(10, dtype=int)[labels].tolist()
+    hot[3] = None
+    file = formats.parquet(tmp_path / "a.parquet", formats.raw(pixels) | {name: hot})
+    assert read([file], small, labels=name) == [*labels[:3], UNKNOWN, *labels[4:]]
+    assert read([file], small, pixels="pixels") == (None if name == "truth" else read([file], small, labels=name))
+    hot[5] = [0, 1]
+    file = formats.parquet(tmp_path / "a.parquet", formats.raw(pixels) | {name: hot})
+    with pytest.raises(InputError, match=rf"row 5, column {name}: the label is \[0, 1\], expected one of .*or a 1"):
+        read([file], small, labels=name)
 
 
 def test_text_with_a_byte_order_mark(pixels, labels, small, tmp_path):

@@ -165,9 +165,11 @@ def write_images(folder: Path, names: tuple[str, ...], count: int = 12) -> None:
 
 
 def test_a_folder_of_images(tmp_path):
-    """Subfolders are classes; each image is prepared as the server does, ink bright."""
+    """Subfolders are classes, hidden files are none; each image is prepared as the server does, ink bright."""
     write_images(tmp_path, ("bar", "pole"))
-    (tmp_path / ".hidden").mkdir()
+    for hidden in (".hidden/a", "__MACOSX/bar/a", "bar/.ipynb_checkpoints/1.png", "bar/Thumbs.db", "pole/@eaDir/1.png"):
+        (tmp_path / hidden).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / hidden).write_bytes(b"")
     pixels, labels = read_images(tmp_path, rows=28, cols=28, pixel_max=255, preparation="mass")
     assert pixels.shape == (24, 784)
     assert labels.tolist() == ["bar"] * 12 + ["pole"] * 12
