@@ -24,10 +24,10 @@ def read_json(data: bytes, kind: type[Message]) -> Message:
     """The message of that kind. Bytes may be a `data:` URL as well. Raises `InvalidInput` naming the field."""
     try:
         found = json.loads(data.decode(), object_pairs_hook=_fields)
-        for field in kind.DESCRIPTOR.fields if isinstance(found, dict) else ():
-            for name in {field.json_name, field.name} & found.keys():
-                if field.type == FieldDescriptor.TYPE_BYTES:
-                    found[name] = _of_bytes(field, found[name])
+        if isinstance(found, dict):
+            _check_fields(found, kind)
+        elif kind.DESCRIPTOR.file.package != "google.protobuf":  # whose messages have forms of their own
+            raise ParseError(f"it is {_kind(found)}, expected an object")
         return ParseDict(found, kind())
     except (ParseError, ValueError, RecursionError) as error:
         # It repeats what the client wrote, halves of surrogate pairs too, which no UTF-8 has.
@@ -41,6 +41,16 @@ def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         raise ParseError(f"{shown(next(name for name in names if names.count(name) > 1))} is there twice")
     return found
+
+
+def _check_fields(found: dict[str, Any], kind: type[Message]) -> None:
+    """Make the bytes among the fields what protobuf reads rightly."""
+    for field in kind.DESCRIPTOR.fields:
+        names = sorted({field.json_name, field.name} & found.keys())
+        if len(names) > 1:
+            raise InvalidInput(field.name, f"is there twice, as {' and '.join(names)}")
+        if names and field.type == FieldDescriptor.TYPE_BYTES:
+            found[names[0]] = _of_bytes(field, found[names[0]])
 
 
 def _of_bytes(field: Any, value: Any) -> Any:
