@@ -100,7 +100,8 @@ class Session:
 def load_session(folder: VersionFolder, providers: Sequence[Provider], threads: int) -> Session:
     """Load a version on the first of `providers` on which it reproduces its golden rows.
 
-    Takes some milliseconds to seconds; call it in a thread. Raises `ModelError`.
+    Where there is one provider alone, it has to run every node. Takes some milliseconds to seconds; call it in a
+    thread. Raises `ModelError`.
     """
     try:
         model = folder.read_onnx()
@@ -109,7 +110,7 @@ def load_session(folder: VersionFolder, providers: Sequence[Provider], threads: 
     reasons = []
     for provider in providers:
         try:
-            session = _open(folder, model, provider, threads)
+            session = _open(folder, model, provider, threads, alone=len(providers) == 1)
             _check_golden(session, folder)
         except ModelError as error:
             reasons.append(str(error))
@@ -120,9 +121,9 @@ def load_session(folder: VersionFolder, providers: Sequence[Provider], threads: 
     raise ModelError("; ".join(dict.fromkeys(reasons)))
 
 
-def _open(folder: VersionFolder, model: bytes, provider: Provider, threads: int) -> Session:
+def _open(folder: VersionFolder, model: bytes, provider: Provider, threads: int, *, alone: bool) -> Session:
     try:
-        session = open_session(model, provider, threads)
+        session = open_session(model, provider, threads, alone=alone)
     except Exception as error:  # onnxruntime has no common base for what it raises
         raise ModelError(f"{folder.onnx} cannot be loaded on {provider[0]}: {first_line(error)}") from error
     text = session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
