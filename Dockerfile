@@ -2,7 +2,11 @@
 # `docker build -t digits:gpu --build-arg VARIANT=gpu .`: VARIANT is the name of a lock file in requirements/.
 # It runs as a user without a name, and on a read-only root with a tmpfs on /tmp, where Envoy's sockets are.
 
-FROM python:3.11-slim-bookworm AS build
+# The newest Python that every package in the lock files has a wheel for, on x86-64 and ARM; it has Python as a shared
+# library, which Envoy needs. 3.15 waits for onnxruntime's.
+ARG BASE=python:3.14-slim-trixie
+
+FROM ${BASE} AS build
 ARG VARIANT=cpu
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 DEBIAN_FRONTEND=noninteractive
 RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends binutils >/dev/null
@@ -15,7 +19,7 @@ RUN /opt/digits/bin/pip install --no-compile --no-deps --no-build-isolation /src
     && /opt/digits/bin/pip uninstall --quiet --yes setuptools pip \
     && sh /src/deploy/image/slim.sh /opt/digits
 
-FROM python:3.11-slim-bookworm
+FROM ${BASE}
 COPY --from=build /opt/digits /opt/digits
 COPY models /models
 COPY deploy/image/sbom.py /opt/digits/share/sbom.py
@@ -24,13 +28,14 @@ COPY deploy/image/sbom.py /opt/digits/share/sbom.py
 ENV PATH=/opt/digits/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
     DIGITS_HOST=0.0.0.0 DIGITS_MODELS=/models DIGITS_FRONT=envoy DIGITS_WORKERS=auto
 RUN python /opt/digits/share/sbom.py > /opt/digits/share/sbom.cdx.json
+ARG BASE
 ARG VARIANT=cpu
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="digits" \
       org.opencontainers.image.description="Handwritten digits in, class scores out: a scikit-learn MLPClassifier over gRPC on onnxruntime" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.revision="${REVISION}" \
-      org.opencontainers.image.base.name="python:3.11-slim-bookworm" \
+      org.opencontainers.image.base.name="${BASE}" \
       digits.variant="${VARIANT}"
 WORKDIR /tmp
 USER 10001:10001

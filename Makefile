@@ -84,7 +84,7 @@ ray: setup-dev  ## batch jobs on Ray, which is installed into an environment of 
 	RAY=1 $(BIN)/python -m pytest tests/scoring/test_ray.py $(ARGS)
 
 image:  ## build the image digits:cpu, or with VARIANT=gpu digits:gpu
-	docker build --build-arg VARIANT=$(VARIANT) --build-arg REVISION=$$(git rev-parse HEAD) -t digits:$(VARIANT) .
+	docker build --build-arg VARIANT=$(VARIANT) $(if $(BASE_IMAGE),--build-arg BASE=$(BASE_IMAGE)) --build-arg REVISION=$$(git rev-parse HEAD) -t digits:$(VARIANT) .
 
 deployment: $(VENV)/.stamp-deployment  ## tests of image, docker-compose, Prometheus and Kubernetes; needs Docker (minutes)
 	REQUIRE_EXTRAS=1 $(BIN)/python -m pytest -s tests/deployment $(ARGS)

@@ -104,7 +104,7 @@ def _http_server(app: App, settings: Settings, certificates: Certificates | None
     from service.fronts.http_server import HttpServer
 
     application = HttpApp(app.methods, app.health, settings, app.metrics, app.guard)
-    return HttpServer(application, certificates, settings.max_connections)
+    return HttpServer(application, certificates, settings.max_connections, settings.connection_idle_seconds)
 
 
 async def serve_alone(settings: Settings) -> int:

@@ -77,6 +77,48 @@ def test_a_variable_of_docker_compose_has_the_default_that_the_example_says(name
     assert {re.search(rf"^#{name}=(.*)$", EXAMPLE, re.MULTILINE)[1]} == defaults
 
 
+def images() -> Iterator[Any]:
+    """Every image that a file of the deployment names, by the file."""
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    defaults = dict(re.findall(r"^ARG (\w+)=(\S+)$", dockerfile, re.MULTILINE))
+    for name in re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE):
+        yield "Dockerfile", re.sub(r"\$\{(\w+)\}", lambda match: defaults[match[1]], name)
+    for path in (ROOT / "docker-compose.yml", *sorted((ROOT / "deploy").rglob("*.y*ml"))):
+        for name in _images(list(yaml.safe_load_all(path.read_text()))):
+            yield path.name, re.sub(r"^\$\{\w+:-(.*)\}$", r"\1", name)
+
+
+def _images(node: Any) -> Iterator[str]:
+    """What stands under `image`, and what kustomize puts in the place of one."""
+    if isinstance(node, dict):
+        if isinstance(node.get("image"), str):
+            yield node["image"]
+        if "newTag" in node:
+            yield f"{node['newName']}:{node['newTag']}"
+        node = list(node.values())
+    for each in node if isinstance(node, list) else ():
+        yield from _images(each)
+
+
+def test_every_image_is_named_with_its_version():
+    """Else what is deployed changes by itself; ours are named by their variant."""
+    found = list(images())
+    assert {"Dockerfile", "docker-compose.yml", "deployment.yaml", "kustomization.yaml"} <= {file for file, _ in found}
+    assert len(found) >= 8
+    for file, name in found:
+        wanted = r"digits:(cpu|gpu|score)" if name.startswith("digits") else r"[a-z./]+:v?\d+\.\d+[\w.-]*"
+        assert re.fullmatch(wanted, name), f"{file}: {name}"
+
+
+def test_the_base_is_the_same_whoever_builds_the_image():
+    """docker-compose, or docker alone."""
+    [base] = {name for file, name in images() if file == "Dockerfile"}
+    assert COMPOSE["x-base"] == f"${{BASE_IMAGE:-{base}}}"
+    built = [service["build"]["args"]["BASE"] for service in COMPOSE["services"].values() if "build" in service]
+    assert built == [COMPOSE["x-base"]] * len(built)
+    assert built
+
+
 def test_nothing_is_published_beyond_the_loopback_unless_told_or_encrypted():
     """And what serves without encryption is published by the balancer alone."""
     for name, service in COMPOSE["services"].items():

@@ -31,6 +31,7 @@ OPSET = 17
 IR_VERSION = 8
 
 _INK = "ink"  # the pixels as float32
+_SUM, _SHARE = "scores_sum", "member_share"  # of a committee: the scores of all members, and what each counts
 # Weights that a penalty has worn down to nothing are nothing: from 1e-38 on numbers are subnormal, and processors
 # multiply these a hundred times slower. A few of them made one network eighteen times slower.
 _NOTHING = 1e-30
@@ -58,8 +59,10 @@ def build_graph(classifiers: Sequence[Any], card: Card, detector: Detector | Non
         own_nodes, own_initializers = _member(classifier, card, member)
         nodes += own_nodes
         initializers += own_initializers
-    if card.members > 1:
-        nodes.append(helper.make_node("Mean", [_own(SCORES, card, member) for member in range(card.members)], [SCORES]))
+    if card.members > 1:  # in two nodes: for one of Mean onnxruntime has no kernel on CUDA
+        nodes.append(helper.make_node("Sum", [_own(SCORES, card, member) for member in range(card.members)], [_SUM]))
+        nodes.append(helper.make_node("Mul", [_SUM, _SHARE], [SCORES]))
+        initializers.append(numpy_helper.from_array(np.array(1 / card.members, dtype=np.float32), _SHARE))
     if detector is not None:
         own_nodes, own_initializers = _detector(detector, card)
         nodes += own_nodes

@@ -10,6 +10,7 @@ from google.rpc.status_pb2 import Status
 
 from service.observe.logs import log
 from service.runtime.errors import (
+    AlreadyExists,
     DeadlinePassed,
     InvalidInput,
     LimitReached,
@@ -25,7 +26,7 @@ from service.runtime.errors import (
 )
 
 # Characters of a sentence that a client is told; a longer one repeats something that the client wrote.
-MAX_TEXT = 400
+MAX_TEXT = 300
 
 CODES: dict[type[Exception], grpc.StatusCode] = {
     NotFound: grpc.StatusCode.NOT_FOUND,
@@ -38,6 +39,7 @@ CODES: dict[type[Exception], grpc.StatusCode] = {
     DeadlinePassed: grpc.StatusCode.DEADLINE_EXCEEDED,
     NotReady: grpc.StatusCode.UNAVAILABLE,
     RunFailed: grpc.StatusCode.INTERNAL,
+    AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
     NotAllowed: grpc.StatusCode.FAILED_PRECONDITION,
     NotSupported: grpc.StatusCode.UNIMPLEMENTED,
 }
@@ -90,9 +92,9 @@ def translate(error: Exception, path: str) -> Failure:
     if code is None:
         log.error("call failed", method=path, exc_info=error)
         return Failure(grpc.StatusCode.INTERNAL, "internal error")
-    message = _cut(str(error))
+    message = cut(str(error))
     if isinstance(error, InvalidInput):
-        violation = BadRequest.FieldViolation(field=_cut(error.field), description=_cut(error.description))
+        violation = BadRequest.FieldViolation(field=cut(error.field), description=cut(error.description))
         return Failure(code, message, (BadRequest(field_violations=[violation]),))
     if isinstance(error, QueueFull):
         milliseconds = max(round(error.retry_after * 1000), 1)
@@ -102,6 +104,6 @@ def translate(error: Exception, path: str) -> Failure:
     return Failure(code, message)
 
 
-def _cut(text: str) -> str:
+def cut(text: str) -> str:
     """Errors travel in headers, which have a limit of 8 KiB; non-ASCII letters take nine bytes each."""
-    return text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "…"
+    return text if len(text) <= MAX_TEXT else text[: MAX_TEXT - 1] + "…"

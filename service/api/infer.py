@@ -9,6 +9,7 @@ from service.api.methods import Call
 from service.api.outputs import Plan, read_plan, write_response
 from service.api.streams import Admitted, answer_each
 from service.api.tensors import THREAD_BYTES, read_form, read_pixels
+from service.api.terms import end_in_time, find_version, hasten, read_timeout
 from service.runtime.batcher import Answer
 from service.runtime.repository import Repository
 from service.runtime.shared_memory import SharedMemory
@@ -35,8 +36,10 @@ class InferApi:
         With `admitted` it waits where it would refuse because the queue is full, and sets `admitted` once
         the images are in the queue.
         """
-        version = self._repository.find(request.model_name, request.model_version)
+        version = find_version(self._repository, request.model_name, request.model_version, "model_version")
         call.calls = version.statistics.calls[INFER if admitted is None else STREAM_INFER]
+        timeout = read_timeout(request.parameters)
+        hasten(call, timeout)
         card = version.session.card
         plan = read_plan(request, card, self._memory)
         form = read_form(request, card, self._max_rows, self._memory)
@@ -52,6 +55,7 @@ class InferApi:
             hidden=plan.hidden,
             deadline=call.deadline,
         )
+        end_in_time(future, call, timeout)
         if admitted is not None:
             admitted.set_result(None)
         answer, response = await future

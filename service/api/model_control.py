@@ -1,7 +1,9 @@
 """The model repository by the Open Inference Protocol: what there is, loading and unloading."""
 
+from contextlib import suppress
+
 from service.api.methods import Call, Change
-from service.runtime.errors import InvalidInput, NotSupported
+from service.runtime.errors import WORD, InvalidInput, NotFound, NotSupported, shown
 from service.runtime.repository import Repository
 from service.runtime.version import State
 from stubs.inference import model_repository_pb2 as pb
@@ -40,16 +42,22 @@ class ModelControlApi:
         for key in request.parameters:
             if key == "config" or key.startswith("file:"):
                 raise InvalidInput(
-                    f"parameters[{key}]", "is set, and models are loaded as they lie on disk, with no other content"
+                    f"parameters[{key[:WORD]}]",
+                    "is set, and models are loaded as they lie on disk, with no other content",
                 )
         await self._repository.load_model(request.model_name)
         return pb.RepositoryModelLoadResponse()
 
     async def unload(self, request: pb.RepositoryModelUnloadRequest, call: Call) -> pb.RepositoryModelUnloadResponse:
-        """Let a model go."""
+        """Let a model go; one that does not exist is gone already, as Triton has it."""
         _check_repository(request.repository_name)
-        await self._repository.unload_model(request.model_name)
+        with suppress(NotFound):
+            await self._repository.unload_model(request.model_name)
         return pb.RepositoryModelUnloadResponse()
+
+    def change_by_unload(self, request: pb.RepositoryModelUnloadRequest) -> Change:
+        """It holds until the model is loaded again; of a model that does not exist nothing is to be remembered."""
+        return Change(("model", request.model_name), lasting=request.model_name in self._repository.models)
 
 
 def change_by_load(request: pb.RepositoryModelLoadRequest) -> Change:
@@ -57,11 +65,6 @@ def change_by_load(request: pb.RepositoryModelLoadRequest) -> Change:
     return Change(("model", request.model_name), lasting=False)
 
 
-def change_by_unload(request: pb.RepositoryModelUnloadRequest) -> Change:
-    """It holds until the model is loaded again."""
-    return Change(("model", request.model_name), lasting=True)
-
-
 def _check_repository(name: str) -> None:
     if name:
-        raise NotSupported(f"repository_name is {name!r}: there is one repository, and it has no name")
+        raise NotSupported(f"repository_name is {shown(name)}: there is one repository, and it has no name")

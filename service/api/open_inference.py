@@ -15,8 +15,9 @@ from service.api.model_control import ModelControlApi
 from service.api.quick_infer import QuickInfer
 from service.api.shared_memory import SharedMemoryApi
 from service.api.siblings import Siblings
+from service.api.terms import check_version, find_version
 from service.api.totals import summary
-from service.runtime.errors import NotFound, NotReady, NotSupported
+from service.runtime.errors import InvalidInput, NotFound, NotReady, NotSupported
 from service.runtime.repository import Repository
 from service.runtime.shared_memory import SharedMemory
 from service.runtime.version import State, Version
@@ -29,7 +30,7 @@ from stubs.inference import shared_memory_pb2 as memory_pb
 
 SERVICE = "inference.GRPCInferenceService"
 
-EXTENSIONS = ("classification", "model_configuration", "model_repository", "statistics")
+EXTENSIONS = ("classification", "model_configuration", "model_repository", "schedule_policy", "statistics")
 NO_CUDA = "this server has no CUDA shared memory; system shared memory it may have"
 NO_TRACES = "this server writes no traces"
 NO_LOG_SETTINGS = "logging is set when the server starts, by --log-level and --log-format"
@@ -102,7 +103,7 @@ class OpenInferenceApi:
                 repository_pb.RepositoryModelUnloadRequest,
                 repository_pb.RepositoryModelUnloadResponse,
                 control.unload,
-                model_control.change_by_unload,
+                control.change_by_unload,
             ),
             _unary(
                 "SystemSharedMemoryStatus",
@@ -128,7 +129,7 @@ class OpenInferenceApi:
                 "CudaSharedMemoryStatus",
                 memory_pb.CudaSharedMemoryStatusRequest,
                 memory_pb.CudaSharedMemoryStatusResponse,
-                no_cuda,
+                memory.cuda_status,
             ),
             _unary(
                 "CudaSharedMemoryRegister",
@@ -140,7 +141,7 @@ class OpenInferenceApi:
                 "CudaSharedMemoryUnregister",
                 memory_pb.CudaSharedMemoryUnregisterRequest,
                 memory_pb.CudaSharedMemoryUnregisterResponse,
-                no_cuda,
+                memory.cuda_unregister,
             ),
             _unary("TraceSetting", settings_pb.TraceSettingRequest, settings_pb.TraceSettingResponse, no_traces),
             _unary("LogSettings", settings_pb.LogSettingsRequest, settings_pb.LogSettingsResponse, no_log_settings),
@@ -155,10 +156,10 @@ class OpenInferenceApi:
         return pb.ServerReadyResponse(ready=self._health.status("") == SERVING)
 
     async def model_ready(self, request: pb.ModelReadyRequest, call: Call) -> pb.ModelReadyResponse:
-        """Whether ModelInfer would find the version; NOT_FOUND when there is none of that name."""
+        """Whether ModelInfer would find the version; one that does not exist is not ready, as Triton has it."""
         try:
-            self._repository.find(request.name, request.version)
-        except NotReady:
+            find_version(self._repository, request.name, request.version)
+        except (NotFound, NotReady):
             return pb.ModelReadyResponse(ready=False)
         return pb.ModelReadyResponse(ready=True)
 
@@ -169,30 +170,33 @@ class OpenInferenceApi:
 
     async def model_metadata(self, request: pb.ModelMetadataRequest, call: Call) -> pb.ModelMetadataResponse:
         """Tensors and card of a ready version."""
-        version = self._repository.find(request.name, request.version)
+        version = find_version(self._repository, request.name, request.version)
         return described.metadata(version, self._ready(version.name))
 
     async def model_config(self, request: config_pb.ModelConfigRequest, call: Call) -> config_pb.ModelConfigResponse:
         """How a ready version is served."""
-        version = self._repository.find(request.name, request.version)
+        version = find_version(self._repository, request.name, request.version)
         policy = self._repository.policy(version.name)
         return config_pb.ModelConfigResponse(config=described.config(version, policy, self._max_rows))
 
     async def model_statistics(
         self, request: statistics_pb.ModelStatisticsRequest, call: Call
     ) -> statistics_pb.ModelStatisticsResponse:
-        """Of one ready version, of all of a model, or of all models."""
-        names = sorted(self._repository.models) if not request.name else [request.name]
-        if request.name:  # says what is wrong when there is none
-            self._repository.find(request.name, request.version)
-        versions = [
-            version
-            for name in names
-            for version in self._ready(name)
-            if not request.version or version.version == request.version
-        ]
-        if request.version and not versions:
-            raise NotFound(f"no model has a ready version {request.version!r}")
+        """Of one ready version, of all of a model, or, whatever the version, of all models.
+
+        What there is none of is INVALID_ARGUMENT, as Triton has it.
+        """
+        check_version(request.version)
+        if not request.name:
+            versions = [each for name in sorted(self._repository.models) for each in self._ready(name)]
+        else:
+            try:
+                found = self._repository.find(request.name, request.version)
+            except NotFound as error:
+                raise InvalidInput(
+                    "version" if request.name in self._repository.models else "name", str(error)
+                ) from None
+            versions = [found] if request.version else self._ready(found.name)
         if self._siblings is None:
             told = [version.statistics.summary() for version in versions]
         else:

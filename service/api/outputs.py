@@ -11,7 +11,7 @@ from artifact.card import Card
 from artifact.layout import LABEL, NOT_A_DIGIT, SCORES
 from service.api.tensors import Window, find_window, is_typed, only_input, whole
 from service.runtime.batcher import Answer
-from service.runtime.errors import InvalidInput, shown
+from service.runtime.errors import InvalidInput, listed, shown
 from service.runtime.session import Scored
 from service.runtime.shared_memory import SharedMemory
 from service.runtime.version import Version
@@ -95,15 +95,18 @@ def read_plan(request: pb.ModelInferRequest, card: Card, memory: SharedMemory) -
     for index, wanted in enumerate(request.outputs):
         field = f"outputs[{index}]"
         if wanted.name not in names:
-            raise InvalidInput(f"{field}.name", f"is {shown(wanted.name)}, expected one of {', '.join(names)}")
-        if any(output.name == wanted.name for output in outputs):
-            raise InvalidInput(f"{field}.name", f"is {wanted.name} again, expected each output once")
+            raise InvalidInput(f"{field}.name", f"is {shown(wanted.name)}, expected one of {listed(names)}")
         layer = max(names.index(wanted.name) - len(plain), -1)
         classes = _classes(wanted.parameters, wanted.name, field)
         window = find_window(wanted.parameters, memory, field)
         if classes and window is not None:
             raise InvalidInput(f"{field}.parameters[classification]", "is set, and classes do not go to shared memory")
-        outputs.append(Output(wanted.name, layer, classes, window))
+        output = Output(wanted.name, layer, classes, window)
+        if output in outputs:
+            continue  # clients of Triton may ask twice, and get one
+        if any(output.name == each.name for each in outputs):
+            raise InvalidInput(f"{field}.name", f"is {output.name} again with other parameters, expected it once")
+        outputs.append(output)
     return Plan(tuple(outputs), typed)
 
 

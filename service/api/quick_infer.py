@@ -16,6 +16,7 @@ from service.api.infer import INFER
 from service.api.methods import Call
 from service.api.outputs import Plan, read_plan, write_outputs
 from service.api.tensors import THREAD_BYTES, Form, checked, is_typed, read_form, window_pixels
+from service.api.terms import end_in_time, hasten, read_timeout
 from service.api.wire import NONE_YET, Recent, find_spans, length_delimited, tag, varint
 from service.runtime.batcher import Answer
 from service.runtime.errors import ServiceError
@@ -40,6 +41,8 @@ class _Head:
     form: Form
     plan: Plan
     hidden: bool
+    timeout: float | None
+    """How long a call may take, in seconds; None for as long as it likes."""
     written: bytes
     """The part of the answer that does not change: a serialized ModelInferResponse."""
 
@@ -90,15 +93,18 @@ class QuickInfer:
         if len(data) - body != (form.byte_size if form.window is None else 0):
             return None
         call.calls = version.statistics.calls[INFER]
+        hasten(call, head.timeout)
         card = version.session.card
         if form.window is None:
             values = np.frombuffer(data, form.dtype, offset=body).reshape(form.rows, card.features)
             pixels = checked(values, card, "raw_input_contents[0]")
         else:
             pixels = window_pixels(form, form.window, card)
-        return version.batcher.submit(
+        future = version.batcher.submit(
             pixels, partial(_write, head, id_field), hidden=head.hidden, deadline=call.deadline
         )
+        end_in_time(future, call, head.timeout)
+        return future
 
     def _read_names(self, key: bytes) -> tuple[str, str] | None:
         """The model and the version that a head names."""
@@ -118,6 +124,7 @@ class QuickInfer:
         try:
             plan = read_plan(request, card, self._memory)
             form = read_form(request, card, self._max_rows, self._memory)
+            timeout = read_timeout(request.parameters)
             if plan.windows:
                 plan.check_windows(card, form.rows)
         except ServiceError:
@@ -131,7 +138,7 @@ class QuickInfer:
         write_outputs(response, plan, card, form.rows)
         if len(version.heads) >= MAX_HEADS:
             version.heads.clear()
-        head = version.heads[key] = _Head(form, plan, plan.hidden, response.SerializeToString())
+        head = version.heads[key] = _Head(form, plan, plan.hidden, timeout, response.SerializeToString())
         return head
 
     def _forget_heads(self) -> None:

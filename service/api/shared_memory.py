@@ -1,12 +1,17 @@
 """Shared memory by the Open Inference Protocol: registering, listing and forgetting regions."""
 
 from service.api.methods import Call, Change
+from service.runtime.errors import NotFound, shown
 from service.runtime.shared_memory import SharedMemory
 from stubs.inference import shared_memory_pb2 as pb
 
 
 class SharedMemoryApi:
-    """The handlers of SystemSharedMemoryStatus, -Register and -Unregister."""
+    """The handlers of SystemSharedMemoryStatus, -Register and -Unregister, and what there is to say of a GPU's memory.
+
+    No region of that can be registered here. But clients begin by forgetting those of either kind, as Triton's
+    examples do, so it is no error that there is none.
+    """
 
     def __init__(self, memory: SharedMemory) -> None:
         self._memory = memory
@@ -34,6 +39,20 @@ class SharedMemoryApi:
         """Forget one region, or all."""
         self._memory.unregister(request.name)
         return pb.SystemSharedMemoryUnregisterResponse()
+
+    async def cuda_status(
+        self, request: pb.CudaSharedMemoryStatusRequest, call: Call
+    ) -> pb.CudaSharedMemoryStatusResponse:
+        """None. Raises `NotFound` for a name."""
+        if request.name:
+            raise NotFound(f"there is no CUDA shared-memory region {shown(request.name)}")
+        return pb.CudaSharedMemoryStatusResponse()
+
+    async def cuda_unregister(
+        self, request: pb.CudaSharedMemoryUnregisterRequest, call: Call
+    ) -> pb.CudaSharedMemoryUnregisterResponse:
+        """There is none to forget."""
+        return pb.CudaSharedMemoryUnregisterResponse()
 
 
 def change_by_register(request: pb.SystemSharedMemoryRegisterRequest) -> Change:

@@ -9,7 +9,6 @@ Whatever is out of the ordinary is left to `GrpcAsgi`, from where it stands.
 
 import asyncio
 from collections.abc import Coroutine
-from contextvars import Context
 from functools import partial
 from typing import Any
 
@@ -32,9 +31,12 @@ class Begun:
 _BEGUN = Begun()
 
 
-def task_or_begun(loop: asyncio.AbstractEventLoop, work: Any, context: Context | None = None) -> Any:
-    """A task factory, see `asyncio.loop.set_task_factory`, that leaves alone what has begun by itself."""
-    return work if work is _BEGUN else asyncio.Task(work, loop=loop, context=context)
+def task_or_begun(loop: asyncio.AbstractEventLoop, work: Any, **given: Any) -> Any:
+    """A task factory, see `asyncio.loop.set_task_factory`, that leaves alone what has begun by itself.
+
+    What is `given` for the task has grown with Python's releases: a context, then a name, then how it starts.
+    """
+    return work if work is _BEGUN else asyncio.Task(work, loop=loop, **given)
 
 
 class Straight:

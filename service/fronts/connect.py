@@ -21,13 +21,14 @@ from connectrpc.errors import ConnectError, ErrorDetail
 from connectrpc.method import IdempotencyLevel, MethodInfo, StreamType
 from connectrpc.request import RequestContext
 from connectrpc.server import ConnectASGIApplication, Endpoint
-from google.protobuf.json_format import MessageToJson, Parse, ParseError
+from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import DecodeError, Message
 from protobuf.wkt import Any as PackedAny
 
 from service.api.errors import Failure, translate
 from service.api.methods import Call, Method, Methods
 from service.fronts import pending as limits
+from service.fronts.json_request import read_json
 from service.fronts.pending import Pending, not_arrived
 from service.observe.logs import debugging, log
 from service.runtime.errors import InvalidInput, ServiceError
@@ -268,15 +269,12 @@ def _decompress(data: bytes, max_bytes: int) -> bytes:
 
 
 def _parse(data: bytes, codec: str, kind: type[Message]) -> Message:
-    name = kind.DESCRIPTOR.full_name
+    if codec == JSON:
+        return read_json(data, kind)
     try:
-        return kind.FromString(data) if codec == PROTO else Parse(data, kind())
+        return kind.FromString(data)
     except DecodeError:
-        raise InvalidInput("message", f"{len(data)} bytes that are no {name}") from None
-    except (ParseError, ValueError, RecursionError) as error:
-        # It repeats what the client wrote, halves of surrogate pairs too, which no UTF-8 has.
-        text = " ".join(str(error).split()).encode(errors="backslashreplace").decode()
-        raise InvalidInput("message", f"no {name} in JSON: {text}") from None
+        raise InvalidInput("message", f"{len(data)} bytes that are no {kind.DESCRIPTOR.full_name}") from None
 
 
 def _write(response: Message, codec: str) -> bytes:

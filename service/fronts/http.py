@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from service.api.digits import SERVICE
+from service.api.errors import cut
 from service.api.guard import Guard
 from service.api.health import HealthApi
 from service.api.methods import Call, Kind, Methods
@@ -19,7 +20,7 @@ from service.fronts.page import web_files
 from service.observe.exposition import render
 from service.observe.logs import log
 from service.observe.metrics import Snapshot
-from service.runtime.errors import NotAuthenticated, RateExceeded, shown
+from service.runtime.errors import WORD, NotAuthenticated, RateExceeded, shown
 
 TEXT = "text/plain; charset=utf-8"
 # How requests say JSON: those who do not say anything, and `curl -d`, which says it sends a form, mean it too.
@@ -30,6 +31,9 @@ _TYPES = (
     "application/grpc-web+proto",
     "application/grpc-web+json",
 )
+
+# What connectrpc repeats in a sentence, whatever its length; what is that long is wrong anyway.
+_REPEATED = (b"content-encoding", b"connect-protocol-version", b"connect-timeout-ms", b"grpc-encoding", b"grpc-timeout")
 
 # Status, content type, body, further headers.
 Page = tuple[int, str, bytes, dict[str, str]]
@@ -111,7 +115,11 @@ class HttpApp:
             return _wrong_type(media)
         headers = [
             (b"content-type", media.encode()),
-            *(each for each in scope["headers"] if each[0] != b"content-type"),
+            *(
+                (name, value[:WORD] if name in _REPEATED else value)
+                for name, value in scope["headers"]
+                if name != b"content-type"
+            ),
         ]
         try:
             b"".join(value for _, value in headers).decode()
@@ -160,7 +168,7 @@ def _header(scope: Scope, name: bytes) -> str:
 
 def _problem(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Page:
     """An error as the Connect protocol writes it."""
-    body = json.dumps({"code": code, "message": message}, ensure_ascii=False).encode()
+    body = json.dumps({"code": code, "message": cut(message)}, ensure_ascii=False).encode()
     return status, "application/json", body, headers or {}
 
 
@@ -169,7 +177,11 @@ def _wrong_verb(path: str, wanted: str, verb: str) -> Page:
 
 
 def _wrong_type(media: str) -> Page:
-    hint = "; native gRPC has a port of its own, see --port" if media.startswith("application/grpc") else ""
+    hint = ""
+    if media.startswith("application/grpc-web-text"):
+        hint = "; gRPC-Web is taken in binary"
+    elif media.startswith("application/grpc"):
+        hint = "; native gRPC has a port of its own, see --port"
     wanted = ", ".join((_JSON_TYPES[0], *_TYPES))
     text = f"content-type is {shown(media)}, expected one of {wanted}{hint}"
     return _problem(415, "invalid_argument", text, {"accept-post": wanted})

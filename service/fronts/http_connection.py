@@ -4,6 +4,7 @@ import asyncio
 import time
 from typing import Any
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from service.fronts import pending
@@ -33,39 +34,60 @@ class ConnectionLimit:
 
 
 class HttpConnection(H11Protocol):
-    """Is closed when there are too many, and when the headers of a request do not come in time."""
+    """Is closed when there are too many, when a request that has begun does not come in time, and when it is idle.
+
+    A request has begun with its first byte: until then a connection may rest for as long as uvicorn lets it after
+    an answer, `Config.timeout_keep_alive`.
+    """
 
     def __init__(self, limit: ConnectionLimit, **given: Any) -> None:
         super().__init__(**given)
         self._limit = limit
-        self._waiting: asyncio.TimerHandle | None = None
+        self._coming: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See `asyncio.Protocol`."""
         super().connection_made(transport)
         if self._limit.admits(len(self.connections)):
-            self._await_headers()
+            self._set_clocks()
         else:
             transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See `asyncio.Protocol`."""
-        if self._waiting is not None:
-            self._waiting.cancel()
+        self._stop_clocks()
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol`."""
+        super().data_received(data)
+        self._set_clocks()
 
     def on_response_complete(self) -> None:
         """The next request may come, and what is left of this one must."""
         super().on_response_complete()
-        self._await_headers()
+        self._set_clocks()
 
-    def _await_headers(self) -> None:
-        if self._waiting is not None:
-            self._waiting.cancel()
-        self._waiting = self.loop.call_later(pending.HEADERS_SECONDS, self._late)
+    def _set_clocks(self) -> None:
+        """Give what the client owes now its time: nothing, the rest of a request, or a request."""
+        if self.transport.is_closing() or (self.cycle is not None and not self.cycle.response_complete):
+            self._stop_clocks()
+        elif self.conn.trailing_data[0] or self.conn.their_state is h11.SEND_BODY:
+            self._unset_keepalive_if_required()
+            self._coming = self._coming or self.loop.call_later(pending.HEADERS_SECONDS, self._late)
+        elif self.timeout_keep_alive_task is None or self._coming is not None:
+            self._stop_clocks()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def _stop_clocks(self) -> None:
+        self._unset_keepalive_if_required()
+        if self._coming is not None:
+            self._coming.cancel()
+            self._coming = None
 
     def _late(self) -> None:
-        if self.cycle is None or self.cycle.response_complete:
-            if self.conn.trailing_data[0]:  # of headers; who says nothing is told nothing
-                self.transport.write(_LATE)
-            self.transport.close()
+        if self.conn.trailing_data[0]:  # of headers: what is left of a body is of no use to anyone
+            self.transport.write(_LATE)
+        self.transport.close()

@@ -21,9 +21,13 @@ class HttpServer:
     """Listens on one address."""
 
     def __init__(
-        self, application: Any, certificates: Certificates | None = None, max_connections: int = 10_000
+        self,
+        application: Any,
+        certificates: Certificates | None = None,
+        max_connections: int = 10_000,
+        connection_idle_seconds: int = 3600,
     ) -> None:
-        """Serve `application`, by TLS with `certificates`, on so many connections at once."""
+        """Serve `application`, by TLS with `certificates`, on so many connections at once, each idle for so long."""
         self._certificates = certificates
         self._renewing: asyncio.Task[None] | None = None
         forward_logs("uvicorn.error")
@@ -38,6 +42,7 @@ class HttpServer:
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
+                timeout_keep_alive=connection_idle_seconds,
             ),
         )
         self._serving: asyncio.Task[None] | None = None

@@ -1,11 +1,24 @@
 """What can go wrong with a request; `service.api.errors` says which status each one becomes."""
 
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
+
+# Characters of a client's word that an error repeats, and names that it lists.
+WORD = 64
+NAMES = 8
 
 
 def shown(text: str) -> str:
     """What a client wrote, as an error may repeat it: quoted, and cut, since errors travel in headers."""
-    return repr(text) if len(text) <= 64 else f"{text[:64]!r}…"
+    quoted = repr(text[: WORD + 1])
+    return quoted if len(quoted) <= WORD + 2 else f"{quoted[: WORD + 1]}{quoted[0]}…"
+
+
+def listed(names: Sequence[str], none: str = "none") -> str:
+    """What there is instead, as an error may list it: the first few names and how many more; `none` for none."""
+    more = len(names) - NAMES
+    return ", ".join(names[:NAMES]) + (f" and {more} more" if more > 0 else "") or none
 
 
 class ServiceError(Exception):
@@ -71,6 +84,10 @@ class RunFailed(ServiceError):
     """onnxruntime failed; the cause is in the log, not in the answer."""
 
 
+class AlreadyExists(ServiceError):
+    """Something of this name is there already."""
+
+
 class NotAllowed(ServiceError):
     """The server's settings, or the state of a model, do not allow what was asked; it will not help to repeat it."""
 
@@ -79,6 +96,11 @@ class NotSupported(ServiceError):
     """The protocol has it, this server has not."""
 
 
+def kinds(base: type[ServiceError] = ServiceError) -> Iterable[type[ServiceError]]:
+    """Every error class below `base`, however deep."""
+    return chain.from_iterable((kind, *kinds(kind)) for kind in base.__subclasses__())
+
+
 def again(name: str, *args: Any) -> ServiceError:
     """The error of the class `name` with these `args`; raises `LookupError` when there is no such class."""
-    return {kind.__name__: kind for kind in ServiceError.__subclasses__()}[name](*args)
+    return {kind.__name__: kind for kind in kinds()}[name](*args)

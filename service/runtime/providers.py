@@ -10,6 +10,9 @@ import onnxruntime
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 
+# By its key in a session's configuration onnxruntime refuses a graph of which it would leave nodes to the CPU.
+NO_CPU_NODES = "session.disable_cpu_ep_fallback"
+
 Provider = tuple[str, dict[str, Any]]
 
 
@@ -35,12 +38,15 @@ def candidates(
     return [(name, cuda if name == CUDA else {}) for name in names]
 
 
-def open_session(model: bytes, provider: Provider, threads: int) -> onnxruntime.InferenceSession:
+def open_session(
+    model: bytes, provider: Provider, threads: int, *, alone: bool = False
+) -> onnxruntime.InferenceSession:
     """A session over `model` on `provider` with `threads` threads a run.
 
     onnxruntime falls back to the CPU with no more than a log line when a library of CUDA is missing, so
     what it took is compared with what was asked: raises `RuntimeError` when they differ, and whatever
-    onnxruntime raises for a broken model.
+    onnxruntime raises for a broken model. Nodes for which a provider has no kernel run on the CPU, unless the
+    provider shall run `alone`: then they are a `RuntimeError` too.
     """
     name, options = provider
     if name not in onnxruntime.get_available_providers():
@@ -50,7 +56,14 @@ def open_session(model: bytes, provider: Provider, threads: int) -> onnxruntime.
     config.inter_op_num_threads = 1
     config.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle cores stay idle
     config.log_severity_level = 3
-    session = onnxruntime.InferenceSession(model, config, providers=[(name, options)])
+    if alone and name != CPU:
+        config.add_session_config_entry(NO_CPU_NODES, "1")
+    try:  # without its fallback, by which a run that fails once on a GPU would go on on the CPU from then on
+        session = onnxruntime.InferenceSession(model, config, providers=[(name, options)], enable_fallback=False)
+    except Exception as error:  # onnxruntime has no common base for what it raises
+        if "assigned to the default CPU EP" not in str(error):
+            raise
+        raise RuntimeError(f"some of its nodes run on the CPU alone, and {name} is required for all") from None
     taken = session.get_providers()[0]
     if taken != name:
         raise RuntimeError(f"onnxruntime took {taken} where {name} was asked for; are its libraries installed?")

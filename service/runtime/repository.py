@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -13,10 +13,10 @@ from service.config import Settings
 from service.observe.logs import log
 from service.runtime.batcher import Batcher
 from service.runtime.cores import usable_cores
-from service.runtime.errors import NotAllowed, NotFound, NotReady, shown
+from service.runtime.errors import NotAllowed, NotFound, NotReady, listed, shown
 from service.runtime.policy import Policy, PolicyError, read_policy
 from service.runtime.providers import Provider, candidates
-from service.runtime.session import ModelError, Session, load_session
+from service.runtime.session import ModelError, Session, first_line, load_session
 from service.runtime.statistics import Statistics
 from service.runtime.version import State, Version
 
@@ -72,7 +72,7 @@ class Repository:
         for name, what in (dict.fromkeys(settings.variants, "model") | wanted).items():
             if name not in self._models:
                 raise RepositoryError(
-                    f"{what} {name} is not in {settings.models}, which holds {', '.join(self._models) or 'none'}"
+                    f"{what} {name} is not in {settings.models}, which holds {listed(list(self._models))}"
                 )
 
     def _find_versions(self) -> list[VersionFolder]:
@@ -122,7 +122,7 @@ class Repository:
             or (none_ready and self._settings.model_control == "none")
             or any(all(version in failed for version in self._models.get(name, ())) for name in named)
         ):
-            raise RepositoryError("; ".join(dict.fromkeys(version.reason for version in failed)))
+            raise RepositoryError(_reasons(failed))
 
     async def watch(self) -> None:
         """Follow the models folder until cancelled, when polling is asked for; else return at once."""
@@ -156,8 +156,7 @@ class Repository:
         if not versions:
             raise NotFound(f"there is no model {shown(name)} in the models folder")
         if not any(version.state is State.READY for version in versions):
-            reasons = dict.fromkeys(version.reason for version in versions)
-            raise NotAllowed(f"model {name} was not loaded: {'; '.join(reasons)}")
+            raise NotAllowed(f"model {name} was not loaded: {_reasons(versions)}")
 
     async def unload_model(self, name: str) -> None:
         """Let a model go; calls in flight finish on it. Raises `NotFound` and `NotAllowed`."""
@@ -253,7 +252,8 @@ class Repository:
             session, inline_rows = await asyncio.to_thread(self._open, folder)
         except Exception as error:  # whatever is wrong with one version is that version's trouble
             known = isinstance(error, ModelError)
-            reason = str(error) if known else f"{folder.path} cannot be loaded: {type(error).__name__}: {error}"
+            text = f"{folder.path} cannot be loaded: {type(error).__name__}: {first_line(error)}"
+            reason = str(error) if known else text
             version.state, version.reason = State.FAILED, reason
             version.statistics.load_failures += 1
             log.error("model failed", model=folder.name, version=folder.version, reason=reason, exc_info=not known)
@@ -318,17 +318,16 @@ class Repository:
         if versions is None:
             raise self._no_model(name)
         if not version:
-            reasons = dict.fromkeys(each.reason for each in versions)
-            raise NotReady(f"no version of model {name} is ready: {'; '.join(reasons)}")
+            raise NotReady(f"no version of model {name} is ready: {_reasons(versions)}")
         for each in versions:
             if each.version == version:
                 raise each.not_ready()
         raise NotFound(
-            f"model {name} has no version {shown(version)}; it has {', '.join(each.version for each in versions)}"
+            f"model {name} has no version {shown(version)}; it has {listed([each.version for each in versions])}"
         )
 
     def _no_model(self, name: str) -> NotFound:
-        return NotFound(f"there is no model {shown(name)}; there is {', '.join(self._models) or 'none'}")
+        return NotFound(f"there is no model {shown(name)}; there is {listed(list(self._models))}")
 
     def drain(self) -> None:
         """Find nothing from now on; who has found a version already may use it."""
@@ -341,3 +340,9 @@ class Repository:
             if version.loaded_batcher is not None:
                 version.loaded_batcher.close()
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _reasons(versions: Sequence[Version]) -> str:
+    """Why `versions`, at least one, are not ready: the first reason, and how many others there are."""
+    first, *others = dict.fromkeys(version.reason for version in versions)
+    return f"{first}; {len(others)} more in the log" if others else first

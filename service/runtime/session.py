@@ -16,6 +16,9 @@ from artifact.pixels import ImageWarning, find_warnings
 from service.observe.logs import log
 from service.runtime.providers import Provider, open_session
 
+# Characters of what onnxruntime says that a reason repeats.
+LINE = 150
+
 
 class ModelError(Exception):
     """A version cannot be served; the message says why in one sentence."""
@@ -97,7 +100,8 @@ class Session:
 def load_session(folder: VersionFolder, providers: Sequence[Provider], threads: int) -> Session:
     """Load a version on the first of `providers` on which it reproduces its golden rows.
 
-    Takes some milliseconds to seconds; call it in a thread. Raises `ModelError`.
+    Where there is one provider alone, it has to run every node. Takes some milliseconds to seconds; call it in a
+    thread. Raises `ModelError`.
     """
     try:
         model = folder.read_onnx()
@@ -106,7 +110,7 @@ def load_session(folder: VersionFolder, providers: Sequence[Provider], threads: 
     reasons = []
     for provider in providers:
         try:
-            session = _open(folder, model, provider, threads)
+            session = _open(folder, model, provider, threads, alone=len(providers) == 1)
             _check_golden(session, folder)
         except ModelError as error:
             reasons.append(str(error))
@@ -117,11 +121,11 @@ def load_session(folder: VersionFolder, providers: Sequence[Provider], threads: 
     raise ModelError("; ".join(dict.fromkeys(reasons)))
 
 
-def _open(folder: VersionFolder, model: bytes, provider: Provider, threads: int) -> Session:
+def _open(folder: VersionFolder, model: bytes, provider: Provider, threads: int, *, alone: bool) -> Session:
     try:
-        session = open_session(model, provider, threads)
+        session = open_session(model, provider, threads, alone=alone)
     except Exception as error:  # onnxruntime has no common base for what it raises
-        raise ModelError(f"{folder.onnx} cannot be loaded on {provider[0]}: {_first_line(error)}") from error
+        raise ModelError(f"{folder.onnx} cannot be loaded on {provider[0]}: {first_line(error)}") from error
     text = session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
     if text is None:
         raise ModelError(f"{folder.onnx} has no card: its ONNX metadata lacks the key {CARD_KEY}")
@@ -186,7 +190,7 @@ def _check_golden(session: Session, folder: VersionFolder) -> None:
     try:
         ours = session.run(golden.pixels, hidden=True)
     except Exception as error:  # onnxruntime has no common base for what it raises
-        raise ModelError(f"{folder.onnx} cannot be run on {session.provider}: {_first_line(error)}") from error
+        raise ModelError(f"{folder.onnx} cannot be run on {session.provider}: {first_line(error)}") from error
     for name, width, values in zip(card.hidden_names, card.hidden_widths, ours.hidden, strict=True):
         if values.shape != (len(golden.pixels), width):
             raise ModelError(f"{folder.onnx}: {name} gives {list(values.shape)}, its card says [N, {width}]")
@@ -218,5 +222,7 @@ def _chances_apart(ours: Scored, golden: Golden, folder: VersionFolder) -> float
     return float(np.abs(ours.not_a_digit - golden.not_a_digit).max())
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
+def first_line(error: Exception) -> str:
+    """What an error of onnxruntime says, which can go on for pages, as far as a sentence has room for it."""
+    line = str(error).strip().partition("\n")[0] or type(error).__name__
+    return line if len(line) <= LINE else line[:LINE] + "…"

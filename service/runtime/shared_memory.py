@@ -16,7 +16,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from service.runtime.errors import InvalidInput, NotAllowed, NotFound, shown
+from service.runtime.errors import AlreadyExists, InvalidInput, NotAllowed, NotFound, shown
 
 # Where Linux keeps POSIX shared-memory objects: `shm_open("/x")` opens the file `x` in it.
 FOLDER = Path("/dev/shm")  # noqa: S108 - not for temporary files
@@ -103,9 +103,7 @@ class SharedMemory:
         if not 1 <= len(name) <= MAX_NAME:
             raise InvalidInput("name", f"has {len(name)} characters, expected 1..{MAX_NAME}")
         if name in self._regions:
-            raise InvalidInput(
-                "name", f"is {shown(name)}, and a region of this name is registered; unregister it first"
-            )
+            raise AlreadyExists(f"a shared-memory region {shown(name)} is registered; unregister it first")
         if len(self._regions) >= MAX_REGIONS:
             raise NotAllowed(f"{MAX_REGIONS} regions are registered, and there can be no more; unregister some")
         if byte_size < 1:

@@ -2,12 +2,14 @@
 
 import json
 import math
+import os
 import time
 import urllib.parse
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import yaml
 
 from digits_client import DigitsClient
 from tests.deployment.load import Load
@@ -27,9 +29,15 @@ QUERIES = [
 INTERVAL = "20s"
 
 
+def prometheus_image() -> str:
+    """As docker-compose.yml names it, or the variable that it asks for."""
+    name = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["prometheus"]["image"]
+    return os.environ.get("PROMETHEUS_IMAGE") or name.partition(":-")[2].removesuffix("}")
+
+
 def promtool(*arguments: str) -> str:
     given = ["--network=none", "-v", f"{PROMETHEUS}:/etc/prometheus:ro", "--entrypoint=promtool"]
-    return docker("run", "--rm", *given, "prom/prometheus:latest", *arguments)
+    return docker("run", "--rm", *given, prometheus_image(), *arguments)
 
 
 def query(stack: Stack, expression: str) -> list[float]:

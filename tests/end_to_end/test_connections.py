@@ -189,7 +189,8 @@ def test_without_a_shared_python_the_fast_front_says_what_to_install(monkeypatch
     """Likewise."""
     pytest.importorskip("pyvoy")
     monkeypatch.setattr("pyvoy._server.get_envoy_environ", dict)
-    with pytest.raises(EnvoyMissing, match=r"apt install libpython3\.11"):
+    monkeypatch.setattr(program, "get_python_version", lambda: "3.77")
+    with pytest.raises(EnvoyMissing, match=r"apt install libpython3\.77$"):
         check_envoy()
 
 

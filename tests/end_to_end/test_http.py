@@ -79,6 +79,16 @@ def test_an_image_file_is_classified_as_curl_sends_it(server: Server, seven: Pat
     assert prediction["digit"] == 7
 
 
+@pytest.mark.parametrize("kind", ["image/png", "application/octet-stream", ""])
+def test_a_data_url_is_classified_as_a_browser_makes_it(server: Server, seven: Path, kind: str):
+    """Whatever it says that the bytes are."""
+    image = encoded(seven.read_bytes())
+    _, _, wanted = ask(server, {"encodedImages": [image]})
+    status, _, answer = ask(server, {"encodedImages": [f"data:{kind};base64,{image}"]})
+    assert status == 200
+    assert answer["predictions"] == wanted["predictions"]
+
+
 def test_large_requests_and_answers_pass_and_protobuf_and_gzip_too(server: Server, stub: Stub, mnist_test):
     """A thousand images as JSON, as gzip'd JSON and as Protobuf give what gRPC gives."""
     request = pb.ClassifyRequest(pixels=mnist_test[0][:1000].tobytes())
@@ -136,12 +146,15 @@ async def test_a_grpc_web_frame_is_answered_by_frames(server: Server):
     ("message", "status", "code", "sentence"),
     [
         ({"pixels": "AAA="}, 400, "invalid_argument", "pixels: has 2 bytes"),
-        ({"pixels": 7}, 400, "invalid_argument", "message: no digits.v1.ClassifyRequest in JSON"),
+        ({"pixels": 7}, 400, "invalid_argument", "pixels: is a number, expected text in Base64"),
+        ({"pixels": [0] * 784}, 400, "invalid_argument", "pixels: is a list, expected text in Base64"),
+        ({"encodedImages": ["%%%"]}, 400, "invalid_argument", "encoded_images[0]: is '%%%', expected text in Base64"),
         ({"pixel": "AAA="}, 400, "invalid_argument", 'no field named "pixel"'),
         ({"encodedImages": ["AAAA"]}, 400, "invalid_argument", "encoded_images[0]"),
         ({"model": "nobody"}, 404, "not_found", "there is no model 'nobody'"),
         ([1], 400, "invalid_argument", "message: no digits.v1.ClassifyRequest in JSON"),
-        ({"encodedImages": "\ud800"}, 400, "invalid_argument", "message: no digits.v1.ClassifyRequest in JSON"),
+        ({"model": "\ud800"}, 400, "invalid_argument", "message: no digits.v1.ClassifyRequest in JSON"),
+        ({"encodedImages": "\ud800"}, 400, "invalid_argument", "encoded_images: is text, expected a list"),
     ],
 )
 def test_errors_are_those_of_the_one_table(server: Server, message, status: int, code: str, sentence: str):
@@ -182,6 +195,12 @@ def test_bytes_that_are_no_message_or_not_compressed_are_invalid(server: Server)
         ("/metrics", "POST", b"", {}, 405, "takes GET, HEAD, not 'POST'"),
         (CLASSIFY, "POST", b"", {"content_type": "text/xml"}, 415, "content-type is 'text/xml', expected one of"),
         (CLASSIFY, "POST", b"", {"content_type": "application/grpc"}, 415, "native gRPC has a port of its own"),
+        (CLASSIFY, "POST", b"", {"content_type": "application/grpc-web-text"}, 415, "gRPC-Web is taken in binary"),
+        (CLASSIFY, "POST", b"", {"content_type": "x/" + "y" * 900}, 415, "content-type is 'x/"),
+        ("/" + "x" * 4000, "GET", None, {}, 404, "there is nothing at '/xxx"),
+        (CLASSIFY, "POST", b"{}", JSON | {"content_encoding": "x" * 900}, 501, "unknown compression"),
+        (CLASSIFY, "POST", b"{}", JSON | {"connect_timeout_ms": "9" * 900}, 400, "timeout"),
+        (CLASSIFY, "POST", b"{}", JSON | {"connect_protocol_version": "x" * 900}, 400, "version"),
         (CLASSIFY, "POST", b"{}", JSON | {"x_name": "\xff"}, 400, "a header is not UTF-8"),
         (CLASSIFY, "POST", b"{}", JSON | {"content_encoding": "br"}, 501, "unknown compression"),
         (CLASSIFY, "POST", b"{}", JSON | {"connect_timeout_ms": "soon"}, 400, "timeout"),
@@ -194,6 +213,7 @@ def test_what_is_not_there_or_not_so_is_refused_with_a_sentence(
     told, given, answer = server.http(path, body, method, **headers)
     assert (told, given["content-type"]) == (status, "application/json")
     assert sentence in json.loads(answer)["message"]
+    assert len(json.loads(answer)["message"]) <= 300
     assert {405: "allow", 415: "accept-post"}.get(status, "content-type") in given
 
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import grpc
 import numpy as np
 import onnxruntime
 import pytest
@@ -52,6 +53,33 @@ def test_digits_v1_gives_the_same_scores(controlled: Server, expected: Path):
     assert [each.digit for each in predictions] == wanted["label"].tolist()
     hidden = np.array([each.activations[1].values for each in predictions], np.float32)
     assert np.array_equal(hidden, wanted["hidden_1"])
+
+
+def test_a_request_ends_when_the_time_that_it_gave_itself_has_passed(controlled: Server, expected: Path):
+    """By its parameter `timeout`, which no transport knows of; raw and typed, alone and in a stream."""
+    stem = "/inference.GRPCInferenceService/"
+    pixels = np.load(expected)["pixels"][:1]
+    request = pb.ModelInferRequest()
+    request.inputs.add(name="pixels", datatype="UINT8", shape=pixels.shape)
+    request.parameters["timeout"].int64_param = 1
+    raw, typed = pb.ModelInferRequest(), pb.ModelInferRequest()
+    raw.MergeFrom(request)
+    typed.MergeFrom(request)
+    raw.raw_input_contents.append(pixels.tobytes())
+    typed.inputs[0].contents.uint_contents.extend(pixels.ravel().tolist())
+    with controlled.channel() as channel:
+        infer = channel.unary_unary(stem + "ModelInfer", pb.ModelInferRequest.SerializeToString)
+        stream = channel.stream_stream(
+            stem + "ModelStreamInfer",
+            pb.ModelInferRequest.SerializeToString,
+            pb.ModelStreamInferResponse.FromString,
+        )
+        for each in (raw, raw, typed):
+            with pytest.raises(grpc.RpcError) as raised:
+                infer(each, timeout=30)
+            assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+            assert "before the images" in raised.value.details()  # the server's own sentence
+        assert ["deadline" in each.error_message for each in stream(iter([raw, typed]), timeout=30)] == [True, True]
 
 
 @installs

@@ -47,7 +47,6 @@ def describe(client: triton.InferenceServerClient) -> None:
     assert client.is_server_ready()
     assert client.is_model_ready(MODEL)
     assert client.is_model_ready(MODEL, "1")
-    fails("NOT_FOUND", "there is no model 'nobody'", client.is_model_ready, "nobody")
     assert client.get_server_metadata(as_json=True)["name"] == "digits"
     assert "system_shared_memory" in client.get_server_metadata().extensions
 
@@ -77,7 +76,7 @@ def infer(client: triton.InferenceServerClient) -> None:
     same(client.infer(MODEL, [tensor(pixels.astype(np.float32))]), "label", "scores")
     same(client.infer(MODEL, [tensor(pixels)], compression_algorithm="gzip", client_timeout=30), "scores")
     unknown = {"colour": "blue", "size": 3, "weight": 0.5, "wet": True}
-    same(client.infer(MODEL, [tensor(pixels)], parameters=unknown, priority=2, timeout=10**6), "scores")
+    same(client.infer(MODEL, [tensor(pixels)], parameters=unknown, priority=2, timeout=60_000_000), "scores")
 
     names = ["hidden_1", "label", "scores"]
     result = client.infer(MODEL, [tensor(pixels)], outputs=[triton.InferRequestedOutput(name) for name in names])
@@ -133,7 +132,7 @@ def bad(client: triton.InferenceServerClient) -> None:
     logits = [triton.InferRequestedOutput("logits")]
     fails("INVALID_ARGUMENT", "expected one of label", client.infer, MODEL, [tensor(pixels)], outputs=logits)
     fails("INVALID_ARGUMENT", "again, expected it once", client.infer, MODEL, [tensor(pixels)] * 2)
-    fails("UNIMPLEMENTED", "no CUDA", client.get_cuda_shared_memory_status)
+    fails("UNIMPLEMENTED", "no CUDA", client.register_cuda_shared_memory, "mine", b"AAAA", 0, 1)
     fails("UNIMPLEMENTED", "no traces", client.get_trace_settings)
     fails("UNIMPLEMENTED", "logging", client.get_log_settings)
 
@@ -141,6 +140,8 @@ def bad(client: triton.InferenceServerClient) -> None:
 def shared(client: triton.InferenceServerClient) -> None:
     """Pixels and scores in system shared memory."""
     client.unregister_system_shared_memory()
+    client.unregister_cuda_shared_memory()
+    assert not client.get_cuda_shared_memory_status().regions
     size = expected["scores"].nbytes
     given = shm.create_shared_memory_region("in", f"/{PREFIX}in", pixels.nbytes)
     taken = shm.create_shared_memory_region("out", f"/{PREFIX}out", size + 64)
@@ -160,7 +161,7 @@ def shared(client: triton.InferenceServerClient) -> None:
         assert np.array_equal(got, expected["scores"])
         del got
         register = client.register_system_shared_memory
-        fails("INVALID_ARGUMENT", "unregister it first", register, "in", f"/{PREFIX}in", 1)
+        fails("ALREADY_EXISTS", "unregister it first", register, "in", f"/{PREFIX}in", 1)
         fails("INVALID_ARGUMENT", "begins with", register, "other", "/elsewhere", 1)
         fails("INVALID_ARGUMENT", "cannot be opened", register, "other", f"/{PREFIX}none", 1)
         client.unregister_system_shared_memory("in")
@@ -189,6 +190,10 @@ def repository(client: triton.InferenceServerClient) -> None:
     assert states() == everything
     assert client.infer("digits-8x8", [eight]).as_numpy("label").shape == (1,)
     fails("NOT_FOUND", "there is no model", client.load_model, "nobody")
+    client.unload_model("nobody")
+    assert not client.is_model_ready("nobody")
+    assert not client.is_model_ready(MODEL, "9")
+    fails("INVALID_ARGUMENT", "version", client.is_model_ready, MODEL, "newest")
     fails("INVALID_ARGUMENT", "as they lie on disk", client.load_model, "digits-8x8", config="{}")
 
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from scoring.chunk import UNKNOWN, InputError, Kind
@@ -139,8 +140,16 @@ def test_standard_input_is_json_lines(monkeypatch, digits, small):
 def test_a_batch_too_wide_for_memory_is_read_in_pieces(tmp_path, mnist, large, monkeypatch):
     """Floats of 64 bits are decoded a few rows at a time, and the chunk is whole all the same."""
     monkeypatch.setattr("scoring.readers.parquet._BATCH_BYTES", 8 * 784 * 7)
+    decoded, at_once = pq.ParquetFile.iter_batches, set()
+
+    def noting(file, rows, **more):
+        at_once.add(rows)
+        return decoded(file, rows, **more)
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", noting)
     file = formats.parquet(tmp_path / "a.parquet", formats.float_lists(mnist[:100]), group=33)
     np.testing.assert_array_equal(rows_of(open_inputs([str(file)], large).chunks(60), 784), mnist[:100])
+    assert at_once == {7}
 
 
 def test_fingerprints_change_with_their_inputs(tmp_path, digits, small):

@@ -1,6 +1,8 @@
 """gRPC on ASGI: what a call may look like, and what comes back; after grpc's document "gRPC over HTTP2"."""
 
+import asyncio
 import base64
+import contextvars
 import time
 from typing import Any
 
@@ -11,8 +13,10 @@ from google.rpc.status_pb2 import Status
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.fronts import asgi_straight
 from service.fronts.asgi import GrpcAsgi
 from service.fronts.asgi_call import metadata_headers, status_headers
+from service.fronts.asgi_straight import task_or_begun
 from tests.service.asgi import REPEAT, SPEAK, Request, Table, UnderPyvoy, say
 
 Code = grpc.StatusCode
@@ -326,3 +330,13 @@ async def test_a_message_of_just_the_limit_is_taken(front: GrpcAsgi):
     assert len(data) == 1005
     assert (await Request(data).run(front)).answers() == [word]
     assert (await Request(data[:7], data[7:]).run(front)).answers() == [word]
+
+
+@pytest.mark.parametrize("more", [{}, {"context": contextvars.copy_context()}, {"name": "answering"}])
+async def test_a_task_is_made_of_whatever_python_gives_for_it(more: dict[str, Any]):
+    """Its releases give the factory of tasks ever more; what has begun by itself stays what it is."""
+    loop = asyncio.get_running_loop()
+    task = task_or_begun(loop, asyncio.sleep(0, "slept"), **more)
+    assert await task == "slept"
+    assert "name" not in more or task.get_name() == more["name"]
+    assert task_or_begun(loop, asgi_straight._BEGUN, **more) is asgi_straight._BEGUN

@@ -1,13 +1,14 @@
 """ModelInfer and its stream without a transport: the answers, and that they are those of digits.v1."""
 
 import asyncio
+import threading
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from artifact.layout import VersionFolder
-from service.api import tensors
+from service.api import quick_infer, tensors
 from service.api.methods import Call
 from service.app import App
 from service.config import Settings
@@ -88,10 +89,19 @@ async def test_images_may_be_flat_or_have_rows_and_columns(app, pixels, dtype):
 
 async def test_many_float_images_are_converted_in_a_thread_and_scored_alike(app, pixels, monkeypatch):
     """From so many bytes on that the loop should not wait for it."""
-    many = np.tile(pixels, (50, 1))
-    monkeypatch.setattr(tensors, "THREAD_BYTES", many.nbytes)
-    response = await ask(app, "ModelInfer", raw(many.astype(np.float32), "scores"))
+    many, check, threads = np.tile(pixels, (50, 1)), tensors.check_range, []
+
+    def noting(converted, card):
+        threads.append(threading.current_thread())
+        check(converted, card)
+
+    monkeypatch.setattr(tensors, "check_range", noting)
+    for module in (tensors, quick_infer):
+        monkeypatch.setattr(module, "THREAD_BYTES", many.nbytes)
+    response = await ask(app, "ModelInfer", raw(many.astype(np.float32), "scores"), quick=False)
     assert np.array_equal(arrays(response)["scores"], scored(app, many).scores)
+    assert len(threads) == 1
+    assert threading.main_thread() not in threads
 
 
 async def test_outputs_come_in_the_order_of_the_request(app, pixels):

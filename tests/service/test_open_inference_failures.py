@@ -56,10 +56,33 @@ def floats(value: float) -> pb.ModelInferRequest:
 
 WANTED_SHAPE = "expected [N, 784] or [N, 28, 28] for model mnist-16x16"
 CASES = {
-    "an output twice": (
-        changed(lambda r: [r.outputs.add(name="hidden_1") for _ in range(3000)]),
-        "outputs[1].name",
-        "is hidden_1 again, expected each output once",
+    "an output twice in two ways": (
+        changed(
+            lambda r: (
+                [r.outputs.add(name="scores") for _ in range(3000)],
+                set_parameters(r.outputs[2999], classification=3),
+            )
+        ),
+        "outputs[2999].name",
+        "is scores again with other parameters, expected it once",
+    ),
+    **{
+        f"a timeout as {kind}": (
+            changed(lambda r, kind=kind, value=value: setattr(r.parameters["timeout"], kind, value)),
+            "parameters[timeout]",
+            "is no int64_param",
+        )
+        for kind, value in (
+            ("string_param", "5"),
+            ("double_param", 5.0),
+            ("bool_param", True),
+            ("uint64_param", 5),
+        )
+    },
+    "a timeout without a value": (
+        changed(lambda r: r.parameters["timeout"].SetInParent()),
+        "parameters[timeout]",
+        "is no int64_param",
     ),
     "a shape of a million dimensions": (
         changed(lambda r: r.inputs[0].shape.extend([1] * 1_000_000)),
@@ -250,7 +273,7 @@ async def test_bad_input_is_invalid_argument_and_names_the_field(app: App, case:
             f"there is no model 'nobody'; there is {NAMES}",
         ),
         ({"model_version": "9"}, "model mnist-16x16 has no version '9'; it has 1, 2"),
-        ({"model_version": "latest"}, "model mnist-16x16 has no version 'latest'"),
+        ({"model_version": "0"}, "model mnist-16x16 has no version '0'"),
     ],
 )
 async def test_an_unknown_model_or_version_is_not_found(app: App, fields: dict, sentence: str):
@@ -264,12 +287,10 @@ async def test_an_unknown_model_or_version_is_not_found(app: App, fields: dict, 
 @pytest.mark.parametrize(
     ("name", "request_"),
     [
-        ("ModelReady", pb.ModelReadyRequest(name="nobody")),
         ("ModelMetadata", pb.ModelMetadataRequest(name="nobody")),
         ("ModelConfig", model_config_pb2.ModelConfigRequest(name=MNIST, version="9")),
-        ("ModelStatistics", model_statistics_pb2.ModelStatisticsRequest(name="nobody")),
-        ("ModelStatistics", model_statistics_pb2.ModelStatisticsRequest(version="9")),
         ("SystemSharedMemoryStatus", shared_memory_pb2.SystemSharedMemoryStatusRequest(name="mine")),
+        ("CudaSharedMemoryStatus", shared_memory_pb2.CudaSharedMemoryStatusRequest(name="mine")),
     ],
 )
 async def test_what_is_asked_about_something_unknown_is_not_found(app: App, name: str, request_):
@@ -282,9 +303,7 @@ async def test_what_is_asked_about_something_unknown_is_not_found(app: App, name
 @pytest.mark.parametrize(
     ("name", "request_"),
     [
-        ("CudaSharedMemoryStatus", shared_memory_pb2.CudaSharedMemoryStatusRequest()),
         ("CudaSharedMemoryRegister", shared_memory_pb2.CudaSharedMemoryRegisterRequest(name="mine")),
-        ("CudaSharedMemoryUnregister", shared_memory_pb2.CudaSharedMemoryUnregisterRequest()),
         ("TraceSetting", server_settings_pb2.TraceSettingRequest()),
         ("LogSettings", server_settings_pb2.LogSettingsRequest()),
     ],
@@ -296,6 +315,58 @@ async def test_what_the_server_has_not_is_unimplemented_with_a_sentence(app: App
     failure = translate(raised.value, STEM + name)
     assert failure.code is grpc.StatusCode.UNIMPLEMENTED
     assert len(failure.message.split()) > 4
+
+
+VERSIONED = {
+    "ModelReady": pb.ModelReadyRequest,
+    "ModelMetadata": pb.ModelMetadataRequest,
+    "ModelConfig": model_config_pb2.ModelConfigRequest,
+    "ModelStatistics": model_statistics_pb2.ModelStatisticsRequest,
+}
+NO_NUMBERS = ["latest", "-1", "1.0", "1abc", " 1", "٣", "9" * 30]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("version", NO_NUMBERS)
+@pytest.mark.parametrize("model", [MNIST, "nobody", ""])
+async def test_a_version_that_is_no_number_is_invalid_argument(app: App, model: str, version: str):
+    """In every method that takes one, whether the model exists or not, as Triton has it."""
+    for name, request in VERSIONED.items():
+        with pytest.raises(InvalidInput) as raised:
+            await ask(app, name, request(name=model, version=version))
+        assert raised.value.field == "version"
+    with pytest.raises(InvalidInput) as raised:
+        await ask(app, "ModelInfer", raw(ONE, model_name=model, model_version=version))
+    assert raised.value.field == "model_version"
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(("model", "version"), [("nobody", ""), ("nobody", "1"), (MNIST, "9"), (MNIST, "0")])
+async def test_what_does_not_exist_is_not_ready(app: App, model: str, version: str):
+    """So that a client can wait for a model that is still to come, as with Triton."""
+    assert not (await ask(app, "ModelReady", pb.ModelReadyRequest(name=model, version=version))).ready
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(
+    ("model", "version", "field"), [("nobody", "", "name"), ("nobody", "1", "name"), (MNIST, "9", "version")]
+)
+async def test_statistics_of_what_does_not_exist_are_invalid_argument(app: App, model: str, version: str, field: str):
+    """As Triton has it; the sentence names what there is."""
+    with pytest.raises(InvalidInput) as raised:
+        await ask(app, "ModelStatistics", model_statistics_pb2.ModelStatisticsRequest(name=model, version=version))
+    assert raised.value.field == field
+    assert MNIST in raised.value.description
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_there_is_no_region_of_a_gpu_to_list_or_to_forget(app: App):
+    """Clients begin by forgetting all regions, of either kind."""
+    told = await ask(app, "CudaSharedMemoryStatus", shared_memory_pb2.CudaSharedMemoryStatusRequest())
+    assert not told.regions
+    for name in ("", "mine"):
+        request = shared_memory_pb2.CudaSharedMemoryUnregisterRequest(name=name)
+        await ask(app, "CudaSharedMemoryUnregister", request)
 
 
 @pytest.mark.asyncio(loop_scope="module")

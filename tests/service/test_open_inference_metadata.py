@@ -37,7 +37,13 @@ async def test_the_server_tells_its_name_version_and_extensions(app):
     """Shared memory only where it is allowed."""
     told = await ask(app, "ServerMetadata", pb.ServerMetadataRequest())
     assert (told.name, told.version) == ("digits", installed_version("digits"))
-    assert list(told.extensions) == ["classification", "model_configuration", "model_repository", "statistics"]
+    assert list(told.extensions) == [
+        "classification",
+        "model_configuration",
+        "model_repository",
+        "schedule_policy",
+        "statistics",
+    ]
     async with App.open(Settings(models=MODELS, log_level="error", shared_memory="digits-")) as other:
         told = await ask(other, "ServerMetadata", pb.ServerMetadataRequest())
         assert "system_shared_memory" in told.extensions
@@ -133,13 +139,14 @@ async def test_statistics_agree_with_what_was_sent(app):
 
 
 async def test_statistics_of_no_name_are_those_of_all_models(app):
-    """By name and version; those of a version alone where one is named."""
+    """By name and version, whatever the version; with a name those of a version alone where one is named."""
 
     async def listed(**fields: str) -> list[tuple[str, str]]:
         answer = await ask(app, "ModelStatistics", statistics_pb.ModelStatisticsRequest(**fields))
         return [(each.name, each.version) for each in answer.model_stats]
 
-    assert await listed() == [(SMALL, "1"), (MNIST, "1"), (MNIST, "2"), ("mnist-committee", "1"), ("mnist-large", "1")]
+    everything = [(SMALL, "1"), (MNIST, "1"), (MNIST, "2"), ("mnist-committee", "1"), ("mnist-large", "1")]
+    assert await listed() == await listed(version="2") == await listed(version="9") == everything
     assert await listed(name=MNIST) == [(MNIST, "1"), (MNIST, "2")]
     assert await listed(name=MNIST, version="1") == [(MNIST, "1")]
 
@@ -186,9 +193,11 @@ async def test_models_are_unloaded_and_loaded_by_call(tmp_path: Path):
         await ask(app, "RepositoryModelLoad", load(SMALL))
         assert await index(app) == [(SMALL, "1", "READY"), (SMALL, "2", "READY")]
         assert (await ask(app, "ModelInfer", raw(ROWS, model_name=SMALL))).model_version == "2"
-        for request, name in ((load("nobody"), "RepositoryModelLoad"), (unload("nobody"), "RepositoryModelUnload")):
-            with pytest.raises(NotFound):
-                await ask(app, name, request)
+        before = await index(app)
+        with pytest.raises(NotFound):
+            await ask(app, "RepositoryModelLoad", load("nobody"))
+        await ask(app, "RepositoryModelUnload", unload("nobody"))  # it is gone already
+        assert await index(app) == before
 
 
 async def test_a_model_that_cannot_be_loaded_fails_the_precondition(tmp_path: Path):

@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 
 from artifact.layout import VersionFolder
-from service.api import quick_infer
+from service.api import quick_classify, quick_infer
 from service.api.counting import answer_quickly
 from service.api.methods import Call
+from service.api.quick_classify import QuickClassify
+from service.api.quick_infer import QuickInfer
 from service.app import App
 from service.config import Settings
 from service.runtime.errors import DeadlinePassed, InvalidInput
 from service.runtime.shared_memory import Region
+from service.runtime.shared_memory import SharedMemory as Regions
 from stubs.digits.v1 import digits_pb2
 from stubs.inference import open_inference_pb2, shared_memory_pb2
 from tests.harness import MODELS
@@ -174,11 +177,18 @@ async def test_quick_calls_are_counted(app, pixels):
 async def test_what_is_remembered_is_bounded(app, pixels, monkeypatch):
     """However many different heads come."""
     monkeypatch.setattr(quick_infer, "MAX_HEADS", 8)
+    monkeypatch.setattr(quick_classify, "MAX_HEADS", 8)
+    infer = QuickInfer(app.repository, Regions(""), 100)
+    classify = QuickClassify(app.repository, 100)
     for number in range(30):
         request = raw(pixels[:1])
         request.parameters["n"].int64_param = number
-        await ask(app, "ModelInfer", request, quick=True)
-    assert len(app.repository.find(MNIST, "").heads) <= 8
+        assert await infer.answer(request.SerializeToString(), 0, Call())
+        asked = digits_pb2.ClassifyRequest(pixels=pixels[:1].tobytes(), version=str(number))
+        answer = classify.answer(asked.SerializeToString(), 0, Call())
+        assert (answer is None) == (number not in (1, 2))
+    for kept in (infer._names, classify._names, app.repository.find(MNIST, "").heads):
+        assert 0 < len(kept) <= 8
 
 
 async def test_answers_to_one_head_differ_in_their_id_alone(app, pixels):

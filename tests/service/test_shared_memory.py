@@ -16,7 +16,7 @@ from service.api.errors import translate
 from service.app import App
 from service.config import Settings, SettingsError, read_settings
 from service.runtime import shared_memory
-from service.runtime.errors import InvalidInput, NotAllowed
+from service.runtime.errors import AlreadyExists, InvalidInput, NotAllowed
 from service.runtime.shared_memory import FOLDER, SharedMemory
 from stubs.inference import open_inference_pb2 as pb
 from stubs.inference import shared_memory_pb2 as memory_pb
@@ -330,7 +330,7 @@ def test_a_name_is_registered_once(memory: SharedMemory, folder: Path):
     """Whatever it shall mean; it is free again once it was unregistered."""
     (folder / "digits-1").write_bytes(bytes(10))
     memory.register("mine", "digits-1", 0, 10)
-    with pytest.raises(InvalidInput, match="unregister it first"):
+    with pytest.raises(AlreadyExists, match="unregister it first"):
         memory.register("mine", "digits-1", 0, 10)
     memory.unregister("mine")
     memory.register("mine", "/digits-1", 0, 10)

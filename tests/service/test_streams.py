@@ -82,16 +82,20 @@ async def test_reading_goes_ahead_of_the_answers_no_further_than_the_window(size
 async def test_what_an_answer_raises_ends_the_stream_and_leaves_nothing_behind():
     """What goes wrong with one request alone is its answer; this is not."""
 
+    sender = Sender()
+
     async def answer(request: StringValue, admitted: Admitted) -> str:
+        admitted.set_result(None)
         if request.value.startswith("3"):
+            while sender.read < 5:  # noqa: ASYNC110 - those behind it have begun
+                await asyncio.sleep(0)
             raise KeyError(request.value)
         if not request.value.startswith(("1", "2")):
             await asyncio.sleep(60)
-        admitted.set_result(None)
         return request.value
 
     before = asyncio.all_tasks()
-    answers = answer_each(Sender().requests(), answer)
+    answers = answer_each(sender.requests(), answer)
     assert [await anext(answers) for _ in range(2)] == ["1x", "2x"]
     with pytest.raises(KeyError):
         await anext(answers)

@@ -16,10 +16,12 @@ from service.config import Settings, SettingsError, read_settings, variables
 from service.fronts.ports import ListenError, hold, probe
 from service.observe.sums import joined
 from service.runtime.cores import SHARE, usable_cores
-from service.runtime.errors import InvalidInput, NotAllowed, NotFound, QueueFull, again
+from service.runtime.errors import InvalidInput, QueueFull, RateExceeded, ServiceError, kinds
 from service.runtime.statistics import Statistics, Summary
 from service.workers.channel import AnswerFailed, Channel, ChannelClosed
+from service.workers.control import Control
 from service.workers.crew import Crew
+from service.workers.environment import NUMBER, SOCKET
 from service.workers.supervisor import Backoff
 from service.workers.worker import Worker
 from stubs.inference import model_repository_pb2 as repository_pb
@@ -230,10 +232,12 @@ async def test_only_calls_that_change_something_go_by_way_of_the_siblings():
         "SystemSharedMemoryUnregister",
     }
     path = "/inference.GRPCInferenceService/RepositoryModelUnload"
-    request = repository_pb.RepositoryModelUnloadRequest(model_name="a")
     handler: Any = through[path].handler
-    assert await handler(request, None) == repository_pb.RepositoryModelUnloadResponse()
-    assert told.changes == [(path, request.SerializeToString(), Change(("model", "a"), lasting=True))]
+    for name, lasting in (("digits-8x8", True), ("nobody", False)):  # of what never was nothing is remembered
+        request = repository_pb.RepositoryModelUnloadRequest(model_name=name)
+        assert await handler(request, None) == repository_pb.RepositoryModelUnloadResponse()
+        assert told.changes.pop() == (path, request.SerializeToString(), Change(("model", name), lasting=lasting))
+    assert not told.changes
 
 
 def test_sums_are_of_what_either_has_at_any_depth():
@@ -258,14 +262,43 @@ def test_a_summary_is_the_same_after_a_way_through_json():
     assert (summary.success.count, summary.failures["InvalidInput"].ns, summary.rows) == (1, 7, 3)
 
 
-@pytest.mark.parametrize(
-    "error",
-    [NotFound("none"), InvalidInput("field", "is bad"), QueueFull("full", retry_after=0.5), NotAllowed("not so")],
-)
-def test_an_error_is_made_again_from_its_class_and_arguments(error):
-    """With its sentence and all that it carries."""
-    made = again(type(error).__name__, *error.args)
-    assert (type(made), str(made), vars(made)) == (type(error), str(error), vars(error))
+ARGUMENTS: dict[type[ServiceError], tuple[Any, ...]] = {
+    InvalidInput: ("field", "is bad"),
+    QueueFull: ("full", 0.5),
+    RateExceeded: ("too often", 0.5),
+}
+
+
+@pytest.mark.parametrize("kind", list(kinds()))
+async def test_an_error_of_any_kind_comes_from_another_worker_as_what_it_is(
+    monkeypatch: pytest.MonkeyPatch, kind: type[ServiceError]
+):
+    """With its sentence and all that it carries, by way of the supervisor."""
+    error = kind(*ARGUMENTS.get(kind, ("a sentence",)))
+
+    class Failing:
+        async def run(self, path: str, request: bytes) -> bytes:
+            raise error
+
+        def snapshot(self) -> dict[str, Any]:
+            return {}
+
+    crew = Crew()
+
+    async def supervise(what: str, content: dict[str, Any]) -> dict[str, Any] | None:
+        return await crew.change(**content) if what == "change" else None
+
+    ours, theirs = socket.socketpair()
+    monkeypatch.setenv(NUMBER, "1")
+    monkeypatch.setenv(SOCKET, str(theirs.detach()))
+    channel, control = await Channel.open(ours, supervise), await Control.open()
+    await control.join(Failing())
+    await crew.join(1, channel)
+    with pytest.raises(kind) as raised:
+        await control.change("/a/B", b"", Change(("model", "a"), lasting=False))
+    assert (type(raised.value), str(raised.value), vars(raised.value)) == (kind, str(error), vars(error))
+    await control.leave()
+    channel.close()
 
 
 def test_a_port_that_is_held_is_for_those_alone_that_share_it():

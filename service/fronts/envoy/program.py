@@ -8,6 +8,7 @@ import json
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
+from sysconfig import get_python_version
 from typing import Any
 
 from service.config import Settings
@@ -40,7 +41,8 @@ def check_envoy() -> None:
 
     if not any(name in get_envoy_environ() for name in ("LD_PRELOAD", "DYLD_INSERT_LIBRARIES")):
         raise EnvoyMissing(
-            "the envoy front needs Python as a shared library, which is not here; on Debian: apt install libpython3.11"
+            "the envoy front needs Python as a shared library, which is not here; on Debian: apt install "
+            f"libpython{get_python_version()}"
         )
 
 
