@@ -64,7 +64,7 @@ class LocalDigits:
             include_activations=activations,
             coverage=coverage,
         )
-        return read_response(self._call("Classify", request), activations=activations)
+        return read_response(self._call("Classify", request), count=len(images), activations=activations)
 
     def model(self, name: str, version: str) -> ModelCard:
         """What a model says of itself."""

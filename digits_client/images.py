@@ -1,5 +1,6 @@
 """Images as callers have them -> the fields of a ClassifyRequest."""
 
+import asyncio
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,12 @@ class Batch:
         request.pixels = b"".join([each.tobytes() for each in rows])
         return self.single and rows[0].ndim == 1
 
+    def count(self, version: ListedVersion | None) -> int:
+        """How many images these are, once `fill` took them."""
+        if version is None:
+            return len(self.encoded)
+        return sum(array.size for array in self.arrays) // version.features
+
 
 def read_images(images: Images) -> Batch:
     """Take the images in: files are read, PIL images encoded.
@@ -93,6 +100,14 @@ def read_images(images: Images) -> Batch:
     if arrays and encoded:
         raise TypeError("arrays and image files are mixed in one call, expected either the one or the other")
     return Batch(tuple(arrays), tuple(encoded), single)
+
+
+async def read_images_aside(images: Images) -> Batch:
+    """`read_images`, in a thread where files are read or images encoded."""
+    items = images if isinstance(images, list | tuple) else (images,)
+    if all(isinstance(item, np.ndarray | bytes) for item in items):
+        return read_images(images)
+    return await asyncio.to_thread(read_images, images)
 
 
 def _in_16_bits(picture: Any) -> Any:
