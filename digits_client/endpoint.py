@@ -115,12 +115,22 @@ def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def _is_own(host: str) -> bool:
-    """Whether it is this machine by loopback, or by the address that stands for all of its own."""
+    """Whether it is this machine: by loopback, by the address that stands for all of its own, or by one of these."""
     name = host.lower().rstrip(".")
     address = _ip(host)
     if address is None:
-        return name in _OWN_NAMES or name.endswith(".localhost")
-    return address.is_loopback or address.is_unspecified
+        return name in (*_OWN_NAMES, socket.gethostname().lower()) or name.endswith(".localhost")
+    return address.is_loopback or address.is_unspecified or _is_assigned(str(address))
+
+
+def _is_assigned(address: str) -> bool:
+    """Whether a network interface of this machine has that IP address."""
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
 
 
 def _is_exempt(host: str, entry: str) -> bool:
