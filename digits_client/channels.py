@@ -10,12 +10,14 @@ import grpc
 from digits_client.channel import OPTIONS, Deadline
 from digits_client.endpoint import Endpoint
 from digits_client.errors import ClientClosed, from_rpc
+from digits_client.forks import check_process
 
 
 class Channels:
     """So many, used in turn until they are closed."""
 
     def __init__(self, endpoint: Endpoint, count: int = 1) -> None:
+        check_process("grpc")
         self._endpoint = endpoint
         self._channels = [endpoint.open(grpc, OPTIONS) for _ in range(count)]
         self._turn = itertools.count()
@@ -37,6 +39,7 @@ class Channels:
         try:
             if self._closed:
                 raise ClientClosed
+            check_process("grpc")
             yield
         except grpc.RpcError as cause:
             if self._closed and cause.code() == grpc.StatusCode.CANCELLED:

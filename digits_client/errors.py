@@ -44,7 +44,7 @@ class TooLarge(DigitsError):
 
 
 class ClientClosed(DigitsError):
-    """The client was closed before the call, or while it was in flight."""
+    """The client was closed before the call, or while it was in flight; or its process forked, and gRPC with it."""
 
     def __init__(self, message: str = "the client is closed; make a new one") -> None:
         super().__init__(message)

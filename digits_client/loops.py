@@ -12,6 +12,7 @@ import grpc.aio
 from digits_client.channel import OPTIONS, RPCS, Deadline, Defaults, Rpc
 from digits_client.coalescing import Coalescer
 from digits_client.errors import ClientClosed, ServerError, from_rpc
+from digits_client.forks import check_process
 from digits_client.models import Listing
 
 
@@ -58,6 +59,7 @@ class Loops:
 
     def current(self) -> OnLoop:
         """That of the running loop, made when it is new. Raises `ClientClosed`."""
+        check_process("grpc.aio")
         loop = asyncio.get_running_loop()
         kept = None if self.closed else self._kept.get(loop)
         if kept is not None:
