@@ -37,8 +37,6 @@ class Channels:
     def calling(self, deadline: Deadline) -> Iterator[None]:
         """Around a call that has this deadline. Raises a `DigitsError` where gRPC raises an error of its own."""
         try:
-            if self._closed:
-                raise ClientClosed
             check_process("grpc")
             yield
         except grpc.RpcError as cause:
@@ -46,6 +44,6 @@ class Channels:
                 raise ClientClosed from cause
             raise from_rpc(cause, str(self._endpoint), deadline.seconds) from cause
         except ValueError as cause:
-            if self._closed:  # gRPC's error for a channel that another thread has just closed
+            if self._closed:  # gRPC's error for a channel that is
                 raise ClientClosed from cause
             raise

@@ -54,7 +54,7 @@ def encode(picture: Any) -> bytes:
 
 def _original(picture: Any) -> bytes | None:
     """The file that the picture was opened from; None where it is gone, or shows something else."""
-    if picture.format not in _READ or picture.tell() != 0:  # the server looks at the first frame
+    if picture.format not in _READ:
         return None
     for source in (_opened, _named):
         with suppress(Exception):  # it is closed, gone or another by now; decoders raise whatever that leads them to
@@ -81,7 +81,7 @@ def _named(picture: Any) -> bytes:
 
 
 def _shows(picture: Any, data: bytes) -> bool:
-    """Whether the picture is what that file shows; it may have been changed in place, as may its EXIF."""
+    """Whether the picture is what that file shows first; it may be at another frame, or changed in place."""
     from PIL import Image
 
     with Image.open(io.BytesIO(data)) as file:

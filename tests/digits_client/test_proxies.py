@@ -69,10 +69,17 @@ class Proxy:
             while data := source.recv(65536):
                 sink.sendall(data)
 
-    def close(self) -> None:
-        for each in (self._listening, *self._held):
+    def cut(self) -> None:
+        """End the tunnels there are."""
+        for each in self._held:
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)
+        self.cut()
+        for each in (self._listening, *self._held):
             each.close()
 
 
@@ -193,12 +200,24 @@ async def test_a_proxy_that_fails_is_named(proxy: Proxy, monkeypatch: pytest.Mon
 
 
 def test_a_proxy_that_says_nothing_is_named(proxy: Proxy, monkeypatch: pytest.MonkeyPatch):
-    """By the call whose time is over, and by a batch job."""
+    """By the call whose time is over."""
     monkeypatch.setenv("grpc_proxy", f"http://{proxy.address}")
     with DigitsClient(ELSEWHERE, timeout=0.3) as client, pytest.raises(DeadlineExceeded, match=proxy.address):
         client.health()
-    with pytest.raises((DeadlineExceeded, ScorerError), match=proxy.address):
-        RemoteScorer(ELSEWHERE, patience=0.3)
+
+
+@pytest.mark.front("grpcio")
+def test_a_batch_job_whose_proxy_goes_silent_names_it(server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch):
+    """When its patience is over."""
+    proxy.answer, proxy.to = b"HTTP/1.1 200 OK\r\n\r\n", server.port
+    monkeypatch.setenv("grpc_proxy", f"http://{proxy.address}")
+    rows, digits, scores = np.zeros((2, 784), np.uint8), np.zeros(2, np.int64), np.zeros((2, 10), np.float32)
+    with RemoteScorer(ELSEWHERE, patience=3) as scorer:
+        scorer.score(rows, digits, scores)
+        proxy.answer = None
+        proxy.cut()
+        with pytest.raises(ScorerError, match=f"through the proxy {proxy.address} .* gave no answer for 3 s"):
+            scorer.score(rows, digits, scores)
 
 
 def test_a_dead_proxy_is_named(dead_proxies):
