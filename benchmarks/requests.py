@@ -162,5 +162,9 @@ def answer(port: int, request: Request) -> bytes:
 
 
 def _channel(port: int) -> grpc.Channel:
-    options = [("grpc.max_receive_message_length", -1), ("grpc.use_local_subchannel_pool", 1)]
+    options = [
+        ("grpc.max_receive_message_length", -1),
+        ("grpc.use_local_subchannel_pool", 1),
+        ("grpc.enable_http_proxy", 0),
+    ]
     return grpc.insecure_channel(f"127.0.0.1:{port}", options)

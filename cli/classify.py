@@ -11,7 +11,7 @@ import typer
 
 from cli.fail import fail
 from cli.need import Needs
-from cli.server import Timeout, TlsCa, TlsCert, TlsKey, TokenFile, access
+from cli.server import Server, Timeout, TlsCa, TlsCert, TlsKey, TokenFile, access
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,10 +37,7 @@ class Source(Protocol):
 
 def classify(
     files: Annotated[list[str], typer.Argument(metavar="FILE", help="Image files; - reads one from stdin.")],
-    server: Annotated[
-        str | None,
-        typer.Option(metavar="HOST:PORT", help="Where the server listens.", show_default="localhost:8001"),
-    ] = None,
+    server: Server = None,
     local: Annotated[bool, typer.Option("--local", help="Without a server: load the models here.")] = False,
     models: Annotated[
         Path | None, typer.Option(help="Models folder for --local.", show_default="models, or DIGITS_MODELS")
@@ -92,10 +89,9 @@ def classify(
 
             source = LocalDigits(models, model=name, version=version)
         else:
-            address = "localhost:8001" if server is None else server
             try:
-                allowed = access(tls_ca, tls_cert, tls_key, token_file)
-                source = DigitsClient(address, model=name, version=version, timeout=timeout, **allowed)
+                given = access(server, tls_ca, tls_cert, tls_key, token_file, timeout=timeout)
+                source = DigitsClient(model=name, version=version, **given)
             except ValueError as error:
                 fail(str(error), code=2)
         with source:

@@ -19,6 +19,11 @@ from service.runtime.repository import RepositoryError
 from stubs.digits.v1 import digits_pb2 as pb
 
 _STEM = "/digits.v1.DigitsService/"
+# What of the environment is about more than a server: the models, what they run on, and which images are taken.
+_SETTINGS = (
+    *("models", "default_model", "variant", "provider", "require_provider", "cuda_device", "cuda_memory_mb", "threads"),
+    *("max_image_megapixels", "max_message_mb"),
+)
 
 
 class LocalDigits:
@@ -27,7 +32,7 @@ class LocalDigits:
     def __init__(self, models: Path | None, *, model: str, version: str) -> None:
         """Raises `DigitsError` when the settings in the environment are wrong."""
         try:
-            self._settings: Settings = read_settings({} if models is None else {"models": models})
+            self._settings: Settings = read_settings({} if models is None else {"models": models}, only=_SETTINGS)
         except SettingsError as error:
             raise DigitsError(str(error)) from None
         configure_logs("error", "auto")
@@ -64,7 +69,7 @@ class LocalDigits:
             include_activations=activations,
             coverage=coverage,
         )
-        return read_response(self._call("Classify", request), activations=activations)
+        return read_response(self._call("Classify", request), count=len(images), activations=activations)
 
     def model(self, name: str, version: str) -> ModelCard:
         """What a model says of itself."""

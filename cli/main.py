@@ -5,6 +5,7 @@ not wait for onnxruntime, and `digits health` runs where scikit-learn is not ins
 """
 
 import importlib
+import os
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
@@ -75,5 +76,7 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):  # an old terminal gets `?` for what it cannot show
             stream.reconfigure(errors="replace")
     called = next((argument for argument in arguments if not argument.startswith("-")), "")
+    if called != "serve":  # a command fails by one sentence, and gRPC would write its traces before it
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     with Needs(COMMANDS.get(called, ("", "serve"))[1]):
         build(arguments)(arguments, prog_name="digits")

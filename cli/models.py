@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def models(
-    server: Server = "localhost:8001",
+    server: Server = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
     timeout: Timeout = 10.0,
     tls_ca: TlsCa = "",
@@ -25,7 +25,7 @@ def models(
     from digits_client import DigitsClient, DigitsError
 
     try:
-        with DigitsClient(server, timeout=timeout, **access(tls_ca, tls_cert, tls_key, token_file)) as client:
+        with DigitsClient(**access(server, tls_ca, tls_cert, tls_key, token_file, timeout=timeout)) as client:
             listing = client.models()
             cards = {
                 (model.name, version.version): client.model(model.name, version.version)

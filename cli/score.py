@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 # Options that mean something in one place alone, and by what one gets there.
 _PLACES = {"--server": ("calls", "patience", "shared_memory"), "--engine ray": ("address", "actors", "gpus")}
 
+# What of the environment says how to score in this process.
+_SETTINGS = ("models", "default_model", "provider", "require_provider")
+
 
 def score(  # noqa: D103 - below, since it is put together
     context: typer.Context,
@@ -129,14 +132,9 @@ def score(  # noqa: D103 - below, since it is put together
                 fail(f"--{name.replace('_', '-')} goes with {place}, and means nothing without", code=2)
     if report is not None and not next(each for each in (report, *report.absolute().parents) if each.exists()).is_dir():
         fail(f"the report cannot be written: {report} is no folder, nor can it become one")
-    told = {name: value for name, value in (("models", models), ("provider", provider)) if value is not None}
-    try:
-        settings = read_settings(told)
-    except SettingsError as error:
-        fail(str(error), code=2)
     configure_logs("error", "auto")
     options: dict[str, Any] = {
-        "model": model or (settings.default_model if server is None else ""),
+        "model": model,
         "format": format_,
         "pixels": pixels,
         "labels": labels,
@@ -147,8 +145,13 @@ def score(  # noqa: D103 - below, since it is put together
         "show": True,
     }
     if server is None:
+        told = {name: value for name, value in (("models", models), ("provider", provider)) if value is not None}
+        try:
+            settings = read_settings(told, only=_SETTINGS)
+        except SettingsError as error:
+            fail(str(error), code=2)
         options |= {name: getattr(settings, name) for name in ("models", "provider", "require_provider")}
-        options["variant"] = variant
+        options |= {"model": model or settings.default_model, "variant": variant}
     try:
         if engine == "ray":
             from scoring.ray_job import score_on_ray

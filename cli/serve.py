@@ -11,7 +11,7 @@ from cli.fail import fail
 
 def serve_command() -> Callable[..., None]:
     """The command, its flags made from the fields of `Settings`."""
-    from service.config import PREFIX, Settings, bounds, flag
+    from service.config import Settings, bounds, flag, variable
 
     def serve(**given: Any) -> None:
         """Serve models over gRPC until SIGTERM or Ctrl-C."""
@@ -32,7 +32,7 @@ def serve_command() -> Callable[..., None]:
     for name, field in Settings.model_fields.items():
         switch = field.annotation is bool
         default = ("on" if field.default else "off") if switch else str(field.default)
-        notes = [PREFIX + name.upper(), *([f"default {default}"] if default else [])]
+        notes = [variable(name), *([f"default {default}"] if default else [])]
         option = typer.Option(
             f"{flag(name)}/--no-{flag(name)[2:]}" if switch else flag(name),
             metavar=None if switch else bounds(field) or "TEXT",

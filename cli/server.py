@@ -7,7 +7,15 @@ import typer
 
 from cli.fail import fail
 
-Server = Annotated[str, typer.Option(metavar="HOST:PORT", help="Where the server listens.")]
+Server = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Where the server listens; without, the one that DIGITS_HOST, DIGITS_PORT, DIGITS_TLS_… and "
+        "DIGITS_TOKEN_FILE describe.",
+        show_default="localhost:8001",
+    ),
+]
 Timeout = Annotated[float, typer.Option(help="How long to wait for an answer, seconds.", min=0.001)]
 TlsCa = Annotated[
     str,
@@ -22,26 +30,56 @@ TlsKey = Annotated[Path | None, typer.Option(metavar="FILE", help="Its private k
 TokenFile = Annotated[Path | None, typer.Option(metavar="FILE", help="File with the token to send with each call.")]
 
 
-def access(tls_ca: str, tls_cert: Path | None, tls_key: Path | None, token_file: Path | None) -> dict[str, Any]:
-    """The `credentials` and `metadata` of a `DigitsClient`; ends the command when a file cannot be read."""
+def access(
+    server: str | None,
+    tls_ca: str,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    token_file: Path | None,
+    *,
+    timeout: float,
+    for_health: bool = False,
+) -> dict[str, Any]:
+    """What a `DigitsClient` is given to reach that server, None: the one that the environment describes.
+
+    `for_health` says that nothing but health is asked for. Ends the command when a file cannot be read.
+    """
     if (tls_cert is None) != (tls_key is None):
         fail("--tls-cert and --tls-key go together", code=2)
-    if tls_cert is not None and not tls_ca:
-        fail("--tls-cert needs --tls-ca", code=2)
-    given: dict[str, Any] = {}
-    if tls_ca:
-        import grpc
+    own = None
+    if server is None:
+        from cli.environment import OwnServer
 
+        own = OwnServer.described()
+    given: dict[str, Any] = {"target": server if own is None else own.address, "timeout": timeout}
+    pair = None
+    if tls_cert is not None and tls_key is not None:
+        pair = _read(tls_key, "--tls-key"), _read(tls_cert, "--tls-cert")
+    if tls_ca:
         roots = None if tls_ca == "public" else _read(Path(tls_ca), "--tls-ca")
-        key = None if tls_key is None else _read(tls_key, "--tls-key")
-        chain = None if tls_cert is None else _read(tls_cert, "--tls-cert")
-        given["credentials"] = grpc.ssl_channel_credentials(roots, key, chain)
+        given["credentials"] = _credentials(roots, pair)
+    elif own is not None and own.certificate:
+        given["credentials"] = _credentials(own.certificate, pair or own.pair())
+        given["server_name"] = own.name(timeout) or ""
+    elif pair is not None:
+        fail("--tls-cert needs --tls-ca", code=2)
+    token = ""
     if token_file is not None:
-        token = _read(token_file, "--token-file").strip()
-        if not token.isascii() or not token.decode("ascii").isprintable() or not token:
+        text = _read(token_file, "--token-file").strip()
+        if not text.isascii() or not text.decode("ascii").isprintable() or not text:
             fail(f"--token-file {token_file} holds no token: expected printable ASCII characters", code=2)
-        given["metadata"] = [("authorization", f"Bearer {token.decode('ascii')}")]
+        token = text.decode("ascii")
+    elif own is not None:
+        token = own.token(for_health=for_health)
+    if token:
+        given["metadata"] = [("authorization", f"Bearer {token}")]
     return given
+
+
+def _credentials(roots: bytes | None, pair: tuple[bytes, bytes] | None) -> Any:
+    import grpc
+
+    return grpc.ssl_channel_credentials(roots, *(pair or (None, None)))
 
 
 def _read(path: Path, flag: str) -> bytes:

@@ -11,6 +11,7 @@
 from digits_client.aio import AsyncDigitsClient
 from digits_client.client import DigitsClient
 from digits_client.errors import (
+    ClientClosed,
     DeadlineExceeded,
     DigitsError,
     InvalidInput,
@@ -29,6 +30,7 @@ __all__ = [
     "AsyncDigitsClient",
     "Classification",
     "Classifications",
+    "ClientClosed",
     "DeadlineExceeded",
     "DigitsClient",
     "DigitsError",

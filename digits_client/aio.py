@@ -3,13 +3,12 @@
 
 import asyncio
 import copy
-import itertools
-from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from functools import partial
 from typing import Any, Self, Unpack, overload
 
 import grpc
 import grpc.aio
-import numpy as np
 from numpy.typing import NDArray
 
 from digits_client import health as health_messages
@@ -18,21 +17,31 @@ from digits_client.channel import (
     GET_MODEL,
     GET_NETWORK,
     LIST_MODELS,
-    OPTIONS,
     Deadline,
     Defaults,
     Metadata,
     Options,
     Rpc,
+    check_text,
     stream_on,
 )
 from digits_client.coalescing import Coalescer, Kind
-from digits_client.errors import DeadlineExceeded, DigitsError, InvalidInput, ModelNotFound, from_rpc
+from digits_client.endpoint import Endpoint
+from digits_client.errors import (
+    Answer,
+    DeadlineExceeded,
+    DigitsError,
+    InvalidInput,
+    ModelNotFound,
+    ServerError,
+    read_answer,
+)
 from digits_client.health import Health
-from digits_client.images import Batch, File, Images, Several, read_images
+from digits_client.images import File, Images, Several, read_images_aside
+from digits_client.loops import Loops, OnLoop
 from digits_client.models import ListedVersion, Listing, ModelCard, Network, read_card, read_layer, read_listing
 from digits_client.results import Classification, Classifications, read_identity, read_response
-from digits_client.stream import Answers, StreamResult
+from digits_client.stream import Answers, StreamResult, each
 from stubs.digits.v1 import digits_pb2 as pb
 
 # Bytes of a request beside its pixels: names, field numbers, lengths.
@@ -40,7 +49,9 @@ _ROOM = 1024
 
 
 class AsyncDigitsClient:
-    """Calls one digits server from one event loop; to be shared between tasks, and closed (or used with `async with`).
+    """Calls one digits server; to be shared between tasks, and closed (or used with `async with`).
+
+    Each event loop that it is used on, of another thread or one after the other, has connections of its own.
 
     Every method has a deadline of `timeout` seconds, at most a year, and raises a `DigitsError` when the call
     fails. Calls that find no server, or one that is going away, are repeated by gRPC up to three times; calls
@@ -62,29 +73,24 @@ class AsyncDigitsClient:
         metadata: Metadata = (),
         wait_for_ready: bool = False,
         coalesce: bool = False,
+        server_name: str = "",
     ) -> None:
         """A client of the server at `target`, e.g. `localhost:8001`; it connects with the first call.
 
         `model` and `version` are meant when a call names none; empty: the server's default model, its newest
-        ready version. `channels` connections are used in turn. With `credentials` they use TLS.
+        ready version. `channels` connections are used in turn. With `credentials` they use TLS; the server's
+        certificate must carry `server_name`, empty: the host of `target`.
         `metadata` goes with every call. With `coalesce` single arrays that are classified in the same turn
         of the event loop travel in one call; each still gets its own result or error. With `wait_for_ready`
         calls wait for a server that is still starting.
 
-        Raises `ValueError` or `TypeError` for an address, a name or a timeout that cannot be one.
+        Raises `ValueError` or `TypeError` for an option that cannot be what it should.
         """
-        if channels < 1:
-            raise ValueError(f"channels is {channels}, expected at least 1")
-        self._defaults = Defaults(target, model, version, timeout)
-        self._sent: dict[str, Any] = {"metadata": tuple(metadata), "wait_for_ready": wait_for_ready}
-        self._credentials = credentials
-        self._count = channels
-        self._coalescer = Coalescer(self._send) if coalesce else None
-        self._channels: list[Any] = []
-        self._methods: dict[Rpc, list[Any]] = {}
-        self._turn = itertools.count()
+        endpoint = Endpoint(target, credentials, server_name)
+        self._defaults = Defaults(endpoint, model, version, timeout, tuple(metadata), channels)
+        self._sent: dict[str, Any] = {"metadata": self._defaults.metadata, "wait_for_ready": wait_for_ready}
+        self._loops = Loops(lambda: OnLoop(self._defaults, Coalescer(self._send) if coalesce else None), str(endpoint))
         self._listing: Listing | None = None
-        self._asking: asyncio.Task[Listing] | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -93,11 +99,8 @@ class AsyncDigitsClient:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections; calls in flight end with an error."""
-        channels, self._channels = self._channels, []
-        self._methods = {}
-        for channel in channels:
-            await channel.close()
+        """Close the connections; calls in flight, and all later ones, end with `ClientClosed`."""
+        await self._loops.close()
 
     @overload
     async def classify(self, images: Several, **options: Unpack[Options]) -> Classifications: ...
@@ -127,14 +130,15 @@ class AsyncDigitsClient:
         fit the model, `OSError` for a file that cannot be read.
         """
         deadline = self._defaults.deadline(timeout)
-        batch = await _read(images)
+        batch = await read_images_aside(images)
         request = self._defaults.request(model, version, activations, coverage)
         wanted = await self._version(request, deadline) if batch.arrays else None
         single = batch.fill(request, wanted)
-        if single and wanted is not None and self._coalescer is not None:
+        coalescer = self._loops.current().coalescer
+        if single and wanted is not None and coalescer is not None:
             kind = Kind(request.model, request.version, activations, coverage, deadline.seconds)
-            return await self._coalescer.add(kind, request.pixels, self._most(wanted))
-        results = await self._classify(request, deadline, wanted)
+            return await coalescer.add(kind, request.pixels, self._most(wanted))
+        results = await self._classify(request, deadline, batch.count(wanted), wanted)
         return results[0] if single else results
 
     async def classify_stream(
@@ -156,34 +160,34 @@ class AsyncDigitsClient:
         and stops the reading.
         """
         deadline = self._defaults.deadline(timeout)
-        answers = Answers(activations)
+        answers = Answers(activations, self._defaults.place)
 
-        async def requests() -> AsyncIterator[pb.ClassifyStreamRequest]:
+        async def requests() -> AsyncIterator[bytes]:
             try:
-                async for item in _each(images):
+                async for item in each(images):
                     request = self._defaults.request(model, version, activations, coverage)
                     try:
-                        batch = await _read(item)
+                        batch = await read_images_aside(item)
                         wanted = await self._version(request, deadline) if batch.arrays else None
                         single = batch.fill(request, wanted)
                     except Exception as error:  # told to the caller in its place
                         answers.failed(error)
                         await asyncio.sleep(0)  # or endless bad items would never let go of the loop
                         continue
-                    yield pb.ClassifyStreamRequest(id=answers.sent(single), request=request)
+                    number = answers.sent(single, batch.count(wanted))
+                    yield pb.ClassifyStreamRequest(id=number, request=request).SerializeToString()
             except Exception as error:  # gRPC would only log what the iterable raises
                 answers.broken = error
 
-        stream = stream_on(self._channel())
-        call = stream(requests(), timeout=deadline.left(), **self._sent)
-        try:
-            async for response in call:
-                for result in answers.take(response):
-                    yield result
-        except grpc.RpcError as error:
-            raise from_rpc(error, self._defaults.target, deadline.seconds) from error
-        finally:
-            call.cancel()
+        stream = stream_on(self._loops.current().channel())
+        with self._loops.calling(deadline):
+            call = stream(requests(), timeout=deadline.left(), **self._sent)
+            try:
+                async for data in call:
+                    for result in answers.take(data):
+                        yield result
+            finally:
+                call.cancel()
         for result in answers.rest():
             yield result
 
@@ -198,7 +202,7 @@ class AsyncDigitsClient:
         """What a model says of itself."""
         name, version = self._defaults.named(name, version)
         request = pb.GetModelRequest(model=name, version=version)
-        return read_card(await self._call(GET_MODEL, request, self._defaults.deadline(timeout)))
+        return await self._call(GET_MODEL, request, self._defaults.deadline(timeout), read_card)
 
     async def network(
         self, name: str | None = None, version: str | None = None, *, member: int = 0, timeout: float | None = None
@@ -206,13 +210,12 @@ class AsyncDigitsClient:
         """The weights and biases of a model, or of one member of a committee."""
         deadline = self._defaults.deadline(timeout)
         name, version = self._defaults.named(name, version)
-        shapes = await self._call(
-            GET_NETWORK, pb.GetNetworkRequest(model=name, version=version, member=member), deadline
-        )
+        request = pb.GetNetworkRequest(model=name, version=version, member=member)
+        shapes: pb.GetNetworkResponse = await self._call(GET_NETWORK, request, deadline, lambda answer: answer)
         # The layers are asked of the version that answered, so that all are of one network.
-        asked = {"model": shapes.model.name, "version": shapes.model.version, "member": member}
+        asked: Any = {"model": shapes.model.name, "version": shapes.model.version, "member": member}
         layers = [
-            read_layer(await self._call(GET_NETWORK, pb.GetNetworkRequest(**asked, layer=layer.layer), deadline))
+            await self._call(GET_NETWORK, pb.GetNetworkRequest(**asked, layer=layer.layer), deadline, read_layer)
             for layer in shapes.layers
         ]
         return Network(read_identity(shapes.model), tuple(shapes.layer_widths), tuple(layers))
@@ -220,19 +223,14 @@ class AsyncDigitsClient:
     async def health(self, service: str = "", *, timeout: float | None = None) -> Health:
         """Whether the server, a service or a model serves; true when it does. Not repeated on failure."""
         deadline = self._defaults.deadline(timeout)
-        if not isinstance(service, str):
-            raise TypeError(f"service is {service!r}, expected text")
+        check_text("service", service)
+        check = self._loops.current().channel().unary_unary(health_messages.PATH)
         try:
-            status: Health = await self._channel().unary_unary(
-                health_messages.PATH,
-                request_serializer=health_messages.write_request,
-                response_deserializer=health_messages.read_response,
-            )(service, timeout=deadline.left(), **self._sent)
-            return status
-        except grpc.RpcError as error:
-            if error.code() == grpc.StatusCode.NOT_FOUND:
-                return Health.SERVICE_UNKNOWN
-            raise from_rpc(error, self._defaults.target, deadline.seconds) from error
+            with self._loops.calling(deadline):
+                answer = await check(health_messages.write_request(service), timeout=deadline.left(), **self._sent)
+        except ModelNotFound:
+            return Health.SERVICE_UNKNOWN
+        return health_messages.read_response(answer)
 
     async def _version(self, request: pb.ClassifyRequest, deadline: Deadline) -> ListedVersion:
         """What will answer the request, from the listing, which is asked for once."""
@@ -245,13 +243,14 @@ class AsyncDigitsClient:
         # Whoever comes while the question is open shares the answer, and wakes in the same turn as the others.
         # Nobody's haste ends it for the others: it has the client's own timeout, each waits as long as it may.
         while True:
-            if self._asking is None:
-                patience = Deadline(max(self._defaults.timeout, deadline.seconds), self._defaults.target)
-                self._asking = asyncio.get_running_loop().create_task(self._list(patience))
-                self._asking.add_done_callback(self._listed)
-            asking = self._asking
-            done, _ = await asyncio.wait([asking], timeout=deadline.left())
-            if done:
+            here = self._loops.current()
+            if here.asking is None:
+                patience = Deadline(max(self._defaults.timeout, deadline.seconds), self._defaults.place)
+                here.asking = asyncio.get_running_loop().create_task(self._list(patience))
+                here.asking.add_done_callback(partial(self._listed, here))
+            asking = here.asking
+            await asyncio.wait([asking], timeout=deadline.left())
+            if asking.done() and not asking.cancelled():
                 try:
                     return asking.result().find(request.model, request.version)
                 except DeadlineExceeded:
@@ -261,10 +260,10 @@ class AsyncDigitsClient:
                     raise own from error.__cause__
 
     async def _list(self, deadline: Deadline) -> Listing:
-        return read_listing(await self._call(LIST_MODELS, pb.ListModelsRequest(), deadline))
+        return await self._call(LIST_MODELS, pb.ListModelsRequest(), deadline, read_listing)
 
-    def _listed(self, task: asyncio.Task[Listing]) -> None:
-        self._asking = None
+    def _listed(self, here: OnLoop, task: asyncio.Task[Listing]) -> None:
+        here.asking = None
         if not task.cancelled() and task.exception() is None:
             self._listing = task.result()
 
@@ -275,65 +274,36 @@ class AsyncDigitsClient:
             return 1
         return max(1, min(listing.max_rows, (listing.max_message_bytes - _ROOM) // version.features))
 
-    async def _send(self, kind: Kind, pixels: bytes) -> Classifications:
+    async def _send(self, kind: Kind, pixels: bytes, count: int) -> Classifications:
         """Classify images that were coalesced."""
         request = self._defaults.request(kind.model, kind.version, kind.activations, kind.coverage)
         request.pixels = pixels
-        return await self._classify(request, self._defaults.deadline(kind.timeout), None)
+        return await self._classify(request, self._defaults.deadline(kind.timeout), count, None)
 
     async def _classify(
-        self, request: pb.ClassifyRequest, deadline: Deadline, wanted: ListedVersion | None
+        self, request: pb.ClassifyRequest, deadline: Deadline, count: int, wanted: ListedVersion | None
     ) -> Classifications:
+        read = partial(read_response, count=count, activations=request.include_activations)
         try:
-            response = await self._call(CLASSIFY, request, deadline)
-        except (InvalidInput, ModelNotFound):
+            results = await self._call(CLASSIFY, request, deadline, read)
+        except (InvalidInput, ModelNotFound, ServerError):
             self._listing = None
             raise
-        if wanted is not None and response.model.version != wanted.version:
+        if wanted is not None and results.model.version != wanted.version:
             self._listing = None  # a newer version answers by now
-        return read_response(response, activations=request.include_activations)
+        return results
 
-    def _channel(self) -> Any:
-        """The next channel; they are opened by the first call, for they belong to the loop that runs then."""
-        if not self._channels:
-            rpcs = (CLASSIFY, LIST_MODELS, GET_MODEL, GET_NETWORK)
-            self._channels = [
-                grpc.aio.secure_channel(self._defaults.target, self._credentials, OPTIONS)
-                if self._credentials is not None
-                else grpc.aio.insecure_channel(self._defaults.target, OPTIONS)
-                for _ in range(self._count)
-            ]
-            self._methods = {rpc: [rpc.on(channel) for channel in self._channels] for rpc in rpcs}
-        return self._channels[next(self._turn) % self._count]
-
-    async def _call(self, rpc: Rpc, request: Any, deadline: Deadline) -> Any:
+    async def _call(self, rpc: Rpc, request: Any, deadline: Deadline, read: Callable[[Any], Answer]) -> Answer:
+        data = request.SerializeToString()
         while True:
+            method = self._loops.current().method(rpc)
             try:
-                method = (
-                    self._methods[rpc][next(self._turn) % self._count] if self._channels else rpc.on(self._channel())
-                )
-                return await method(request, timeout=deadline.left(), **self._sent)
-            except grpc.RpcError as cause:
-                error = from_rpc(cause, self._defaults.target, deadline.seconds)
+                with self._loops.calling(deadline):
+                    answer = await method(data, timeout=deadline.left(), **self._sent)
+            except DigitsError as error:
                 pause = deadline.pause(error)
                 if pause is None:
-                    raise error from cause
+                    raise
+            else:
+                return read_answer(answer, rpc.response, read, self._defaults.place)
             await asyncio.sleep(pause)
-
-
-async def _read(images: Images) -> Batch:
-    """`read_images`, in a thread where files are read or images encoded."""
-    items = images if isinstance(images, list | tuple) else (images,)
-    if all(isinstance(item, np.ndarray | bytes) for item in items):
-        return read_images(images)
-    return await asyncio.to_thread(read_images, images)
-
-
-async def _each(images: Iterable[Images] | AsyncIterable[Images]) -> AsyncIterator[Images]:
-    """The items of an iterable of either kind."""
-    if isinstance(images, AsyncIterable):
-        async for item in images:
-            yield item
-    else:
-        for item in images:
-            yield item

@@ -1,14 +1,15 @@
 """How the server is spoken to: paths, channel options, retries and deadlines. Shared by both clients."""
 
-import ipaddress
 import json
 import random
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, TypedDict
 
+from digits_client.endpoint import Endpoint
 from digits_client.errors import DeadlineExceeded, DigitsError, Overloaded
 from stubs.digits.v1 import digits_pb2 as pb
 
@@ -55,9 +56,6 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
 # A year; gRPC itself counts no further than a few.
 _LONGEST = 365 * 24 * 3600.0
 
-# Kinds of address that gRPC knows beside HOST:PORT, each with something behind its colon.
-_SCHEMES = ("dns", "unix", "unix-abstract", "ipv4", "ipv6", "xds")
-
 
 @dataclass(frozen=True, slots=True)
 class Rpc:
@@ -72,27 +70,23 @@ class Rpc:
         return f"/{SERVICE}/{self.name}"
 
     def on(self, channel: Any) -> Any:
-        """The method to be called on that channel, of threads or of asyncio."""
-        return channel.unary_unary(
-            self.path,
-            request_serializer=lambda message: message.SerializeToString(),
-            response_deserializer=self.response.FromString,
-        )
+        """The method to be called on that channel, of threads or of asyncio; bytes in, bytes out.
+
+        gRPC itself would log what it cannot parse, and with asyncio answer None instead.
+        """
+        return channel.unary_unary(self.path)
 
 
 CLASSIFY = Rpc("Classify", pb.ClassifyResponse)
 LIST_MODELS = Rpc("ListModels", pb.ListModelsResponse)
 GET_MODEL = Rpc("GetModel", pb.GetModelResponse)
 GET_NETWORK = Rpc("GetNetwork", pb.GetNetworkResponse)
+RPCS = (CLASSIFY, LIST_MODELS, GET_MODEL, GET_NETWORK)
 
 
 def stream_on(channel: Any) -> Any:
-    """ClassifyStream on that channel."""
-    return channel.stream_stream(
-        f"/{SERVICE}/ClassifyStream",
-        request_serializer=lambda message: message.SerializeToString(),
-        response_deserializer=pb.ClassifyStreamResponse.FromString,
-    )
+    """ClassifyStream on that channel; bytes in, bytes out."""
+    return channel.stream_stream(f"/{SERVICE}/ClassifyStream")
 
 
 class Options(TypedDict, total=False):
@@ -108,16 +102,17 @@ class Options(TypedDict, total=False):
 class Deadline:
     """The time a caller grants to one method of the client, whatever calls that takes."""
 
-    def __init__(self, seconds: float, target: str) -> None:
+    def __init__(self, seconds: float, place: str) -> None:
+        """`place` is what sentences call the server."""
         self.seconds = check_timeout(seconds)
-        self._target = target
+        self._place = place
         self._end = time.monotonic() + self.seconds
 
     def left(self) -> float:
         """Seconds that are left; raises `DeadlineExceeded` when there are none."""
         left = self._end - time.monotonic()
         if left <= 0:
-            raise DeadlineExceeded(f"no answer from {self._target} within {self.seconds:g} s")
+            raise DeadlineExceeded(f"no answer from {self._place} within {self.seconds:g} s")
         return left
 
     def pause(self, error: DigitsError) -> float | None:
@@ -132,26 +127,37 @@ class Deadline:
 class Defaults:
     """What a client assumes where a call says nothing."""
 
-    target: str
+    endpoint: Endpoint
     model: str
     version: str
     timeout: float
+    metadata: tuple[tuple[str, str | bytes], ...] = ()
+    channels: int = 1
 
     def __post_init__(self) -> None:
-        check_target(self.target)
-        _check_text("model", self.model)
-        _check_text("version", self.version)
+        check_metadata(self.metadata)
+        if isinstance(self.channels, bool) or not isinstance(self.channels, int):
+            raise TypeError(f"channels is {self.channels!r}, expected a whole number")
+        if self.channels < 1:
+            raise ValueError(f"channels is {self.channels}, expected at least 1")
+        check_text("model", self.model)
+        check_text("version", self.version)
         check_timeout(self.timeout)
 
     def deadline(self, timeout: float | None) -> Deadline:
         """The deadline of a call that was given this timeout."""
-        return Deadline(self.timeout if timeout is None else timeout, self.target)
+        return Deadline(self.timeout if timeout is None else timeout, self.place)
+
+    @property
+    def place(self) -> str:
+        """What sentences call the server."""
+        return str(self.endpoint)
 
     def named(self, model: str | None, version: str | None) -> tuple[str, str]:
         """The names a request carries; the client's own version belongs to the client's own model alone."""
         for key, value in (("model", model), ("version", version)):
             if value is not None:
-                _check_text(key, value)
+                check_text(key, value)
         if model is None:
             return self.model, self.version if version is None else version
         return model, version or ""
@@ -182,52 +188,28 @@ def _check_coverage(coverage: Any) -> None:
         raise ValueError(f"the coverage is {coverage}, expected more than 0 and less than 1")
 
 
-def check_target(target: Any) -> None:
-    """Raises `TypeError` or `ValueError` for an address that gRPC would take for a broken or an unknown one."""
-    if not isinstance(target, str):
-        raise TypeError(f"the server's address is {target!r}, expected text like localhost:8001")
-    scheme, colon, rest = target.partition(":")
-    if scheme in _SCHEMES and colon:
-        known = bool(rest.strip("/"))
-        if scheme in ("ipv4", "ipv6"):
-            known = all(_is_address(each, int(scheme[-1])) for each in rest.split(","))
-        elif scheme == "dns":  # dns:HOST:PORT or dns://SERVER/HOST:PORT
-            known = _is_host_and_port(rest[2:].partition("/")[2] if rest.startswith("//") else rest)
-    else:
-        known = _is_host_and_port(target)
-    if not known:
-        raise ValueError(f"the server's address is {target!r}, expected HOST:PORT, e.g. localhost:8001")
+def check_metadata(metadata: tuple[Any, ...]) -> None:
+    """Raises `TypeError` or `ValueError` for what gRPC would refuse call by call; shows no value: it may be secret."""
+    for pair in metadata:
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise TypeError(f"metadata holds a {type(pair).__name__}, expected pairs of a key and a value")
+        key, value = pair
+        if not isinstance(key, str) or not re.fullmatch("[0-9a-z_.-]+", key):
+            raise ValueError(f"the key {key!r} of metadata is none, expected a-z, 0-9, '_', '.' and '-' alone")
+        if not isinstance(value, bytes if key.endswith("-bin") else str | bytes):
+            raise TypeError(f"the value of {key} in metadata is a {type(value).__name__}, expected bytes, or text")
+        text = value.encode() if isinstance(value, str) else value
+        if not key.endswith("-bin") and not re.fullmatch(rb"[ -~]*", text):
+            raise ValueError(
+                f"the value of {key} in metadata is not printable ASCII; a key that ends in -bin takes bytes"
+            )
 
 
-def _is_host_and_port(target: str) -> bool:
-    """HOST, HOST:PORT, [IPV6], [IPV6]:PORT or a bare IPV6."""
-    if not target.isprintable() or set(target) & set(" /\\?#@,") or target.count(":") > 1:
-        return _is_address(target, 6)
-    host, colon, port = target.partition(":")
-    return bool(host) and not set(host) & set("[]") and (not colon or _is_port(port))
-
-
-def _is_address(target: str, version: int) -> bool:
-    """Whether it is an IP address of that version, with a port or without."""
-    host, port = target, "1"
-    if version == 4:
-        host, colon, port = target.partition(":")
-        port = port if colon else "1"
-    elif target.startswith("["):
-        host, bracket, port = target[1:].partition("]")
-        if not bracket or (port and not port.startswith(":")):
-            return False
-        port = port[1:] if port else "1"
-    try:
-        return ipaddress.ip_address(host).version == version and _is_port(port)
-    except ValueError:
-        return False
-
-
-def _is_port(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) <= 5 and 0 < int(text) < 65536
-
-
-def _check_text(key: str, value: Any) -> None:
+def check_text(key: str, value: Any) -> None:
+    """Raises `TypeError` for what is no text, `ValueError` for text that UTF-8 cannot hold."""
     if not isinstance(value, str):
         raise TypeError(f"{key} is {value!r}, expected text")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{key} is {value!r}, expected text that UTF-8 can hold") from None

@@ -1,9 +1,9 @@
 """The client for threads."""
 
-import itertools
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, Self, Unpack, overload
 
 import grpc
@@ -15,15 +15,17 @@ from digits_client.channel import (
     GET_MODEL,
     GET_NETWORK,
     LIST_MODELS,
-    OPTIONS,
     Deadline,
     Defaults,
     Metadata,
     Options,
     Rpc,
+    check_text,
     stream_on,
 )
-from digits_client.errors import InvalidInput, ModelNotFound, from_rpc
+from digits_client.channels import Channels
+from digits_client.endpoint import Endpoint
+from digits_client.errors import Answer, DigitsError, InvalidInput, ModelNotFound, ServerError, read_answer
 from digits_client.health import Health
 from digits_client.images import File, Images, Several, read_images
 from digits_client.models import ListedVersion, Listing, ModelCard, Network, read_card, read_layer, read_listing
@@ -54,28 +56,21 @@ class DigitsClient:
         credentials: grpc.ChannelCredentials | None = None,
         metadata: Metadata = (),
         wait_for_ready: bool = False,
+        server_name: str = "",
     ) -> None:
         """A client of the server at `target`, e.g. `localhost:8001`; it connects with the first call.
 
         `model` and `version` are meant when a call names none; empty: the server's default model, its newest
-        ready version. `channels` connections are used in turn. With `credentials` they use TLS.
+        ready version. `channels` connections are used in turn. With `credentials` they use TLS; the server's
+        certificate must carry `server_name`, empty: the host of `target`.
         `metadata` goes with every call. With `wait_for_ready` calls wait for a server that is still starting.
 
-        Raises `ValueError` or `TypeError` for an address, a name or a timeout that cannot be one.
+        Raises `ValueError` or `TypeError` for an option that cannot be what it should.
         """
-        if channels < 1:
-            raise ValueError(f"channels is {channels}, expected at least 1")
-        self._defaults = Defaults(target, model, version, timeout)
-        self._sent: dict[str, Any] = {"metadata": tuple(metadata), "wait_for_ready": wait_for_ready}
-        self._channels = [
-            grpc.secure_channel(target, credentials, OPTIONS)
-            if credentials is not None
-            else grpc.insecure_channel(target, OPTIONS)
-            for _ in range(channels)
-        ]
-        rpcs = (CLASSIFY, LIST_MODELS, GET_MODEL, GET_NETWORK)
-        self._methods = {rpc: [rpc.on(channel) for channel in self._channels] for rpc in rpcs}
-        self._turn = itertools.count()
+        endpoint = Endpoint(target, credentials, server_name)
+        self._defaults = Defaults(endpoint, model, version, timeout, tuple(metadata), channels)
+        self._sent: dict[str, Any] = {"metadata": self._defaults.metadata, "wait_for_ready": wait_for_ready}
+        self._channels = Channels(endpoint, channels)
         self._listing: Listing | None = None
         self._lock = threading.Lock()
 
@@ -86,9 +81,8 @@ class DigitsClient:
         self.close()
 
     def close(self) -> None:
-        """Close the connections; calls in flight end with an error."""
-        for channel in self._channels:
-            channel.close()
+        """Close the connections; calls in flight, and all later ones, end with `ClientClosed`."""
+        self._channels.close()
 
     @overload
     def classify(self, images: Several, **options: Unpack[Options]) -> Classifications: ...
@@ -122,14 +116,14 @@ class DigitsClient:
         request = self._defaults.request(model, version, activations, coverage)
         wanted = self._version(request, deadline) if batch.arrays else None
         single = batch.fill(request, wanted)
+        read = partial(read_response, count=batch.count(wanted), activations=activations)
         try:
-            response = self._call(CLASSIFY, request, deadline)
-        except (InvalidInput, ModelNotFound):
+            results = self._call(CLASSIFY, request, deadline, read)
+        except (InvalidInput, ModelNotFound, ServerError):
             self._listing = None
             raise
-        if wanted is not None and response.model.version != wanted.version:
+        if wanted is not None and results.model.version != wanted.version:
             self._listing = None  # a newer version answers by now
-        results = read_response(response, activations=activations)
         return results[0] if single else results
 
     def classify_stream(
@@ -152,9 +146,9 @@ class DigitsClient:
         the iterable gives its next item, or ends: one that blocks for good keeps its thread for good.
         """
         deadline = self._defaults.deadline(timeout)
-        answers = Answers(activations)
+        answers = Answers(activations, self._defaults.place)
 
-        def requests() -> Iterator[pb.ClassifyStreamRequest]:
+        def requests() -> Iterator[bytes]:
             try:
                 for item in images:
                     request = self._defaults.request(model, version, activations, coverage)
@@ -167,32 +161,32 @@ class DigitsClient:
                             return
                         answers.failed(error)
                         continue
-                    yield pb.ClassifyStreamRequest(id=answers.sent(single), request=request)
+                    number = answers.sent(single, batch.count(wanted))
+                    yield pb.ClassifyStreamRequest(id=number, request=request).SerializeToString()
             except Exception as error:  # gRPC would only log what the iterable raises
                 answers.broken = error
 
-        stream = stream_on(self._channels[next(self._turn) % len(self._channels)])
-        call = stream(requests(), timeout=deadline.left(), **self._sent)
-        try:
-            for response in call:
-                yield from answers.take(response)
-        except grpc.RpcError as error:
-            raise from_rpc(error, self._defaults.target, deadline.seconds) from error
-        finally:
-            answers.closed = True
-            call.cancel()
+        stream = stream_on(self._channels.next())
+        with self._channels.calling(deadline):
+            call = stream(requests(), timeout=deadline.left(), **self._sent)
+            try:
+                for data in call:
+                    yield from answers.take(data)
+            finally:
+                answers.closed = True
+                call.cancel()
         yield from answers.rest()
 
     def models(self, *, timeout: float | None = None) -> Listing:
         """All models of the server with their versions, and the limits of a call."""
-        self._listing = read_listing(self._call(LIST_MODELS, pb.ListModelsRequest(), self._defaults.deadline(timeout)))
+        self._listing = self._call(LIST_MODELS, pb.ListModelsRequest(), self._defaults.deadline(timeout), read_listing)
         return self._listing
 
     def model(self, name: str | None = None, version: str | None = None, *, timeout: float | None = None) -> ModelCard:
         """What a model says of itself."""
         name, version = self._defaults.named(name, version)
         request = pb.GetModelRequest(model=name, version=version)
-        return read_card(self._call(GET_MODEL, request, self._defaults.deadline(timeout)))
+        return self._call(GET_MODEL, request, self._defaults.deadline(timeout), read_card)
 
     def network(
         self, name: str | None = None, version: str | None = None, *, member: int = 0, timeout: float | None = None
@@ -200,11 +194,12 @@ class DigitsClient:
         """The weights and biases of a model, or of one member of a committee."""
         deadline = self._defaults.deadline(timeout)
         name, version = self._defaults.named(name, version)
-        shapes = self._call(GET_NETWORK, pb.GetNetworkRequest(model=name, version=version, member=member), deadline)
+        request = pb.GetNetworkRequest(model=name, version=version, member=member)
+        shapes: pb.GetNetworkResponse = self._call(GET_NETWORK, request, deadline, lambda answer: answer)
         # The layers are asked of the version that answered, so that all are of one network.
-        asked = {"model": shapes.model.name, "version": shapes.model.version, "member": member}
+        asked: Any = {"model": shapes.model.name, "version": shapes.model.version, "member": member}
         layers = [
-            read_layer(self._call(GET_NETWORK, pb.GetNetworkRequest(**asked, layer=layer.layer), deadline))
+            self._call(GET_NETWORK, pb.GetNetworkRequest(**asked, layer=layer.layer), deadline, read_layer)
             for layer in shapes.layers
         ]
         return Network(read_identity(shapes.model), tuple(shapes.layer_widths), tuple(layers))
@@ -212,19 +207,14 @@ class DigitsClient:
     def health(self, service: str = "", *, timeout: float | None = None) -> Health:
         """Whether the server, a service or a model serves; true when it does. Not repeated on failure."""
         deadline = self._defaults.deadline(timeout)
-        if not isinstance(service, str):
-            raise TypeError(f"service is {service!r}, expected text")
+        check_text("service", service)
+        check = self._channels.next().unary_unary(health_messages.PATH)
         try:
-            status: Health = self._channels[0].unary_unary(
-                health_messages.PATH,
-                request_serializer=health_messages.write_request,
-                response_deserializer=health_messages.read_response,
-            )(service, timeout=deadline.left(), **self._sent)
-            return status
-        except grpc.RpcError as error:
-            if error.code() == grpc.StatusCode.NOT_FOUND:
-                return Health.SERVICE_UNKNOWN
-            raise from_rpc(error, self._defaults.target, deadline.seconds) from error
+            with self._channels.calling(deadline):
+                answer = check(health_messages.write_request(service), timeout=deadline.left(), **self._sent)
+        except ModelNotFound:
+            return Health.SERVICE_UNKNOWN
+        return health_messages.read_response(answer)
 
     def _version(self, request: pb.ClassifyRequest, deadline: Deadline) -> ListedVersion:
         """What will answer the request, from the listing, which is asked for once."""
@@ -238,22 +228,23 @@ class DigitsClient:
             pass  # no time is left: the next turn says so
         try:
             if self._listing is listing:
-                self._listing = read_listing(self._call(LIST_MODELS, pb.ListModelsRequest(), deadline))
+                self._listing = self._call(LIST_MODELS, pb.ListModelsRequest(), deadline, read_listing)
             listing = self._listing
         finally:
             self._lock.release()
         assert listing is not None
         return listing.find(request.model, request.version)
 
-    def _call(self, rpc: Rpc, request: Any, deadline: Deadline) -> Any:
-        methods = self._methods[rpc]
+    def _call(self, rpc: Rpc, request: Any, deadline: Deadline, read: Callable[[Any], Answer]) -> Answer:
+        data = request.SerializeToString()
         while True:
             try:
-                method = methods[next(self._turn) % len(methods)]
-                return method(request, timeout=deadline.left(), **self._sent)
-            except grpc.RpcError as cause:
-                error = from_rpc(cause, self._defaults.target, deadline.seconds)
+                with self._channels.calling(deadline):
+                    answer = rpc.on(self._channels.next())(data, timeout=deadline.left(), **self._sent)
+            except DigitsError as error:
                 pause = deadline.pause(error)
                 if pause is None:
-                    raise error from cause
+                    raise
+            else:
+                return read_answer(answer, rpc.response, read, self._defaults.place)
             time.sleep(pause)

@@ -21,14 +21,14 @@ class Kind:
 
 
 Waiting = tuple[bytes, asyncio.Future[Classification]]
-Send = Callable[[Kind, bytes], Awaitable[Classifications]]
+Send = Callable[[Kind, bytes, int], Awaitable[Classifications]]
 
 
 class Coalescer:
     """Collects images until the loop's next turn."""
 
     def __init__(self, send: Send) -> None:
-        """`send` classifies images that stand back to back."""
+        """`send` classifies so many images that stand back to back."""
         self._send = send
         self._waiting: dict[Kind, list[Waiting]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -57,7 +57,7 @@ class Coalescer:
         if not waiting:
             return
         try:
-            results = await self._send(kind, b"".join([pixels for pixels, _ in waiting]))
+            results = await self._send(kind, b"".join([pixels for pixels, _ in waiting]), len(waiting))
         except InvalidInput as error:
             if len(waiting) > 1:  # one of them is bad: each gets its own answer
                 await asyncio.gather(*(self._run(kind, [each]) for each in waiting))

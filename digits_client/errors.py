@@ -1,12 +1,16 @@
 """What can go wrong with a call: one class for each situation."""
 
 import re
-from typing import Any
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 from google.rpc.status_pb2 import Status
+
+Answer = TypeVar("Answer")
 
 
 class DigitsError(Exception):
@@ -37,6 +41,13 @@ class Overloaded(DigitsError):
 
 class TooLarge(DigitsError):
     """The request or the answer is larger than one message may be (RESOURCE_EXHAUSTED without RetryInfo)."""
+
+
+class ClientClosed(DigitsError):
+    """The client was closed before the call, or while it was in flight; or its process forked, and gRPC with it."""
+
+    def __init__(self, message: str = "the client is closed; make a new one") -> None:
+        super().__init__(message)
 
 
 class Unavailable(DigitsError):
@@ -76,6 +87,14 @@ _TLS = re.compile(r"OPENSSL_internal:(\w+)(?:: ([a-z][^:\]]*))?")
 _BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 
 
+def read_answer(data: bytes, response: Any, read: Callable[[Any], Answer], place: str) -> Answer:
+    """What `read` makes of the message `response` in `data`; `ServerError` where it is none, or does not fit."""
+    try:
+        return read(response.FromString(data))
+    except (DecodeError, ValueError, LookupError) as error:
+        raise ServerError(f"{place} answered what the client cannot read: {_sentence(str(error))}") from error
+
+
 def from_rpc(error: Any, target: str, timeout: float) -> DigitsError:
     """The error for a `grpc.RpcError` of a call to `target` that had `timeout` seconds."""
     code = error.code()
@@ -96,7 +115,7 @@ def from_rpc(error: Any, target: str, timeout: float) -> DigitsError:
     detailed = Status()
     try:
         detailed.ParseFromString(details.get("grpc-status-details-bin", b""))
-    except DecodeError:  # the code and the message say enough
+    except DecodeError:
         detailed.Clear()
     return _translate(code, message, detailed)
 
@@ -108,16 +127,20 @@ def from_status(status: Status) -> DigitsError:
 
 
 def _translate(code: grpc.StatusCode, message: str, status: Status) -> DigitsError:
-    bad, retry = BadRequest(), RetryInfo()
-    for detail in status.details:
-        if code == grpc.StatusCode.INVALID_ARGUMENT and detail.Is(BadRequest.DESCRIPTOR):
-            detail.Unpack(bad)
-        elif code == grpc.StatusCode.RESOURCE_EXHAUSTED and detail.Is(RetryInfo.DESCRIPTOR):
-            detail.Unpack(retry)
-            return Overloaded(message, retry.retry_delay.ToNanoseconds() / 1e9)
     if code == grpc.StatusCode.INVALID_ARGUMENT:
+        bad = _detail(status, BadRequest())
         return InvalidInput(message, tuple((each.field, each.description) for each in bad.field_violations))
+    if code == grpc.StatusCode.RESOURCE_EXHAUSTED and any(each.Is(RetryInfo.DESCRIPTOR) for each in status.details):
+        return Overloaded(message, _detail(status, RetryInfo()).retry_delay.ToNanoseconds() / 1e9)
     return _CLASSES.get(code, ServerError)(message)
+
+
+def _detail(status: Status, kind: Any) -> Any:
+    """The last detail of that kind; left empty where none can be read, for code and message say enough."""
+    for detail in status.details:
+        with suppress(DecodeError):
+            detail.Unpack(kind)
+    return kind
 
 
 def _reason(message: str) -> str:

@@ -1,37 +1,22 @@
 """Images as callers have them -> the fields of a ClassifyRequest."""
 
-import io
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from digits_client.models import ListedVersion
+from digits_client.pictures import Picture, encode
 from stubs.digits.v1 import digits_pb2 as pb
-
-
-@runtime_checkable
-class Picture(Protocol):
-    """What is needed of a `PIL.Image.Image`."""
-
-    mode: str
-
-    def convert(self, mode: str) -> Any: ...  # noqa: D102 Pillow's
-    def save(self, fp: Any, format: str) -> None: ...  # noqa: A002, D102 Pillow's, the parameter's name as well
-
 
 File = str | Path | bytes | bytearray | memoryview | Picture
 """The path or the bytes of an image file, or a PIL image."""
 Several = list[Any] | tuple[Any, ...]
 """A list of images, all of them arrays or none."""
 Images = NDArray[Any] | File | Several
-
-# Pillow's modes that a PNG file holds without loss, and those of numbers without a range, which are brought
-# into 16 bits; the other modes are colour spaces, and travel as RGB.
-_HELD = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
-_NUMBERS = ("I", "F")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +42,12 @@ class Batch:
         request.pixels = b"".join([each.tobytes() for each in rows])
         return self.single and rows[0].ndim == 1
 
+    def count(self, version: ListedVersion | None) -> int:
+        """How many images these are, once `fill` took them."""
+        if version is None:
+            return len(self.encoded)
+        return sum(array.size for array in self.arrays) // version.features
+
 
 def read_images(images: Images) -> Batch:
     """Take the images in: files are read, PIL images encoded.
@@ -75,13 +66,7 @@ def read_images(images: Images) -> Batch:
         elif isinstance(item, str | Path):
             encoded.append(Path(item).read_bytes())
         elif isinstance(item, Picture):
-            buffer = io.BytesIO()
-            if item.mode in _NUMBERS:
-                item = _in_16_bits(item)
-            elif item.mode not in _HELD:
-                item = item.convert("RGB")
-            item.save(buffer, "PNG")
-            encoded.append(buffer.getvalue())
+            encoded.append(encode(item))
         elif isinstance(item, np.ma.MaskedArray):
             raise TypeError("the array is masked, and its mask would be ignored; expected a plain one: use .filled(0)")
         elif isinstance(item, np.ndarray) or hasattr(item, "__array__"):
@@ -95,15 +80,12 @@ def read_images(images: Images) -> Batch:
     return Batch(tuple(arrays), tuple(encoded), single)
 
 
-def _in_16_bits(picture: Any) -> Any:
-    """A grey PIL image of mode I or F as one of 16 bits; its range is taken for the narrowest usual one."""
-    from PIL import Image  # whoever has such an image has it
-
-    values = np.nan_to_num(np.asarray(picture, np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    values = values - values.min(initial=0.0)
-    peak = values.max(initial=0.0)
-    usual = 1.0 if picture.mode == "F" and peak <= 1 else 255.0 if peak <= 255 else 65535.0
-    return Image.fromarray(np.rint(values / max(usual, peak) * 65535).astype(np.uint16))
+async def read_images_aside(images: Images) -> Batch:
+    """`read_images`, in a thread where files are read or images encoded."""
+    items = images if isinstance(images, list | tuple) else (images,)
+    if all(isinstance(item, np.ndarray | bytes) for item in items):
+        return read_images(images)
+    return await asyncio.to_thread(read_images, images)
 
 
 def as_pixels(array: NDArray[Any], version: ListedVersion) -> NDArray[np.uint8]:

@@ -4,9 +4,9 @@ Its messages live in a descriptor pool of their own: in protobuf's default pool 
 names, and the two could not be in one process.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from typing import Any, Self
 
@@ -17,8 +17,10 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 from numpy.typing import NDArray
 
-from digits_client.channel import OPTIONS, Deadline, Metadata, check_target, check_timeout
-from digits_client.errors import ServerError, from_rpc
+from digits_client.channel import Deadline, Metadata, check_metadata, check_timeout
+from digits_client.channels import Channels
+from digits_client.endpoint import Endpoint
+from digits_client.errors import Answer, ServerError, read_answer
 
 SERVICE = "inference.GRPCInferenceService"
 INPUT = "pixels"
@@ -99,16 +101,12 @@ class InferenceClient:
         `timeout` is the deadline of each call in seconds. Raises `ValueError` or `TypeError` for an address or
         a timeout that cannot be one.
         """
-        check_target(target)
-        self.target = target
+        endpoint = Endpoint(target, credentials)
+        self.place = str(endpoint)
         self._timeout = check_timeout(timeout)
         self._metadata = tuple(metadata)
-        self._channel = (
-            grpc.insecure_channel(target, OPTIONS)
-            if credentials is None
-            else grpc.secure_channel(target, credentials, OPTIONS)
-        )
-        self._infer = self._channel.unary_unary(f"/{SERVICE}/ModelInfer")  # bytes in, bytes out
+        check_metadata(self._metadata)
+        self._channels = Channels(endpoint)
         self._heads: dict[Any, bytes] = {}
 
     def __enter__(self) -> Self:
@@ -118,8 +116,8 @@ class InferenceClient:
         self.close()
 
     def close(self) -> None:
-        """Close the connection; calls in flight end with an error."""
-        self._channel.close()
+        """Close the connection; calls in flight, and all later ones, end with `ClientClosed`."""
+        self._channels.close()
 
     def model(self, name: str, version: str, *, deadline: Deadline | None = None) -> ServedModel:
         """What answers to that name and version; empty: the server's default model, its newest ready version."""
@@ -127,7 +125,7 @@ class InferenceClient:
         properties = dict(response.properties)
         missing = [key for key in ("sha256", "execution_provider", "version") if key not in properties]
         if missing:
-            raise ServerError(f"{self.target} tells no {missing[0]} of model {response.name}: it is no digits server")
+            raise ServerError(f"{self.place} tells no {missing[0]} of model {response.name}: it is no digits server")
         return ServedModel(
             name=response.name,
             version=properties["version"],
@@ -146,15 +144,7 @@ class InferenceClient:
         if head is None:
             request = _request(model, version, rows, features)
             head = self._heads[key] = request.SerializeToString() + _RAW + _varint(rows * features)
-        response = self._infer_call(b"".join((head, pixels.data)), deadline)
-        labels, scores = response.raw_output_contents
-        if len(labels) != 8 * rows or len(scores) != 4 * rows * classes:
-            raise ServerError(f"{self.target} answered {len(scores)} bytes of scores, expected {4 * rows * classes}")
-        return Inferred(
-            np.frombuffer(labels, "<i8"),
-            np.frombuffer(scores, "<f4").reshape(rows, classes),
-            response.parameters["sha256"].string_param,
-        )
+        return self._infer_call(b"".join((head, pixels.data)), deadline, partial(_inferred, rows=rows, classes=classes))
 
     def infer_shared(
         self,
@@ -179,8 +169,7 @@ class InferenceClient:
             for name, offset, size in ((LABEL, window.labels, 8 * rows), (SCORES, window.scores, 4 * rows * classes)):
                 _place(request.outputs.add(name=name), window.region, offset, size)
             data = self._heads[key] = request.SerializeToString()
-        sha256: str = self._infer_call(data, deadline).parameters["sha256"].string_param
-        return sha256
+        return self._infer_call(data, deadline, _sha256)
 
     def register(self, region: str, key: str, size: int, *, deadline: Deadline | None = None) -> None:
         """Let the server open the shared-memory object `key` of `size` bytes as `region`.
@@ -198,25 +187,35 @@ class InferenceClient:
         """Let the server forget that region; one that it does not have is no error."""
         self._call("SystemSharedMemoryUnregister", deadline, name=region)
 
-    def _infer_call(self, data: bytes, deadline: Deadline | None) -> Any:
-        deadline = deadline or Deadline(self._timeout, self.target)
-        try:
-            answer = self._infer(data, timeout=deadline.left(), metadata=self._metadata)
-        except grpc.RpcError as error:
-            raise from_rpc(error, self.target, deadline.seconds) from error
-        return message("ModelInferResponse").FromString(answer)
+    def _infer_call(self, data: bytes, deadline: Deadline | None, read: Callable[[Any], Answer]) -> Answer:
+        return read_answer(self._send("ModelInfer", deadline, data), message("ModelInferResponse"), read, self.place)
 
     def _call(self, method: str, deadline: Deadline | None, **fields: Any) -> Any:
-        deadline = deadline or Deadline(self._timeout, self.target)
-        call = self._channel.unary_unary(
-            f"/{SERVICE}/{method}",
-            request_serializer=lambda request: request.SerializeToString(),
-            response_deserializer=message(f"{method}Response").FromString,
+        answer = self._send(method, deadline, message(f"{method}Request")(**fields).SerializeToString())
+        return read_answer(answer, message(f"{method}Response"), lambda response: response, self.place)
+
+    def _send(self, method: str, deadline: Deadline | None, data: bytes) -> bytes:
+        deadline = deadline or Deadline(self._timeout, self.place)
+        with self._channels.calling(deadline):
+            call = self._channels.next().unary_unary(f"/{SERVICE}/{method}")  # bytes in, bytes out
+            answer: bytes = call(data, timeout=deadline.left(), metadata=self._metadata)
+        return answer
+
+
+def _inferred(response: Any, *, rows: int, classes: int) -> Inferred:
+    labels, scores = response.raw_output_contents
+    if len(labels) != 8 * rows or len(scores) != 4 * rows * classes:
+        raise ValueError(
+            f"{len(labels)} bytes of labels and {len(scores)} of scores, expected {8 * rows} and {4 * rows * classes}"
         )
-        try:
-            return call(message(f"{method}Request")(**fields), timeout=deadline.left(), metadata=self._metadata)
-        except grpc.RpcError as error:
-            raise from_rpc(error, self.target, deadline.seconds) from error
+    return Inferred(
+        np.frombuffer(labels, "<i8"), np.frombuffer(scores, "<f4").reshape(rows, classes), _sha256(response)
+    )
+
+
+def _sha256(response: Any) -> str:
+    text: str = response.parameters["sha256"].string_param
+    return text
 
 
 def _request(model: str, version: str, rows: int, features: int) -> Any:

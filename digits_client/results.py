@@ -100,8 +100,13 @@ def read_identity(message: pb.ModelIdentity) -> ModelIdentity:
     return ModelIdentity(message.name, message.version, message.sha256, message.execution_provider, message.variant)
 
 
-def read_response(response: pb.ClassifyResponse, *, activations: bool) -> Classifications:
-    """The message as values; `activations` tells whether they were asked for."""
+def read_response(response: pb.ClassifyResponse, *, count: int, activations: bool) -> Classifications:
+    """The message as values, for `count` images; `activations` tells whether they were asked for.
+
+    Raises `ValueError` where there are more or fewer.
+    """
+    if len(response.predictions) != count:
+        raise ValueError(f"{len(response.predictions)} results, expected {count}")
     model = read_identity(response.model)
     timings = Timings(response.timings.queue_us, response.timings.inference_us, response.timings.batch_rows)
     items = tuple(

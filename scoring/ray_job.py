@@ -129,7 +129,7 @@ def score_on_ray(
     if own:
         # A cluster for this job alone is nobody else's to reach.
         where: Row = {"_node_ip_address": "127.0.0.1", "include_dashboard": False} if address is None else {}
-        ray.init(address=address, log_to_driver=False, logging_level="error", **where)
+        ray.init(address=address or "local", log_to_driver=False, logging_level="error", **where)
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
         actors = actors or _room_for_actors(gpus)

@@ -22,6 +22,7 @@ from digits_client import (
     Unavailable,
 )
 from digits_client.channel import Deadline
+from digits_client.endpoint import Endpoint
 from digits_client.inference import InferenceClient, ServedModel
 from scoring.scorer import Model, ScorerError
 from scoring.shared_region import SharedRegion, share
@@ -84,13 +85,13 @@ class RemoteScorer:
         --shared-memory`; empty: none is tried. `job` is what regions of this job are called, so that one that was
         killed leaves nothing behind. Raises a `DigitsError` or `ScorerError`; `ValueError` for a bad address.
         """
-        self._target, self._patience = target, patience
+        self._place, self._patience = str(Endpoint(target)), patience
         self._prefix, self._job = shared_memory, job
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._closed = False
         self._link = _Link(None)
-        deadline = Deadline(patience, target)
+        deadline = Deadline(patience, self._place)
         with DigitsClient(target, timeout=patience) as client:
             listing = client.models()
         self._clients = [InferenceClient(target, timeout=patience) for _ in range(calls)]
@@ -114,7 +115,7 @@ class RemoteScorer:
     def how(self) -> str:
         """How the scores come, for people."""
         by = "shared memory" if self._link.region else "gRPC"
-        return f"by {by} from {self._target}, {self.model.provider}"
+        return f"by {by} from {self._place}, {self.model.provider}"
 
     def __enter__(self) -> Self:
         return self
@@ -156,7 +157,7 @@ class RemoteScorer:
         refused = 0
         while True:
             link = self._link
-            deadline = Deadline(max(self._left(began), _LAST_CALL), self._target)
+            deadline = Deadline(max(self._left(began), _LAST_CALL), self._place)
             try:
                 if broken is not None:
                     self._reconnect(lane, broken, deadline)
@@ -176,7 +177,7 @@ class RemoteScorer:
                     raise
                 broken, wait = link, 0.0  # another process of the server, which does not have the region
             except ModelNotFound as error:
-                raise ScorerError(f"{self._target} has no longer what the job began with: {error}") from None
+                raise ScorerError(f"{self._place} has no longer what the job began with: {error}") from None
             else:
                 if sha256 != self.model.sha256:
                     raise self._changed(f"its file has the SHA-256 {sha256[:12]}…, not {self.model.sha256[:12]}…")
@@ -214,7 +215,7 @@ class RemoteScorer:
         """Raise what `error` says when no call was answered for too long."""
         if self._left(began) <= 0:
             why = "" if isinstance(error, DeadlineExceeded) else f": {error}"
-            raise ScorerError(f"{self._target} gave no answer for {self._patience:g} s{why}") from error
+            raise ScorerError(f"{self._place} gave no answer for {self._patience:g} s{why}") from error
 
     def _reconnect(self, lane: _Lane, broken: _Link, deadline: Deadline) -> None:
         """After an interruption: the same model as before, and shared memory anew. One thread does it for all."""
@@ -239,7 +240,7 @@ class RemoteScorer:
         return _Link(share(self._clients[0], self._prefix, self._job, *size, deadline=deadline))
 
     def _changed(self, what: str) -> ScorerError:
-        return ScorerError(f"{self.model} on {self._target} is not what it was when the job began: {what}")
+        return ScorerError(f"{self.model} on {self._place} is not what it was when the job began: {what}")
 
 
 def _card(served: ServedModel) -> Card:

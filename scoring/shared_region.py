@@ -56,7 +56,7 @@ class SharedRegion:
     def close(self, client: InferenceClient) -> None:
         """Let the server forget it, if it can be reached."""
         with suppress(DigitsError):  # it went away, and what it had open went with it
-            client.unregister(self.name, deadline=Deadline(_FORGET_SECONDS, client.target))
+            client.unregister(self.name, deadline=Deadline(_FORGET_SECONDS, client.place))
 
 
 def share(

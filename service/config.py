@@ -7,7 +7,7 @@
 import difflib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -20,6 +20,21 @@ PREFIX = "DIGITS_"
 # As in `artifact.card`, which brings NumPy: a supervisor reads settings and does without.
 Variant = Literal["int8", "fp16"]
 _CHOICE = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}=(int8|fp16)"
+
+# What Kubernetes puts into the pods beside a Service, see its documentation of Services: how the names of the variables
+# end, and what they hold.
+_IP = "[0-9a-fA-F.:]+"
+_PROTOCOL = "(TCP|UDP|SCTP)"
+_URL = rf"(tcp|udp|sctp)://(\[{_IP}\]|{_IP}):\d+"
+_KUBERNETES = {
+    "SERVICE_HOST": _IP,
+    "SERVICE_PORT(_[A-Z0-9_]+)?": r"\d+",
+    "PORT": _URL,
+    rf"PORT_\d+_{_PROTOCOL}": _URL,
+    rf"PORT_\d+_{_PROTOCOL}_PROTO": "tcp|udp|sctp",
+    rf"PORT_\d+_{_PROTOCOL}_PORT": r"\d+",
+    rf"PORT_\d+_{_PROTOCOL}_ADDR": _IP,
+}
 
 
 class SettingsError(ValueError):
@@ -237,22 +252,45 @@ def bounds(field: FieldInfo) -> str:
     return f"{limits['ge']}..{limits['le']}" if len(limits) == 2 else ""
 
 
-def read_settings(given: Mapping[str, Any]) -> Settings:
+def read_settings(given: Mapping[str, Any], only: Collection[str] | None = None) -> Settings:
     """Settings from `given` (by field name) over the environment over the defaults.
 
     Raises `SettingsError`, one sentence for each bad setting. An unknown `DIGITS_` variable is refused:
-    a limit that was mistyped and silently ignored is worse than a server that does not start.
+    a limit that was mistyped and silently ignored is worse than a server that does not start. What is no server names
+    the fields that it needs as `only`, and nothing else of the environment is looked at.
     """
-    known = [PREFIX + name.upper() for name in Settings.model_fields]
-    for variable in os.environ:
-        if variable.startswith(PREFIX) and variable not in known:
-            near = difflib.get_close_matches(variable, known, n=1)
-            hint = f", did you mean {near[0]}?" if near else "; `digits serve --help` lists all"
-            raise SettingsError(f"{variable} is not a setting{hint}")
+    passed_over = {name for name in Settings.model_fields if _is_by_kubernetes(variable(name))}
+    if only is None:
+        _check_names()
+    else:
+        passed_over |= Settings.model_fields.keys() - only
+    defaults = {name: Settings.model_fields[name].default for name in passed_over}
     try:
-        return Settings(**given)
+        return Settings(**defaults | dict(given))
     except ValidationError as error:
         raise SettingsError("; ".join(_sentence(dict(item)) for item in error.errors())) from None
+
+
+def variable(name: str) -> str:
+    """The environment variable of a field: `max_batch_rows` -> `DIGITS_MAX_BATCH_ROWS`."""
+    return PREFIX + name.upper()
+
+
+def _check_names() -> None:
+    known = [variable(name) for name in Settings.model_fields]
+    for name in os.environ:
+        if name.startswith(PREFIX) and name not in known and not _is_by_kubernetes(name):
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f", did you mean {near[0]}?" if near else "; `digits serve --help` lists all"
+            raise SettingsError(f"{name} is not a setting{hint}")
+
+
+def _is_by_kubernetes(name: str) -> bool:
+    """Whether Kubernetes made that variable of a Service called digits, or digits-something, in the same namespace."""
+    return any(
+        re.fullmatch(f"{PREFIX}([A-Z0-9_]+_)?{ending}", name) and re.fullmatch(value, os.environ.get(name, ""))
+        for ending, value in _KUBERNETES.items()
+    )
 
 
 def _sentence(item: dict[str, Any]) -> str:
@@ -267,9 +305,9 @@ def _sentence(item: dict[str, Any]) -> str:
         "a value",
     )
     kind = {int: "a whole number ", float: "a number "}.get(field.annotation, "") if bounds(field) else ""  # type: ignore[arg-type]
-    return f"{flag(name)} ({PREFIX}{name.upper()}) is {item['input']!r}, expected {kind}{wanted}"
+    return f"{flag(name)} ({variable(name)}) is {item['input']!r}, expected {kind}{wanted}"
 
 
 def variables(settings: Settings) -> dict[str, str]:
     """The environment from which another process reads the same settings."""
-    return {PREFIX + name.upper(): str(value) for name, value in settings.model_dump().items()}
+    return {variable(name): str(value) for name, value in settings.model_dump().items()}

@@ -76,6 +76,7 @@ class Server:
                 ("grpc.max_receive_message_length", -1),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.use_local_subchannel_pool", 1),
+                ("grpc.enable_http_proxy", 0),
             ],
         )
 

@@ -82,23 +82,28 @@ class Tokens:
         return status.st_mtime_ns, status.st_size, status.st_ino
 
     def _read(self) -> list[tuple[bytes, str]]:
-        try:
-            lines = read_regular(self._path).decode().splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is no text"
-            raise TokenError(f"{self._path} cannot be read: {reason}") from None
-        found = []
-        for number, line in enumerate(lines, 1):
-            name, colon, token = (part.strip() for part in line.partition(":"))
-            if not line.strip() or line.startswith("#"):
-                continue
-            if not (name and colon and len(token) >= MIN_TOKEN and token.isascii() and token.isprintable()):
-                raise TokenError(
-                    f"{self._path}, line {number}: expected name:token, the token of {MIN_TOKEN} or more "
-                    "printable ASCII characters"
-                )
-            found.append((hashlib.sha256(token.encode()).digest(), name))
-        return found
+        return [(hashlib.sha256(token.encode()).digest(), name) for name, token in read_tokens(self._path)]
+
+
+def read_tokens(path: Path) -> list[tuple[str, str]]:
+    """The (name, token) of each line of a file of tokens. Raises `TokenError`."""
+    try:
+        lines = read_regular(path).decode().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise TokenError(f"{path} cannot be read: {reason}") from None
+    found = []
+    for number, line in enumerate(lines, 1):
+        name, colon, token = (part.strip() for part in line.partition(":"))
+        if not line.strip() or line.startswith("#"):
+            continue
+        if not (name and colon and len(token) >= MIN_TOKEN and token.isascii() and token.isprintable()):
+            raise TokenError(
+                f"{path}, line {number}: expected name:token, the token of {MIN_TOKEN} or more "
+                "printable ASCII characters"
+            )
+        found.append((name, token))
+    return found
 
 
 class Rates:

@@ -1,5 +1,6 @@
 """Ports of one process, and ports that several processes share. Knows no front, so that a supervisor stays small."""
 
+import ipaddress
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,11 +41,19 @@ def page_address(host: str, http_port: int | None, *, tls: bool) -> str | None:
     """Where a browser on this machine finds the page; None without an HTTP side."""
     if http_port is None:
         return None
+    return f"{'https' if tls else 'http'}://{reached(host, http_port)}/"
+
+
+def reached(host: str, port: int) -> str:
+    """HOST:PORT by which this machine reaches what listens on them; all of its addresses are `localhost`."""
     host = bare(host)
-    if host in ("0.0.0.0", "::"):  # noqa: S104 - told apart, not listened on
+    try:
+        numeric = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[0][4][0]
+    except OSError:  # a name
+        return f"{host}:{port}"
+    if ipaddress.ip_address(numeric).is_unspecified:
         host = "localhost"
-    name = f"[{host}]" if ":" in host else host
-    return f"{'https' if tls else 'http'}://{name}:{http_port}/"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def bare(host: str) -> str:

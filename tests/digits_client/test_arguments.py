@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from digits_client import AsyncDigitsClient, DigitsClient
+from digits_client.inference import InferenceClient
 
 IMAGE = np.arange(12, dtype=np.uint8).reshape(4, 3)
 TIMEOUTS = [0, -1, float("inf"), float("nan"), 1e18, np.float32("inf"), 10**400]
@@ -118,3 +119,43 @@ def test_an_address_is_text():
     """A port alone, or a pair, is no address."""
     with pytest.raises(TypeError, match="expected text like localhost:8001"):
         DigitsClient(8001)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        *([("Authorization", "secret")], [("a b", "secret")], [("", "secret")], [("authorization", "secret\n")]),
+        *([("authorization", "sécret")], [("authorization", 3)], [("x-bin", "secret")], ["secret"], "secret"),
+        *({"authorization": "secret"}, [("authorization",)], [(b"authorization", "secret")], None),
+    ],
+)
+@pytest.mark.parametrize("kind", [DigitsClient, AsyncDigitsClient, InferenceClient])
+def test_metadata_that_grpc_would_refuse(kind: type, metadata: object):
+    """Is refused where it is given, and its values, which may be secret, are not shown."""
+    with pytest.raises((TypeError, ValueError)) as caught:
+        kind("localhost:1", metadata=metadata)
+    assert "secret" not in str(caught.value)
+
+
+def test_metadata_that_grpc_takes(faulty):
+    """Text, bytes, and bytes of any kind under a key that says so."""
+    with DigitsClient(faulty.target, metadata=iter([("a", "b"), ("c-d.e_1", b"f"), ("x-bin", b"\0")])) as client:
+        assert client.classify(IMAGE).digit == client.classify(IMAGE + 1).digit - 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"channels": 0},
+        {"channels": "3"},
+        {"channels": 1.5},
+        {"credentials": "tls"},
+        {"server_name": 3},
+        {"model": "\ud800"},
+    ],
+)
+@pytest.mark.parametrize("kind", [DigitsClient, AsyncDigitsClient])
+def test_options_that_cannot_be(kind: type, options: dict):
+    """Are named where they are given."""
+    with pytest.raises((TypeError, ValueError), match=f"^{next(iter(options))} is "):
+        kind("localhost:1", **options)

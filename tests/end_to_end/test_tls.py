@@ -9,6 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -134,9 +135,16 @@ def test_an_unknown_authority_is_not_trusted(server: Server, authority: Authorit
 
 
 def test_a_certificate_for_another_host_is_not_trusted(start):
-    """Even of the right authority."""
+    """Even of the right authority; a client that is told by which name the server goes trusts it."""
     server, authority = start(names=("elsewhere.example",))
     refused(server, **authority.client())
+    channel = grpc.ssl_channel_credentials(**authority.client())
+    for name, trusted in (("elsewhere.example", True), ("another.example", False)):
+        with (
+            nullcontext() if trusted else pytest.raises(Unavailable),
+            DigitsClient(f"localhost:{server.port}", credentials=channel, server_name=name) as client,
+        ):
+            assert client.health()
     with pytest.raises(urllib.error.URLError, match="Hostname mismatch"):
         get(server, "/readyz", trusting(authority.ca))
 

@@ -1,0 +1,49 @@
+"""The connections of a client for threads, and what gRPC raises on them as our own errors."""
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+
+from digits_client.channel import OPTIONS, Deadline
+from digits_client.endpoint import Endpoint
+from digits_client.errors import ClientClosed, from_rpc
+from digits_client.forks import check_process
+
+
+class Channels:
+    """So many, used in turn until they are closed."""
+
+    def __init__(self, endpoint: Endpoint, count: int = 1) -> None:
+        check_process("grpc")
+        self._endpoint = endpoint
+        self._channels = [endpoint.open(grpc, OPTIONS) for _ in range(count)]
+        self._turn = itertools.count()
+        self._closed = False
+
+    def close(self) -> None:
+        """Calls in flight end."""
+        self._closed = True
+        for channel in self._channels:
+            channel.close()
+
+    def next(self) -> Any:
+        """The channel whose turn it is."""
+        return self._channels[next(self._turn) % len(self._channels)]
+
+    @contextmanager
+    def calling(self, deadline: Deadline) -> Iterator[None]:
+        """Around a call that has this deadline. Raises a `DigitsError` where gRPC raises an error of its own."""
+        try:
+            check_process("grpc")
+            yield
+        except grpc.RpcError as cause:
+            if self._closed and cause.code() == grpc.StatusCode.CANCELLED:
+                raise ClientClosed from cause
+            raise from_rpc(cause, str(self._endpoint), deadline.seconds) from cause
+        except ValueError as cause:
+            if self._closed:  # gRPC's error for a channel that is
+                raise ClientClosed from cause
+            raise

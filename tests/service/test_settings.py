@@ -1,0 +1,100 @@
+"""Which variables are settings, and which are passed over."""
+
+import pytest
+
+from service.config import Settings, SettingsError, read_settings
+
+# Of Services called digits, digits-http and digits-8 with ports of every protocol, by IPv4 and by IPv6.
+KUBERNETES = {
+    "DIGITS_PORT": "tcp://10.96.0.7:8001",
+    "DIGITS_SERVICE_HOST": "10.96.0.7",
+    "DIGITS_SERVICE_PORT": "8001",
+    "DIGITS_SERVICE_PORT_GRPC": "8001",
+    "DIGITS_SERVICE_PORT_HTTP_2": "8000",
+    "DIGITS_PORT_8001_TCP": "tcp://10.96.0.7:8001",
+    "DIGITS_PORT_8001_TCP_PROTO": "tcp",
+    "DIGITS_PORT_8001_TCP_PORT": "8001",
+    "DIGITS_PORT_8001_TCP_ADDR": "10.96.0.7",
+    "DIGITS_PORT_53_UDP": "udp://10.96.0.7:53",
+    "DIGITS_PORT_53_UDP_PROTO": "udp",
+    "DIGITS_PORT_9_SCTP": "sctp://10.96.0.7:9",
+    "DIGITS_PORT_9_SCTP_ADDR": "10.96.0.7",
+    "DIGITS_HTTP_PORT": "tcp://[fd00::7]:8000",
+    "DIGITS_HTTP_SERVICE_HOST": "fd00::7",
+    "DIGITS_HTTP_SERVICE_PORT": "8000",
+    "DIGITS_HTTP_PORT_8000_TCP": "tcp://[fd00::7]:8000",
+    "DIGITS_HTTP_PORT_8000_TCP_ADDR": "fd00::7",
+    "DIGITS_8_PORT": "udp://10.96.0.7:8",
+    "DIGITS_WORKERS_PORT": "tcp://10.96.0.7:8001",
+    "DIGITS_MODEL_CONTROL_SERVICE_PORT_GRPC": "1",
+}
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    for name in list(os.environ):
+        if name.startswith("DIGITS_"):
+            monkeypatch.delenv(name)
+
+
+def test_what_kubernetes_makes_of_services_is_passed_over(monkeypatch: pytest.MonkeyPatch):
+    """All of it at once; and settings beside it count."""
+    for name, value in KUBERNETES.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("DIGITS_MAX_BATCH_ROWS", "7")
+    assert read_settings({}) == Settings.model_construct(
+        **read_settings({}, only=()).model_dump() | {"max_batch_rows": 7}
+    )
+    assert read_settings({"port": 9}).port == 9
+
+
+@pytest.mark.parametrize("name", KUBERNETES)
+def test_each_of_them_alone(monkeypatch: pytest.MonkeyPatch, name: str):
+    """Whatever else there is."""
+    monkeypatch.setenv(name, KUBERNETES[name])
+    assert read_settings({}) == read_settings({}, only=())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DIGITS_PROT", "8001"),
+        ("DIGITS_PROT", "tcp://10.96.0.7:8001"),
+        ("DIGITS_PORT", "tcp://server:8001"),
+        ("DIGITS_PORT", "http://10.96.0.7:8001"),
+        ("DIGITS_PORT", "tcp://10.96.0.7"),
+        ("DIGITS_GRPC_PORT", "8001"),
+        ("DIGITS_MAX_BATCH_ROWS", "tcp://10.96.0.7:8001"),
+        ("DIGITS_PORT_8001", "tcp://10.96.0.7:8001"),
+        ("DIGITS_PORT_8001_TCP", "8001"),
+        ("DIGITS_PORT_8001_ICMP", "icmp://10.96.0.7:8001"),
+        ("DIGITS_SERVICE_HOST", "server"),
+        ("DIGITS_SERVICE_PORT", "tcp"),
+    ],
+)
+def test_what_kubernetes_never_makes_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str):
+    """A mistyped setting is named, whatever it resembles."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=name):
+        read_settings({})
+
+
+def test_a_mistyped_name_gets_a_hint(monkeypatch: pytest.MonkeyPatch):
+    """As before."""
+    monkeypatch.setenv("DIGITS_PROT", "8001")
+    with pytest.raises(SettingsError, match=r"DIGITS_PROT is not a setting, did you mean DIGITS_PORT\?"):
+        read_settings({})
+
+
+def test_settings_that_are_not_asked_for_are_not_read(monkeypatch: pytest.MonkeyPatch):
+    """Neither their values nor unknown names; those that are asked for are."""
+    for name, value in {"PORT": "x", "PROT": "1", "WORKERS": "-3", "TLS_CERT": "a", "MODELS": "there"}.items():
+        monkeypatch.setenv(f"DIGITS_{name}", value)
+    settings = read_settings({}, only=("models", "provider"))
+    assert (str(settings.models), settings.port, settings.provider) == ("there", 8001, "auto")
+    monkeypatch.setenv("DIGITS_PROVIDER", "tpu")
+    with pytest.raises(SettingsError, match="DIGITS_PROVIDER"):
+        read_settings({}, only=("models", "provider"))
+    assert read_settings({"provider": "cpu"}, only=("models", "provider")).provider == "cpu"
