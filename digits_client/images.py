@@ -91,8 +91,8 @@ async def read_images_aside(images: Images) -> Batch:
 def as_pixels(array: NDArray[Any], version: ListedVersion) -> NDArray[np.uint8]:
     """Raw pixels as uint8 [rows*cols] for one image, [N, rows*cols] for several.
 
-    Takes [rows, cols], [rows*cols], [N, rows, cols] and [N, rows*cols] of whole numbers in 0..pixel_max.
-    Raises `ValueError` or `TypeError` that says what the model wants.
+    Takes [rows, cols], [rows*cols], [N, rows, cols] and [N, rows*cols] of whole numbers in 0..pixel_max,
+    or of bools, which are no ink and full ink. Raises `ValueError` or `TypeError` that says what the model wants.
     """
     rows, cols, top = version.rows, version.cols, version.pixel_max
     if rows * cols == 0:
@@ -108,6 +108,8 @@ def as_pixels(array: NDArray[Any], version: ListedVersion) -> NDArray[np.uint8]:
         )
     if array.size == 0:
         raise ValueError("the array holds no images, expected at least one")
+    if array.dtype.kind == "b":
+        return np.ascontiguousarray(array * np.uint8(top)).reshape(shape)
     if array.dtype.kind not in "iuf":
         raise TypeError(f"the array holds {array.dtype}, expected whole numbers in 0..{top}")
     if array.dtype != np.uint8 or top < 255:

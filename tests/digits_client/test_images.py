@@ -56,7 +56,6 @@ def test_whole_numbers_of_any_type(dtype: type):
         (np.full(12, 1.5), ValueError, r"fractions between 1\.5 and 1\.5"),
         (np.full(12, np.nan), ValueError, "NaN"),
         (np.full(12, np.inf), ValueError, "infinity"),
-        (np.ones(12, bool), TypeError, "bool"),
         (np.full(12, "a"), TypeError, "expected whole numbers"),
         (np.ones(12, complex), TypeError, "complex"),
         (np.array([None] * 12), TypeError, "object"),
@@ -67,6 +66,14 @@ def test_other_values_are_refused(values: np.ndarray, kind: type[Exception], wor
     """What is no whole number of the range is refused; scaled floats are told how to be unscaled."""
     with pytest.raises(kind, match=words):
         as_pixels(values, version(4, 3, 16))
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (12,), (2, 3, 4), (2, 12)])
+def test_bools_are_no_ink_and_full_ink(shape: tuple[int, ...]):
+    """0 and the top of the model's range, not 0 and 1."""
+    ink = np.arange(np.prod(shape)).reshape(shape) % 3 == 0
+    assert (as_pixels(ink, version(3, 4, 16)).reshape(shape) == np.where(ink, 16, 0)).all()
+    assert as_pixels(ink, version(3, 4, 16)).dtype == np.uint8
 
 
 def test_a_version_without_card():
