@@ -72,16 +72,19 @@ def test_an_error_of_a_change_is_told_as_one_worker_would(crew: Server, region: 
         with pytest.raises(grpc.RpcError) as raised:
             load(by_number[1], "nobody")
         assert raised.value.code() is grpc.StatusCode.NOT_FOUND
-        assert raised.value.details().startswith("there is no model 'nobody'")
+        assert raised.value.details() == "there is no model 'nobody' in the models folder"
+        unload(by_number[1], "nobody")  # it is gone in both
         register(by_number[1], "twice", region)
         with pytest.raises(grpc.RpcError) as raised:
             register(by_number[2], "twice", region)
         unregister(by_number[2], "twice")
         assert raised.value.code() is grpc.StatusCode.ALREADY_EXISTS
+        assert raised.value.details().startswith("a shared-memory region 'twice' is registered")
         with pytest.raises(grpc.RpcError) as raised:
-            register(by_number[1], "", region)
+            register(by_number[2], "", region)
         assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-        assert b"name" in dict(raised.value.trailing_metadata())["grpc-status-details-bin"]
+        trailers = dict(raised.value.trailing_metadata())
+        assert b"name" in trailers["grpc-status-details-bin"]
 
 
 def test_statistics_are_those_of_all_workers_the_dead_included(crew: Server):
