@@ -6,16 +6,20 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_FLAGS = {"false": 0, "true": 1}  # as bools are written
 _BITS = 2**31
 
 
 def as_whole(value: Any) -> int | None:
-    """The whole number of 32 bits that `value` is, as a number or as text ("7", "7.0", "7e0"); None for all else."""
+    """The whole number of 32 bits that `value` is, as a number or as text ("7", "7.0", "7e0"); None for all else.
+
+    False and True are 0 and 1, as values and as text.
+    """
     if isinstance(value, bytes):
         value = value.decode(errors="replace")
     if isinstance(value, str):
         text = value.strip()
-        value = float(text) if _NUMBER.fullmatch(text) else None
+        value = float(text) if _NUMBER.fullmatch(text) else _FLAGS.get(text.lower())
     try:
         number = int(value) if math.isfinite(value) and value == int(value) else None
     except (TypeError, ValueError, OverflowError):
@@ -36,17 +40,28 @@ class ClassIndex:
     def __init__(self, names: Sequence[Any], labels: Sequence[int] = ()) -> None:
         """`labels` are those of the card; they mean a class only where no name is a number itself."""
         numbers = [as_whole(name) for name in names]
-        self._places: dict[Any, int] = {}
+        texts = [_text(name) for name in names]
+        plain = [text.strip() for text in texts]
+        self._names = {text: place for place, text in enumerate(texts)}
+        self._plain = {text: place for place, text in enumerate(plain) if plain.count(text) == 1}
+        self._numbers = {
+            number: place for place, number in enumerate(numbers) if number is not None and numbers.count(number) == 1
+        }
         if not any(number is not None for number in numbers):
-            self._places |= {label: place for place, label in enumerate(labels)}
-        self._places |= {each: place for place, each in enumerate(numbers) if numbers.count(each) == 1}
-        self._places |= {_text(name): place for place, name in enumerate(names)}
+            self._numbers = {label: place for place, label in enumerate(labels)}
+        self.exact = not any(
+            number is not None and str(number) != text for number, text in zip(numbers, texts, strict=True)
+        )
+        """Whether a number means the same class however it is written."""
 
     def find(self, value: Any) -> int | None:
         """The position of the class, in score order; None where no class is meant."""
-        place = self._places.get(_text(value))
-        return self._places.get(as_whole(value)) if place is None else place
+        text = _text(value)
+        place = self._names.get(text, self._plain.get(text.strip()))
+        if place is None and (number := as_whole(value)) is not None:
+            place = self._numbers.get(number)
+        return place
 
 
 def _text(value: Any) -> str:
-    return value.decode(errors="replace").strip() if isinstance(value, bytes) else str(value).strip()
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)

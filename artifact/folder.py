@@ -5,7 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 # What macOS, Windows and network storage put among other files for themselves; no dot stands before these.
-_OF_SYSTEMS = frozenset(("__macosx", "@eadir", "$recycle.bin", "thumbs.db", "ehthumbs.db", "desktop.ini"))
+_OF_SYSTEMS = frozenset(
+    (
+        *("__macosx", "temporary items", "network trash folder"),
+        *("$recycle.bin", "system volume information", "thumbs.db", "ehthumbs.db", "desktop.ini"),
+        *("@eadir", "@tmp", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "lost+found"),
+    )
+)
+_OPEN_IN_OFFICE = "~$"
 
 
 def is_hidden(path: str) -> bool:
@@ -14,7 +21,8 @@ def is_hidden(path: str) -> bool:
     `path` has `/` between its names and begins in what the user named: what that lies in does not count.
     """
     return any(
-        (name.startswith(".") and name not in (".", "..")) or name.lower() in _OF_SYSTEMS for name in path.split("/")
+        (name.startswith((".", _OPEN_IN_OFFICE)) and name not in (".", "..")) or name.lower() in _OF_SYSTEMS
+        for name in path.split("/")
     )
 
 

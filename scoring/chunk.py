@@ -11,6 +11,8 @@ from scoring.sentences import brief
 
 UNKNOWN = -(2**31)
 """In place of the label of a row that has none."""
+FOREIGN = UNKNOWN + 1
+"""In place of one that means no class of the model, where labels were not asked for."""
 
 
 class InputError(ValueError):
@@ -85,7 +87,7 @@ class Chunk:
     errors: dict[int, RowError]
     """What is wrong, by row within the chunk."""
     labels: NDArray[np.int32] | None
-    """int32 [n]: what each image shows, `UNKNOWN` where that is not known; None when no labels were asked for."""
+    """int32 [n]: what each image shows, `UNKNOWN` or `FOREIGN` where that is not known; None without labels."""
 
     def __len__(self) -> int:
         return len(self.pixels)

@@ -17,6 +17,7 @@ from scoring.chunk import Chunk, InputError, Kind
 from scoring.options import check_choice, check_text, read_count, read_path, read_paths
 from scoring.parts import Parts, PartsError
 from scoring.progress import OnRows, progress, silent
+from scoring.readers.labels import NONE
 from scoring.readers.open import Inputs, open_inputs
 from scoring.scorer import Model, Scorer
 from scoring.sentences import some
@@ -81,7 +82,7 @@ class Job:
     def check_labels(self, tally: Tally) -> None:
         """Raise `InputError` where labels were asked for and no row with scores has one."""
         found = tally.summary("", "", resumed_rows=0, seconds=0.0)
-        if self.labels is not None and not found.labelled and found.rows > found.failed:
+        if self.labels not in (None, NONE) and not found.labelled and found.rows > found.failed:
             raise InputError(
                 f"{some(self.inputs)}: labels {self.labels} were asked for, and no row with scores has one, "
                 "expected some; name others by --labels, or leave it out"
@@ -173,7 +174,11 @@ def run(job: Job, scorer: Scorer, *, resume: bool = False, show: bool = False) -
             except BaseException:
                 line.abandon()
                 raise
-        job.check_labels(tally)
+        try:
+            job.check_labels(tally)
+        except InputError:
+            parts.worthless = True  # another job has to say which labels are meant
+            raise
         assert inputs.count is not None
         parts.finish(inputs.count, tally.as_json())
     return tally.summary(str(job.output), scorer.how, resumed_rows=resumed_rows, seconds=time.perf_counter() - began)

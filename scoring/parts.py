@@ -53,6 +53,8 @@ class Parts:
         self.columns = columns
         self.done: set[int] = set()
         """Indices of the finished chunks."""
+        self.worthless = False
+        """Whether what is finished is of no use to a later run, and goes at the end."""
         self.complete: Mapping[str, Any] | None = None
         """What `finish` was told, where the output stands already: its run was killed while it cleared up."""
         self._lock: int | None = None
@@ -89,6 +91,8 @@ class Parts:
             self._news.notify_all()
         if self._made is not None:
             self._made.exception()  # waits for its end
+        if self.worthless:
+            self.clear()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from artifact.pixels import WarningCode, describe
-from scoring.chunk import UNKNOWN
+from scoring.chunk import FOREIGN, UNKNOWN
 from scoring.scorer import Model
 
 MARGIN_BINS = 50
@@ -32,6 +32,8 @@ class Summary:
     """Rows without scores, by what was wrong with them."""
     warnings: dict[str, int]
     """Scored rows with a warning, by its code, see `artifact.pixels.WarningCode`."""
+    foreign_labels: int
+    """Scored rows with a label that means no class of the model, passed over since labels were not asked for."""
     resumed_rows: int
     """Rows that an earlier run had scored."""
     seconds: float
@@ -82,6 +84,7 @@ class Summary:
             "rows": self.rows,
             "errors": self.errors,
             "warnings": self.warnings,
+            "foreign_labels": self.foreign_labels,
             "resumed_rows": self.resumed_rows,
             "seconds": self.seconds,
             "images_per_second": self.images_per_second,
@@ -102,6 +105,10 @@ class Summary:
             *(
                 f"{count:,} with a warning: {describe(WarningCode(code), top).sentence}"
                 for code, count in sorted(self.warnings.items())
+            ),
+            *(
+                [f"{self.foreign_labels:,} labels passed over: they mean no class of the model"]
+                * bool(self.foreign_labels)
             ),
         ]
 
@@ -150,7 +157,7 @@ class Tally:
         self._digits = np.zeros(size, np.int64)
         self._confusion = np.zeros((size, size), np.int64)
         self._margins = np.zeros(MARGIN_BINS, np.int64)
-        self._margin, self._top_right = 0.0, 0
+        self._margin, self._top_right, self._foreign = 0.0, 0, 0
         self._lock = threading.Lock()
 
     def add(self, batch: pa.RecordBatch) -> None:
@@ -167,7 +174,7 @@ class Tally:
         margins = np.bincount((margin * MARGIN_BINS).astype(np.int64), minlength=MARGIN_BINS + 1)
         margins[MARGIN_BINS - 1] += margins[MARGIN_BINS]  # a margin of 1 is in the last
         total = float(margin.sum(dtype=np.float64))
-        confusion, top_right = self._compare(batch, found) if self.labelled else (0, 0)
+        confusion, top_right, foreign = self._compare(batch, found) if self.labelled else (0, 0, 0)
         with self._lock:
             self.rows += len(batch) + errors.total()
             self.errors += errors
@@ -177,16 +184,17 @@ class Tally:
             self._margin += total
             self._confusion += confusion
             self._top_right += top_right
+            self._foreign += foreign
 
-    def _compare(self, batch: pa.RecordBatch, found: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
+    def _compare(self, batch: pa.RecordBatch, found: NDArray[np.int64]) -> tuple[NDArray[np.int64], int, int]:
         labels = batch.column("label").fill_null(UNKNOWN).to_numpy(zero_copy_only=False)
-        known = labels != UNKNOWN
+        known = labels > FOREIGN
         size = len(self._digits)
         pairs = self._classes(labels[known]) * size + found[known]
         confusion = np.bincount(pairs, minlength=size * size).reshape(size, size)
         top = [batch.column(f"top_{place + 1}").to_numpy(zero_copy_only=False) for place in range(self.top_k)]
         right = sum(int((column[known] == labels[known]).sum()) for column in top)
-        return confusion, right
+        return confusion, right, int((labels == FOREIGN).sum())
 
     def _classes(self, labels: NDArray[Any]) -> NDArray[np.int64]:
         """Positions of labels among the classes."""
@@ -206,13 +214,14 @@ class Tally:
             "margins": self._margins.tolist(),
             "margin": self._margin,
             "top_right": self._top_right,
+            "foreign": self._foreign,
         }
 
     def load(self, counts: Mapping[str, Any]) -> None:
         """Take the counts of a run before, see `as_json`, in place of all there are."""
         self.rows, self.errors = counts["rows"], Counter(counts["errors"])
         self.warnings = Counter(counts["warnings"])
-        self._margin, self._top_right = counts["margin"], counts["top_right"]
+        self._margin, self._top_right, self._foreign = counts["margin"], counts["top_right"], counts["foreign"]
         self._digits, self._confusion = np.array(counts["digits"]), np.array(counts["confusion"])
         self._margins = np.array(counts["margins"])
 
@@ -226,6 +235,7 @@ class Tally:
             rows=self.rows,
             errors=dict(self.errors),
             warnings=dict(self.warnings),
+            foreign_labels=self._foreign,
             resumed_rows=resumed_rows,
             seconds=seconds,
             digits=self._digits,

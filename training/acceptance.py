@@ -65,6 +65,8 @@ def complete(classifier: Any, names: Sequence[str] | None = None) -> Any:
         raise ExportError("the MLPClassifier lacks classes_, and no names of classes were given (--classes)")
     classes = np.asarray(classes)
     outputs = 1 if classifier.out_activation_ == "logistic" else classes.size
+    if classes.ndim == 1 and len(classes) != classifier.n_outputs_ > 2:
+        raise ExportError(f"the MLPClassifier has {classifier.n_outputs_} outputs, and it has {len(classes)} classes")
     if classes.ndim != 1 or len(classes) < 2 or classifier.n_outputs_ != outputs:
         raise ExportError("the MLPClassifier was fitted to give several labels, or only one, to every image")
     if len(set(classes.tolist())) < len(classes):

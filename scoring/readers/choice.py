@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from scoring.chunk import InputError, Shape
-from scoring.readers.labels import LABEL_NAMES
+from scoring.readers.labels import NONE, own_labels
 from scoring.sentences import cut, some
 
 PIXEL_NAMES = ("pixels", "image", "img")
@@ -124,14 +124,15 @@ def _choose_pixels(
 
 
 def _choose_label(columns: Sequence[str], name: str, labels: str | None, told: str) -> str | None:
+    if labels == NONE:
+        return None
     if labels is not None:
         if labels not in columns:
             raise InputError(
                 f"{name} has no column {labels} for labels, nor is there a file of that name; its columns: {told}"
             )
         return labels
-    found = [column for column in columns if column.lower() in LABEL_NAMES]
-    return found[0] if len(found) == 1 else None
+    return own_labels(columns)
 
 
 def _numbers(column: str) -> list[int]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring.chunk import UNKNOWN, InputError, Kind, RowError, Shape
+from scoring.chunk import FOREIGN, UNKNOWN, InputError, Kind, RowError, Shape
 from scoring.readers import fingerprint
 from scoring.readers.choice import Choice, choose
 from scoring.readers.files import Content
@@ -68,7 +68,7 @@ class CsvReader:
         self._columns = slice(run.start, run.stop) if self._order == list(run) else self._order
         self._label_column = None if self._choice.label is None else columns[self._choice.label]
         self._labels = Labels(shape, strict=labels is not None)
-        self._label_of = Labels(shape, strict=False).read(np.arange(256), str)
+        self._label_of = self._labels.of_bytes()
         self.labelled = self._label_column is not None
         self._piece = max(1, _PIECE_BYTES // (2 * len(names)))
 
@@ -129,7 +129,7 @@ class CsvReader:
             plain[(pixels > self._shape.pixel_max).any(axis=1)] = False
         if self._label_column is not None:
             shown = self._label_of[values[:, self._label_column]]
-            plain &= are_plain[:, self._label_column] & (shown != UNKNOWN)
+            plain &= are_plain[:, self._label_column] & (shown > FOREIGN)
             labels[plain] = shown[plain]
         return plain
 
@@ -205,7 +205,14 @@ def parse_plain(piece: bytes, lines: int, width: int, delimiter: int) -> tuple[P
 
 
 def _is_data(fields: Sequence[str]) -> bool:
-    """Whether a first line is data rather than names: numbers alone, which do not count 0, 1, 2, … or 1, 2, 3, …"""
+    """Whether a first line is data rather than names.
+
+    That is numbers alone, which do not count 0, 1, 2, … or 1, 2, 3, …; or all but one, as a label in words, and some
+    of them twice, as no names are.
+    """
     texts = [text for text in fields if text]
+    numbers = [text for text in texts if is_number(text)]
+    if len(numbers) < len(texts):
+        return len(numbers) == len(texts) - 1 and len(set(numbers)) < len(numbers)
     counts = len(texts) > 1 and texts in ([f"{n + first}" for n in range(len(texts))] for first in (0, 1))
-    return bool(texts) and all(map(is_number, texts)) and not counts
+    return bool(texts) and not counts

@@ -78,6 +78,8 @@ class Inputs:
         return Chunk(index, row, block.pixels, ids, block.errors, labels)
 
     def _check_labels(self, rows: int, *, at_least: bool = False) -> None:
+        if self._labels is not None and not (self._labels[rows:] != UNKNOWN).any() and len(self._labels) > rows > 0:
+            self._labels = self._labels[:rows]  # lines that are empty, behind the last label
         if self._labels is not None and len(self._labels) != rows:
             more = "at least " if at_least else ""
             raise InputError(

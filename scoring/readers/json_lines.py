@@ -16,7 +16,7 @@ from scoring.readers import fingerprint
 from scoring.readers.cells import Pixels, is_encoded
 from scoring.readers.choice import PIXEL_NAMES, group_pixels, match_pixels
 from scoring.readers.decoding import Decoder
-from scoring.readers.labels import LABEL_NAMES, Labels
+from scoring.readers.labels import NONE, Labels, own_labels
 from scoring.readers.lines import Lines
 from scoring.readers.numbers import judge, to_pixels, wrong_length
 from scoring.readers.reader import Block, Wanted
@@ -47,8 +47,8 @@ class JsonLinesReader:
         self._file, self._open, self._shape, self._processes = file, open_, shape, processes
         self._name = "standard input" if file is None else path
         self._pixels = pixels
-        self._asked = labels
-        self._labels = Labels(shape, strict=labels is not None)
+        self._asked, self._without = (None, True) if labels == NONE else (labels, False)
+        self._labels = Labels(shape, strict=self._asked is not None)
         # Records of a file mostly have the same fields.
         self._label_field = lru_cache(16)(self._find_label)
         self._pixel_fields = lru_cache(16)(self._find_pixels)
@@ -140,7 +140,7 @@ class JsonLinesReader:
     def _find_label(self, fields: tuple[str, ...]) -> str | None:
         if self._asked is not None:
             return self._asked if self._asked in fields else None
-        return next((field for name in LABEL_NAMES for field in fields if field.lower() == name), None)
+        return None if self._without else own_labels(fields)
 
     def _find_pixels(self, fields: tuple[str, ...]) -> str | tuple[str, ...] | None:
         """The field that holds all pixels, or those that hold one each, in their order."""
@@ -170,7 +170,7 @@ class JsonLinesReader:
     def _read(self, record: Any, where: str) -> Pixels | bytes | RowError:
         """The pixels of one line, or an image file still to be decoded."""
         if not isinstance(record, dict | list):
-            return RowError(Kind.UNREADABLE, f"{where}: it is no JSON object or list")
+            return RowError(Kind.UNREADABLE, f"{where}: it is no JSON object or list, expected one image on each line")
         value = self._value(record)
         if isinstance(value, dict) and "bytes" in value:  # as Hugging Face's data sets hold image files
             value = value["bytes"]

@@ -7,12 +7,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artifact.classes import ClassIndex
-from scoring.chunk import UNKNOWN, InputError, Shape
+from scoring.chunk import FOREIGN, UNKNOWN, InputError, Shape
 from scoring.readers.text import is_missing
 from scoring.sentences import cut, some
 
 LABEL_NAMES = ("label", "labels", "y")
-"""A column or array called so is taken for labels without being asked for, upper or lower case."""
+"""A column or array called so is taken for labels without being asked for, upper or lower case; the first of these."""
+NONE = "none"
+"""As `labels`: none are taken."""
+
+
+def own_labels(names: Sequence[str]) -> str | None:
+    """The one among names of columns, arrays or fields that is taken for labels without being asked for."""
+    last = {name: name.replace("\\", "/").rpartition("/")[2].lower() for name in names}
+    return next((name for wanted in LABEL_NAMES for name in names if last[name] == wanted), None)
 
 
 class Labels:
@@ -36,12 +44,19 @@ class Labels:
             values = values.tolist()
         return np.array([self._one(value, where, row) for row, value in enumerate(values)], np.int32)
 
+    def of_bytes(self) -> NDArray[np.int32]:
+        """int32 [256]: the label that each number 0..255 stands for, however it is written, `FOREIGN` where none is."""
+        if not self._classes.exact:
+            return np.full(256, FOREIGN, np.int32)
+        labels = [self._plain(number) for number in range(256)]
+        return np.array([FOREIGN if label is None else label for label in labels], np.int32)
+
     def _numbers(self, array: NDArray[Any], where: Callable[[int], str]) -> NDArray[np.int32]:
         numbers, rows = np.unique(array, return_inverse=True)
         labels = [self._plain(number) for number in numbers.tolist()]
-        found = np.array([UNKNOWN if label is None else label for label in labels], np.int32)[rows]
+        found = np.array([FOREIGN if label is None else label for label in labels], np.int32)[rows]
         if self._strict and None in labels:
-            row = int((found == UNKNOWN).argmax())
+            row = int((found == FOREIGN).argmax())
             self._refuse(array[row], where(row))
         return found
 
@@ -51,7 +66,7 @@ class Labels:
         label = self._hot(value) if isinstance(value, list) else self._plain(value)
         if label is None and self._strict:
             self._refuse(value, where(row))
-        return UNKNOWN if label is None else label
+        return FOREIGN if label is None else label
 
     def _plain(self, value: Any) -> int | None:
         """The label that a number or a text stands for, `UNKNOWN` for a missing one, None for none of the model's."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scoring.chunk import InputError, Shape
 from scoring.readers.array import ArrayReader, Layout, check_images
 from scoring.readers.files import Content, reading
-from scoring.readers.labels import LABEL_NAMES, Labels
+from scoring.readers.labels import NONE, Labels, own_labels
 from scoring.sentences import some
 
 MAGIC = b"\x93NUMPY"
@@ -101,7 +101,8 @@ def _choose(arrays: Mapping[str, Array], shape: Shape, pixels: str | None, path:
             raise InputError(f"{path} has no array {pixels}; its arrays: {all_}")
         return arrays[pixels]
     fits = [name for name, array in arrays.items() if array.holds(shape.features)]
-    for candidates in ([name for name in arrays if name.lower() in PIXEL_NAMES], fits):
+    named = [name for name in arrays if name.replace("\\", "/").rpartition("/")[2].lower() in PIXEL_NAMES]
+    for candidates in ([name for name in named if name in fits], fits, named):
         if len(candidates) == 1:
             return arrays[candidates[0]]
     which = "several arrays" if fits else "no array"
@@ -115,15 +116,22 @@ def _read_labels(
     arrays: Mapping[str, Array], rows: int, labels: str | None, shape: Shape, path: Path
 ) -> NDArray[np.int32] | None:
     """int32 [rows] of the array `labels`, or of one that is called so, if it may be one of labels."""
-    names = [labels] if labels is not None else [name for name in arrays if name.lower() in LABEL_NAMES]
-    if labels is not None and labels not in arrays:
+    if labels not in (None, NONE, *arrays):
         raise InputError(f"{path} has no array {labels} of labels; its arrays: {some(arrays)}")
-    if len(names) != 1:
+    name = own_labels(list(arrays)) if labels is None else labels
+    if name is None or labels == NONE:
         return None
-    array, classes = arrays[names[0]], len(shape.classes)
+    try:
+        return _labels_of(arrays[name], rows, shape, asked=labels is not None)
+    except InputError as error:
+        raise InputError(f"{error}" + "; --labels none goes without" * (labels is None)) from None
+
+
+def _labels_of(array: Array, rows: int, shape: Shape, *, asked: bool) -> NDArray[np.int32] | None:
+    classes = len(shape.classes)
     found = array.layout().shape
     if len(found) not in (1, 2) or found[1:] not in ((), (1,), (classes,)):
-        if labels is None:
+        if not asked:
             return None
         raise InputError(
             f"{array} has the shape {list(found)}, expected [{rows}], "
@@ -136,4 +144,4 @@ def _read_labels(
             values = np.lib.format.read_array(file, allow_pickle=False)
         except ValueError as error:
             raise InputError(f"{array} is damaged or cut short: {error}") from None
-    return Labels(shape, strict=labels is not None).read(values, lambda row: f"{array}, row {row}")
+    return Labels(shape, strict=asked).read(values, lambda row: f"{array}, row {row}")

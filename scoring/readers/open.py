@@ -20,6 +20,7 @@ from scoring.readers.images import FOLDER, Files, ImagesReader, find_images, is_
 from scoring.readers.inputs import Inputs
 from scoring.readers.json_lines import STANDARD_INPUT, JsonLinesReader
 from scoring.readers.label_file import read_label_file
+from scoring.readers.labels import NONE
 from scoring.readers.reader import Reader
 from scoring.sentences import some
 
@@ -46,8 +47,8 @@ Labels are what --labels names: a file (IDX, .npy, or text with one label on a l
 column, an array or a field, or the word folder: the name of the folder that an image file lies in. They are \
 numbers in any spelling (7, 07, 7.0, 7e+00), names of the model's classes, or lists with a 1 for the class and 0 \
 for each other; nothing, NA, NaN, null or None is a label that is not known. Labels that are asked for and are in \
-no row end the job. Without --labels, a column, array or field called label, labels or y is taken, and what is in \
-it but no label of the model is passed over.
+no row end the job. The word none takes none. Without --labels, the first column, array or field called label, \
+labels or y is taken; what is in it but no label of the model is passed over, and counted in the summary.
 
 An id is the number of the row in the job, from 0; an image file's is its path as given, or its path within the \
 folder or archive, behind the name of that where there are several inputs; a byte in it that is no UTF-8 is \
@@ -87,13 +88,13 @@ def open_inputs(
     if not inputs:
         raise InputError("no input was named, expected at least one file, folder, glob or -")
     of_rows = None
-    if labels is not None and labels != FOLDER and os.path.isfile(labels):
+    if labels is not None and labels not in (FOLDER, NONE) and os.path.isfile(labels):
         of_rows = read_label_file(Path(labels), shape)
         if len(of_rows) and (of_rows == UNKNOWN).all():
             raise InputError(f"{labels} has no label in any of its {len(of_rows)} rows, expected some")
     opener = _Opener(shape, pixels, None if of_rows is not None else labels, threads)
     readers = list(opener.open(inputs))
-    if labels is not None and of_rows is None:
+    if labels is not None and labels != NONE and of_rows is None:
         _check_labelled(readers, labels)
     return Inputs(readers, of_rows, labels)
 
@@ -189,7 +190,7 @@ class _Opener:
             members = {
                 member.filename: path
                 for member in archive.infolist()
-                if not member.is_dir() and (path := visible_path(member.filename)) is not None
+                if not member.filename.endswith(("/", "\\")) and (path := visible_path(member.filename)) is not None
             }
         images = [name for name, path in members.items() if is_image_name(path)]
         arrays = [name for name in members if name.endswith(npy.ENDING)]
@@ -228,11 +229,13 @@ def _expand(text: str) -> list[str]:
         return [text]
     if not glob.has_magic(text):
         raise InputError(f"{text} does not exist")
+    several = "**" in Path(text).parts  # which names folders and what is in them
     said = Path(text).parts
     found = sorted(
         path
         for path in glob.glob(text, recursive=True)
         if not is_hidden("/".join(part for part in Path(path).parts if part not in said))
+        and not (several and os.path.isdir(path))
     )
     if not found:
         raise InputError(f"{text} matches no file")

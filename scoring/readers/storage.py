@@ -8,6 +8,8 @@ def storage(kind: pa.DataType) -> pa.DataType:
     """The plain type of the values of a type: of categories, extensions, runs, views and decimals."""
     if isinstance(kind, pa.Bool8Type):
         return pa.bool_()
+    if isinstance(kind, pa.FixedShapeTensorType) and list(kind.permutation or ()) != sorted(kind.permutation or ()):
+        return kind  # its numbers lie in another order than they are meant
     if isinstance(kind, pa.BaseExtensionType):
         return storage(kind.storage_type)
     if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):

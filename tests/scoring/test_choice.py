@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from scoring.chunk import UNKNOWN, InputError
+from scoring.chunk import FOREIGN, UNKNOWN, InputError
 from scoring.readers.open import open_inputs
 from tests.scoring import formats
 
@@ -198,7 +198,7 @@ def test_labels_that_are_none_of_the_model(pixels, labels, small, tmp_path):
         (formats.csv(tmp_path / "a.csv", np.c_[strange, pixels], names=["label", *map(str, range(64))]), "line 9"),
     ):
         shown = read(file, small)[1]
-        np.testing.assert_array_equal(shown, [*labels[:7], UNKNOWN, *labels[8:]])
+        np.testing.assert_array_equal(shown, [*labels[:7], FOREIGN, *labels[8:]])
         with pytest.raises(InputError, match=f"{place}: the label is 12, expected one of 0, 1, 2"):
             read(file, small, labels="label")
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from scoring.chunk import UNKNOWN, InputError
+from scoring.chunk import FOREIGN, UNKNOWN, InputError
 from scoring.readers.open import open_inputs
 from tests.scoring import formats
 
@@ -113,7 +113,7 @@ def test_rows_that_are_not_one_hot(row, pixels, labels, small, tmp_path):
     hot = np.eye(10)[labels]
     hot[7] = row
     np.savez(tmp_path / "a.npz", x=pixels, y=hot)
-    assert read([tmp_path / "a.npz"], small) == [*labels[:7], UNKNOWN, *labels[8:]]
+    assert read([tmp_path / "a.npz"], small) == [*labels[:7], FOREIGN, *labels[8:]]
     with pytest.raises(InputError, match=r"a\.npz, array y, row 7: the label is \[.*, expected one of 0, 1, .*or a 1"):
         read([tmp_path / "a.npz"], small, labels="y")
 
