@@ -15,7 +15,7 @@ RUN python -m venv /opt/digits
 COPY requirements/${VARIANT}.txt /src/requirements.txt
 RUN /opt/digits/bin/pip install --no-compile --require-hashes -r /src/requirements.txt
 COPY . /src
-RUN /opt/digits/bin/pip install --no-compile --no-deps --no-build-isolation /src \
+RUN /opt/digits/bin/pip install --no-compile --no-deps --no-build-isolation /src/client /src \
     && /opt/digits/bin/pip uninstall --quiet --yes setuptools pip \
     && sh /src/deploy/image/slim.sh /opt/digits
 

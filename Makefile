@@ -4,7 +4,7 @@ VARIANT ?= cpu
 PYTHON  ?= python3
 VENV    := $(if $(filter gpu,$(VARIANT)),.venv-gpu,.venv)
 BIN     := $(VENV)/bin
-TREE    := artifact cli deploy digits_client scoring service training tests benchmarks
+TREE    := artifact benchmarks cli client deploy engine imaging scoring scripts service tests training
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev serve test page page-picture check lint types soak endure fuzz long ray image deployment audit sbom bench bench-peers bench-scoring bench-variants train proto lock clean
@@ -20,15 +20,15 @@ $(VENV)/.stamp-venv:
 
 define install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable ./client --editable .
 	@touch $@
 endef
 
-$(VENV)/.stamp-$(VARIANT): requirements/$(VARIANT).txt pyproject.toml | $(VENV)/.stamp-venv
+$(VENV)/.stamp-$(VARIANT): requirements/$(VARIANT).txt pyproject.toml client/pyproject.toml | $(VENV)/.stamp-venv
 	@echo "installing what serving needs into $(VENV) (a minute or so, once)"
 	$(call install,requirements/$(VARIANT).txt)
 
-$(VENV)/.stamp-dev: requirements/dev.txt pyproject.toml | $(VENV)/.stamp-venv
+$(VENV)/.stamp-dev: requirements/dev.txt pyproject.toml client/pyproject.toml | $(VENV)/.stamp-venv
 	@echo "installing what training, tests and checks need into $(VENV) (a minute or two, once)"
 	$(call install,requirements/dev.txt)
 	@touch $(VENV)/.stamp-cpu
@@ -78,10 +78,10 @@ fuzz: setup-dev  ## 200,000 mutated frames, headers and messages thrown at each 
 	FUZZ_COUNT=$${FUZZ_COUNT:-200000} $(BIN)/python -m pytest -s tests/fuzz $(ARGS)
 
 long: setup-dev  ## batch jobs killed twenty times in each format, under a server killed five times, in large files
-	KILL_COUNT=20 RESTART_COUNT=5 $(BIN)/python -m pytest tests/scoring -n 2 $(ARGS)
+	KILL_COUNT=20 RESTART_COUNT=5 $(BIN)/python -m pytest tests/unit/scoring -n 2 $(ARGS)
 
 ray: setup-dev  ## batch jobs on Ray, which is installed into an environment of its own (five minutes)
-	RAY=1 $(BIN)/python -m pytest tests/scoring/test_ray.py $(ARGS)
+	RAY=1 $(BIN)/python -m pytest tests/unit/scoring/test_ray.py $(ARGS)
 
 image:  ## build the image digits:cpu, or with VARIANT=gpu digits:gpu
 	docker build --build-arg VARIANT=$(VARIANT) $(if $(BASE_IMAGE),--build-arg BASE=$(BASE_IMAGE)) --build-arg REVISION=$$(git rev-parse HEAD) -t digits:$(VARIANT) .
@@ -110,8 +110,8 @@ bench-variants: setup-dev  ## the same of int8 and float16 beside float32 (short
 train: setup-dev  ## train every recipe again and export it (some hours; goes on where it was)
 	for recipe in digits-8x8 mnist-16x16 mnist-large mnist-committee; do $(BIN)/digits train $$recipe $(ARGS) || exit; done
 
-proto: setup-dev  ## generate stubs/ from proto/ again
-	$(BIN)/python -m stubs.generate
+proto: setup-dev  ## generate client/digits_protocol/ from proto/ again
+	$(BIN)/python -m scripts.generate_protocol
 
 lock: $(VENV)/.stamp-venv  ## resolve requirements/*.txt again
 	$(BIN)/python -m pip install --quiet uv

@@ -13,8 +13,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from artifact.candidates import COVERAGES
 from artifact.classes import class_numbers
+from artifact.prediction_sets import COVERAGES
 
 CARD_KEY = "digits.card"
 
@@ -71,7 +71,7 @@ class Card:
     pixel_scale: float
     pixel_offset: float = 0.0
     preparation: Preparation
-    """How a picture of any size becomes pixels, see `artifact.prepare`."""
+    """How a picture of any size becomes pixels, see `imaging.prepare`."""
     classes: tuple[str, ...]
     """Names of the classes, in score order."""
     labels: tuple[int, ...]
@@ -90,7 +90,7 @@ class Card:
     seed: int | None = None
     dataset: str
     dataset_sha256: str
-    """Over the pixels (uint8) and labels of the data set, see `training.datasets`."""
+    """Over the pixels (uint8) and labels of the data set, see `training.data.datasets`."""
     test_rows: int
     """Images in the test set."""
     accuracy: float
@@ -104,11 +104,11 @@ class Card:
     temperature: float | None = None
     """By which the values before the softmax were divided, so that scores are chances; already in the weights."""
     calibration_error: float | None = None
-    """Expected calibration error on the test set, 0..1, see `training.calibration`."""
+    """Expected calibration error on the test set, 0..1, see `training.evaluate.calibration`."""
     reliability: tuple[Bin, ...] = ()
     """The test images by their best score, in bins of equal width from 0 to 1."""
     thresholds: tuple[float, ...] = ()
-    """1 - the least score of a candidate for each of `artifact.candidates.COVERAGES`; empty when nobody knows."""
+    """1 - the least score of a candidate for each of `artifact.prediction_sets.COVERAGES`; empty when nobody knows."""
     outlier_auc: dict[str, float] = field(default_factory=dict)
     """How well `not_a_digit` tells the test images from those without a digit, by their kind: the area under the
     curve, 0..1. Empty for a model that does not have this output."""

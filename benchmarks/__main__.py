@@ -6,9 +6,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import ours
+from benchmarks import digits_server as ours
 from benchmarks.front import measure_front
-from benchmarks.neighbours import Neighbours, sentence
+from benchmarks.machine_load import Neighbours, sentence
 from benchmarks.picture import draw
 from benchmarks.report import tables
 from benchmarks.servers import end_on_sigterm

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from artifact.layout import INPUT
+from artifact.store import INPUT
 from benchmarks.requests import MODEL
-from training.fitted_file import read_fitted
+from training.export.skops_file import read_fitted
 
 
 def write_default_float32(path: Path) -> Path:

@@ -6,8 +6,9 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from benchmarks import load, ours
-from benchmarks.floor import onnxruntime_alone
+from benchmarks import digits_server as ours
+from benchmarks import load
+from benchmarks.baseline import onnxruntime_alone
 from benchmarks.h2load import FailedCallsError
 from benchmarks.load import Load, Shape
 from benchmarks.requests import Request, classify, infer, infer_by_shared_memory

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import grpc
 import numpy as np
+from digits_protocol.digits.v1 import digits_pb2 as pb
+from digits_protocol.inference import open_inference_pb2 as oip
+from digits_protocol.inference import shared_memory_pb2 as shm
 
-from artifact.layout import VersionFolder
-from stubs.digits.v1 import digits_pb2 as pb
-from stubs.inference import open_inference_pb2 as oip
-from stubs.inference import shared_memory_pb2 as shm
-from training.inputs import scaled
+from artifact.store import VersionFolder
+from training.data.inputs import scaled
 
 CLASSIFY = "/digits.v1.DigitsService/Classify"
 INFER = "/inference.GRPCInferenceService/ModelInfer"

@@ -20,12 +20,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from benchmarks import ours
-from benchmarks.neighbours import Neighbours, sentence
+from benchmarks import digits_server as ours
+from benchmarks.machine_load import Neighbours, sentence
 from benchmarks.requests import PREFIX, classify
 from benchmarks.servers import Server, end_on_sigterm, running
 from benchmarks.tables import Table, count, document
-from scoring.job import CHUNK_ROWS
+from scoring.pipeline import CHUNK_ROWS
 
 OUT = Path(__file__).parent
 MNIST = ours.ROOT / "tests" / "data" / "mnist" / "t10k-images-idx3-ubyte.gz"
@@ -170,8 +170,8 @@ def make_inputs(folder: Path, rows: int) -> None:
 
 def bare_loop(file: Path, threads: int) -> float:
     """Images a second of onnxruntime over an array in memory, nothing read and nothing kept."""
-    from artifact.layout import INPUT, LABEL, SCORES
-    from service.runtime.providers import candidates, open_session
+    from artifact.store import INPUT, LABEL, SCORES
+    from engine.providers import candidates, open_session
 
     array = np.fromfile(file, np.uint8)[-np.load(file, mmap_mode="r").size :].reshape(-1, FEATURES)
     session = open_session((MODELS / "mnist-16x16" / "2" / "model.onnx").read_bytes(), candidates("cpu")[0], 1)

@@ -13,23 +13,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from digits_protocol.inference import open_inference_pb2 as oip
 from rich.console import Console
 
 from artifact.card import Card, Variant
-from artifact.layout import INPUT, LABEL, SCORES, VersionFolder
-from benchmarks import ours
+from artifact.store import INPUT, LABEL, SCORES, VersionFolder
+from benchmarks import digits_server as ours
 from benchmarks.load import Shape
-from benchmarks.neighbours import Neighbours, sentence
+from benchmarks.machine_load import Neighbours, sentence
 from benchmarks.requests import INFER, Request, WrongAnswerError, outputs
 from benchmarks.rounds import Target, one_round
 from benchmarks.series import Series
 from benchmarks.servers import Server, end_on_sigterm, running
 from benchmarks.tables import Table, count, document, setting, times
-from service.runtime.providers import CPU, open_session
-from stubs.inference import open_inference_pb2 as oip
-from training.datasets import Part
-from training.mnist import read_part
-from training.variants import Kind, make_variant, read_version
+from engine.providers import CPU, open_session
+from training.data.datasets import Part
+from training.data.mnist import read_part
+from training.variants.variants import Kind, make_variant, read_version
 
 OUT = Path(__file__).parent
 MODELS = ("mnist-large", "mnist-committee")

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
-from cli.fail import fail
-from cli.need import Needs
+from cli.errors import fail
+from cli.extras import Needs
 from cli.server import Server, Timeout, TlsCa, TlsCert, TlsKey, TokenFile, access
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from digits_client import Classification, Classifications, Listing, ModelCard
+    from rich.console import Console
 
 # Files of one call; few enough that drawing begins soon and a bad file costs few calls.
 _MOST_FILES = 64
@@ -85,7 +84,7 @@ def classify(
     try:
         source: Any
         if local:
-            from cli.local import LocalDigits
+            from cli.in_process import LocalDigits
 
             source = LocalDigits(models, model=name, version=version)
         else:

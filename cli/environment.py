@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from cli.fail import fail
+from cli.errors import fail
 from service.config import Settings, SettingsError, read_settings
-from service.files import read_regular
-from service.fronts.ports import bare, reached
+from service.transports.regular_files import read_regular
+from service.transports.sockets import bare, reached
 
 _SETTINGS = ("host", "port", "tls_cert", "tls_key", "tls_client_ca", "token_file", "open_health")
 # The server's own certificate; those that follow it in the file are its authorities.
@@ -86,7 +86,7 @@ class OwnServer:
         """One of its tokens; empty where none is asked for."""
         if not self.settings.token_file or (for_health and self.settings.open_health):
             return ""
-        from service.api.guard import TokenError, read_tokens
+        from service.api.middleware.auth import TokenError, read_tokens
 
         try:
             return next((token for _, token in read_tokens(Path(self.settings.token_file))), "")

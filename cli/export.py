@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli.fail import fail
+from cli.errors import fail
 
 _POOR = 0.5  # accuracy below which something was most likely said wrong
 
@@ -60,10 +60,10 @@ def export(
     ] = False,
 ) -> None:
     """Export a fitted MLPClassifier to ONNX, once it gives scikit-learn's scores on all test data."""
-    from training.acceptance import ExportError
-    from training.adopt import Wish, adopt
-    from training.datasets import DatasetError
-    from training.fitted_file import FittedFileError
+    from training.data.datasets import DatasetError
+    from training.export.checks import ExportError
+    from training.export.import_classifier import Wish, adopt
+    from training.export.skops_file import FittedFileError
 
     wish = Wish(
         name=name,

@@ -25,8 +25,9 @@ def health(
     Without --server, one that asks for a client certificate and takes neither that of --tls-cert nor its own can only
     be seen to listen: 0, and LISTENING.
     """
-    from cli.fail import fail
     from digits_client import DigitsClient, DigitsError, Unavailable
+
+    from cli.errors import fail
 
     try:
         with DigitsClient(

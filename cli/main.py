@@ -11,7 +11,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
-from cli.need import Needs
+from cli.extras import Needs
 
 # Name of the command, its line in `digits --help`, and the extras that it needs.
 COMMANDS = {

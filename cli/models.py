@@ -21,8 +21,9 @@ def models(
     token_file: TokenFile = None,
 ) -> None:
     """List what a server has: its models with their versions, and the limits of a call."""
-    from cli.fail import fail
     from digits_client import DigitsClient, DigitsError
+
+    from cli.errors import fail
 
     try:
         with DigitsClient(**access(server, tls_ca, tls_cert, tls_key, token_file, timeout=timeout)) as client:

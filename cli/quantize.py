@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cli.fail import fail
+from cli.errors import fail
 
 if TYPE_CHECKING:
-    from artifact.layout import VersionFolder
-    from training.variants import Kind
+    from artifact.store import VersionFolder
+    from training.variants.variants import Kind
 
 
 def quantize(
@@ -34,7 +34,7 @@ def quantize(
     Serve it with --variant NAME=int8. On its test images scores may differ from the version's own by 0.1 (int8) or
     0.01 (fp16), and 0.05 % fewer may be right; more is refused.
     """
-    from artifact.layout import LayoutError, find_versions
+    from artifact.store import LayoutError, find_versions
 
     name, _, version = model.partition(":")
     try:
@@ -52,9 +52,9 @@ def quantize(
 
 def _made(folder: "VersionFolder", to: "Kind", test_data: Path | None, data_dir: Path | None) -> str:
     """Make it and say so; or why it could not be made."""
-    from training.acceptance import ExportError
-    from training.datasets import DatasetError
-    from training.variants import add_variant
+    from training.data.datasets import DatasetError
+    from training.export.checks import ExportError
+    from training.variants.variants import add_variant
 
     try:
         card = add_variant(folder, to, test_data=test_data, data_dir=data_dir)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from cli.fail import fail
-from scoring.entry import MOST_CALLS, SHARED_MEMORY
-from scoring.job import CHUNK_ROWS, IMAGE_CHUNK_ROWS
+from cli.errors import fail
+from scoring.api import MOST_CALLS, SHARED_MEMORY
+from scoring.pipeline import CHUNK_ROWS, IMAGE_CHUNK_ROWS
 from scoring.readers.open import RULES
 
 if TYPE_CHECKING:
@@ -109,9 +109,10 @@ def score(  # noqa: D103 - below, since it is put together
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
 ) -> None:
     from digits_client import DigitsError, Unavailable
+
     from scoring import InputError, PartsError, ScorerError
     from service.config import SettingsError, read_settings
-    from service.observe.logs import configure_logs
+    from service.telemetry.logs import configure_logs
 
     if server is not None:
         for flag, given in (
@@ -185,7 +186,7 @@ def score(  # noqa: D103 - below, since it is put together
 
 def _kept(out: Path) -> str:
     """How to go on, where something was scored."""
-    from scoring.parts import count_parts
+    from scoring.journal import count_parts
 
     count = count_parts(out)
     return f"; {count} finished chunks are kept, --resume goes on from there" if count else ""

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.fail import fail
+from cli.errors import fail
 
 
 def serve_command() -> Callable[..., None]:
@@ -16,8 +16,8 @@ def serve_command() -> Callable[..., None]:
     def serve(**given: Any) -> None:
         """Serve models over gRPC until SIGTERM or Ctrl-C."""
         from service.config import SettingsError, read_settings
-        from service.serve import StartError
-        from service.serve import serve as run
+        from service.main import StartError
+        from service.main import serve as run
 
         try:
             settings = read_settings({name: value for name, value in given.items() if value is not None})

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.fail import fail
+from cli.errors import fail
 
 Server = Annotated[
     str | None,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.fail import fail
+from cli.errors import fail
 
 
 def train(
@@ -37,9 +37,9 @@ def train(
 ) -> None:
     """Train a recipe, export it and write its report; the same command goes on after Ctrl-C or a crash."""
     from artifact.card import NAME
-    from training.acceptance import ExportError
-    from training.datasets import DatasetError
-    from training.epochs import EpochError
+    from training.data.datasets import DatasetError
+    from training.export.checks import ExportError
+    from training.fit.epochs import EpochError
     from training.recipes import RecipeError, find
     from training.train import train_all
 

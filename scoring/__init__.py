@@ -7,11 +7,11 @@
 `digits score` is the same on the command line.
 """
 
+from scoring.api import score
 from scoring.chunk import InputError
-from scoring.entry import score
-from scoring.parts import PartsError
+from scoring.journal import PartsError
 from scoring.readers.open import RULES
-from scoring.scorer import ScorerError
+from scoring.scorers.scorer import ScorerError
 from scoring.summary import Summary
 
 __all__ = ["RULES", "InputError", "PartsError", "ScorerError", "Summary", "score"]

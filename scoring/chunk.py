@@ -62,9 +62,9 @@ class Shape:
     classes: tuple[str, ...]
     """The names of the same classes, which may stand for a label as well."""
     prepare: Callable[[bytes], NDArray[np.uint8]]
-    """An image file of any kind -> its pixels, uint8 [rows*cols]; raises `artifact.prepare.ImageError`.
+    """An image file of any kind -> its pixels, uint8 [rows*cols]; raises `imaging.prepare.ImageError`.
 
-    Several processes decode at once where it can be pickled, see `scoring.readers.decoding.prepare_pixels`."""
+    Several processes decode at once where it can be pickled, see `scoring.readers.images.decoding.prepare_pixels`."""
 
     @property
     def features(self) -> int:

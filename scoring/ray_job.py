@@ -25,13 +25,13 @@ import ray.data
 
 from artifact.card import Variant
 from scoring.chunk import Chunk, InputError
-from scoring.job import Job, OnError, make_job
-from scoring.local import LocalScorer, Provider
+from scoring.journal import PartsError
 from scoring.options import check_choice, check_flag, read_count, read_model, read_path
-from scoring.parts import PartsError
+from scoring.pipeline import Job, OnError, make_job
 from scoring.progress import OnRows, progress, silent
 from scoring.readers.open import Inputs, open_inputs
-from scoring.scorer import Model, ScorerError
+from scoring.scorers.in_process import LocalScorer, Provider
+from scoring.scorers.scorer import Model, ScorerError
 from scoring.summary import Summary, Tally
 from scoring.writers.columns import CODES, KIND, LABEL, Columns
 from scoring.writers.write import Format, write_table

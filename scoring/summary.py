@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from artifact.pixels import WarningCode, describe
+from imaging.pixels import WarningCode, describe
 from scoring.chunk import FOREIGN, UNKNOWN
-from scoring.scorer import Model
+from scoring.scorers.scorer import Model
 
 MARGIN_BINS = 50
 
@@ -31,7 +31,7 @@ class Summary:
     errors: dict[str, int]
     """Rows without scores, by what was wrong with them."""
     warnings: dict[str, int]
-    """Scored rows with a warning, by its code, see `artifact.pixels.WarningCode`."""
+    """Scored rows with a warning, by its code, see `imaging.pixels.WarningCode`."""
     foreign_labels: int
     """Scored rows with a label that means no class of the model, passed over since labels were not asked for."""
     resumed_rows: int

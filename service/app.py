@@ -4,21 +4,23 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
-from service.api import digits, health, open_inference, reflection, totals
-from service.api.counting import counted
-from service.api.digits import DigitsApi
-from service.api.figures import Figures
-from service.api.guard import Guard, guarded
+from engine.decode_pool import Preparer
+from engine.repository import Repository
+from engine.shared_memory import SharedMemory
+from service.api import health, reflection, totals
+from service.api.digits import service as digits
+from service.api.digits.models import ModelsApi
+from service.api.digits.service import DigitsApi
 from service.api.health import HealthApi
-from service.api.methods import Methods, table
-from service.api.models import ModelsApi
-from service.api.open_inference import OpenInferenceApi
-from service.api.siblings import Siblings, run, shared
+from service.api.method import Methods, table
+from service.api.middleware.auth import Guard, guarded
+from service.api.middleware.broadcast import Siblings, run, shared
+from service.api.middleware.metrics import counted
+from service.api.open_inference import service as open_inference
+from service.api.open_inference.service import OpenInferenceApi
+from service.api.open_inference.statistics import Figures
 from service.config import Settings
-from service.observe.metrics import Snapshot
-from service.runtime.preparer import Preparer
-from service.runtime.repository import Repository
-from service.runtime.shared_memory import SharedMemory
+from service.telemetry.metrics import Snapshot
 
 
 class App:
@@ -60,7 +62,7 @@ class App:
         return (await self._siblings.totals()).metrics
 
     def _own_metrics(self) -> Snapshot:
-        from service.observe.process import process_figures  # no call needs prometheus-client
+        from service.telemetry.process import process_figures  # no call needs prometheus-client
 
         return {**self._figures.snapshot(), **process_figures()}
 

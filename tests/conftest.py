@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from service.fronts.envoy.program import EnvoyMissing, check_envoy
-from tests.harness import DIGITS, MODELS, ROOT, Server, StartServer, Stub, environment
+from service.transports.envoy.program import EnvoyMissing, check_envoy
+from tests.support.server import DIGITS, MODELS, ROOT, Server, StartServer, Stub, environment
 
 MNIST = ROOT / "tests" / "data" / "mnist"
 

@@ -7,90 +7,83 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import ROOT
+from tests.support.server import ROOT
 
+TELEMETRY = {"service.config", "service.telemetry", "engine.histogram"}
 # What the supervisor of several processes is made of, and what a process that answers calls is made of.
-SUPERVISION = {
-    "service.config",
-    "service.observe",
-    "service.lifecycle",
-    "service.fronts.ports",
-    "service.runtime.cores",
-    "service.workers",
-}
-PROCESS = {
-    "service.app",
+SUPERVISION = TELEMETRY | {"service.process.signals", "service.transports.sockets", "engine.cpus", "service.workers"}
+PROCESS = TELEMETRY | {
+    "engine",
     "service.api",
-    "service.fronts",
-    "service.fronts.ports",
-    "service.fronts.tls",
-    "service.lifecycle",
-    "service.runtime",
-    "service.config",
-    "service.observe",
+    "service.app",
+    "service.process.signals",
+    "service.transports",
+    "service.transports.sockets",
+    "service.transports.tls",
 }
 
-BATCH = {"scoring.chunk", "scoring.readers", "scoring.sentences", "scoring.writers"}
+BATCH = {"scoring.chunk", "scoring.readers", "scoring.writers", "scoring.sentences"}
 
 # Room -> the rooms it may import. A room is the longest name here that a module starts with.
 ARROWS = {
     "artifact": set(),
-    "stubs": set(),
-    "training": {"artifact"},
-    "digits_client": {"stubs"},
+    "imaging": {"artifact"},
+    "digits_protocol": set(),
+    "digits_client": {"digits_protocol"},
+    "scripts": set(),
+    "training": {"artifact", "imaging"},
+    "engine": {"artifact", "imaging", "engine.cpus", "engine.histogram"},
+    "engine.cpus": set(),
+    "engine.histogram": set(),
     "service.config": set(),
-    "service.observe": {"service.config"},
-    "service.files": set(),
-    "service.descriptors": {"service.observe"},
-    "service.runtime": {"artifact", "service.config", "service.observe", "service.runtime.cores"},
-    "service.runtime.cores": set(),
-    "service.api": {"service.runtime", "artifact", "stubs", "service.config", "service.observe", "service.files"},
-    "service.fronts": {
+    "service.telemetry": {"service.config", "engine.histogram"},
+    "service.transports.regular_files": set(),
+    "service.api": {"engine", "artifact", "imaging", "digits_protocol", "service.transports.regular_files"} | TELEMETRY,
+    "service.transports": {
+        "engine",
         "service.api",
-        "service.runtime",
+        "service.transports.limits",
+        "service.transports.sockets",
+        "service.transports.tls",
+    }
+    | TELEMETRY,
+    "service.transports.limits": {"engine"},
+    "service.transports.sockets": set(),
+    "service.transports.tls": {"service.config", "service.telemetry", "service.transports.regular_files"},
+    "service.transports.envoy": {
         "service.config",
-        "service.observe",
-        "service.fronts.pending",
-        "service.fronts.ports",
-        "service.fronts.tls",
+        "service.transports.limits",
+        "service.transports.sockets",
+        "service.transports.tls",
     },
-    "service.fronts.pending": {"service.runtime"},
-    "service.fronts.ports": set(),
-    "service.fronts.tls": {"service.config", "service.observe", "service.files"},
-    "service.fronts.envoy": {
-        "service.config",
-        "service.fronts.pending",
-        "service.fronts.ports",
-        "service.fronts.tls",
-    },
-    "service.lifecycle": set(),
+    "service.process.open_files": {"service.telemetry"},
+    "service.process.signals": set(),
     "service.workers": SUPERVISION,
-    "service.workers.control": SUPERVISION | {"service.api", "service.runtime"},
+    "service.workers.link": SUPERVISION | {"service.api", "engine"},
     # Those that compose: the service without a transport, the process with one, alone or one of several.
-    "service.app": {"service.api", "service.runtime", "service.config", "service.observe"},
-    "service.process": PROCESS,
-    "service.worker": PROCESS | {"service.process", "service.workers", "service.workers.control"},
-    "service.envoy_worker": PROCESS | {"service.fronts.envoy", "service.workers", "service.workers.control"},
-    "service.serve": SUPERVISION
-    | {"service.descriptors", "service.fronts.envoy", "service.process", "service.workers"},
+    "service.app": {"engine", "service.api"} | TELEMETRY,
+    "service.process": PROCESS | {"service.transports.envoy", "service.workers", "service.workers.link"},
+    "service.main": SUPERVISION
+    | {"service.process", "service.process.open_files", "service.transports.envoy", "service.workers"},
     # Batch jobs: readers know of no model, and neither readers nor writers of what scores.
-    "scoring": {"digits_client", "service.runtime", "service.runtime.cores", "artifact", "stubs"} | BATCH,
+    "scoring": {"digits_client", "engine", "engine.cpus", "artifact", "imaging"} | BATCH,
     "scoring.sentences": set(),
     "scoring.chunk": {"scoring.sentences"},
-    "scoring.readers": {"scoring.chunk", "scoring.sentences", "artifact"},
-    "scoring.writers": {"scoring.chunk", "artifact"},
+    "scoring.readers": {"scoring.chunk", "scoring.sentences", "artifact", "imaging"},
+    "scoring.writers": {"scoring.chunk", "artifact", "imaging"},
     "cli": {"*"},
 }
-GRPC_ALLOWED = ("service.fronts.", "service.api.errors", "digits_client.")
-PROTOBUF_FREE = ("artifact.", "training.", "scoring.", "service.runtime.", "service.observe.", "service.config")
-OURS = {"artifact", "stubs", "training", "digits_client", "service", "cli", "scoring"}
+GRPC_ALLOWED = ("service.transports.", "service.api.errors", "digits_client.")
+PROTOBUF_FREE = ("artifact.", "imaging.", "training.", "scoring.", "engine.", "service.telemetry.", "service.config")
+OURS = {"artifact", "cli", "digits_client", "digits_protocol", "engine", "imaging", "scoring", "service", "training"}
 
 
 def modules() -> Iterator[tuple[str, Path]]:
-    for top in sorted(OURS & {path.name for path in ROOT.iterdir()}):
-        for path in sorted((ROOT / top).rglob("*.py")):
+    for top in sorted(OURS):
+        folder = ROOT / "client" if (ROOT / "client" / top).exists() else ROOT
+        for path in sorted((folder / top).rglob("*.py")):
             if not path.name.endswith("_pb2.py"):
-                yield ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"), path
+                yield ".".join(path.relative_to(folder).with_suffix("").parts).removesuffix(".__init__"), path
 
 
 def imports(path: Path) -> set[str]:
@@ -130,7 +123,7 @@ def test_grpc_and_protobuf_stay_at_the_edge(module: str):
     if not f"{module}.".startswith(GRPC_ALLOWED) and not module.startswith("cli"):
         assert "grpc" not in names
     if f"{module}.".startswith(PROTOBUF_FREE):
-        assert not names & {"google", "stubs", "grpc_health", "grpc_reflection"}
+        assert not names & {"google", "digits_protocol", "grpc_health", "grpc_reflection"}
 
 
 def test_importing_the_client_brings_neither_server_nor_training():
@@ -147,6 +140,6 @@ def test_the_supervisor_of_workers_brings_neither_runtime_nor_front():
     """It stays small, starts at once, and no request can bring it down."""
     import subprocess
 
-    code = "import sys, service.serve, service.workers.supervisor; print(*sys.modules)"
+    code = "import sys, service.main, service.workers.supervisor; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"onnxruntime", "grpc", "numpy", "google"} & {name.split(".")[0] for name in loaded}

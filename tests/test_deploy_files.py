@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from service.config import PREFIX, Settings, bounds
-from service.observe.metrics import FAMILIES
-from tests.harness import ROOT
+from service.telemetry.metrics import FAMILIES
+from tests.support.server import ROOT
 
 COMPOSE_TEXT = (ROOT / "docker-compose.yml").read_text()
 COMPOSE = yaml.safe_load(COMPOSE_TEXT)

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from artifact.card import Activation, Preparation
-from training.augment import Distortion, Warp
+from training.data.augment import Distortion, Warp
 
 
 class RecipeError(ValueError):
@@ -32,7 +32,7 @@ class Recipe:
     name: str
     version: int
     dataset: str
-    """See `training.datasets.load`."""
+    """See `training.data.datasets.load`."""
     preparation: Preparation
     pixel_scale: float
     pixel_offset: float

@@ -11,17 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artifact.card import Card
-from artifact.layout import VersionFolder
-from training.acceptance import Description
-from training.committee import train_committee
-from training.datasets import SHAPES, Dataset, load
-from training.export import export
-from training.fit import Fitted, fit
-from training.images import image_folder
-from training.inputs import scaled
-from training.progress import Say, progress
+from artifact.store import VersionFolder
+from training.data.datasets import SHAPES, Dataset, load
+from training.data.images import image_folder
+from training.data.inputs import scaled
+from training.ensemble import train_committee
+from training.export.checks import Description
+from training.export.export import export
+from training.fit.fit import Fitted, fit
+from training.fit.progress import Say, progress
 from training.recipes import Recipe
-from training.report import write_report
+from training.report.report import write_report
 
 
 def train_all(
@@ -35,7 +35,7 @@ def train_all(
 ) -> list[VersionFolder]:
     """Make the versions one after the other; those that stood there are replaced.
 
-    `seed` takes the place of the recipes', and the folder `images` (see `training.images`) that of their
+    `seed` takes the place of the recipes', and the folder `images` (see `training.data.images`) that of their
     data. What a cut-off call had fitted is kept until all versions are made. Raises `DatasetError`,
     `EpochError` and `ExportError`.
     """
@@ -68,7 +68,7 @@ def train(recipe: Recipe, dataset: Dataset, models: Path, *, seed: int, say: Say
     """Make one version; cut off at any point, the next call goes on where it was.
 
     The exported model sees the test set once, at the very end. A recipe with member seeds makes a committee,
-    see `training.committee`, any other a single network.
+    see `training.ensemble`, any other a single network.
     """
     say(f"{recipe.key}: {len(dataset.train)} images to learn from, {len(dataset.test)} to be judged by")
     unfinished = unfinished_folder(models, recipe)

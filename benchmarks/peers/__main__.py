@@ -15,10 +15,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import ours
-from benchmarks.floor import onnxruntime_alone
+from benchmarks import digits_server as ours
+from benchmarks.baseline import onnxruntime_alone
 from benchmarks.load import Shape
-from benchmarks.neighbours import Neighbours, sentence
+from benchmarks.machine_load import Neighbours, sentence
 from benchmarks.peers.entries import PEERS, TRITON
 from benchmarks.peers.install import InstallError
 from benchmarks.peers.report import tables

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.digits_server import CACHE
 from benchmarks.float32 import write_default_float32
-from benchmarks.ours import CACHE
 from benchmarks.peers.install import ENVIRONMENTS, HERE, environment
 from benchmarks.requests import MODEL, Request, infer, infer_scaled
 from benchmarks.servers import Server

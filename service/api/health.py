@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Iterable
 
 from grpc_health.v1 import health_pb2 as pb
 
-from service.api.methods import Call, Kind, Method
-from service.runtime.errors import InvalidInput, NotFound, shown
-from service.runtime.repository import Repository
-from service.runtime.version import State
+from engine.errors import InvalidInput, NotFound, shown
+from engine.repository import Repository
+from engine.version import State
+from service.api.method import Call, Kind, Method
 
 SERVICE = "grpc.health.v1.Health"
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterable
 from grpc_reflection.v1alpha import reflection
 from grpc_reflection.v1alpha import reflection_pb2 as pb
 
-from service.api.methods import Call, Kind, Method
+from service.api.method import Call, Kind, Method
 
 
 def methods(services: Iterable[str]) -> tuple[Method, ...]:

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from service.api.siblings import Totals
-from service.runtime.repository import Repository
-from service.runtime.statistics import Summary
-from service.runtime.version import Version
+from engine.repository import Repository
+from engine.statistics import Summary
+from engine.version import Version
+from service.api.middleware.broadcast import Totals
 
 
 def snapshot(repository: Repository) -> dict[str, Any]:

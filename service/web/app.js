@@ -2,7 +2,7 @@
 
 import { CardTab } from "./card.js";
 import { $, element, percent, say, svg } from "./dom.js";
-import { remarks } from "./doubts.js";
+import { remarks } from "./uncertainty.js";
 import { FUNCTIONS } from "./inspector.js";
 import { LiveTab } from "./live.js";
 import { Pad } from "./pad.js";

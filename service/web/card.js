@@ -4,7 +4,7 @@ import { base64 } from "./pad.js";
 import { element, figure, percent } from "./dom.js";
 import { describe } from "./inspector.js";
 import * as rpc from "./rpc.js";
-import { outliers, reliability } from "./trust.js";
+import { outliers, reliability } from "./calibration.js";
 
 // Test digits that come with the page, by data set: those that the models at hand take for others, and some more.
 const EXAMPLES = { mnist: "examples-mnist.gz", digits: "examples-digits.gz" };

@@ -2,7 +2,7 @@
 
 import { arrange, neuronAt } from "./arrange.js";
 import { element, figure, fitted, percent, say } from "./dom.js";
-import { Doubts } from "./doubts.js";
+import { Doubts } from "./uncertainty.js";
 import { describe, Inspector } from "./inspector.js";
 import { lights, paint } from "./paint.js";
 import * as rpc from "./rpc.js";

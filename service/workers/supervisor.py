@@ -9,15 +9,15 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
+from engine.cpus import usable_cores
 from service.config import Settings, flag
-from service.fronts.ports import ListenError, hold, page_address
-from service.lifecycle import Signals, StartError, first_of
-from service.observe.logs import log
-from service.runtime.cores import usable_cores
-from service.workers.channel import Content
-from service.workers.crew import Crew
-from service.workers.program import Program, PythonProgram
-from service.workers.worker import Worker
+from service.process.signals import Signals, StartError, first_of
+from service.telemetry.logs import log
+from service.transports.sockets import ListenError, hold, page_address
+from service.workers.handle import Worker
+from service.workers.ipc import Content
+from service.workers.launcher import Program, PythonProgram
+from service.workers.pool import Crew
 
 # The settings that are ports which all workers share; -1 is none.
 PORTS = ("port", "http_port")

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import grpc
 import numpy as np
-
 from digits_client import DigitsClient, DigitsError
-from stubs.digits.v1 import digits_pb2 as pb
-from tests.harness import Stub
+from digits_protocol.digits.v1 import digits_pb2 as pb
+
+from tests.support.server import Stub
 
 
 @dataclass

@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from tests.harness import ROOT, environment
+from tests.support.server import ROOT, environment
 
 COMPOSE = ["docker-compose"] if shutil.which("docker-compose") else ["docker", "compose"]
 SECONDS = 120

@@ -11,11 +11,11 @@ import urllib.request
 
 import numpy as np
 import pytest
-
 from digits_client import DigitsClient
+
 from tests.deployment.load import call_until_refused
 from tests.deployment.stack import docker, get, inspect, until
-from tests.harness import ROOT
+from tests.support.server import ROOT
 
 pytestmark = pytest.mark.extra("docker")
 

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
+from digits_client import DigitsClient
 from packaging.markers import Marker
 
-from digits_client import DigitsClient
 from tests.deployment.stack import docker, inspect, until
-from tests.harness import ROOT
+from tests.support.server import ROOT
 
 pytestmark = pytest.mark.extra("docker")
 

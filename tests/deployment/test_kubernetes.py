@@ -4,7 +4,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from tests.harness import ROOT
+from tests.support.server import ROOT
 
 FOLDER = ROOT / "deploy" / "kubernetes"
 DOCUMENTS = [

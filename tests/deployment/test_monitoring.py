@@ -10,11 +10,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import yaml
-
 from digits_client import DigitsClient
+
 from tests.deployment.load import Load
 from tests.deployment.stack import Stack, docker, get, until
-from tests.harness import ROOT
+from tests.support.server import ROOT
 
 pytestmark = pytest.mark.extra("docker")
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
-from tests.harness import ROOT
+from tests.support.server import ROOT
 
 pytestmark = pytest.mark.extra("docker")
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import grpc
 import pytest
 import trustme
-
 from digits_client import DigitsClient, DigitsError, NotAllowed
+
 from tests.deployment.stack import Stack, free_ports, get, inspect, until
-from tests.harness import ROOT
+from tests.support.server import ROOT
 
 pytestmark = pytest.mark.extra("docker")
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
+from digits_protocol.digits.v1 import digits_pb2 as pb
 from PIL import Image
 
-from stubs.digits.v1 import digits_pb2 as pb
-from tests.harness import DIGITS, MODELS, Server, StartServer, Stub, environment
+from tests.support.server import DIGITS, MODELS, Server, StartServer, Stub, environment
 
 MIB = 2**20
 CALLS = 800

@@ -6,13 +6,13 @@ import time
 import grpc
 import numpy as np
 import pytest
+from digits_protocol.digits.v1 import digits_pb2 as pb
 from google.protobuf.any_pb2 import Any
 from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 from grpc_status import rpc_status
 from PIL import Image
 
-from stubs.digits.v1 import digits_pb2 as pb
-from tests.harness import NAMES, STEM, Server, StartServer, Stub
+from tests.support.server import NAMES, STEM, Server, StartServer, Stub
 
 INVALID, NOT_FOUND = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND
 ONE = bytes(784)

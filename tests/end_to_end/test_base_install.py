@@ -1,4 +1,4 @@
-"""The base install is the client alone, and lives beside tritonclient in one process."""
+"""The client is a distribution of its own, and lives beside tritonclient in one process."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.foreign.environments import make_environment, pip_install
-from tests.harness import ROOT, Server, environment
+from tests.support.server import ROOT, Server, environment
 
 SCRIPT = """
 import sys
@@ -31,13 +31,18 @@ with DigitsClient(sys.argv[1]) as client:
 @pytest.mark.front("grpcio")  # it is about what is installed beside the client
 @pytest.mark.skipif(not os.environ.get("REQUIRE_EXTRAS"), reason="installs packages into an environment of its own")
 def test_the_base_install_classifies_in_one_process_with_tritonclient(server: Server, tmp_path: Path, seven: Path):
-    """A fresh virtual environment with `pip install digits tritonclient[grpc]`, and a real call."""
+    """A fresh virtual environment with `pip install ./client tritonclient[grpc]`, and a real call.
+
+    Nothing else of ours is in its site-packages.
+    """
     python = tmp_path / "venv" / "bin" / "python"
     make_environment(tmp_path / "venv")
     # From a copy: building in place would leave a folder behind that later builds take old files from.
-    kept_out = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__", "tests", "models")
-    shutil.copytree(ROOT, tmp_path / "source", ignore=kept_out)
+    kept_out = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__")
+    shutil.copytree(ROOT / "client", tmp_path / "source", ignore=kept_out)
     pip_install(python, tmp_path / "source", "tritonclient[grpc]>=2.60")
+    ours = {path.name for path in next((tmp_path / "venv").glob("lib/*/site-packages")).glob("digits*")}
+    assert {name for name in ours if not name.endswith(".dist-info")} == {"digits_client", "digits_protocol"}
     done = subprocess.run(
         [python, "-c", SCRIPT, server.address, seven],
         cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False,

@@ -7,11 +7,11 @@ import grpc
 import numpy as np
 import onnx
 import pytest
+from digits_protocol.digits.v1 import digits_pb2 as pb
 
 from artifact.card import CARD_KEY, Card
-from stubs.digits.v1 import digits_pb2 as pb
-from tests.harness import MODELS, NAMES, StartServer, Stub
-from tests.repositories import edit_card, spoil
+from tests.support.repositories import edit_card, spoil
+from tests.support.server import MODELS, NAMES, StartServer, Stub
 
 # Either front loads models by the same code; that the reason for a refusal comes out of the processes of either is seen
 # by the tests without this mark.

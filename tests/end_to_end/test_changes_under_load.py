@@ -13,11 +13,11 @@ from pathlib import Path
 
 import grpc
 import pytest
+from digits_protocol.digits.v1 import digits_pb2 as pb
+from digits_protocol.inference import model_repository_pb2 as oip
 
-from stubs.digits.v1 import digits_pb2 as pb
-from stubs.inference import model_repository_pb2 as oip
-from tests.harness import STEM, Server, StartServer
-from tests.repositories import place, remove
+from tests.support.repositories import place, remove
+from tests.support.server import STEM, Server, StartServer
 
 NAME = "mnist-16x16"
 SECONDS = float(os.environ.get("SOAK_SECONDS", "2"))

@@ -7,14 +7,14 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
+from digits_client import DigitsClient
+from digits_protocol.digits.v1 import digits_pb2 as pb
 from google.protobuf import json_format
 
-from artifact.candidates import COVERAGES
-from digits_client import DigitsClient
-from stubs.digits.v1 import digits_pb2 as pb
-from tests.committee import fit_members, layers_by_hand, train_tiny
-from tests.harness import Server, StartServer, Stub
-from training.datasets import digits
+from artifact.prediction_sets import COVERAGES
+from tests.support.server import Server, StartServer, Stub
+from tests.support.tiny_ensemble import fit_members, layers_by_hand, train_tiny
+from training.data.datasets import digits
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import grpc
 import pytest
+from digits_protocol.digits.v1 import digits_pb2 as pb
 
 from service.config import Settings
-from service.fronts.envoy import program
-from service.fronts.envoy.program import EnvoyMissing, EnvoyProgram, check_envoy
-from stubs.digits.v1 import digits_pb2 as pb
-from tests.harness import DIGITS, MODELS, Server, StartServer, Stub, environment, family
+from service.transports.envoy import program
+from service.transports.envoy.program import EnvoyMissing, EnvoyProgram, check_envoy
+from tests.support.server import DIGITS, MODELS, Server, StartServer, Stub, environment, family
 
 IMAGE = pb.ClassifyRequest(pixels=bytes(784))
 

@@ -8,9 +8,10 @@ import statistics
 import threading
 import time
 
-from stubs.digits.v1 import digits_pb2 as pb
-from stubs.inference import open_inference_pb2 as oip
-from tests.harness import StartServer
+from digits_protocol.digits.v1 import digits_pb2 as pb
+from digits_protocol.inference import open_inference_pb2 as oip
+
+from tests.support.server import StartServer
 
 SECONDS = float(os.environ.get("ENDURE_SECONDS", "3"))
 CLASSIFY, INFER = "/digits.v1.DigitsService/Classify", "/inference.GRPCInferenceService/ModelInfer"

@@ -13,12 +13,12 @@ from connectrpc.compat import google_protobuf_codecs
 from connectrpc.errors import ConnectError
 from connectrpc.method import IdempotencyLevel, MethodInfo, StreamType
 from connectrpc.protocol import ProtocolType
+from digits_protocol.digits.v1 import digits_pb2 as pb
 from google.protobuf.json_format import Parse
 from google.rpc.error_details_pb2 import BadRequest
 
-from stubs.digits.v1 import digits_pb2 as pb
-from tests.harness import STEM, Server, Stub
-from tests.http_calls import CLASSIFY, JSON, ask, detail, encoded
+from tests.support.http_calls import CLASSIFY, JSON, ask, detail, encoded
+from tests.support.server import STEM, Server, Stub
 
 
 def web_client(server: Server, **given) -> ConnectClient:

@@ -9,12 +9,12 @@ import time
 from pathlib import Path
 
 import pytest
+from digits_protocol.digits.v1 import digits_pb2 as pb
 from google.rpc.error_details_pb2 import RetryInfo
 
-from stubs.digits.v1 import digits_pb2 as pb
-from tests.harness import Server, StartServer, Stub
-from tests.http_calls import CLASSIFY, JSON, METHOD, MNIST, ask, detail, encoded
-from tests.repositories import place
+from tests.support.http_calls import CLASSIFY, JSON, METHOD, MNIST, ask, detail, encoded
+from tests.support.repositories import place
+from tests.support.server import Server, StartServer, Stub
 
 LARGE = ("mnist-large", "1")
 # A tenth of a second of work, and a short answer.

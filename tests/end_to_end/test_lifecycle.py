@@ -7,10 +7,10 @@ import time
 
 import grpc
 import pytest
+from digits_protocol.digits.v1 import digits_pb2 as pb
 from grpc_health.v1 import health_pb2 as health
 
-from stubs.digits.v1 import digits_pb2 as pb
-from tests.harness import NAMES, STEM, Server, StartServer, Stub
+from tests.support.server import NAMES, STEM, Server, StartServer, Stub
 
 SERVED = ["", "digits.v1.DigitsService", "inference.GRPCInferenceService", *NAMES.split(", ")]
 

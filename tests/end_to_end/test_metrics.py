@@ -5,11 +5,11 @@ import time
 
 import grpc
 import pytest
+from digits_protocol.digits.v1 import digits_pb2 as pb
 
-from service.observe.metrics import FAMILIES
-from stubs.digits.v1 import digits_pb2 as pb
-from tests.harness import ROOT, Server, StartServer, Stub
-from tests.http_calls import CLASSIFY, METHOD, MNIST, ask, encoded
+from service.telemetry.metrics import FAMILIES
+from tests.support.http_calls import CLASSIFY, METHOD, MNIST, ask, encoded
+from tests.support.server import ROOT, Server, StartServer, Stub
 
 
 def test_metrics_show_what_was_sent_over_both_protocols(start_server: StartServer):

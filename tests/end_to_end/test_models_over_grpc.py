@@ -5,14 +5,14 @@ import json
 import numpy as np
 import pytest
 import skops.io
+from digits_protocol.digits.v1 import digits_pb2 as pb
 from sklearn.neural_network import MLPClassifier
 
-from artifact.layout import VersionFolder
-from stubs.digits.v1 import digits_pb2 as pb
-from tests.harness import MODELS, Stub
-from training.datasets import held_out_digits
-from training.members import read_members
-from training.variants import read_version
+from artifact.store import VersionFolder
+from tests.support.server import MODELS, Stub
+from training.data.datasets import held_out_digits
+from training.export.extract import read_members
+from training.variants.variants import read_version
 
 
 def classify(stub: Stub, pixels: np.ndarray, *, rows: int = 500, **request) -> list[pb.Prediction]:

@@ -6,9 +6,9 @@ import random
 import grpc
 import numpy as np
 import pytest
+from digits_protocol.digits.v1 import digits_pb2 as pb
 
-from stubs.digits.v1 import digits_pb2 as pb
-from tests.harness import STEM, Server
+from tests.support.server import STEM, Server
 
 CLIENTS = 64
 CALLS = 12

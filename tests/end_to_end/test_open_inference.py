@@ -12,12 +12,12 @@ import grpc
 import numpy as np
 import onnxruntime
 import pytest
+from digits_protocol.digits.v1 import digits_pb2
+from digits_protocol.inference import open_inference_pb2 as pb
 from google.protobuf.json_format import Parse
 
-from stubs.digits.v1 import digits_pb2
-from stubs.inference import open_inference_pb2 as pb
 from tests.foreign.environments import build_go_client, python_with, run_script
-from tests.harness import MODELS, Server, StartServer, Stub
+from tests.support.server import MODELS, Server, StartServer, Stub
 
 PREFIX = f"digits-test-{secrets.token_hex(4)}-"
 OUTPUTS = ["label", "scores", "hidden_1"]

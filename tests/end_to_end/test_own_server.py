@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.harness import DIGITS, Server, StartServer, environment
+from tests.support.server import DIGITS, Server, StartServer, environment
 
 TOKEN = "anna-anna-anna-anna"
 

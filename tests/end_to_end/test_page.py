@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from digits_protocol.digits.v1 import digits_pb2 as pb
 
-from stubs.digits.v1 import digits_pb2 as pb
-from tests.harness import ROOT, Server, StartServer, Stub
+from tests.support.server import ROOT, Server, StartServer, Stub
 
 WEB = ROOT / "service" / "web"
 TYPES = {

@@ -10,7 +10,7 @@ import pytest
 from google.protobuf import descriptor_pb2
 from grpc_reflection.v1alpha import reflection_pb2 as reflection
 
-from tests.harness import Server, StartServer
+from tests.support.server import Server, StartServer
 
 SERVICES = [
     "digits.v1.DigitsService",

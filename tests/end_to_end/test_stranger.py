@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import skops.io
+from digits_protocol.digits.v1 import digits_pb2 as pb
 from sklearn.neural_network import MLPClassifier
 
-from stubs.digits.v1 import digits_pb2 as pb
-from tests.harness import DIGITS, StartServer, Stub, environment
+from tests.support.server import DIGITS, StartServer, Stub, environment
 
 ROWS, COLS = 12, 9
 LABELS = np.array([2, 3, 5, 7, 11])

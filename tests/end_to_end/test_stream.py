@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import grpc
 import pytest
+from digits_protocol.digits.v1 import digits_pb2 as pb
 from google.protobuf.any_pb2 import Any
 from google.rpc.error_details_pb2 import BadRequest
 
-from stubs.digits.v1 import digits_pb2 as pb
-from tests.harness import STEM, Server, StartServer, Stub
+from tests.support.server import STEM, Server, StartServer, Stub
 
 
 def message(id_: str, pixels: bytes, **request) -> pb.ClassifyStreamRequest:

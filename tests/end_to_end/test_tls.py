@@ -17,9 +17,9 @@ import grpc
 import numpy as np
 import pytest
 import trustme
-
 from digits_client import DigitsClient, Unavailable
-from tests.harness import DIGITS, Server, StartServer, environment
+
+from tests.support.server import DIGITS, Server, StartServer, environment
 
 IMAGE = np.zeros((28, 28), np.uint8)
 

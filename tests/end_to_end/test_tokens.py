@@ -11,15 +11,15 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
+from digits_client import DigitsClient, DigitsError, Overloaded
+from digits_protocol.digits.v1 import digits_pb2 as pb
 from google.protobuf.json_format import MessageToDict
 from google.rpc.error_details_pb2 import RetryInfo
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
-from digits_client import DigitsClient, DigitsError, Overloaded
-from stubs.digits.v1 import digits_pb2 as pb
-from tests.harness import DIGITS, STEM, Server, StartServer, Stub, environment
-from tests.http_calls import ask, detail
+from tests.support.http_calls import ask, detail
+from tests.support.server import DIGITS, STEM, Server, StartServer, Stub, environment
 
 IMAGE = np.zeros((28, 28), np.uint8)
 ANNA, BEN = "anna-anna-anna-anna", "ben-ben-ben-ben-ben"

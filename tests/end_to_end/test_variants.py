@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-
-from artifact.layout import VersionFolder
 from digits_client import DigitsClient
-from tests.harness import DIGITS, MODELS, Server, StartServer
-from training.variants import read_version
+
+from artifact.store import VersionFolder
+from tests.support.server import DIGITS, MODELS, Server, StartServer
+from training.variants.variants import read_version
 
 CARD = read_version(VersionFolder(MODELS, "mnist-large", 1, "int8"))[1]
 

@@ -8,9 +8,9 @@ from contextlib import ExitStack
 import grpc
 import numpy as np
 import pytest
-
 from digits_client import DigitsClient
-from stubs.digits.v1 import digits_pb2 as pb
+from digits_protocol.digits.v1 import digits_pb2 as pb
+
 from tests.end_to_end.workers import (
     CREW,
     NAME,
@@ -22,7 +22,7 @@ from tests.end_to_end.workers import (
     runs,
     statistics,
 )
-from tests.harness import Server, StartServer, Stub
+from tests.support.server import Server, StartServer, Stub
 
 
 @pytest.fixture(scope="module")

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from service.runtime.cores import usable_cores
+from engine.cpus import usable_cores
 from tests.end_to_end.workers import (
     NAME,
     classify,
     pids,
 )
-from tests.harness import StartServer
-from tests.repositories import place
+from tests.support.repositories import place
+from tests.support.server import StartServer
 
 
 @pytest.mark.parametrize(("first", "seconds"), [("1", ["2"]), ("2", ["1", "2"])])

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import grpc
 import pytest
+from digits_protocol.digits.v1 import digits_pb2 as pb
+from digits_protocol.inference import open_inference_pb2 as oip
 
-from stubs.digits.v1 import digits_pb2 as pb
-from stubs.inference import open_inference_pb2 as oip
 from tests.end_to_end.workers import (
     BOTH,
     CREW,
@@ -28,7 +28,7 @@ from tests.end_to_end.workers import (
     unload,
     unregister,
 )
-from tests.harness import Server, StartServer, Stub
+from tests.support.server import Server, StartServer, Stub
 
 
 @pytest.fixture(scope="module")

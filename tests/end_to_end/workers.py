@@ -11,13 +11,13 @@ from pathlib import Path
 
 import grpc
 import pytest
+from digits_protocol.digits.v1 import digits_pb2 as pb
+from digits_protocol.inference import model_repository_pb2 as repository_pb
+from digits_protocol.inference import model_statistics_pb2 as statistics_pb
+from digits_protocol.inference import open_inference_pb2 as oip
+from digits_protocol.inference import shared_memory_pb2 as memory_pb
 
-from stubs.digits.v1 import digits_pb2 as pb
-from stubs.inference import model_repository_pb2 as repository_pb
-from stubs.inference import model_statistics_pb2 as statistics_pb
-from stubs.inference import open_inference_pb2 as oip
-from stubs.inference import shared_memory_pb2 as memory_pb
-from tests.harness import Server, Stub
+from tests.support.server import Server, Stub
 
 NAME, OTHER = "mnist-16x16", "digits-8x8"
 PREFIX = f"digits-test-{secrets.token_hex(4)}-"

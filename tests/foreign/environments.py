@@ -8,7 +8,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from tests.harness import ROOT, environment
+from tests.support.server import ROOT, environment
 
 SCRIPTS = Path(__file__).parent
 GO_MODULE = "digits.test/go_client"
@@ -56,7 +56,7 @@ def python_with_extras(extras: str) -> Path:
         pins = re.findall(r"^[a-z0-9._-]+==[^\\\n]+", (ROOT / "requirements" / "dev.txt").read_text(), re.MULTILINE)
         constraints = venvs / f"{extras}.txt"
         constraints.write_text("\n".join(pins))
-        pip_install(python, "-c", constraints, "--editable", f"{ROOT}[{extras}]")
+        pip_install(python, "-c", constraints, "--editable", ROOT / "client", "--editable", f"{ROOT}[{extras}]")
     return python
 
 

@@ -12,7 +12,7 @@ from hyperframe.frame import PingFrame
 from tests.fuzz.breaking import HEAD, broken_http1, broken_http2
 from tests.fuzz.mutations import Chance, mutated, mutated_frame, mutated_headers, mutated_json
 from tests.fuzz.traffic import ENCODED, ON_HTTP, headers, request, settings
-from tests.harness import ROOT
+from tests.support.server import ROOT
 
 SECONDS = 20.0
 """In which a connection must have been answered or closed."""
@@ -114,7 +114,7 @@ def wrong_call(chance: Chance) -> tuple[list[tuple[bytes, bytes]], bytes, bytes]
         if chance.random() < 0.3:
             fields.append((b"grpc-encoding", chance.choice([b"gzip", b"deflate"])))
     if kind >= 8:
-        # A path that is no UTF-8 ends grpc's server, see tests/service/test_front.py: too slow to do often.
+        # A path that is no UTF-8 ends grpc's server, see tests/unit/service/test_front.py: too slow to do often.
         fields = [
             (key, value.decode("ascii", "replace").encode() if key == b":path" else value)
             for key, value in mutated_headers(chance, fields)

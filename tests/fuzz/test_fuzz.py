@@ -12,11 +12,11 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from digits_protocol.digits.v1 import digits_pb2 as pb
 from rich.progress import Progress
 
-from stubs.digits.v1 import digits_pb2 as pb
 from tests.fuzz.attacks import calls, connections, http_calls, http_connections
-from tests.harness import STEM, Server, StartServer, family
+from tests.support.server import STEM, Server, StartServer, family
 
 SEEDS = [int(line) for line in Path(__file__).with_name("seeds.txt").read_text().split()]
 COUNT = int(os.environ.get("FUZZ_COUNT", "400"))

@@ -5,13 +5,13 @@ import resource
 from contextlib import suppress
 
 import pytest
+from digits_protocol.digits.v1 import digits_pb2 as pb
 from hpack import Encoder
 from hyperframe.frame import DataFrame, HeadersFrame, SettingsFrame
 
-from stubs.digits.v1 import digits_pb2 as pb
 from tests.fuzz.attacks import until_ended
 from tests.fuzz.traffic import PREFACE, headers, request, settings
-from tests.harness import STEM, Server, StartServer, Stub
+from tests.support.server import STEM, Server, StartServer, Stub
 
 IDLE = 2000
 REQUEST = pb.ClassifyRequest(model="digits-8x8", pixels=bytes(64))

@@ -2,6 +2,12 @@
 
 import io
 
+from digits_protocol.digits.v1 import digits_pb2 as pb
+from digits_protocol.inference import open_inference_pb2 as oip
+from digits_protocol.inference.model_config_pb2 import ModelConfigRequest
+from digits_protocol.inference.model_repository_pb2 import RepositoryIndexRequest, RepositoryModelLoadRequest
+from digits_protocol.inference.model_statistics_pb2 import ModelStatisticsRequest
+from digits_protocol.inference.shared_memory_pb2 import SystemSharedMemoryRegisterRequest
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from grpc_health.v1.health_pb2 import HealthCheckRequest
@@ -21,13 +27,7 @@ from hyperframe.frame import (
 )
 from PIL import Image
 
-from stubs.digits.v1 import digits_pb2 as pb
-from stubs.inference import open_inference_pb2 as oip
-from stubs.inference.model_config_pb2 import ModelConfigRequest
-from stubs.inference.model_repository_pb2 import RepositoryIndexRequest, RepositoryModelLoadRequest
-from stubs.inference.model_statistics_pb2 import ModelStatisticsRequest
-from stubs.inference.shared_memory_pb2 import SystemSharedMemoryRegisterRequest
-from tests.harness import STEM
+from tests.support.server import STEM
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 INFERENCE = "/inference.GRPCInferenceService/"

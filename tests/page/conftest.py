@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Playwright, sync_playwright
 
-from tests.committee import train_tiny
-from tests.harness import Server
-from tests.page.visit import Visit
+from tests.page.page_driver import Visit
+from tests.support.server import Server
+from tests.support.tiny_ensemble import train_tiny
 
 HERE = __name__.rpartition(".")[0]
 

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from digits_protocol.digits.v1 import digits_pb2 as pb
 from google.protobuf.json_format import ParseDict
 from playwright.sync_api import expect
 
-from stubs.digits.v1 import digits_pb2 as pb
-from tests.harness import StartServer, Stub
-from tests.page.visit import Visit
+from tests.page.page_driver import Visit
+from tests.support.server import StartServer, Stub
 
 
 def test_one_member_is_drawn_and_another_can_be_chosen(

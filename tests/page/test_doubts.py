@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from digits_protocol.digits.v1 import digits_pb2 as pb
 from google.protobuf.json_format import ParseDict
 from playwright.sync_api import Locator, Route, expect
 
-from artifact.candidates import COVERAGES
 from artifact.card import Card
-from stubs.digits.v1 import digits_pb2 as pb
-from tests.harness import MODELS, Server, StartServer
-from tests.page.visit import PATIENCE, Visit
+from artifact.prediction_sets import COVERAGES
+from tests.page.page_driver import PATIENCE, Visit
+from tests.support.server import MODELS, Server, StartServer
 
 CHOICES = (0.9, 0.95, 0.99, 0.999)
 NONE = "\u00a0"

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.page.visit import BEST, STROKES, Visit
+from tests.page.page_driver import BEST, STROKES, Visit
 
 
 def test_a_drawn_3_is_a_3(visit: Visit):

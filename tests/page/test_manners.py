@@ -8,8 +8,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Route, expect
 
-from tests.harness import Server, StartServer
-from tests.page.visit import PATIENCE, Visit
+from tests.page.page_driver import PATIENCE, Visit
+from tests.support.server import Server, StartServer
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
 TABS = ["draw", "card", "live"]

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import skops.io
+from digits_protocol.digits.v1 import digits_pb2 as pb
 from google.protobuf.json_format import ParseDict
 from playwright.sync_api import expect
 
-from stubs.digits.v1 import digits_pb2 as pb
-from tests.harness import MODELS, ROOT, Stub
-from tests.page.visit import Visit
+from tests.page.page_driver import Visit
+from tests.support.server import MODELS, ROOT, Stub
 
 EXAMPLES = len(gzip.decompress((ROOT / "service" / "web" / "examples-mnist.gz").read_bytes())) // 785
 

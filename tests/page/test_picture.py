@@ -7,8 +7,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from tests.harness import Server
-from tests.page.visit import Visit
+from tests.page.page_driver import Visit
+from tests.support.server import Server
 
 PICTURE = Path(__file__).with_name("page.webp")
 

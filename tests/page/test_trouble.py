@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from artifact.layout import find_versions
-from tests.harness import MODELS, Server, StartServer
-from tests.page.between import between
-from tests.page.visit import CALL, PATIENCE, Visit
+from artifact.store import find_versions
+from tests.page.faulty_proxy import between
+from tests.page.page_driver import CALL, PATIENCE, Visit
+from tests.support.server import MODELS, Server, StartServer
 
 
 def calls(visit: Visit, method: str) -> int:

@@ -1,0 +1,54 @@
+"""The weights and biases inside `model.onnx`, as scikit-learn has them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from artifact.card import Card
+from artifact.store import HALF_INK, biases_name, scales_name, weights_name
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer of neurons: output = activation(input @ weights + biases)."""
+
+    activation: str
+    weights: NDArray[Any]
+    """Float [inputs, neurons], for inputs scaled as the card says."""
+    biases: NDArray[Any]
+    """Float [neurons]."""
+
+
+def layer_activation(card: Card, layer: int) -> str:
+    """The activation of `layer` (from 1)."""
+    return card.output_activation if layer == len(card.layer_widths) - 1 else card.activation
+
+
+def read_layer(model: bytes, card: Card, member: int, layer: int, dtype: Any = np.float32) -> Layer:
+    """One layer of `model` (the bytes of model.onnx), `member` from 0 and `layer` from 1.
+
+    In the file the scaling of the pixels is folded into the first layer; here it is taken out again,
+    in float64, so what returns is `MLPClassifier.coefs_[layer - 1]` and `intercepts_[layer - 1]` to
+    float32 precision; of a variant it is what that holds of them. With `dtype` float64 nothing is rounded,
+    and folding it in again gives the file's numbers. Raises `ValueError` when the file lacks the layer.
+    """
+    import onnx  # only here: a server that is never asked does not pay for the import
+    from onnx import numpy_helper
+
+    wanted = {weights_name(member, layer), biases_name(member, layer)}
+    scales = scales_name(member, layer)
+    found = {
+        tensor.name: numpy_helper.to_array(tensor).astype(np.float64)
+        for tensor in onnx.load_model_from_string(model).graph.initializer
+        if tensor.name in wanted or tensor.name == scales
+    }
+    if missing := wanted - found.keys():
+        raise ValueError(f"the graph has no initializer {', '.join(sorted(missing))}")
+    weights, biases = found[weights_name(member, layer)] * found.get(scales, 1.0), found[biases_name(member, layer)]
+    if layer == 1:
+        weights = weights / (HALF_INK if card.variant == "fp16" else 1.0)
+        biases = biases + card.pixel_offset * weights.sum(axis=0)
+        weights = weights / card.pixel_scale
+    return Layer(layer_activation(card, layer), weights.astype(dtype), biases.astype(dtype))

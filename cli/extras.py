@@ -1,0 +1,34 @@
+"""What a command needs beyond the base install, said in one sentence when it is missing."""
+
+import sys
+from types import TracebackType
+
+# The top of each module that belongs to an extra; any other missing module is a fault, and is shown as one.
+_OPTIONAL = {
+    *("typer", "rich", "PIL", "onnx", "onnxruntime", "structlog", "pydantic", "pydantic_settings", "uvloop"),
+    *("grpc_health", "grpc_reflection", "sklearn", "skl2onnx", "skops", "joblib", "scipy", "matplotlib"),
+    *("connectrpc", "prometheus_client", "uvicorn", "pyarrow", "ray"),
+}
+
+
+class Needs:
+    """A block that may import what the extras bring."""
+
+    def __init__(self, extras: str) -> None:
+        """`extras` as pip takes them, e.g. `serve,cpu`."""
+        self._extras = extras
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in _OPTIONAL:
+            if error.name == "onnxruntime" and "cpu" not in self._extras:
+                self._extras += ",cpu"
+            sys.stderr.write(
+                f"digits: this command needs the package {error.name}, which is not installed; "
+                f'install it in a clone with: pip install ./client ".[{self._extras}]"\n'
+            )
+            raise SystemExit(1)

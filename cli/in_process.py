@@ -1,0 +1,101 @@
+"""The same handlers that a server has, in this process: `digits classify --local`."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from digits_client import Classifications, DigitsError, InvalidInput, Listing, ModelNotFound
+from digits_client.models import ModelCard, Network, read_card, read_layer, read_listing
+from digits_client.results import read_identity, read_response
+from digits_protocol.digits.v1 import digits_pb2 as pb
+
+from engine.errors import InvalidInput as Refused
+from engine.errors import NotFound, ServiceError
+from engine.repository import RepositoryError
+from service.api.method import Call
+from service.app import App
+from service.config import Settings, SettingsError, read_settings
+from service.telemetry.logs import configure_logs
+
+_STEM = "/digits.v1.DigitsService/"
+# What of the environment is about more than a server: the models, what they run on, and which images are taken.
+_SETTINGS = (
+    *("models", "default_model", "variant", "provider", "require_provider", "cuda_device", "cuda_memory_mb", "threads"),
+    *("max_image_megapixels", "max_message_mb"),
+)
+
+
+class LocalDigits:
+    """Answers like `DigitsClient`, without a server; used with `with`."""
+
+    def __init__(self, models: Path | None, *, model: str, version: str) -> None:
+        """Raises `DigitsError` when the settings in the environment are wrong."""
+        try:
+            self._settings: Settings = read_settings({} if models is None else {"models": models}, only=_SETTINGS)
+        except SettingsError as error:
+            raise DigitsError(str(error)) from None
+        configure_logs("error", "auto")
+        self._names = (model, version)
+        self._runner = asyncio.Runner()
+        self._stack = AsyncExitStack()
+
+    def __enter__(self) -> Self:
+        self._runner.__enter__()
+        try:
+            self._app = self._run(self._stack.enter_async_context(App.open(self._settings)))
+        except BaseException:
+            self._runner.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._run(self._stack.aclose())
+        self._runner.close()
+
+    def models(self) -> Listing:
+        """The models of the folder."""
+        return read_listing(self._call("ListModels", pb.ListModelsRequest()))
+
+    def classify(self, images: list[bytes], *, activations: bool, coverage: float | None = None) -> Classifications:
+        """Classify image files."""
+        name, number = self._names
+        request = pb.ClassifyRequest(
+            model=name,
+            version=number,
+            encoded_images=images,
+            include_activations=activations,
+            coverage=coverage,
+        )
+        return read_response(self._call("Classify", request), count=len(images), activations=activations)
+
+    def model(self, name: str, version: str) -> ModelCard:
+        """What a model says of itself."""
+        return read_card(self._call("GetModel", pb.GetModelRequest(model=name, version=version)))
+
+    def network(self, name: str, version: str) -> Network:
+        """The weights and biases of a model, of a committee those of its first member."""
+        asked: dict[str, Any] = {"model": name, "version": version}
+        shapes = self._call("GetNetwork", pb.GetNetworkRequest(**asked))
+        layers = [
+            read_layer(self._call("GetNetwork", pb.GetNetworkRequest(**asked, layer=layer.layer)))
+            for layer in shapes.layers
+        ]
+        return Network(read_identity(shapes.model), tuple(shapes.layer_widths), tuple(layers))
+
+    def _call(self, method: str, request: Any) -> Any:
+        handler: Any = self._app.methods[_STEM + method].handler
+        return self._run(handler(request, Call()))
+
+    def _run(self, work: Any) -> Any:
+        try:
+            return self._runner.run(work)
+        except Refused as error:
+            raise InvalidInput(str(error)) from error
+        except NotFound as error:
+            raise ModelNotFound(str(error)) from error
+        except (ServiceError, RepositoryError) as error:
+            raise DigitsError(str(error)) from error

@@ -1,0 +1,224 @@
+"""What a server has: its models, their cards and their weights."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from digits_protocol.digits.v1 import digits_pb2 as pb
+from numpy.typing import NDArray
+
+from digits_client.errors import ModelNotFound
+from digits_client.results import ModelIdentity, read_identity
+
+
+@dataclass(frozen=True, slots=True)
+class ListedVersion:
+    """One version of a model, as listed."""
+
+    version: str
+    state: str
+    """ready, loading, failed or unspecified."""
+    reason: str
+    """Why it is not ready; empty when it is."""
+    rows: int
+    """Height of an image in pixels; 0 when the card could not be read, as are the next two."""
+    cols: int
+    pixel_max: int
+    classes: tuple[str, ...]
+    """Names of the classes, in score order."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether calls can be answered."""
+        return self.state == "ready"
+
+    @property
+    def features(self) -> int:
+        """Pixels of an image."""
+        return self.rows * self.cols
+
+
+@dataclass(frozen=True, slots=True)
+class ListedModel:
+    """One model with its versions, ascending."""
+
+    name: str
+    versions: tuple[ListedVersion, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Everything that a server holds, and what one call may carry."""
+
+    models: tuple[ListedModel, ...]
+    default_model: str
+    """What an empty model name means; empty when there is none."""
+    max_rows: int
+    """Most images in one call."""
+    max_message_bytes: int
+    """Largest request."""
+
+    def find(self, model: str = "", version: str = "") -> ListedVersion:
+        """The version that a request with these names gets: empty is the default model, the newest ready version.
+
+        Raises `ModelNotFound`.
+        """
+        name = model or self.default_model
+        versions = next((each.versions for each in self.models if each.name == name), None)
+        if versions is None:
+            known = ", ".join(each.name for each in self.models) or "none"
+            raise ModelNotFound(f"the server has no model {name!r}; it has {known}")
+        if version:
+            found = next((each for each in versions if each.version == version), None)
+        else:
+            found = next((each for each in reversed(versions) if each.ready), versions[-1] if versions else None)
+        if found is None:
+            known = ", ".join(each.version for each in versions) or "none"
+            raise ModelNotFound(f"model {name} has no version {version!r}; it has {known}")
+        return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelCard:
+    """What a model says of itself."""
+
+    model: ModelIdentity
+    rows: int
+    """Height of an image in pixels."""
+    cols: int
+    pixel_max: int
+    """Pixels lie in 0..pixel_max, ink bright."""
+    classes: tuple[str, ...]
+    labels: tuple[int, ...]
+    """What `Classification.digit` holds for each class."""
+    layer_widths: tuple[int, ...]
+    """Neurons per layer from input to output, e.g. (784, 16, 16, 10)."""
+    activation: str
+    output_activation: str
+    members: int
+    """Networks in the committee; 1 for a single network."""
+    parameters: int
+    """Weights and biases of all members together."""
+    pixel_scale: float
+    pixel_offset: float
+    """The network is given (pixel - pixel_offset) * pixel_scale."""
+    preparation: str
+    recipe: Mapping[str, Any]
+    """How it was trained; empty when unknown."""
+    seed: int | None
+    dataset: str
+    dataset_sha256: str
+    test_rows: int
+    accuracy: float
+    """Share of the test set classified right, 0..1."""
+    confusion: NDArray[np.int64]
+    """int64 [classes, classes]: test images by true (row) and predicted (column) class."""
+    tolerance: Mapping[str, float]
+    libraries: Mapping[str, str]
+    temperature: float | None
+    """What the values before the softmax were divided by so that scores are chances; none if they were not."""
+    calibration_error: float | None
+    """Expected calibration error on the test set, 0..1; none if scores were not calibrated."""
+    reliability: NDArray[np.float64]
+    """float64 [bins, 3]: images of the test set by best score, its mean, and the share right; empty likewise."""
+    thresholds: tuple[float, ...]
+    """For the coverages 0.80, 0.81, …, 0.99, 0.991, …, 0.999: 1 - the least score of a candidate; may be empty."""
+    outlier_auc: Mapping[str, float]
+    """How well `Classification.not_a_digit` tells digits from images without one, by their kind: the area under the
+    curve, 0..1; empty for a model that cannot tell."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NetworkLayer:
+    """One layer: output = activation(input @ weights + biases)."""
+
+    activation: str
+    weights: NDArray[np.float32]
+    """float32 [inputs, neurons], as scikit-learn has them, for inputs scaled as the card says."""
+    biases: NDArray[np.float32]
+    """float32 [neurons]."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Network:
+    """The weights and biases of one network."""
+
+    model: ModelIdentity
+    layer_widths: tuple[int, ...]
+    layers: tuple[NetworkLayer, ...]
+    """From the first hidden layer to the output."""
+
+
+def read_listing(response: pb.ListModelsResponse) -> Listing:
+    """The message as a value."""
+    return Listing(
+        models=tuple(
+            ListedModel(model.name, tuple(_read_version(version) for version in model.versions))
+            for model in response.models
+        ),
+        default_model=response.default_model,
+        max_rows=response.max_rows,
+        max_message_bytes=response.max_message_bytes,
+    )
+
+
+def _read_version(version: pb.ModelVersion) -> ListedVersion:
+    return ListedVersion(
+        version=version.version,
+        state=pb.ModelState.Name(version.state).removeprefix("MODEL_STATE_").lower(),
+        reason=version.reason,
+        rows=version.rows,
+        cols=version.cols,
+        pixel_max=version.pixel_max,
+        classes=tuple(version.classes),
+    )
+
+
+def read_card(response: pb.GetModelResponse) -> ModelCard:
+    """The message as a value."""
+    card = response.card
+    classes = len(card.classes)
+    return ModelCard(
+        model=read_identity(response.model),
+        rows=card.rows,
+        cols=card.cols,
+        pixel_max=card.pixel_max,
+        classes=tuple(card.classes),
+        labels=tuple(card.labels),
+        layer_widths=tuple(card.layer_widths),
+        activation=card.activation,
+        output_activation=card.output_activation,
+        members=card.members,
+        parameters=card.parameters,
+        pixel_scale=card.pixel_scale,
+        pixel_offset=card.pixel_offset,
+        preparation=card.preparation,
+        recipe=json.loads(card.recipe_json or "{}"),
+        seed=card.seed if card.HasField("seed") else None,
+        dataset=card.dataset,
+        dataset_sha256=card.dataset_sha256,
+        test_rows=card.test_rows,
+        accuracy=card.accuracy,
+        confusion=np.array(card.confusion, np.int64).reshape(classes, -1 if card.confusion else 0),
+        tolerance=dict(card.tolerance),
+        libraries=dict(card.libraries),
+        temperature=card.temperature if card.HasField("temperature") else None,
+        calibration_error=card.calibration_error if card.HasField("calibration_error") else None,
+        reliability=np.array(
+            [(each.images, each.mean_score, each.accuracy) for each in card.reliability], np.float64
+        ).reshape(-1, 3),
+        thresholds=tuple(card.thresholds),
+        outlier_auc=dict(card.outlier_auc),
+    )
+
+
+def read_layer(response: pb.GetNetworkResponse) -> NetworkLayer:
+    """The one layer that was asked for."""
+    layer = response.layers[0]
+    return NetworkLayer(
+        activation=layer.activation,
+        weights=np.array(layer.weights, np.float32).reshape(layer.inputs, layer.neurons),
+        biases=np.array(layer.biases, np.float32),
+    )

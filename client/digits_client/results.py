@@ -1,0 +1,127 @@
+"""What comes back for images."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+import numpy as np
+from digits_protocol.digits.v1 import digits_pb2 as pb
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """The model that answered."""
+
+    name: str
+    version: str
+    """A positive integer in decimal."""
+    sha256: str
+    """Of the file that was loaded, 64 hexadecimal digits."""
+    execution_provider: str
+    """Of onnxruntime, e.g. CPUExecutionProvider."""
+    variant: str = ""
+    """Which faster variant of the version it is, `int8` or `fp16`; empty for the version itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Where the time of one call went, inside the server."""
+
+    queue_us: int
+    """Waiting for the runtime, microseconds."""
+    inference_us: int
+    """The run of the batch that the call was part of, microseconds."""
+    batch_rows: int
+    """Images in that batch, those of other callers included."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Classification:
+    """What the network says of one image."""
+
+    digit: int
+    """The label of the class with the greatest score."""
+    scores: Floats
+    """float32 [classes], in class order, each 0..1; their sum is 1."""
+    margin: float
+    """Best score minus second best, 0..1."""
+    activations: dict[str, Floats] | None
+    """float32 [neurons] of each layer by name: `pixels`, hidden_1, …; None when not asked for."""
+    warnings: tuple[str, ...]
+    """What looks wrong with the image, one sentence each."""
+    candidates: tuple[int, ...]
+    """The labels, as in `digit`, of the classes that cannot be ruled out at the coverage asked for, best score first.
+
+    None where the image is less typical than that; always none of a model without thresholds, see `ModelCard`."""
+    not_a_digit: float | None
+    """The chance, 0..1, that the image shows no digit at all; None of a model that cannot tell, see `ModelCard`."""
+    model: ModelIdentity
+    timings: Timings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Classifications(Sequence[Classification]):
+    """What the network says of the images of one call, in their order."""
+
+    items: tuple[Classification, ...]
+    model: ModelIdentity
+    timings: Timings
+
+    @property
+    def digits(self) -> NDArray[np.int64]:
+        """int64 [N]: the digit of each image."""
+        return np.array([item.digit for item in self.items], np.int64)
+
+    @property
+    def scores(self) -> Floats:
+        """float32 [N, classes]."""
+        return np.stack([item.scores for item in self.items])
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[Classification]:
+        return iter(self.items)
+
+    @overload
+    def __getitem__(self, index: int) -> Classification: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Classification, ...]: ...
+    def __getitem__(self, index: int | slice) -> Classification | tuple[Classification, ...]:
+        return self.items[index]
+
+
+def read_identity(message: pb.ModelIdentity) -> ModelIdentity:
+    """The message as a value."""
+    return ModelIdentity(message.name, message.version, message.sha256, message.execution_provider, message.variant)
+
+
+def read_response(response: pb.ClassifyResponse, *, count: int, activations: bool) -> Classifications:
+    """The message as values, for `count` images; `activations` tells whether they were asked for.
+
+    Raises `ValueError` where there are more or fewer.
+    """
+    if len(response.predictions) != count:
+        raise ValueError(f"{len(response.predictions)} results, expected {count}")
+    model = read_identity(response.model)
+    timings = Timings(response.timings.queue_us, response.timings.inference_us, response.timings.batch_rows)
+    items = tuple(
+        Classification(
+            digit=each.digit,
+            scores=np.array(each.scores, np.float32),
+            margin=each.margin,
+            activations={layer.name: np.array(layer.values, np.float32) for layer in each.activations}
+            if activations
+            else None,
+            warnings=tuple(each.warnings),
+            candidates=tuple(each.candidates),
+            not_a_digit=each.not_a_digit if each.HasField("not_a_digit") else None,
+            model=model,
+            timings=timings,
+        )
+        for each in response.predictions
+    )
+    return Classifications(items, model, timings)

@@ -1,0 +1,87 @@
+"""Encoded images become rows of pixels on threads of their own, so that decoding never delays a run."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from artifact.card import Card
+from engine.capacity import Room
+from engine.cpus import usable_cores
+from engine.errors import DeadlinePassed, InvalidInput, QueueFull
+from imaging.pixels import ImageWarning
+from imaging.prepare import ImageError, Prepared, prepare
+
+
+class Preparer:
+    """Decodes and prepares images, as many at once as there are cores; what waits is bounded in images."""
+
+    def __init__(self, *, max_image_pixels: int, max_images: int) -> None:
+        """Refuse images of more than `max_image_pixels`, and calls while `max_images` are waiting."""
+        self._max_image_pixels = max_image_pixels
+        self._max_images = max_images
+        self._images = 0
+        self._room = Room()
+        self._executor = ThreadPoolExecutor(usable_cores(), thread_name_prefix="prepare")
+
+    async def prepare(
+        self, images: Sequence[bytes], card: Card, deadline: float | None
+    ) -> tuple[NDArray[np.uint8], list[tuple[ImageWarning, ...]]]:
+        """The pixels, uint8 [N, rows*cols], and the warnings of each image.
+
+        Raises `InvalidInput` for the first image that is none, `QueueFull` and `DeadlinePassed`. When the
+        caller is cancelled, images not yet begun are dropped.
+        """
+        if self._full(len(images)):
+            raise QueueFull(
+                f"{self._images} images are waiting to be decoded, there is no room for {len(images)} more",
+                retry_after=0.1,
+            )
+        self._images += len(images)
+        loop = asyncio.get_running_loop()
+        work = partial(_prepare, card=card, deadline=deadline, max_image_pixels=self._max_image_pixels)
+        futures = [loop.run_in_executor(self._executor, work, image) for image in images]
+        try:
+            prepared = []
+            for index, future in enumerate(futures):
+                result = await future
+                if isinstance(result, ImageError):
+                    raise InvalidInput(f"encoded_images[{index}]", str(result))
+                if isinstance(result, Exception):
+                    raise result
+                prepared.append(result)
+        finally:
+            self._images -= len(images)
+            self._room.wake()
+            for future in futures:
+                future.cancel()
+        return np.stack([each.pixels for each in prepared]), [each.warnings for each in prepared]
+
+    async def room(self, images: int, deadline: float | None) -> None:
+        """Wait until `images` more fit. Raises `DeadlinePassed`."""
+        while self._full(images):
+            await self._room.wait(deadline)
+
+    def _full(self, images: int) -> bool:
+        return self._images + images > self._max_images
+
+    def close(self) -> None:
+        """Drop what waits and let the threads end."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _prepare(image: bytes, card: Card, deadline: float | None, max_image_pixels: int) -> Prepared | Exception:
+    # Errors are returned: one that nobody awaits any more would be reported as lost.
+    if deadline is not None and deadline <= time.monotonic():
+        return DeadlinePassed("the deadline passed while the images were being decoded")
+    try:
+        return prepare(image, card, max_image_pixels=max_image_pixels)
+    except ImageError as error:
+        reason = str(error)
+    except Exception as error:
+        return error
+    return ImageError(reason)  # a new one: that which was raised holds on to the image by its traceback

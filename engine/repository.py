@@ -1,0 +1,348 @@
+"""The models that the server holds: found on disk, loaded aside, served once they proved themselves."""
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+from artifact.store import LayoutError, VersionFolder, find_versions
+from engine.batcher import Batcher
+from engine.cpus import usable_cores
+from engine.errors import NotAllowed, NotFound, NotReady, listed, shown
+from engine.log import log
+from engine.providers import Provider, candidates
+from engine.session import ModelError, Session, first_line, load_session
+from engine.settings import EngineSettings
+from engine.statistics import Statistics
+from engine.version import State, Version
+from engine.version_policy import Policy, PolicyError, read_policy
+
+PREFERRED_MODEL = "mnist-16x16"
+
+
+class RepositoryError(Exception):
+    """The models folder cannot be served from; the message says why in one sentence."""
+
+
+class Repository:
+    """All versions below the models folder. Belongs to one event loop.
+
+    What is on disk is compared with what is held: at the start, then never again (`--model-control none`),
+    every few seconds (`poll`), or model by model when a client asks (`explicit`).
+    """
+
+    def __init__(self, settings: EngineSettings) -> None:
+        """Find the versions, all still to be loaded.
+
+        Raises `RepositoryError` when the folder is missing, or empty and can only stay so.
+        """
+        self._settings = settings
+        self._models: dict[str, list[Version]] = {}
+        self._policies: dict[str, Policy] = {}
+        self._policy_troubles: dict[str, str] = {}
+        self._routes: dict[tuple[str, str], Version] = {}
+        self._draining = False
+        self._changing = asyncio.Lock()
+        self._trouble = ""
+        self._loading: asyncio.Future[None] | None = None  # the loop itself keeps only a weak reference
+        self._providers: list[Provider] = candidates(
+            settings.provider, cuda_device=settings.cuda_device, cuda_memory_mb=settings.cuda_memory_mb
+        )
+        if settings.require_provider:
+            self._providers = self._providers[:1]
+        self._executor = ThreadPoolExecutor(usable_cores(), thread_name_prefix="run")
+        self.on_change: Callable[[], None] = lambda: None
+        """Called on the event loop after the versions, or their states, changed."""
+        self.statistics: defaultdict[tuple[str, int], Statistics] = defaultdict(Statistics)
+        """By name and number, of every version there is or was: what was counted stays."""
+        try:
+            found = self._find_versions()
+        except LayoutError as error:
+            raise RepositoryError(str(error)) from None
+        if not found and settings.model_control == "none":
+            raise RepositoryError(
+                f"models folder {settings.models} holds no model, expected <name>/<version>/model.onnx in it"
+            )
+        for folder in found:
+            self._models.setdefault(folder.name, []).append(self._version(folder))
+        wanted = {settings.default_model: "default model"} if settings.default_model else {}
+        for name, what in (dict.fromkeys(settings.variants, "model") | wanted).items():
+            if name not in self._models:
+                raise RepositoryError(
+                    f"{what} {name} is not in {settings.models}, which holds {listed(list(self._models))}"
+                )
+
+    def _find_versions(self) -> list[VersionFolder]:
+        """What is on disk, each in the variant that is to be served. Raises `LayoutError`."""
+        variants = self._settings.variants
+        return [replace(found, variant=variants.get(found.name, "")) for found in find_versions(self._settings.models)]
+
+    @property
+    def default_model(self) -> str:
+        """Name of the model that an empty name means; empty when there is none."""
+        names = self._models
+        return self._settings.default_model or (PREFERRED_MODEL if PREFERRED_MODEL in names else min(names, default=""))
+
+    @property
+    def models(self) -> dict[str, list[Version]]:
+        """Versions by model, ascending."""
+        return self._models
+
+    def _version(self, folder: VersionFolder, fingerprint: Any = None) -> Version:
+        """A version still to be loaded, that goes on counting where those before it ended."""
+        return Version(folder, fingerprint, statistics=self.statistics[folder.name, folder.version])
+
+    def policy(self, name: str) -> Policy:
+        """Which versions of a model on disk are served."""
+        return self._policies.get(name, Policy())
+
+    def versions(self) -> Iterable[Version]:
+        """Every version of every model."""
+        return (version for versions in self._models.values() for version in versions)
+
+    async def load(self) -> None:
+        """Load the versions that were found, in a thread, one after the other.
+
+        A version that fails is kept with its reason and the others go on. Raises `RepositoryError` when
+        none is ready at the end and none can become so, when no version of a model is that was named as the
+        default or for its variant, or when a version is not ready on the provider that is required.
+        """
+        try:
+            await self.refresh()
+        except LayoutError as error:
+            raise RepositoryError(str(error)) from None
+        failed = [version for version in self.versions() if version.state is State.FAILED]
+        named = {self._settings.default_model, *self._settings.variants} - {""}
+        none_ready = not any(version.state is State.READY for version in self.versions())
+        if failed and (
+            self._settings.require_provider
+            or (none_ready and self._settings.model_control == "none")
+            or any(all(version in failed for version in self._models.get(name, ())) for name in named)
+        ):
+            raise RepositoryError(_reasons(failed))
+
+    async def watch(self) -> None:
+        """Follow the models folder until cancelled, when polling is asked for; else return at once."""
+        while self._settings.model_control == "poll":
+            await asyncio.sleep(self._settings.poll_seconds)
+            try:
+                await self.refresh()
+            except Exception as error:  # whatever it is, what is loaded goes on, and so does the watch
+                if str(error) != self._trouble:
+                    log.error(
+                        "models folder not followed", reason=str(error), exc_info=not isinstance(error, LayoutError)
+                    )
+                self._trouble = str(error)
+            else:
+                self._trouble = ""
+
+    async def load_model(self, name: str) -> None:
+        """Load what is new or changed of a model on disk, and let go what is gone.
+
+        Raises `NotFound` when there is no such model on disk, and `NotAllowed` unless models are controlled
+        explicitly, or when no version of it could be loaded.
+        """
+        self._require_explicit()
+        # A caller that gives up must not leave a version half loaded.
+        self._loading = asyncio.ensure_future(self.refresh(name))
+        try:
+            await asyncio.shield(self._loading)
+        except LayoutError as error:
+            raise NotAllowed(str(error)) from None
+        versions = self._models.get(name)
+        if not versions:
+            raise NotFound(f"there is no model {shown(name)} in the models folder")
+        if not any(version.state is State.READY for version in versions):
+            raise NotAllowed(f"model {name} was not loaded: {_reasons(versions)}")
+
+    async def unload_model(self, name: str) -> None:
+        """Let a model go; calls in flight finish on it. Raises `NotFound` and `NotAllowed`."""
+        self._require_explicit()
+        async with self._changing:
+            versions = self._models.get(name)
+            if versions is None:
+                raise self._no_model(name)
+            self._models[name] = [
+                replace(self._version(version.folder), state=State.UNLOADED, reason="it was unloaded")
+                for version in versions
+            ]
+            log.info("model unloaded", model=name)
+            self._changed()
+
+    def _require_explicit(self) -> None:
+        mode = self._settings.model_control
+        if mode != "explicit":
+            raise NotAllowed(
+                f"models are loaded and unloaded by call under --model-control explicit, and this is {mode}"
+            )
+
+    async def refresh(self, only: str | None = None) -> None:
+        """Make what is held what is on disk, for all models or one. Raises `LayoutError`."""
+        async with self._changing:
+            folders = await asyncio.to_thread(self._find_versions)
+            names = dict.fromkeys([folder.name for folder in folders] + list(self._models))
+            if only is not None:
+                names = {only: None} if only in names else {}
+            elif self._models and not folders:
+                # More likely a file system that went away than every model at once.
+                raise LayoutError(f"models folder {self._settings.models} is empty, what is loaded goes on")
+            for name in names:
+                await self._refresh_model(name, [folder for folder in folders if folder.name == name])
+
+    async def _refresh_model(self, name: str, folders: list[VersionFolder]) -> None:
+        """Load what is new or changed, newest first, then let go what is gone or no longer wanted."""
+        policy = await self._read_policy(name)
+        held = {version.folder.version: version for version in self._models.get(name, ())}
+        kept: dict[int, Version] = {}
+        for folder in sorted(folders, key=lambda folder: -folder.version):
+            if not policy.wants(folder.version):
+                continue
+            number = folder.version
+            kept[number] = await self._refresh_version(folder, held.get(number))
+            if policy.versions == "newest" and kept[number].state is State.READY:
+                break
+        gone = [number for number, version in held.items() if number not in kept and version.state is State.READY]
+        if gone:
+            log.info("versions removed", model=name, versions=sorted(gone))
+        if kept or held:
+            self._models[name] = [kept[number] for number in sorted(kept)]
+            if not kept:
+                del self._models[name]
+                self._policies.pop(name, None)
+                self._policy_troubles.pop(name, None)
+            self._changed()
+
+    async def _read_policy(self, name: str) -> Policy:
+        """The policy on disk, or the one before when that is malformed, which is logged once."""
+        try:
+            self._policies[name] = await asyncio.to_thread(read_policy, self._settings.models / name)
+            self._policy_troubles.pop(name, None)
+        except PolicyError as error:
+            before = self._policies.setdefault(name, Policy())
+            if self._policy_troubles.get(name) != str(error):
+                self._policy_troubles[name] = str(error)
+                log.error("policy not read, the one before goes on", model=name, before=str(before), reason=str(error))
+        return self._policies[name]
+
+    async def _refresh_version(self, folder: VersionFolder, held: Version | None) -> Version:
+        """The version to keep: the one held if nothing changed on disk or what is there is no good."""
+        fingerprint = folder.fingerprint()
+        if held is not None and held.fingerprint == fingerprint:
+            return held
+        fresh = self._version(folder, fingerprint)
+        versions = self._models.setdefault(folder.name, [])
+        if held is None:  # to be seen while it loads
+            versions.append(fresh)
+            versions.sort(key=lambda version: version.folder.version)
+        await self._load(fresh)
+        if fresh.state is State.FAILED and held is not None and held.state is State.READY:
+            held.reason, held.fingerprint = fresh.reason, fingerprint
+            return held
+        versions[:] = [fresh if version is held else version for version in versions]
+        self._changed()  # from here on calls find the new one
+        return fresh
+
+    async def _load(self, version: Version) -> None:
+        began = time.perf_counter()
+        folder, settings = version.folder, self._settings
+        try:
+            session, inline_rows = await asyncio.to_thread(self._open, folder)
+        except Exception as error:  # whatever is wrong with one version is that version's trouble
+            known = isinstance(error, ModelError)
+            text = f"{folder.path} cannot be loaded: {type(error).__name__}: {first_line(error)}"
+            reason = str(error) if known else text
+            version.state, version.reason = State.FAILED, reason
+            version.statistics.load_failures += 1
+            log.error("model failed", model=folder.name, version=folder.version, reason=reason, exc_info=not known)
+            return
+        version.loaded_session = session
+        version.loaded_batcher = Batcher(
+            lambda pixels, hidden, warnings: session.run(pixels, hidden=hidden, warnings=warnings),
+            max_batch_rows=settings.max_batch_rows,
+            max_queue_rows=settings.max_queue_rows,
+            inline_rows=inline_rows,
+            executor=self._executor,
+            statistics=version.statistics,
+        )
+        version.state, version.reason = State.READY, ""
+        version.statistics.load_seconds = time.perf_counter() - began
+        log.info(
+            "model ready",
+            model=folder.name,
+            version=folder.version,
+            provider=session.provider,
+            sha256=session.sha256[:12],
+            **({"variant": folder.variant} if folder.variant else {}),
+            inline_rows=inline_rows,
+            load_ms=round(version.statistics.load_seconds * 1e3),
+        )
+
+    def _open(self, folder: VersionFolder) -> tuple[Session, int]:
+        settings = self._settings
+        session = load_session(folder, self._providers, settings.threads or usable_cores())
+        return session, session.rows_within(settings.inline_us / 1e6, settings.max_batch_rows)
+
+    def _changed(self) -> None:
+        """Lay down which ready version each (name, version) of a request means, empty ones included."""
+        if self._draining:
+            return
+        routes: dict[tuple[str, str], Version] = {}
+        default = self.default_model
+        for name, versions in self._models.items():
+            for version in versions:  # ascending, so the newest ready one stays under ""
+                if version.state is State.READY:
+                    for alias in (name, "") if name == default else (name,):
+                        routes[alias, version.version] = routes[alias, ""] = version
+        self._routes = routes
+        self.on_change()
+
+    def route(self, name: str, version: str) -> Version | None:
+        """As `find`, with None for what that raises."""
+        return self._routes.get((name, version))
+
+    def find(self, name: str, version: str) -> Version:
+        """The ready version that a request means: no name is the default model, no version the newest.
+
+        Raises `NotFound` naming what there is, or `NotReady` with the reason.
+        """
+        found = self._routes.get((name, version))
+        return found if found is not None else self._explain(name or self.default_model, version)
+
+    def _explain(self, name: str, version: str) -> Version:
+        if self._draining:
+            raise NotReady("the server is draining")
+        versions = self._models.get(name)
+        if versions is None:
+            raise self._no_model(name)
+        if not version:
+            raise NotReady(f"no version of model {name} is ready: {_reasons(versions)}")
+        for each in versions:
+            if each.version == version:
+                raise each.not_ready()
+        raise NotFound(
+            f"model {name} has no version {shown(version)}; it has {listed([each.version for each in versions])}"
+        )
+
+    def _no_model(self, name: str) -> NotFound:
+        return NotFound(f"there is no model {shown(name)}; there is {listed(list(self._models))}")
+
+    def drain(self) -> None:
+        """Find nothing from now on; who has found a version already may use it."""
+        self._draining = True
+        self._routes = {}
+
+    def close(self) -> None:
+        """Fail what waits and let the threads end."""
+        for version in self.versions():
+            if version.loaded_batcher is not None:
+                version.loaded_batcher.close()
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _reasons(versions: Sequence[Version]) -> str:
+    """Why `versions`, at least one, are not ready: the first reason, and how many others there are."""
+    first, *others = dict.fromkeys(version.reason for version in versions)
+    return f"{first}; {len(others)} more in the log" if others else first

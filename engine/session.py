@@ -1,0 +1,228 @@
+"""One version of one model in memory, checked against its card and its golden rows."""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from artifact.card import CARD_KEY, Card, CardError
+from artifact.store import INPUT, LABEL, NOT_A_DIGIT, SCORES, Golden, LayoutError, VersionFolder
+from engine.log import log
+from engine.providers import Provider, open_session
+from imaging.pixels import ImageWarning, find_warnings
+
+# Characters of what onnxruntime says that a reason repeats.
+LINE = 150
+
+
+class ModelError(Exception):
+    """A version cannot be served; the message says why in one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What the network made of some rows."""
+
+    labels: NDArray[np.int64]
+    """int64 [N], see `Card.labels`."""
+    scores: NDArray[np.float32]
+    """float32 [N, classes], in class order, each row sums to 1."""
+    hidden: tuple[NDArray[np.float32], ...]
+    """float32 [N, width] per hidden layer, in the order of `Card.hidden_names`; empty when not asked for."""
+    warnings: Sequence[tuple[int, ImageWarning]] = ()
+    """What looks wrong with the pixels though they were scored, as (row, warning); empty when not asked for."""
+    not_a_digit: NDArray[np.float32] | None = None
+    """float32 [N], the chance 0..1 that an image shows no digit; None of a model that cannot tell."""
+    encoded: dict[str, Any] = field(default_factory=dict, compare=False)
+    """What was made of all rows at once, for each caller to cut its own out of; by the maker's name."""
+
+    def rows(self, start: int, stop: int) -> "Scored":
+        """The rows start..stop-1, as views."""
+        return Scored(
+            self.labels[start:stop],
+            self.scores[start:stop],
+            tuple([layer[start:stop] for layer in self.hidden]),
+            [(row - start, text) for row, text in self.warnings if start <= row < stop] if self.warnings else (),
+            None if self.not_a_digit is None else self.not_a_digit[start:stop],
+        )
+
+
+class Session:
+    """A loaded model; `run` may be called from any thread."""
+
+    def __init__(self, card: Card, sha256: str, provider: str, session: onnxruntime.InferenceSession) -> None:
+        self.card = card
+        self.sha256 = sha256
+        """SHA-256 of the file in hexadecimal."""
+        self.provider = provider
+        """The execution provider actually in use."""
+        self._session = session
+        self._knows_digits = card.knows_digits
+        self._plain = [LABEL, SCORES, NOT_A_DIGIT] if self._knows_digits else [LABEL, SCORES]
+        self._with_hidden = [*self._plain, *card.hidden_names]
+
+    def run(self, pixels: NDArray[np.uint8], *, hidden: bool = False, warnings: bool = True) -> Scored:
+        """Class scores of `pixels`, uint8 [N, rows*cols]; the hidden layers as well when `hidden`.
+
+        Looking for `warnings` costs a quarter of what the run itself costs.
+        """
+        names = self._with_hidden if hidden else self._plain
+        labels, scores, *layers = self._session.run(names, {INPUT: pixels})
+        chances = layers.pop(0) if self._knows_digits else None
+        return Scored(labels, scores, tuple(layers), find_warnings(pixels, self.card) if warnings else (), chances)
+
+    def rows_within(self, seconds: float, limit: int) -> int:
+        """How many rows, at most `limit`, one run does in `seconds`: measured here and now, in milliseconds.
+
+        0 when even a single row takes longer. What counts is the shortest of a few runs: a first run is cold, and
+        whatever else the machine does while a server starts must not say for good how its batches are run.
+        """
+        ramp = np.arange(self.card.features) % (self.card.pixel_max + 1)  # ink that there is nothing to warn of
+        rows = 1
+        while rows <= limit:
+            pixels = np.tile(ramp.astype(np.uint8), (rows, 1))
+            if min(self._timed(pixels) for _ in range(5)) > seconds:
+                break
+            rows *= 2
+        return min(rows // 2, limit)
+
+    def _timed(self, pixels: NDArray[np.uint8]) -> float:
+        began = time.perf_counter()
+        self.run(pixels)
+        return time.perf_counter() - began
+
+
+def load_session(folder: VersionFolder, providers: Sequence[Provider], threads: int) -> Session:
+    """Load a version on the first of `providers` on which it reproduces its golden rows.
+
+    Where there is one provider alone, it has to run every node. Takes some milliseconds to seconds; call it in a
+    thread. Raises `ModelError`.
+    """
+    try:
+        model = folder.read_onnx()
+    except LayoutError as error:
+        raise ModelError(str(error)) from None
+    reasons = []
+    for provider in providers:
+        try:
+            session = _open(folder, model, provider, threads, alone=len(providers) == 1)
+            _check_golden(session, folder)
+        except ModelError as error:
+            reasons.append(str(error))
+            if provider is not providers[-1]:
+                log.warning("provider refused", model=folder.name, version=folder.version, reason=str(error))
+        else:
+            return session
+    raise ModelError("; ".join(dict.fromkeys(reasons)))
+
+
+def _open(folder: VersionFolder, model: bytes, provider: Provider, threads: int, *, alone: bool) -> Session:
+    try:
+        session = open_session(model, provider, threads, alone=alone)
+    except Exception as error:  # onnxruntime has no common base for what it raises
+        raise ModelError(f"{folder.onnx} cannot be loaded on {provider[0]}: {first_line(error)}") from error
+    text = session.get_modelmeta().custom_metadata_map.get(CARD_KEY)
+    if text is None:
+        raise ModelError(f"{folder.onnx} has no card: its ONNX metadata lacks the key {CARD_KEY}")
+    try:
+        card = Card.from_json(text)
+    except CardError as error:
+        raise ModelError(f"{folder.onnx}: {error}") from None
+    if (card.name, card.version) != (folder.name, folder.version):
+        raise ModelError(
+            f"{folder.onnx} says it is {card.name} version {card.version}, "
+            f"but its folder says {folder.name} version {folder.version}"
+        )
+    if card.variant != folder.variant:
+        raise ModelError(f"{folder.onnx} says its variant is {card.variant!r}, expected {folder.variant!r}")
+    _check_graph(session, card, folder)
+    return Session(card, hashlib.sha256(model).hexdigest(), provider[0], session)
+
+
+def _check_graph(session: onnxruntime.InferenceSession, card: Card, folder: VersionFolder) -> None:
+    """Hold the graph's inputs and outputs against what the card says of them."""
+    wanted = {
+        LABEL: ("tensor(int64)", None),
+        SCORES: ("tensor(float)", len(card.classes)),
+        **({NOT_A_DIGIT: ("tensor(float)", None)} if card.knows_digits else {}),
+        **{name: ("tensor(float)", width) for name, width in zip(card.hidden_names, card.hidden_widths, strict=True)},
+    }
+    _check_nodes(session.get_inputs(), {INPUT: ("tensor(uint8)", card.features)}, "input", folder)
+    _check_nodes(session.get_outputs(), wanted, "output", folder)
+
+
+def _check_nodes(
+    nodes: Sequence[Any], wanted: dict[str, tuple[str, int | None]], kind: str, folder: VersionFolder
+) -> None:
+    found = {node.name: (node.type, node.shape) for node in nodes}
+    if kind == "input" and found.keys() - wanted.keys():
+        raise ModelError(f"{folder.onnx} wants the inputs {sorted(found)}, expected {sorted(wanted)} alone")
+    for name, (dtype, width) in wanted.items():
+        if name not in found:
+            raise ModelError(f"{folder.onnx} has no {kind} {name}, which its card promises")
+        got, shape = found[name]
+        # A graph need not state widths; one it does state must be the card's.
+        fits = len(shape) == (1 if width is None else 2) and (
+            width is None or not isinstance(shape[1], int) or shape[1] == width
+        )
+        if got != dtype or not fits:
+            form = "[N]" if width is None else f"[N, {width}]"
+            raise ModelError(f"{folder.onnx}: {kind} {name} is {got}{shape}, its card says {dtype}{form}")
+
+
+def _check_golden(session: Session, folder: VersionFolder) -> None:
+    """Reproduce the golden rows on this very device within the card's tolerance for it."""
+    card = session.card
+    try:
+        golden = folder.read_golden()
+    except LayoutError as error:
+        raise ModelError(str(error)) from None
+    if golden.pixels.shape[1] != card.features or golden.scores.shape[1] != len(card.classes):
+        raise ModelError(
+            f"{folder.golden} has rows of {golden.pixels.shape[1]} pixels and {golden.scores.shape[1]} scores, "
+            f"the card says {card.features} and {len(card.classes)}"
+        )
+    try:
+        ours = session.run(golden.pixels, hidden=True)
+    except Exception as error:  # onnxruntime has no common base for what it raises
+        raise ModelError(f"{folder.onnx} cannot be run on {session.provider}: {first_line(error)}") from error
+    for name, width, values in zip(card.hidden_names, card.hidden_widths, ours.hidden, strict=True):
+        if values.shape != (len(golden.pixels), width):
+            raise ModelError(f"{folder.onnx}: {name} gives {list(values.shape)}, its card says [N, {width}]")
+    if ours.scores.shape != golden.scores.shape or ours.labels.shape != golden.labels.shape:
+        raise ModelError(f"{folder.onnx}: scores give {list(ours.scores.shape)}, expected {list(golden.scores.shape)}")
+    tolerance = card.tolerance.get(session.provider)
+    if tolerance is None:
+        raise ModelError(
+            f"the card of {folder.name} version {folder.version} states no tolerance for {session.provider}"
+        )
+    difference = float(np.abs(ours.scores - golden.scores).max())
+    if card.knows_digits:
+        difference = float(np.maximum(difference, _chances_apart(ours, golden, folder)))  # lets NaN through, not `max`
+    # Where the two best scores are so close that the tolerance lets them change places, either label is right.
+    second, best = np.sort(golden.scores, axis=1)[:, -2:].T
+    wrong = int(((ours.labels != golden.labels) & (best - second > 2 * tolerance)).sum())
+    if not difference <= tolerance or wrong:  # `not <=` so that NaN fails as well
+        raise ModelError(
+            f"{folder.name} version {folder.version} does not reproduce its golden rows on {session.provider}: "
+            f"scores differ by {difference:.2g} where {tolerance:.2g} is allowed, "
+            f"{wrong} of {len(golden.labels)} labels differ"
+        )
+
+
+def _chances_apart(ours: Scored, golden: Golden, folder: VersionFolder) -> float:
+    """By how much the chances of being no digit differ from the golden ones."""
+    if golden.not_a_digit is None or ours.not_a_digit is None or ours.not_a_digit.shape != golden.not_a_digit.shape:
+        raise ModelError(f"{folder.golden} and {folder.onnx} do not both have {NOT_A_DIGIT} for each row")
+    return float(np.abs(ours.not_a_digit - golden.not_a_digit).max())
+
+
+def first_line(error: Exception) -> str:
+    """What an error of onnxruntime says, which can go on for pages, as far as a sentence has room for it."""
+    line = str(error).strip().partition("\n")[0] or type(error).__name__
+    return line if len(line) <= LINE else line[:LINE] + "…"

@@ -1,0 +1,70 @@
+"""One version of one model, as the repository holds it."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from artifact.store import VersionFolder
+from engine.batcher import Batcher
+from engine.errors import NotReady
+from engine.session import Session
+from engine.statistics import Statistics
+
+
+class State(Enum):
+    """Whether a version answers."""
+
+    LOADING = "loading"
+    READY = "ready"
+    FAILED = "failed"
+    UNLOADED = "unloaded"
+
+
+@dataclass(slots=True, eq=False, weakref_slot=True)
+class Version:
+    """One version of one model; it has a session and a batcher once it is ready.
+
+    A call holds on to the version that it found. When another takes its place, the session is freed with
+    the last such call.
+    """
+
+    folder: VersionFolder
+    fingerprint: Any = None
+    """Of the files that it was, or is being, loaded from."""
+    state: State = State.LOADING
+    reason: str = "the model is being loaded"
+    """Why it is not ready; for a ready one, why a changed file on disk did not take its place, or empty."""
+    loaded_session: Session | None = None
+    loaded_batcher: Batcher | None = None
+    statistics: Statistics = field(default_factory=Statistics)
+    """Of all that was ever loaded under its name and number."""
+    heads: dict[bytes, Any] = field(default_factory=dict)
+    """What the API remembers of requests to it."""
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        return self.folder.name
+
+    @property
+    def version(self) -> str:
+        """The version in decimal, as requests write it."""
+        return str(self.folder.version)
+
+    @property
+    def session(self) -> Session:
+        """The loaded model. Raises `NotReady`."""
+        if self.loaded_session is None:
+            raise self.not_ready()
+        return self.loaded_session
+
+    @property
+    def batcher(self) -> Batcher:
+        """The queue in front of it. Raises `NotReady`."""
+        if self.loaded_batcher is None:
+            raise self.not_ready()
+        return self.loaded_batcher
+
+    def not_ready(self) -> NotReady:
+        """Why a call cannot be answered."""
+        return NotReady(f"model {self.name} version {self.version} is not ready: {self.reason}")

@@ -1,0 +1,1 @@
+"""Image files: in a folder, named one by one, or in an archive."""

@@ -1,0 +1,133 @@
+"""Image files as bytes -> pixels, in as many processes as there are cores for it.
+
+Decoding a small image is mostly Python, so that threads would only get in each other's way. The processes
+are plain programs at the two ends of a pipe: they import nothing of the caller's, and end when it does.
+"""
+
+import pickle
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from types import TracebackType
+from typing import Any, BinaryIO, Self, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from artifact.card import Card
+from imaging.prepare import ImageError, prepare
+from scoring.chunk import InputError
+
+Prepare = Callable[[bytes], NDArray[np.uint8]]
+Decoded = NDArray[np.uint8] | str
+"""uint8 [rows*cols], or a sentence on what is wrong."""
+
+# Fewer images are done sooner here than a process has begun.
+_FEW = 1024
+# Images that go to a process at once, and such groups in flight for each process.
+_GROUP = 64
+_AHEAD = 3
+
+# The interpreter's path travels along: the caller may have got at these modules in its own way.
+_PROGRAM = "import sys; sys.path[:] = {path!r}; from scoring.readers.images.decoding import serve; serve()"
+
+
+class Decoder:
+    """Decodes images in order; used with `with`, which ends its processes."""
+
+    def __init__(self, prepare: Prepare, processes: int) -> None:
+        """With one process, or a `prepare` that cannot be pickled, everything is done in this one."""
+        self._prepare = prepare
+        self._processes = processes
+        try:
+            self._pickled = pickle.dumps(prepare)
+        except (pickle.PicklingError, AttributeError, TypeError):
+            self._processes = 1
+        self._count = 0
+        self._pool: ThreadPoolExecutor | None = None
+        self._own = threading.local()
+        self._programs: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+        for program in self._programs:
+            program.kill()
+            program.communicate()
+
+    def decode(self, images: Iterable[bytes]) -> Iterator[Decoded]:
+        """The pixels of each image or what is wrong with it, in order. `images` is read a little ahead."""
+        images = iter(images)
+        for image in images if self._processes == 1 else islice(images, max(0, _FEW - self._count)):
+            self._count += 1
+            yield decoded(self._prepare, image)
+        flying: deque[Future[list[Decoded]]] = deque()
+        while group := list(islice(images, _GROUP)):
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self._processes, thread_name_prefix="decode")
+            flying.append(self._pool.submit(self._ask, group))
+            if len(flying) >= _AHEAD * self._processes:
+                yield from flying.popleft().result()
+        while flying:
+            yield from flying.popleft().result()
+
+    def _ask(self, group: list[bytes]) -> list[Decoded]:
+        """The answer of this thread's process."""
+        program: subprocess.Popen[bytes] | None = getattr(self._own, "program", None)
+        if program is None:
+            program = subprocess.Popen(  # noqa: S603 this very interpreter
+                [sys.executable, "-c", _PROGRAM.format(path=sys.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+            self._programs.append(program)
+            self._own.program = program
+            cast("BinaryIO", program.stdin).write(self._pickled)
+        try:
+            pickle.dump(group, cast("BinaryIO", program.stdin))
+            cast("BinaryIO", program.stdin).flush()
+            return cast("list[Decoded]", pickle.load(cast("BinaryIO", program.stdout)))  # noqa: S301 from our own end
+        except (OSError, EOFError, pickle.UnpicklingError):
+            raise InputError(f"a process that decodes images ended with exit code {program.wait()}") from None
+
+
+def prepare_pixels(image: bytes, card: Card, max_image_pixels: int) -> NDArray[np.uint8]:
+    """The pixels alone of `imaging.prepare.prepare`; to be bound to a card by `partial`, which can be pickled."""
+    return prepare(image, card, max_image_pixels=max_image_pixels).pixels
+
+
+def decoded(function: Prepare, image: bytes) -> Decoded:
+    """The pixels of one image, or what is wrong with it."""
+    try:
+        return function(image)
+    except ImageError as error:
+        return str(error)
+
+
+def serve() -> None:
+    """What such a process does: a function, then groups of images, from stdin; the answers to stdout."""
+    import os
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller decides, and closes the pipe
+    questions = sys.stdin.buffer
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a decoder prints shall not get between the answers
+    function: Any = pickle.load(questions)  # noqa: S301 from our own end
+    while True:
+        try:
+            group = pickle.load(questions)  # noqa: S301 from our own end
+        except EOFError:
+            return
+        try:
+            pickle.dump([decoded(function, image) for image in group], answers, protocol=pickle.HIGHEST_PROTOCOL)
+            answers.flush()
+        except BrokenPipeError:
+            os._exit(1)

@@ -1,0 +1,189 @@
+"""Image files: in a folder, named one by one, or in an archive."""
+
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from itertools import count, islice
+from pathlib import Path, PurePath
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from imaging.folder import walk
+from scoring.chunk import InputError, Kind, RowError, Shape
+from scoring.readers import fingerprint
+from scoring.readers.images.decoding import Decoder
+from scoring.readers.labels import Labels
+from scoring.readers.reader import Block, Wanted
+
+_READABLE = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".gif", ".bmp", ".dib", ".webp")
+# Whoever has such files is told that they cannot be read rather than left with fewer rows.
+_OTHERS = (".tif", ".tiff", ".heic", ".heif", ".avif", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".ico", ".svg")
+ENDINGS = _READABLE + _OTHERS
+MOST_BYTES = 64 << 20
+
+FOLDER = "folder"
+"""As `labels`: what an image shows is the name of the folder it lies in."""
+
+
+class Entry(NamedTuple):
+    """An image file."""
+
+    name: str
+    """As its folder or archive has it."""
+    path: str
+    """The same with `/` between the names of folders."""
+    read: Callable[[], bytes]
+    """Gives its bytes; `OSError` and `ValueError` are errors of that file alone."""
+
+    @property
+    def folder(self) -> str:
+        """The name of the folder that it lies in, empty for none."""
+        return PurePath(self.path).parent.name
+
+
+class Source(Protocol):
+    """Where image files come from."""
+
+    rows: int | None
+
+    def fingerprint(self) -> dict[str, Any]: ...  # noqa: D102 see `Reader`
+    def open(self) -> AbstractContextManager[Iterator[Entry]]: ...  # noqa: D102 each file, in order
+
+
+class ImagesReader:
+    """Rows out of image files, prepared as the model's training data was."""
+
+    named = True
+    encoded = True
+
+    def __init__(
+        self, path: str, source: Source, shape: Shape, *, prefix: str, labels: str | None, processes: int
+    ) -> None:
+        """`path` is empty where each name says it all; `prefix` stands before each name in the ids.
+
+        Raises `InputError` where there are no image files, or where `labels` asks for folders and there are none.
+        """
+        self.path = path
+        self.rows = source.rows
+        self.labelled = labels == FOLDER
+        self._source, self._shape, self._prefix, self._processes = source, shape, prefix, processes
+        self._labels = Labels(shape, strict=True)
+        with source.open() as entries:
+            first = next(entries, None)
+            if first is None:
+                raise InputError(f"{path} has no image files, expected some with an ending such as .png or .jpg")
+            if self.labelled and not first.folder and not any(entry.folder for entry in entries):
+                raise InputError(
+                    f"{path or first.name}: no image lies in a folder there, expected 7/{PurePath(first.path).name} "
+                    f"or the like for --labels {FOLDER}; name the folder above, or a file of labels"
+                )
+
+    def fingerprint(self) -> dict[str, Any]:
+        """See `Reader`."""
+        return self._source.fingerprint()
+
+    def blocks(self, rows: int, wanted: Wanted) -> Iterator[Block | int]:
+        """See `Reader`."""
+        with self._source.open() as entries, Decoder(self._shape.prepare, self._processes) as decoder:
+            for index in count():
+                some = islice(entries, rows)
+                block = self._block(some, decoder, rows) if wanted(index) else sum(1 for _ in some)
+                if not (block if isinstance(block, int) else len(block)):
+                    return
+                yield block
+
+    def _block(self, entries: Iterator[Entry], decoder: Decoder, rows: int) -> Block:
+        names: list[str] = []
+        folders: list[str] = []
+        unreadable: dict[int, str] = {}
+
+        def images() -> Iterator[bytes]:
+            for entry in entries:
+                try:
+                    image = entry.read()
+                except InputError:
+                    raise
+                except (OSError, ValueError) as error:
+                    unreadable[len(names)] = getattr(error, "strerror", None) or str(error)
+                    image = b""
+                names.append(entry.name)
+                if self.labelled:
+                    folders.append(entry.folder)
+                yield image
+
+        pixels = np.zeros((rows, self._shape.features), np.uint8)
+        errors = {}
+        for row, decoded in enumerate(decoder.decode(images())):
+            if row in unreadable:
+                decoded = f"it cannot be read: {unreadable.pop(row)}"
+            if isinstance(decoded, str):
+                errors[row] = RowError(Kind.IMAGE, f"{self._place(names[row])}: {decoded}")
+            else:
+                pixels[row] = decoded
+        labels = None
+        if self.labelled:
+            labels = self._labels.read(folders, lambda row: f"the folder of {self._place(names[row])}")
+        return Block(pixels[: len(names)], errors, [_plain(f"{self._prefix}{name}") for name in names], labels)
+
+    def _place(self, name: str) -> str:
+        return f"{self.path}, {_plain(name)}" if self.path else _plain(name)
+
+
+class Files:
+    """Image files by their paths within a folder, or wherever they are."""
+
+    def __init__(self, names: Sequence[str], folder: Path | None = None) -> None:
+        self.rows: int | None = len(names)
+        self._names, self._folder = names, folder or Path()
+
+    def fingerprint(self) -> dict[str, Any]:
+        """See `Reader`."""
+        return {"path": str(self._folder.resolve())} | fingerprint.of_files(self._folder / name for name in self._names)
+
+    def open(self) -> AbstractContextManager[Iterator[Entry]]:
+        """See `Source`."""
+        return nullcontext(Entry(name, name, partial(_read, self._folder / name)) for name in self._names)
+
+
+def find_images(folder: Path) -> list[str]:
+    """The image files below `folder` by their paths in it, sorted, hidden ones left out. Raises `InputError`.
+
+    Of a million files only the names are in memory, once.
+    """
+    try:
+        return sorted(name for name in walk(folder) if is_image_name(name))
+    except OSError as error:
+        raise InputError(f"{error.filename} cannot be read: {error.strerror}") from None
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file of this name is taken for an image: by its ending."""
+    return os.path.splitext(name)[1].lower() in ENDINGS  # a folder may have a million files, PurePath takes its time
+
+
+def check_size(size: int) -> None:
+    """Raises `ValueError` for an image file too large to be read."""
+    if size > MOST_BYTES:
+        raise ValueError(f"it has {size} bytes, more than the {MOST_BYTES} allowed for an image file")
+
+
+def _read(path: Path) -> bytes:
+    with open(path, "rb", opener=_open_without_waiting) as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError("it is no plain file")
+        check_size(found.st_size)
+        return file.read(MOST_BYTES + 1)
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    """Or a pipe would be waited for until somebody writes to it."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _plain(name: str) -> str:
+    """The name as a table can hold it, and no two alike: a byte that is no UTF-8 as \\xff, a backslash twice."""
+    return name.replace("\\", "\\\\").encode(errors="surrogateescape").decode(errors="backslashreplace")

@@ -1,0 +1,1 @@
+"""`digits.v1.DigitsService`."""

@@ -1,0 +1,160 @@
+"""How predictions are written: as messages, or, when nothing is odd about them, all rows of a batch at once."""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
+from digits_protocol.digits.v1 import digits_pb2 as pb
+from digits_protocol.wire import length_delimited, tag
+from numpy.typing import NDArray
+
+from artifact.card import Card
+from artifact.prediction_sets import DEFAULT_COVERAGE, rank
+from engine.batcher import Answer
+from engine.session import Scored
+from engine.version import Version
+from imaging.pixels import ImageWarning
+from service.api.digits.models import identity
+
+_PREDICTIONS = pb.ClassifyResponse.PREDICTIONS_FIELD_NUMBER
+
+Rows = NDArray[np.uint8]
+Warnings = Sequence[tuple[int, ImageWarning]]
+"""(row, warning)"""
+
+
+def write_response(
+    version: Version,
+    answer: Answer,
+    warnings: Warnings = (),
+    activations_of: Rows | None = None,
+    coverage: float = DEFAULT_COVERAGE,
+) -> pb.ClassifyResponse:
+    """The answer to one caller, with what looked wrong with the images as they came.
+
+    The candidates are those at `coverage`, where the card has thresholds. With the pixels `activations_of`,
+    uint8 [N, rows*cols], the values of every layer are written too.
+    """
+    # Fields set one by one: twice as fast as the constructor's keywords.
+    response = pb.ClassifyResponse()
+    response.model.CopyFrom(identity(version))
+    timings = response.timings
+    timings.queue_us = answer.queue_us
+    timings.inference_us = answer.inference_us
+    timings.batch_rows = answer.batch_rows
+    scored = answer.scored
+    for label, scores in zip(scored.labels.tolist(), scored.scores.tolist(), strict=True):
+        prediction = response.predictions.add()
+        prediction.digit = label
+        prediction.scores.extend(scores)
+        second, best = sorted(scores)[-2:]
+        prediction.margin = best - second
+    for row, warning in dict.fromkeys((*warnings, *scored.warnings)):
+        response.predictions[row].warnings.append(warning.sentence)
+    card = version.session.card
+    if card.thresholds:
+        labels, counts = _candidates(scored, card, coverage)
+        for prediction, row, count in zip(response.predictions, labels.tolist(), counts.tolist(), strict=True):
+            prediction.candidates.extend(row[:count])
+    if scored.not_a_digit is not None:
+        for prediction, chance in zip(response.predictions, scored.not_a_digit.tolist(), strict=True):
+            prediction.not_a_digit = chance
+    if activations_of is not None:
+        values = (activations_of.tolist(), *(layer.tolist() for layer in scored.hidden))
+        for name, rows in zip(("pixels", *card.hidden_names), values, strict=True):
+            for prediction, row in zip(response.predictions, rows, strict=True):
+                prediction.activations.add(name=name, values=row)
+    return response
+
+
+def _candidates(scored: Scored, card: Card, coverage: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The labels of all classes of each image, best score first, and how many of the first are candidates."""
+    order, counts = rank(scored.scores, card.thresholds, coverage)
+    return np.array(card.labels)[order], counts
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the prediction of one image is written: always as many bytes, and always at the same places."""
+
+    template: bytes
+    """A serialized `predictions` field whose numbers are still to be filled in."""
+    digit: int
+    """Where the digit stands, one byte."""
+    scores: int
+    """Where the scores stand, little-endian float32."""
+    margin: int
+    """Where the margin stands, likewise."""
+    candidates: int
+    """Where the candidates stand, one byte each."""
+    not_a_digit: int
+    """Where the chance that it is none stands, little-endian float32."""
+
+    @classmethod
+    def of(cls, card: Card, candidates: int = 0) -> "Layout":
+        """For the classes of a card, labelled 0..127, and so many candidates."""
+        fields: list[bytes] = [bytes([tag(pb.Prediction.DIGIT_FIELD_NUMBER, kind=0), 0])]
+        fields += [length_delimited(pb.Prediction.SCORES_FIELD_NUMBER, bytes(4 * len(card.classes)))]
+        fields += [bytes([tag(pb.Prediction.MARGIN_FIELD_NUMBER, kind=5)]) + bytes(4)]
+        fields += [length_delimited(pb.Prediction.CANDIDATES_FIELD_NUMBER, bytes(candidates)) if candidates else b""]
+        fields += [
+            bytes([tag(pb.Prediction.NOT_A_DIGIT_FIELD_NUMBER, kind=5)]) + bytes(4) if card.knows_digits else b""
+        ]
+        template = length_delimited(_PREDICTIONS, b"".join(fields))
+        ends = list(accumulate(map(len, fields), initial=len(template) - sum(map(len, fields))))[1:]
+        return cls(
+            template, ends[0] - 1, ends[1] - 4 * len(card.classes), ends[2] - 4, ends[3] - candidates, ends[4] - 4
+        )
+
+    def write(self, scored: Scored, candidates: NDArray[np.int64] | None = None) -> bytes:
+        """The predictions of all rows, back to back; labels of the `candidates` [N, those it is a layout for]."""
+        rows, classes = scored.scores.shape
+        if rows == 1:  # arrays of one cost more than the work
+            return self._write_one(scored, candidates)
+        out = np.empty((rows, len(self.template)), np.uint8)
+        out[:] = np.frombuffer(self.template, np.uint8)
+        best = np.partition(scored.scores, classes - 2, axis=1)[:, -2:]
+        out[:, self.digit] = scored.labels
+        _put(out, self.scores, scored.scores)
+        _put(out, self.margin, best[:, 1:] - best[:, :1])
+        if candidates is not None:
+            out[:, self.candidates : self.candidates + candidates.shape[1]] = candidates
+        if scored.not_a_digit is not None:
+            _put(out, self.not_a_digit, scored.not_a_digit[:, None])
+        return out.tobytes()
+
+    def _write_one(self, scored: Scored, candidates: NDArray[np.int64] | None) -> bytes:
+        out = bytearray(self.template)
+        values = scored.scores[0].tolist()
+        second, best = sorted(values)[-2:]
+        out[self.digit] = scored.labels[0]
+        struct.pack_into(f"<{len(values)}f", out, self.scores, *values)
+        struct.pack_into("<f", out, self.margin, best - second)
+        if candidates is not None:
+            out[self.candidates : self.candidates + candidates.size] = candidates.astype(np.uint8).tobytes()
+        if scored.not_a_digit is not None:
+            struct.pack_into("<f", out, self.not_a_digit, scored.not_a_digit[0])
+        return bytes(out)
+
+
+def _put(out: NDArray[np.uint8], start: int, values: NDArray[np.float32]) -> None:
+    """Write `values` [N, width] into the bytes `out` [N, …] from `start` on, as little-endian float32."""
+    raw = np.ascontiguousarray(values, dtype="<f4").view(np.uint8)
+    out[:, start : start + raw.shape[1]] = raw
+
+
+def write_with_candidates(layouts: Sequence[Layout], scored: Scored, card: Card) -> list[bytes]:
+    """The prediction of each row, with its candidates at the default coverage; `layouts` are for 0, 1, … of them."""
+    labels, counts = _candidates(scored, card, DEFAULT_COVERAGE)
+    written = [b""] * len(counts)
+    for count in np.unique(counts).tolist():
+        rows = np.flatnonzero(counts == count)
+        chances = None if scored.not_a_digit is None else scored.not_a_digit[rows]
+        alike = Scored(scored.labels[rows], scored.scores[rows], (), not_a_digit=chances)
+        together = layouts[count].write(alike, labels[rows, :count])
+        size = len(layouts[count].template)
+        for place, row in enumerate(rows.tolist()):
+            written[row] = together[size * place : size * (place + 1)]
+    return written

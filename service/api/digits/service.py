@@ -1,0 +1,181 @@
+"""`digits.v1.DigitsService`: validate, prepare images, queue, and write the answer."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from digits_protocol.digits.v1 import digits_pb2 as pb
+from google.protobuf.message import Message
+
+from artifact.card import Card
+from artifact.prediction_sets import DEFAULT_COVERAGE
+from engine.batcher import Answer
+from engine.decode_pool import Preparer
+from engine.errors import InvalidInput
+from engine.repository import Repository
+from engine.version import Version
+from imaging.pixels import PixelError, check_range
+from service.api.digits.fast_path import CLASSIFY, QuickClassify
+from service.api.digits.models import ModelsApi
+from service.api.digits.predictions import Rows, Warnings, write_response
+from service.api.errors import translate
+from service.api.method import Call, Kind, Method
+from service.api.middleware.metrics import counted_message
+from service.api.streaming import Admitted, answer_each
+
+SERVICE = "digits.v1.DigitsService"
+CLASSIFY_STREAM = f"/{SERVICE}/ClassifyStream"
+
+# Pixels of a call from which on its activations are written in a thread: ten milliseconds' worth of work.
+ASIDE_PIXELS = 100_000
+
+
+class DigitsApi:
+    """The handlers of the service."""
+
+    def __init__(self, repository: Repository, preparer: Preparer, models: ModelsApi, max_rows: int) -> None:
+        """`max_rows` is the most images in one call."""
+        self._repository = repository
+        self._preparer = preparer
+        self._models = models
+        self._max_rows = max_rows
+
+    def methods(self) -> tuple[Method, ...]:
+        """The RPCs of the service."""
+        unary, models = Kind.UNARY, self._models
+        return (
+            replace(
+                _method("Classify", pb.ClassifyRequest, pb.ClassifyResponse, unary, self.classify),
+                quick=QuickClassify(self._repository, self._max_rows).answer,
+            ),
+            _method(
+                "ClassifyStream",
+                pb.ClassifyStreamRequest,
+                pb.ClassifyStreamResponse,
+                Kind.STREAM,
+                self.classify_stream,
+            ),
+            _method("ListModels", pb.ListModelsRequest, pb.ListModelsResponse, unary, models.list_models),
+            _method("GetModel", pb.GetModelRequest, pb.GetModelResponse, unary, models.get_model),
+            _method("GetNetwork", pb.GetNetworkRequest, pb.GetNetworkResponse, unary, models.get_network),
+        )
+
+    async def classify(
+        self, request: pb.ClassifyRequest, call: Call, admitted: Admitted | None = None
+    ) -> pb.ClassifyResponse:
+        """One prediction for each image.
+
+        With `admitted` it waits where it would refuse because a queue is full, and sets `admitted` once
+        the images are in the queue.
+        """
+        version = self._repository.find(request.model, request.version)
+        call.calls = version.statistics.calls[CLASSIFY if admitted is None else CLASSIFY_STREAM]
+        coverage = _coverage(request, version.session.card)
+        warnings: Warnings = ()
+        if request.encoded_images:
+            pixels, warnings = await self._decode(request, version, call, wait=admitted is not None)
+        else:
+            pixels = self._read(request, version)
+        hidden = request.include_activations
+        # Megabytes of activations are written in a thread, so that the event loop gets its turns.
+        aside = hidden and pixels.size > ASIDE_PIXELS
+        write = partial(
+            write_response,
+            version,
+            warnings=warnings,
+            activations_of=pixels if hidden else None,
+            coverage=coverage,
+        )
+        if admitted is not None:
+            await version.batcher.room(len(pixels), call.deadline)
+        future: asyncio.Future[Any] = version.batcher.submit(
+            pixels,
+            _answer if aside else write,
+            hidden=hidden,
+            warnings=True,
+            deadline=call.deadline,
+        )
+        if admitted is not None:
+            admitted.set_result(None)
+        result: pb.ClassifyResponse | Answer = await future
+        if isinstance(result, Answer):
+            return await asyncio.to_thread(write, result)
+        return result
+
+    def classify_stream(
+        self, requests: AsyncIterator[pb.ClassifyStreamRequest], call: Call
+    ) -> AsyncIterator[pb.ClassifyStreamResponse]:
+        """One answer for each message, in their order; an error is the answer to its message alone."""
+
+        async def answer(message: pb.ClassifyStreamRequest, admitted: Admitted) -> pb.ClassifyStreamResponse:
+            try:
+                own = Call(deadline=call.deadline, calls=call.calls)
+                response = await counted_message(self.classify(message.request, own, admitted), own)
+            except Exception as error:
+                status = translate(error, CLASSIFY_STREAM).status()
+                return pb.ClassifyStreamResponse(id=message.id, error=status)
+            return pb.ClassifyStreamResponse(id=message.id, response=response)
+
+        return answer_each(requests, answer)
+
+    def _read(self, request: pb.ClassifyRequest, version: Version) -> Rows:
+        """The raw pixels of a request, uint8 [N, rows*cols]."""
+        card = version.session.card
+        data = request.pixels
+        if not data:
+            raise InvalidInput("pixels", f"is empty, and so is encoded_images; expected {card.features} bytes an image")
+        count, rest = divmod(len(data), card.features)
+        if rest:
+            raise InvalidInput(
+                "pixels",
+                f"has {len(data)} bytes, expected a multiple of {card.features} "
+                f"({card.rows}×{card.cols}, one byte a pixel) for model {card.name}",
+            )
+        self._check_count("pixels", count)
+        pixels = np.frombuffer(data, np.uint8).reshape(count, card.features)
+        try:
+            check_range(pixels, card)
+        except PixelError as error:
+            raise InvalidInput("pixels", str(error)) from None
+        return pixels
+
+    async def _decode(
+        self, request: pb.ClassifyRequest, version: Version, call: Call, *, wait: bool
+    ) -> tuple[Rows, Warnings]:
+        """The same for encoded images, with what looks wrong; `wait` for room to decode instead of refusing."""
+        if request.pixels:
+            raise InvalidInput("pixels", "is set, and so is encoded_images; expected exactly one of the two")
+        self._check_count("encoded_images", len(request.encoded_images))
+        if wait:
+            await self._preparer.room(len(request.encoded_images), call.deadline)
+        pixels, warnings = await self._preparer.prepare(request.encoded_images, version.session.card, call.deadline)
+        return pixels, [(row, warning) for row, each in enumerate(warnings) for warning in each]
+
+    def _check_count(self, field: str, count: int) -> None:
+        if count > self._max_rows:
+            raise InvalidInput(field, f"holds {count} images, expected at most {self._max_rows} in one call")
+
+
+def _method(name: str, request: type[Message], response: type[Message], kind: Kind, handler: object) -> Method:
+    return Method(f"/{SERVICE}/{name}", request, response, kind, handler)  # type: ignore[arg-type]
+
+
+def _coverage(request: pb.ClassifyRequest, card: Card) -> float:
+    """At which the candidates are wanted."""
+    coverage = request.coverage
+    if not coverage:
+        return DEFAULT_COVERAGE
+    if not 0 < coverage < 1:
+        raise InvalidInput("coverage", f"is {coverage:g}, expected more than 0 and less than 1, or 0 for the default")
+    if not card.thresholds:
+        raise InvalidInput(
+            "coverage", f"is {coverage:g}, and model {card.name} has no thresholds to rule out classes by"
+        )
+    return coverage
+
+
+def _answer(answer: Answer) -> Answer:
+    return answer

@@ -1,0 +1,215 @@
+"""Who may call, and how often: bearer tokens (RFC 6750), and a rate for each client."""
+
+import hashlib
+import hmac
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+from google.protobuf.message import Message
+
+from engine.errors import NotAuthenticated, RateExceeded
+from service.api.method import Call, Kind, Method
+from service.config import Settings
+from service.telemetry.logs import log
+from service.transports.regular_files import read_regular
+
+# How often, at most, it is looked whether the file of tokens has changed, in seconds.
+LOOK_SECONDS = 1.0
+MIN_TOKEN = 16
+# Clients whose rate is remembered; beyond that those that were quiet for long enough are forgotten.
+MAX_CLIENTS = 10_000
+
+# What health checkers ask, who often cannot be given credentials.
+HEALTH_PATHS = (
+    "/grpc.health.v1.Health/",
+    "/inference.GRPCInferenceService/ServerLive",
+    "/inference.GRPCInferenceService/ServerReady",
+    "/healthz",
+    "/readyz",
+)
+
+
+class TokenError(Exception):
+    """The file of tokens cannot be used; the message says why, and shows none."""
+
+
+class Tokens:
+    """The tokens of a file, one `name:token` a line, read again when it changes."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises `TokenError`."""
+        self._path = path
+        self._seen = self._stamp()
+        self._known = self._read()
+        if not self._known:
+            raise TokenError(f"{path} holds no token")
+        self._look_at = time.monotonic() + LOOK_SECONDS
+
+    def owner(self, authorization: str | bytes) -> str | None:
+        """Whose token a header `authorization` carries, or None."""
+        if time.monotonic() >= self._look_at:
+            self._look()
+        scheme, _, token = authorization.partition(" ") if isinstance(authorization, str) else ("", "", "")
+        digest = hashlib.sha256(token.strip().encode()).digest()
+        found = None
+        for known, name in self._known:  # all of them, whichever fits: the time taken tells nothing
+            if hmac.compare_digest(known, digest):
+                found = name
+        return found if scheme.lower() == "bearer" else None
+
+    def _look(self) -> None:
+        self._look_at = time.monotonic() + LOOK_SECONDS
+        stamp = self._stamp()
+        if stamp == self._seen:
+            return
+        self._seen = stamp
+        try:
+            self._known = self._read()
+            log.info("tokens read again", tokens=len(self._known))  # none: all are revoked
+        except TokenError as error:
+            log.error("tokens stay as they were", reason=str(error))
+
+    def _stamp(self) -> tuple[int, int, int] | None:
+        try:
+            status = os.stat(self._path)
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_size, status.st_ino
+
+    def _read(self) -> list[tuple[bytes, str]]:
+        return [(hashlib.sha256(token.encode()).digest(), name) for name, token in read_tokens(self._path)]
+
+
+def read_tokens(path: Path) -> list[tuple[str, str]]:
+    """The (name, token) of each line of a file of tokens. Raises `TokenError`."""
+    try:
+        lines = read_regular(path).decode().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise TokenError(f"{path} cannot be read: {reason}") from None
+    found = []
+    for number, line in enumerate(lines, 1):
+        name, colon, token = (part.strip() for part in line.partition(":"))
+        if not line.strip() or line.startswith("#"):
+            continue
+        if not (name and colon and len(token) >= MIN_TOKEN and token.isascii() and token.isprintable()):
+            raise TokenError(
+                f"{path}, line {number}: expected name:token, the token of {MIN_TOKEN} or more "
+                "printable ASCII characters"
+            )
+        found.append((name, token))
+    return found
+
+
+class Rates:
+    """So many calls a second for each client, and a second's worth at once."""
+
+    def __init__(self, per_second: float) -> None:
+        self._per_second = per_second
+        self._until: dict[str, float] = {}  # up to when a client has used up its rate
+
+    def take(self, client: str) -> None:
+        """Count a call. Raises `RateExceeded`."""
+        now = time.monotonic()
+        until = max(self._until.get(client, 0.0), now) + 1 / self._per_second
+        early = until - now - max(1.0, 1 / self._per_second)
+        if early > 1e-9:
+            raise RateExceeded(
+                f"this client makes more than the {self._per_second:g} calls a second it may make here", early
+            )
+        self._until[client] = until
+        if len(self._until) > MAX_CLIENTS:
+            self._until = {name: end for name, end in self._until.items() if end > now}
+
+
+class Guard:
+    """What a call has to pass before its handler is entered."""
+
+    def __init__(self, tokens: Tokens | None = None, rates: Rates | None = None, open_paths: tuple[str, ...] = ()):
+        """Paths that begin with one of `open_paths` need no token, and as often as they like."""
+        self._tokens = tokens
+        self._rates = rates
+        self._open = open_paths
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """As the settings say. Raises `TokenError`."""
+        return cls(
+            Tokens(Path(settings.token_file)) if settings.token_file else None,
+            Rates(settings.client_rate) if settings.client_rate else None,
+            (HEALTH_PATHS if settings.open_health else ())
+            + (("/grpc.reflection.",) if settings.open_reflection else ()),
+        )
+
+    @property
+    def knows(self) -> bool:
+        """Whether only those are let in who are known."""
+        return self._tokens is not None
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything passes."""
+        return self._tokens is None and self._rates is None
+
+    def opens(self, path: str) -> bool:
+        """Whether that path is open to everyone."""
+        return path.startswith(self._open)
+
+    def identify(self, call: Call) -> None:
+        """Find out whose call it is, once. Raises `NotAuthenticated`."""
+        if self._tokens is None or call.identity is not None:
+            return
+        call.identity = self._tokens.owner(call.metadata.get("authorization", ""))
+        if call.identity is None:
+            raise NotAuthenticated("authorization: expected `Bearer` and a token that this server knows")
+
+    def count(self, call: Call) -> None:
+        """Count a call, or a message of a stream, of its client. Raises `RateExceeded`."""
+        if self._rates is not None:
+            self._rates.take(call.identity or call.peer.rpartition(":")[0])
+
+    def admit(self, path: str, call: Call) -> None:
+        """Both, once for each call, unless the path is open. Raises `NotAuthenticated` and `RateExceeded`."""
+        if not call.admitted and not self.opens(path):
+            self.identify(call)
+            self.count(call)
+            call.admitted = True
+
+
+def guarded(method: Method, guard: Guard) -> Method:
+    """The same method for those who pass `guard`; an open one as it is, its streams too, but apart from the others
+    where those are for some."""
+    if guard.opens(method.path):
+        return replace(method, apart=True) if guard.knows else method
+    handler, quick, path = method.handler, method.quick, method.path
+
+    async def answer(request: Any, call: Call) -> Message:
+        guard.admit(path, call)
+        response: Message = await handler(request, call)  # type: ignore[misc]
+        return response
+
+    def answer_quickly(data: bytes, start: int, call: Call) -> Any:
+        guard.admit(path, call)
+        return quick(data, start, call)  # type: ignore[misc]
+
+    async def answers(requests: AsyncIterator[Any], call: Call) -> AsyncIterator[Message]:
+        guard.identify(call)
+
+        async def counted() -> AsyncIterator[Any]:
+            async for request in requests:
+                guard.count(call)
+                yield request
+
+        async with aclosing(handler(counted(), call)) as responses:  # type: ignore[type-var]
+            async for response in responses:  # type: ignore[union-attr]
+                yield response
+
+    identify = guard.identify if guard.knows else None
+    if method.kind is Kind.STREAM:
+        return replace(method, handler=answers, identify=identify)
+    return replace(method, handler=answer, quick=None if quick is None else answer_quickly, identify=identify)

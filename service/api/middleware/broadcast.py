@@ -1,0 +1,56 @@
+"""Several processes that serve as one: what is changed in one is changed in all."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from google.protobuf.message import Message
+
+from service.api.method import Call, Change, Method, Methods
+from service.telemetry.metrics import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What all processes have counted together, those included that have ended."""
+
+    counters: dict[str, Any] = field(default_factory=dict)
+    """Names to numbers, or to more of such; sums."""
+    latest: dict[str, Any] = field(default_factory=dict)
+    """Likewise; the greatest of each."""
+    metrics: Snapshot = field(default_factory=dict)
+    """For `/metrics`; of those that have ended what they counted, not how they stood."""
+
+
+class Siblings(Protocol):
+    """The processes that serve as one with this one, and this one itself."""
+
+    async def change(self, path: str, request: bytes, change: Change) -> bytes:
+        """Let each of them do an RPC; the answer of one. Raises the error of any."""
+
+    async def totals(self) -> Totals:
+        """What all of them have counted until now."""
+
+
+def shared(methods: Methods, siblings: Siblings) -> Methods:
+    """The table in which a call that changes something reaches every sibling; all else as it was."""
+    return {path: _shared(method, method.change, siblings) for path, method in methods.items()}
+
+
+def _shared(method: Method, change_of: Callable[[Any], Change] | None, siblings: Siblings) -> Method:
+    if change_of is None:
+        return method
+
+    async def handler(request: Message, call: Call) -> Message:
+        answer = await siblings.change(method.path, request.SerializeToString(), change_of(request))
+        return method.response.FromString(answer)
+
+    return replace(method, handler=handler)
+
+
+async def run(methods: Methods, path: str, request: bytes) -> bytes:
+    """Do a unary RPC by its own handler, as a sibling asked; raises what the handler does."""
+    method = methods[path]
+    handler: Any = method.handler
+    answer: Message = await handler(method.request.FromString(request), Call())
+    return answer.SerializeToString()

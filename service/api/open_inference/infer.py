@@ -1,0 +1,98 @@
+"""ModelInfer and ModelStreamInfer: read the tensors, queue the rows, write the answer."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from digits_protocol.inference import open_inference_pb2 as pb
+
+from engine.batcher import Answer
+from engine.repository import Repository
+from engine.shared_memory import SharedMemory
+from service.api.errors import translate
+from service.api.method import Call
+from service.api.middleware.metrics import counted_message
+from service.api.open_inference.inputs import THREAD_BYTES, read_form, read_pixels
+from service.api.open_inference.outputs import Plan, read_plan, write_response
+from service.api.open_inference.terms import end_in_time, find_version, hasten, read_timeout
+from service.api.streaming import Admitted, answer_each
+
+INFER = "/inference.GRPCInferenceService/ModelInfer"
+STREAM_INFER = "/inference.GRPCInferenceService/ModelStreamInfer"
+
+
+class InferApi:
+    """The handlers that score images."""
+
+    def __init__(self, repository: Repository, memory: SharedMemory, max_rows: int) -> None:
+        """`max_rows` is the most images in one call."""
+        self._repository = repository
+        self._memory = memory
+        self._max_rows = max_rows
+
+    async def model_infer(
+        self, request: pb.ModelInferRequest, call: Call, admitted: Admitted | None = None
+    ) -> pb.ModelInferResponse:
+        """All images of one request, in order.
+
+        With `admitted` it waits where it would refuse because the queue is full, and sets `admitted` once
+        the images are in the queue.
+        """
+        version = find_version(self._repository, request.model_name, request.model_version, "model_version")
+        call.calls = version.statistics.calls[INFER if admitted is None else STREAM_INFER]
+        timeout = read_timeout(request.parameters)
+        hasten(call, timeout)
+        card = version.session.card
+        plan = read_plan(request, card, self._memory)
+        form = read_form(request, card, self._max_rows, self._memory)
+        pixels = await read_pixels(request, form, card)
+        if plan.windows:
+            plan.check_windows(card, len(pixels))
+        if admitted is not None:
+            await version.batcher.room(len(pixels), call.deadline)
+        id_ = request.id
+        future = version.batcher.submit(
+            pixels,
+            lambda answer: (answer, write_response(version, plan, id_, answer)),
+            hidden=plan.hidden,
+            deadline=call.deadline,
+        )
+        end_in_time(future, call, timeout)
+        if admitted is not None:
+            admitted.set_result(None)
+        answer, response = await future
+        if plan.windows:
+            await _write_windows(plan, answer)
+        return response
+
+    def model_stream_infer(
+        self, requests: AsyncIterator[pb.ModelInferRequest], call: Call
+    ) -> AsyncIterator[pb.ModelStreamInferResponse]:
+        """One answer for each request, in their order; an error is the answer to its request alone."""
+
+        async def answer(request: pb.ModelInferRequest, admitted: Admitted) -> pb.ModelStreamInferResponse:
+            try:
+                own = Call(deadline=call.deadline, calls=call.calls)
+                response = await counted_message(self.model_infer(request, own, admitted), own)
+            except Exception as error:
+                failure = translate(error, STREAM_INFER)
+                return pb.ModelStreamInferResponse(
+                    error_message=failure.message, infer_response=pb.ModelInferResponse(id=request.id)
+                )
+            response.parameters["triton_final_response"].bool_param = True
+            return pb.ModelStreamInferResponse(infer_response=response)
+
+        return answer_each(requests, answer)
+
+
+async def _write_windows(plan: Plan, answer: Answer) -> None:
+    """Write to shared memory what is wanted there. Raises `InvalidInput`."""
+
+    def write() -> None:
+        for index, output in enumerate(plan.outputs):
+            if output.window is not None:
+                output.window.region.write(output.window.offset, output.of(answer.scored), f"outputs[{index}]")
+
+    if sum(output.of(answer.scored).nbytes for output in plan.windows) < THREAD_BYTES:
+        write()
+    else:
+        await asyncio.to_thread(write)

@@ -1,0 +1,132 @@
+"""A version in the words of the Open Inference Protocol: its metadata, its configuration, its statistics."""
+
+import json
+from collections.abc import Iterable
+
+from digits_protocol.inference import model_config_pb2 as config_pb
+from digits_protocol.inference import model_statistics_pb2 as statistics_pb
+from digits_protocol.inference import open_inference_pb2 as pb
+
+from artifact.card import Card
+from artifact.store import INPUT, LABEL, NOT_A_DIGIT, SCORES
+from engine.providers import CPU
+from engine.statistics import Summary, Tally
+from engine.version import Version
+from engine.version_policy import Policy
+
+PLATFORM = "onnxruntime_onnx"
+BACKEND = "onnxruntime"
+
+
+def dims(card: Card) -> dict[str, list[int]]:
+    """The shape of the values of one image by output, in the order of the metadata; `label`, no floats, aside."""
+    return {
+        SCORES: [len(card.classes)],
+        **({NOT_A_DIGIT: []} if card.knows_digits else {}),
+        **{name: [width] for name, width in zip(card.hidden_names, card.hidden_widths, strict=True)},
+    }
+
+
+def metadata(version: Version, ready: Iterable[Version]) -> pb.ModelMetadataResponse:
+    """What a ready version takes and gives; `ready` are all versions of its model that are."""
+    card = version.session.card
+    tensor = pb.ModelMetadataResponse.TensorMetadata
+    return pb.ModelMetadataResponse(
+        name=version.name,
+        versions=[each.version for each in ready],
+        platform=PLATFORM,
+        inputs=[tensor(name=INPUT, datatype="UINT8", shape=[-1, card.features])],
+        outputs=[
+            tensor(name=LABEL, datatype="INT64", shape=[-1]),
+            *(tensor(name=name, datatype="FP32", shape=[-1, *each]) for name, each in dims(card).items()),
+        ],
+        properties=_properties(version),
+    )
+
+
+def _properties(version: Version) -> dict[str, str]:
+    """What the card says, by the name of its field, what it runs on, and the SHA-256 of the file."""
+    card = json.loads(version.session.card.to_json())
+    texts = {
+        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+        for name, value in card.items()
+        if value is not None
+    }
+    return texts | {"execution_provider": version.session.provider, "sha256": version.session.sha256}
+
+
+def config(version: Version, policy: Policy, max_batch_rows: int) -> config_pb.ModelConfig:
+    """How a ready version is served."""
+    session = version.session
+    group = config_pb.ModelInstanceGroup
+    on_cpu = session.provider == CPU
+    return config_pb.ModelConfig(
+        name=version.name,
+        platform=PLATFORM,
+        backend=BACKEND,
+        version_policy=_policy(policy),
+        max_batch_size=max_batch_rows,
+        input=[config_pb.ModelInput(name=INPUT, data_type=config_pb.TYPE_UINT8, dims=[session.card.features])],
+        output=[
+            config_pb.ModelOutput(name=LABEL, data_type=config_pb.TYPE_INT64),
+            *(
+                config_pb.ModelOutput(name=name, data_type=config_pb.TYPE_FP32, dims=each)
+                for name, each in dims(session.card).items()
+            ),
+        ],
+        instance_group=[
+            group(
+                name=f"{version.name}_0",
+                count=1,
+                kind=group.KIND_CPU if on_cpu else group.KIND_GPU,
+                gpus=[] if on_cpu else [0],
+            )
+        ],
+        default_model_filename=version.folder.onnx.name,
+        dynamic_batching=config_pb.ModelDynamicBatching(preserve_ordering=True),
+        parameters={
+            "execution_provider": config_pb.ModelParameter(string_value=session.provider),
+            "sha256": config_pb.ModelParameter(string_value=session.sha256),
+        },
+        model_transaction_policy=config_pb.ModelTransactionPolicy(),
+    )
+
+
+def _policy(policy: Policy) -> config_pb.ModelVersionPolicy:
+    kinds = config_pb.ModelVersionPolicy
+    if policy.versions == "newest":
+        return kinds(latest=kinds.Latest(num_versions=1))
+    if policy.versions == "all":
+        return kinds(all=kinds.All())
+    return kinds(specific=kinds.Specific(versions=sorted(policy.versions)))
+
+
+def statistics(version: Version, counted: Summary) -> statistics_pb.ModelStatistics:
+    """What a version did since the server started."""
+    failures = counted.failures.values()
+    return statistics_pb.ModelStatistics(
+        name=version.name,
+        version=version.version,
+        last_inference=counted.last_inference_ms,
+        inference_count=counted.rows,
+        execution_count=counted.executions,
+        inference_stats=statistics_pb.InferStatistics(
+            success=_duration(counted.success),
+            fail=_duration(Tally(sum(each.count for each in failures), sum(each.ns for each in failures))),
+            queue=_duration(counted.queue),
+            compute_input=_duration(counted.compute_input),
+            compute_infer=_duration(counted.compute_infer),
+            compute_output=_duration(counted.compute_output),
+            cache_hit=statistics_pb.StatisticDuration(),
+            cache_miss=statistics_pb.StatisticDuration(),
+        ),
+        batch_stats=[
+            statistics_pb.InferBatchStatistics(batch_size=rows, compute_infer=_duration(tally))
+            for rows, tally in sorted(counted.batches.items())
+        ],
+        failures={reason: _duration(tally) for reason, tally in counted.failures.items()},
+    )
+
+
+def _duration(tally: Tally) -> statistics_pb.StatisticDuration:
+    return statistics_pb.StatisticDuration(count=tally.count, ns=tally.ns)

@@ -1,0 +1,140 @@
+"""The figures of this process as a snapshot of the metrics of `service.telemetry.metrics`."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from engine.errors import QueueFull
+from engine.histogram import Times
+from engine.repository import Repository
+from engine.statistics import Calls, Statistics
+from engine.version import State
+from service.api.errors import code_name
+from service.api.method import Kind, Methods
+from service.telemetry.metrics import ROW_BOUNDS, Snapshot
+
+# What counts the calls of a method on a version: (path, its own, model, version).
+_Counted = tuple[str, Calls, str, str]
+
+
+class Figures:
+    """Gathers what was counted, whenever it is asked for; the calls pay nothing for that."""
+
+    def __init__(self, methods: Methods, repository: Repository) -> None:
+        self._methods = methods
+        self._repository = repository
+
+    def snapshot(self) -> Snapshot:
+        """Everything but the figures of the process itself."""
+        calls, messages = list(self._calls()), list(self._messages())
+        counted = list(self._statistics())
+        versions = list(self._repository.versions())
+        return {
+            "digits_requests_total": _codes(calls),
+            "digits_request_duration_seconds": _durations(calls),
+            "digits_requests_in_flight": [
+                [[_name(path)], method.counts.in_flight] for path, method in self._methods.items()
+            ],
+            "digits_stream_messages_total": _codes(messages),
+            "digits_stream_message_duration_seconds": _durations(messages),
+            "digits_queue_duration_seconds": [[labels, _times(each.queue)] for labels, each in counted],
+            "digits_inference_duration_seconds": [[labels, _times(each.compute_infer)] for labels, each in counted],
+            "digits_batch_rows": [[labels, _batches(each)] for labels, each in counted],
+            "digits_rows_total": [[labels, each.rows] for labels, each in counted],
+            "digits_queue_rows": [
+                [[version.name, version.version], version.loaded_batcher.queued_rows]
+                for version in versions
+                if version.loaded_batcher is not None
+            ],
+            "digits_refused_total": self._refused(counted),
+            "digits_deadline_dropped_total": [[labels, each.dropped] for labels, each in counted],
+            "digits_model_ready": [
+                [[version.name, version.version], int(version.state is State.READY)] for version in versions
+            ],
+            "digits_model_load_duration_seconds": [
+                [labels, each.load_seconds] for labels, each in counted if each.load_seconds
+            ],
+            "digits_model_load_failures_total": [[labels, each.load_failures] for labels, each in counted],
+            "digits_model_info": [
+                [
+                    [
+                        version.name,
+                        version.version,
+                        version.session.sha256,
+                        version.session.provider,
+                        version.folder.variant,
+                    ],
+                    1,
+                ]
+                for version in versions
+                if version.state is State.READY
+            ],
+        }
+
+    def _statistics(self) -> Iterator[tuple[list[str], Statistics]]:
+        for (name, number), statistics in self._repository.statistics.items():
+            yield [name, str(number)], statistics
+
+    def _calls(self) -> Iterator[_Counted]:
+        """Of each method: its calls that are of no model, and for unary ones those of each version."""
+        for path, method in self._methods.items():
+            yield path, method.counts.calls, "", ""
+            if method.kind is Kind.UNARY:
+                yield from self._of_versions(path)
+
+    def _messages(self) -> Iterator[_Counted]:
+        """The same for the messages of streams."""
+        for path, method in self._methods.items():
+            if method.kind is Kind.STREAM:
+                yield path, method.counts.messages, "", ""
+                yield from self._of_versions(path)
+
+    def _of_versions(self, path: str) -> Iterator[_Counted]:
+        for (name, version), statistics in self._statistics():
+            if path in statistics.calls:
+                yield path, statistics.calls[path], name, version
+
+    def _refused(self, counted: Iterable[tuple[list[str], Statistics]]) -> list[Any]:
+        early = sum(_refusals(method.counts.calls) for method in self._methods.values())
+        late = [[labels, sum(map(_refusals, each.calls.values()))] for labels, each in counted]
+        return [[["", ""], early], *late]
+
+
+def _refusals(calls: Calls) -> int:
+    tally = calls.failures.get(QueueFull.__name__)
+    return 0 if tally is None else tally.count
+
+
+def _name(path: str) -> str:
+    """`digits.v1.DigitsService/Classify`."""
+    return path.removeprefix("/")
+
+
+def _codes(counted: Iterable[_Counted]) -> list[Any]:
+    series = []
+    for path, calls, model, version in counted:
+        codes = Counter({"OK": calls.success.count} if calls.success.count else {})
+        for reason, tally in calls.failures.items():
+            codes[code_name(reason)] += tally.count
+        series += [[[_name(path), model, version, code], count] for code, count in codes.items()]
+    return series
+
+
+def _durations(counted: Iterable[_Counted]) -> list[Any]:
+    return [
+        [[_name(path), model, version], _times(calls.times)]
+        for path, calls, model, version in counted
+        if calls.times.count
+    ]
+
+
+def _times(times: Times) -> dict[str, Any]:
+    return {"counts": list(times.counts), "sum": times.ns / 1e9}
+
+
+def _batches(statistics: Statistics) -> dict[str, Any]:
+    """Runs by the bucket that their rows belong to."""
+    counts = [0] * (len(ROW_BOUNDS) + 1)
+    for rows, tally in list(statistics.batches.items()):
+        counts[(rows - 1).bit_length()] += tally.count
+    return {"counts": counts, "sum": statistics.rows}

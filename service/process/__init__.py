@@ -1,0 +1,1 @@
+"""The life of one process of a server, whichever transport it has."""

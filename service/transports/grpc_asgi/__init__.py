@@ -1,0 +1,1 @@
+"""gRPC as an ASGI application, for Envoy."""

@@ -1,0 +1,180 @@
+"""One gRPC call as it comes in by ASGI: its headers, its bytes, and how it ends."""
+
+import asyncio
+import base64
+import binascii
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from typing import Any, NoReturn
+from urllib.parse import quote
+
+from engine.errors import DeadlinePassed, InvalidInput, MalformedCall, NotSupported, shown
+from service.api.method import Call
+from service.transports.admission import Admission
+from service.transports.grpc_asgi.framing import ENCODINGS, PREFIX, Encoding, Frames
+
+Event = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Event]]
+Send = Callable[[Event], Awaitable[None]]
+Header = tuple[bytes, bytes]
+
+_UNIT_SECONDS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+# What may stand in `grpc-message` as it is: printable ASCII but the percent sign.
+_PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
+# Headers of HTTP and of gRPC itself are no metadata.
+_RESERVED = (b":", b"grpc-")
+_TRANSPORT = {b"te", b"content-type", b"host", b"connection"}
+
+
+class AsgiCall(Call):
+    """A call that looks at what it was sent along with when a handler does: most handlers look at nothing."""
+
+    # What most calls keep for good stands in the class: a call begins with what is its own.
+    deadline = None
+    identity = None
+    admitted = False
+    calls = None
+    encoding: Encoding = "identity"
+    """Of those messages of the request that are compressed."""
+    accepted: Encoding = "identity"
+    """Of the answer's: the same, where the client says that it takes it."""
+    more = True
+    """Whether more of the request may come."""
+    started = False
+    """Whether an answer has begun."""
+    left = False
+    """Whether the client was found to have gone."""
+    expired: DeadlinePassed | None = None
+    """What it ends with, once its time was found to have passed."""
+    streams = False
+    """Whether its request may take as long as it likes."""
+    reading = True
+    """Whether the call itself is receiving."""
+    ahead: asyncio.Future[Event] | None = None
+    """What was received while it was not."""
+    look_at = 0.0
+    """When to look next whether the client has gone, by the loop's time; then after `look_seconds`."""
+    look_seconds = 0.2
+    task: asyncio.Future[Any] | None = None
+    """What the call waits in: cancelling it ends the call."""
+
+    def __init__(self, scope: Event, headers: dict[bytes, bytes], receive: Receive) -> None:
+        self.scope = scope
+        self.headers = headers
+        self.receive = receive
+        self.path: str = scope["path"]
+        self.trailers = {}
+        self.came = time.perf_counter()
+
+    def read_headers(self) -> None:
+        """Find the deadline and the encoding. Raises `InvalidInput` and `NotSupported`."""
+        headers = self.headers
+        if (timeout := headers.get(b"grpc-timeout")) is not None:
+            self.deadline = time.monotonic() + _seconds(timeout)
+        if (encoding := headers.get(b"grpc-encoding")) is not None:
+            name = encoding.decode("latin-1")
+            if name not in ENCODINGS:
+                raise NotSupported(f"grpc-encoding is {shown(name)}, expected one of {', '.join(ENCODINGS)}")
+            self.encoding = name
+            if encoding in headers.get(b"grpc-accept-encoding", b"").replace(b" ", b"").split(b","):
+                self.accepted = name
+
+    def leave(self) -> NoReturn:
+        """The client cancelled the call or its connection ended: so is the call cancelled."""
+        self.left = True
+        raise asyncio.CancelledError
+
+    def read_first(self, event: Event) -> None:
+        """Note what the first event of a request says."""
+        self.reading = False
+        if event["type"] != "http.request":
+            self.leave()
+        self.more = event.get("more_body", False)
+
+    async def read(self) -> bytes:
+        """What came next of the request; empty at its end, and then again and again."""
+        if not self.more:
+            return b""
+        self.reading = True
+        event = await (self.receive() if self.ahead is None else self.ahead)
+        self.reading, self.ahead = False, None
+        if event["type"] != "http.request":
+            self.leave()
+        self.more = event.get("more_body", False)
+        return event.get("body", b"")  # type: ignore[no-any-return]
+
+    async def read_only(self, frames: Frames, data: bytes, admission: Admission) -> tuple[bytes, int]:
+        """The only message of a request that came in pieces, `data` first: it begins at that place of the bytes.
+
+        Raises `MalformedCall` and `LimitReached`, and `QueueFull` when there is no room for what comes.
+        """
+        parts: list[bytes] = []
+        size = 0
+        length: int | None = None
+        try:
+            while True:
+                parts.append(data)
+                size += len(data)
+                admission.admit(len(data))
+                if length is None and size >= PREFIX:
+                    length = frames.length(b"".join(parts)[:PREFIX])
+                if length is not None and size > PREFIX + length:
+                    raise MalformedCall("the request holds more than one message")
+                if not self.more:
+                    break
+                data = await self.read()
+        finally:
+            admission.release(size)
+        if length is None or size < PREFIX + length:
+            raise MalformedCall("the request ended before its message was whole")
+        return frames.message(b"".join(parts))
+
+    @property
+    def metadata(self) -> Mapping[str, str | bytes]:  # type: ignore[override]
+        """See `Call`."""
+        return {key.decode("latin-1"): _value(key, value) for key, value in self.headers.items() if _is_metadata(key)}
+
+    @property
+    def peer(self) -> str:  # type: ignore[override]
+        """See `Call`."""
+        client = self.scope.get("client")
+        return f"{client[0]}:{client[1]}" if client else ""
+
+
+def _is_metadata(key: bytes) -> bool:
+    return key not in _TRANSPORT and not key.startswith(_RESERVED)
+
+
+def _value(key: bytes, value: bytes) -> str | bytes:
+    if not key.endswith(b"-bin"):
+        return value.decode("latin-1")
+    value = value.rpartition(b",")[2].strip()  # of several under one key the last, as with text
+    try:
+        return base64.b64decode(value + b"=" * (-len(value) % 4), validate=True)
+    except binascii.Error:
+        return b""
+
+
+def _seconds(timeout: bytes) -> float:
+    """`grpc-timeout`: up to eight digits and a unit."""
+    text = timeout.decode("latin-1")
+    digits, unit = text[:-1], text[-1:]
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 8 and unit in _UNIT_SECONDS):
+        raise InvalidInput("grpc-timeout", f"is {shown(text)}, expected up to eight digits and one of H M S m u n")
+    return int(digits) * _UNIT_SECONDS[unit]
+
+
+def status_headers(code: int, message: str, metadata: Iterable[tuple[str, str | bytes]]) -> list[Header]:
+    """How a call ended, as headers or trailers."""
+    headers = [(b"grpc-status", b"%d" % code)]
+    if message:
+        headers.append((b"grpc-message", quote(message, safe=_PLAIN).encode()))
+    return headers + metadata_headers(metadata)
+
+
+def metadata_headers(metadata: Iterable[tuple[str, str | bytes]]) -> list[Header]:
+    """Metadata as headers or trailers: bytes, under keys that end in `-bin`, in base64."""
+    return [
+        (key.encode(), base64.b64encode(value).rstrip(b"=") if isinstance(value, bytes) else value.encode())
+        for key, value in metadata
+    ]

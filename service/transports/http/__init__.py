@@ -1,0 +1,1 @@
+"""HTTP beside gRPC: the page, probes, metrics, and the RPCs by the Connect protocol."""

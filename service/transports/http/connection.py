@@ -1,0 +1,93 @@
+"""A connection to the HTTP port beside the grpcio front: uvicorn's, with bounds on how many and how slow."""
+
+import asyncio
+import time
+from typing import Any
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from service.telemetry.logs import log
+from service.transports import limits as pending
+
+# How often, at most, the log tells that connections are refused.
+TELL_SECONDS = 10.0
+
+_LATE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+class ConnectionLimit:
+    """So many connections at once."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._tell_at = 0.0
+
+    def admits(self, count: int) -> bool:
+        """Whether there may be `count`; if not, the log tells so now and then."""
+        if count <= self._most:
+            return True
+        if (now := time.monotonic()) >= self._tell_at:
+            self._tell_at = now + TELL_SECONDS
+            log.warning("connection refused, there are as many as are allowed", max_connections=self._most)
+        return False
+
+
+class HttpConnection(H11Protocol):
+    """Is closed when there are too many, when a request that has begun does not come in time, and when it is idle.
+
+    A request has begun with its first byte: until then a connection may rest for as long as uvicorn lets it after
+    an answer, `Config.timeout_keep_alive`.
+    """
+
+    def __init__(self, limit: ConnectionLimit, **given: Any) -> None:
+        super().__init__(**given)
+        self._limit = limit
+        self._coming: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """See `asyncio.Protocol`."""
+        super().connection_made(transport)
+        if self._limit.admits(len(self.connections)):
+            self._set_clocks()
+        else:
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.Protocol`."""
+        self._stop_clocks()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol`."""
+        super().data_received(data)
+        self._set_clocks()
+
+    def on_response_complete(self) -> None:
+        """The next request may come, and what is left of this one must."""
+        super().on_response_complete()
+        self._set_clocks()
+
+    def _set_clocks(self) -> None:
+        """Give what the client owes now its time: nothing, the rest of a request, or a request."""
+        if self.transport.is_closing() or (self.cycle is not None and not self.cycle.response_complete):
+            self._stop_clocks()
+        elif self.conn.trailing_data[0] or self.conn.their_state is h11.SEND_BODY:
+            self._unset_keepalive_if_required()
+            self._coming = self._coming or self.loop.call_later(pending.HEADERS_SECONDS, self._late)
+        elif self.timeout_keep_alive_task is None or self._coming is not None:
+            self._stop_clocks()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def _stop_clocks(self) -> None:
+        self._unset_keepalive_if_required()
+        if self._coming is not None:
+            self._coming.cancel()
+            self._coming = None
+
+    def _late(self) -> None:
+        if self.conn.trailing_data[0]:  # of headers: what is left of a body is of no use to anyone
+            self.transport.write(_LATE)
+        self.transport.close()

@@ -1,0 +1,83 @@
+"""Requests in JSON: as protobuf reads them, but what stands for bytes is looked at first.
+
+protobuf passes over every character that is none of Base64's, so that any text would be some bytes.
+"""
+
+import json
+import re
+from typing import Any
+from urllib.parse import unquote
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.json_format import ParseDict, ParseError
+from google.protobuf.message import Message
+
+from engine.errors import InvalidInput, shown
+
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
+_DATA_URL = re.compile(r"data:([^,]*),(.*)", re.IGNORECASE | re.DOTALL)
+_EXPECTED = "expected text in Base64"
+_KINDS = {dict: "an object", list: "a list", str: "text", bool: "a truth value", type(None): "null"}
+
+
+def read_json(data: bytes, kind: type[Message]) -> Message:
+    """The message of that kind. Bytes may be a `data:` URL as well. Raises `InvalidInput` naming the field."""
+    try:
+        found = json.loads(data.decode(), object_pairs_hook=_fields)
+        if isinstance(found, dict):
+            _check_fields(found, kind)
+        elif kind.DESCRIPTOR.file.package != "google.protobuf":  # whose messages have forms of their own
+            raise ParseError(f"it is {_kind(found)}, expected an object")
+        return ParseDict(found, kind())
+    except (ParseError, ValueError, RecursionError) as error:
+        # It repeats what the client wrote, halves of surrogate pairs too, which no UTF-8 has.
+        text = " ".join(str(error).split()).encode(errors="backslashreplace").decode()
+        raise InvalidInput("message", f"no {kind.DESCRIPTOR.full_name} in JSON: {text}") from None
+
+
+def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ParseError(f"{shown(next(name for name in names if names.count(name) > 1))} is there twice")
+    return found
+
+
+def _check_fields(found: dict[str, Any], kind: type[Message]) -> None:
+    """Make the bytes among the fields what protobuf reads rightly."""
+    for field in kind.DESCRIPTOR.fields:
+        names = sorted({field.json_name, field.name} & found.keys())
+        if len(names) > 1:
+            raise InvalidInput(field.name, f"is there twice, as {' and '.join(names)}")
+        if names and field.type == FieldDescriptor.TYPE_BYTES:
+            found[names[0]] = _of_bytes(field, found[names[0]])
+
+
+def _of_bytes(field: Any, value: Any) -> Any:
+    """The value of a field of bytes, as protobuf reads it."""
+    if value is None:
+        return None
+    if not field.is_repeated:
+        return _base64(field.name, value)
+    if not isinstance(value, list):
+        raise InvalidInput(field.name, f"is {_kind(value)}, expected a list of texts in Base64")
+    return [_base64(f"{field.name}[{index}]", each) for index, each in enumerate(value)]
+
+
+def _base64(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        hint = ', each number one byte: "AAD/" is [0, 0, 255]' if isinstance(value, list) else ""
+        raise InvalidInput(name, f"is {_kind(value)}, {_EXPECTED}{hint}")
+    text = value.strip()
+    if url := _DATA_URL.fullmatch(text):
+        if not url[1].lower().endswith(";base64"):
+            raise InvalidInput(name, f"is the data: URL {shown(text)} without ;base64, {_EXPECTED}")
+        text = unquote(url[2])
+    text = "".join(text.split())  # encoders break lines
+    if not _BASE64.fullmatch(text) or len(text.rstrip("=")) % 4 == 1:
+        raise InvalidInput(name, f"is {shown(value)}, {_EXPECTED}")
+    return text
+
+
+def _kind(value: Any) -> str:
+    return _KINDS.get(type(value), "a number")

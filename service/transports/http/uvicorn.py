@@ -1,0 +1,131 @@
+"""The HTTP side beside the grpcio front: an ASGI application on uvicorn, in this process and its event loop."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import uvicorn
+
+from service.telemetry.logs import forward_logs
+from service.transports.http.connection import ConnectionLimit, HttpConnection
+from service.transports.limits import HEADERS_SECONDS
+from service.transports.sockets import ListenError, bare
+from service.transports.tls import LOOK_SECONDS, Certificates, server_context
+
+
+class HttpServer:
+    """Listens on one address."""
+
+    def __init__(
+        self,
+        application: Any,
+        certificates: Certificates | None = None,
+        max_connections: int = 10_000,
+        connection_idle_seconds: int = 3600,
+    ) -> None:
+        """Serve `application`, by TLS with `certificates`, on so many connections at once, each idle for so long."""
+        self._certificates = certificates
+        self._renewing: asyncio.Task[None] | None = None
+        forward_logs("uvicorn.error")
+        self._server = _Server(
+            max_connections,
+            uvicorn.Config(
+                application,
+                http="h11",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=connection_idle_seconds,
+            ),
+        )
+        self._serving: asyncio.Task[None] | None = None
+
+    def start(self, host: str, port: int, *, reuse_port: bool = False) -> int:
+        """Listen and answer; returns the port, a free one for 0. Raises `ListenError`."""
+        listener = _listen(host, port, reuse_port=reuse_port)
+        if self._certificates is not None:
+            context = server_context(self._certificates)
+            self._server.config.load()
+            self._server.config.ssl = context
+            self._renewing = asyncio.get_running_loop().create_task(_renew(context, self._certificates))
+        self._serving = asyncio.get_running_loop().create_task(self._server.serve([listener]))
+        bound: int = listener.getsockname()[1]
+        return bound
+
+    async def stop(self, grace: float) -> None:
+        """Accept no connections any more; requests that came may be answered within `grace` seconds."""
+        if self._serving is None:
+            return
+        if self._renewing is not None:
+            self._renewing.cancel()
+        self._server.config.timeout_graceful_shutdown = grace  # type: ignore[assignment]  # floats do as well
+        self._server.should_exit = True
+        await self._serving
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, max_connections: int, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._limit = ConnectionLimit(max_connections)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, as uvicorn would, for connections of ours."""
+        await self.lifespan.startup()
+        connection = partial(
+            HttpConnection, self._limit, config=self.config, server_state=self.server_state, app_state={}
+        )
+        context = self.config.ssl
+        self.servers = [
+            await asyncio.get_running_loop().create_server(
+                connection,
+                sock=each,
+                ssl=context,
+                backlog=self.config.backlog,
+                ssl_handshake_timeout=None if context is None else HEADERS_SECONDS,
+            )
+            for each in sockets or []
+        ]
+        self.started = True
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are handled where the process is."""
+        yield
+
+
+async def _renew(context: ssl.SSLContext, certificates: Certificates) -> None:
+    pem = certificates.current()
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        if (now := certificates.current()) is not pem:
+            pem = now
+            certificates.load_into(context)
+
+
+def _listen(host: str, port: int, *, reuse_port: bool) -> socket.socket:
+    host = bare(host)
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except (OSError, UnicodeError) as error:
+        raise ListenError(f"cannot listen on {host}:{port} (--http-port): {error}") from None
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind(address)
+        listener.listen(1)  # finds out now; uvicorn will lengthen the queue
+    except OSError as error:
+        listener.close()
+        raise ListenError(f"cannot listen on {host}:{port} (--http-port): {error.strerror}") from None
+    listener.setblocking(False)
+    return listener

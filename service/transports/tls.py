@@ -1,0 +1,123 @@
+"""The files of a server's TLS: checked before they are used, and read again when they change."""
+
+import os
+import ssl
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from service.config import Settings
+from service.telemetry.logs import log
+from service.transports.regular_files import read_regular
+
+# How often it is looked whether the files have changed, in seconds.
+LOOK_SECONDS = 1.0
+
+
+class TlsError(Exception):
+    """The files cannot be used; the message says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pem:
+    """What was in the files."""
+
+    certificate: bytes
+    """The server's, and those between it and its authority."""
+    key: bytes
+    client_ca: bytes | None
+    """Who must have signed the certificates of clients; None when clients need none."""
+
+
+class Certificates:
+    """The files, and what was last in them that was right."""
+
+    def __init__(self, certificate: Path, key: Path, client_ca: Path | None) -> None:
+        """Raises `TlsError`."""
+        self._paths = (certificate, key, *([client_ca] if client_ca else []))
+        self._seen = self._stamp()
+        self._pem = self._read()
+        self._look_at = 0.0
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self | None:
+        """Those that the settings name; None without TLS. Raises `TlsError`."""
+        if not settings.tls_cert:
+            return None
+        authority = Path(settings.tls_client_ca) if settings.tls_client_ca else None
+        return cls(Path(settings.tls_cert), Path(settings.tls_key), authority)
+
+    def current(self) -> Pem:
+        """What is in them now; another object whenever it is new. Files that do not fit are told of in the log."""
+        if time.monotonic() < self._look_at:
+            return self._pem
+        self._look_at = time.monotonic() + LOOK_SECONDS
+        stamp = self._stamp()
+        if stamp == self._seen:
+            return self._pem
+        self._seen = stamp
+        try:
+            pem = self._read()
+        except TlsError as error:  # half of them may have been written; the rest will come
+            log.warning("certificates stay as they were", reason=str(error))
+            return self._pem
+        if pem != self._pem:
+            self._pem = pem
+            log.info("certificates read again", certificate=str(self._paths[0]))
+        return self._pem
+
+    def load_into(self, context: ssl.SSLContext) -> None:
+        """Let connections from now on use them; an authority that is gone stays trusted by `context`."""
+        context.load_cert_chain(self._paths[0], self._paths[1])
+        if len(self._paths) > 2:
+            context.load_verify_locations(self._paths[2])
+            context.verify_mode = ssl.CERT_REQUIRED
+
+    def _stamp(self) -> list[tuple[int, int, int]]:
+        stamps = []
+        for path in self._paths:
+            try:
+                status = os.stat(path)
+            except OSError:
+                stamps.append((0, 0, 0))
+            else:
+                stamps.append((status.st_mtime_ns, status.st_size, status.st_ino))
+        return stamps
+
+    def _read(self) -> Pem:
+        read = []
+        for path in self._paths:
+            try:
+                read.append(read_regular(path))
+            except OSError as error:
+                raise TlsError(f"{path} cannot be read: {error.strerror}") from None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        certificate, key, *authority = self._paths
+        try:
+            context.load_cert_chain(certificate, key, password=_no_passphrase)
+        except (ssl.SSLError, ValueError) as error:
+            raise TlsError(f"{certificate} and {key} are no certificate and its key in PEM: {_reason(error)}") from None
+        if authority:
+            try:
+                context.load_verify_locations(authority[0])
+            except ssl.SSLError as error:
+                raise TlsError(f"{authority[0]} holds no certificates in PEM: {_reason(error)}") from None
+        return Pem(read[0], read[1], read[2] if authority else None)
+
+
+def server_context(certificates: Certificates) -> ssl.SSLContext:
+    """For servers in Python: TLS 1.2 or newer."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    certificates.load_into(context)
+    return context
+
+
+def _no_passphrase() -> bytes:
+    """Else it would be asked for on the terminal."""
+    return b""
+
+
+def _reason(error: Exception) -> str:
+    return (getattr(error, "reason", None) or str(error)).replace("_", " ").lower()

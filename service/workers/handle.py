@@ -1,0 +1,113 @@
+"""A worker process as its supervisor has it."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from typing import Any, Self
+
+from engine.cpus import SHARE
+from service.config import Settings, variables
+from service.telemetry.logs import log
+from service.workers.environment import NUMBER, SOCKET
+from service.workers.ipc import Answer, AnswerFailed, Channel, ChannelClosed
+from service.workers.launcher import Program
+
+# How long after the grace time a worker may take to end before it is killed, in seconds.
+END_SECONDS = 5.0
+# How often a worker is asked whether it is there, and how long it may take to say so.
+LOOK_SECONDS = 2.0
+HUNG_SECONDS = 20.0
+
+
+class Worker:
+    """Runs until it ends by itself, is told to, or is killed."""
+
+    def __init__(self, number: int, program: Program, process: subprocess.Popen[bytes], channel: Channel) -> None:
+        self.number = number
+        self.channel = channel
+        self.served: dict[str, Any] | None = None
+        """What it says it serves; None until it does."""
+        self.failure = ""
+        """Why it says it cannot start."""
+        self._program = program
+        self._process = process
+        self._ended = asyncio.Event()
+        # asyncio's own subprocesses mix up who reaps a process that ends while it is signalled.
+        threading.Thread(target=self._reap, args=[asyncio.get_running_loop()], daemon=True).start()
+
+    @classmethod
+    async def start(cls, number: int, program: Program, settings: Settings, cores: int, answer: Answer) -> Self:
+        """Start worker `number` on `cores` cores; `answer` is what its messages are answered by.
+
+        Raises `OSError` when the system has no room for one more.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs:
+            command, extra = program.command(settings)
+            own = {NUMBER: str(number), SOCKET: str(theirs.fileno()), SHARE: str(cores)}
+            process = _started(command, variables(settings) | own | extra, theirs)
+        return cls(number, program, process, await Channel.open(ours, answer))
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    async def wait(self) -> dict[str, Any]:
+        """Wait for its end; how that came, for the log: `exit_code` or `signal`, and a `reason` if it told one."""
+        await self._ended.wait()
+        await asyncio.wait([self.channel.closed])  # and so everything that it told was read
+        code = self._process.returncode
+        how = {"exit_code": code} if code >= 0 else {"signal": signal.Signals(-code).name}
+        return {"pid": self.pid, **how, **({"reason": self.failure} if self.failure else {})}
+
+    async def watch(self) -> None:
+        """Kill the process once it does not answer any more, though it runs: others would wait for it."""
+        with suppress(ChannelClosed, AnswerFailed):
+            while True:
+                await asyncio.sleep(LOOK_SECONDS)
+                try:
+                    async with asyncio.timeout(HUNG_SECONDS):
+                        await self.channel.ask("alive")
+                except TimeoutError:
+                    log.error("worker killed, it does not answer", worker=self.number, pid=self.pid)
+                    self.kill()
+                    return
+
+    async def end(self, grace: float) -> None:
+        """Let its calls end within `grace` seconds, and then the process."""
+        try:
+            async with asyncio.timeout(grace + END_SECONDS):
+                with suppress(ChannelClosed):
+                    await self.channel.tell("drain", grace=grace)
+                await self._program.drain(grace)
+                self._process.terminate()
+                await self._ended.wait()
+        except TimeoutError:
+            log.warning("worker killed, it did not end", worker=self.number, pid=self.pid)
+            self.kill()
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._process.kill()
+
+    def _reap(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._process.wait()
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(self._ended.set)
+
+
+def _started(command: list[str], variables: dict[str, str], inherited: socket.socket) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603 - of our own making
+        command,
+        env=os.environ | variables,
+        pass_fds=[inherited.fileno()],
+        stdin=subprocess.DEVNULL,
+        stderr=None if sys.stderr is not None else subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is for the supervisor
+    )

@@ -1,0 +1,101 @@
+"""The workers as one: changes reach all of them, and what they count is summed."""
+
+import asyncio
+
+from service.telemetry import metrics
+from service.telemetry.logs import log
+from service.telemetry.sums import joined
+from service.workers.ipc import AnswerFailed, Channel, ChannelClosed, Content
+
+# How long the sum of the counters waits for one worker's newest; after that its last ones are taken.
+SNAPSHOT_SECONDS = 1.0
+
+
+class Crew:
+    """The workers that serve now, what they have been told that lasts, and what those before them counted."""
+
+    def __init__(self) -> None:
+        self._members: dict[int, Channel] = {}
+        self._snapshots: dict[int, Content] = {}
+        self._changing = asyncio.Lock()
+        self._lasting: dict[tuple[str, ...], Content] = {}
+        self._ended: Content = {}
+
+    async def join(self, number: int, channel: Channel) -> None:
+        """Bring a worker that has loaded its models to where the others are; from then on it is one of them.
+
+        Raises `ChannelClosed`.
+        """
+        async with self._changing:
+            for call in self._lasting.values():
+                answer = await _run(channel, call)
+                if "error" in answer:
+                    log.warning("change not repeated", worker=number, path=call["path"], reason=answer["error"][-1])
+            self._members[number] = channel
+
+    def leave(self, number: int) -> None:
+        """A worker ended; what it counted stays counted."""
+        self._members.pop(number, None)
+        snapshot = self._snapshots.pop(number, {})
+        self._ended = _with(self._ended, snapshot)
+
+    def counted(self, number: int, snapshot: Content) -> None:
+        """What a worker has counted since it started: the parts `counters`, `latest`, and others of the moment."""
+        self._snapshots[number] = snapshot
+
+    async def change(self, path: str, request: str, about: list[str], lasting: bool) -> Content:
+        """Let every member do an RPC, its request in base64; the answer of one, or the error of any.
+
+        One that ends meanwhile is no hindrance: whoever takes its place is told.
+        """
+        call = {"path": path, "request": request}
+        async with self._changing:
+            answers = await asyncio.gather(
+                *(_run(channel, call) for channel in self._members.values()), return_exceptions=True
+            )
+            told: list[Content] = []
+            for answer in answers:
+                if isinstance(answer, BaseException):
+                    if not isinstance(answer, ChannelClosed):
+                        raise answer
+                else:
+                    told.append(answer)
+            errors = [answer for answer in told if "error" in answer]
+            if not errors and told:
+                self._changed(tuple(about), call if lasting else None)
+            return (errors or told or [{"error": []}])[0]
+
+    def _changed(self, about: tuple[str, ...], lasting: Content | None) -> None:
+        self._lasting = {key: call for key, call in self._lasting.items() if key[: len(about)] != about}
+        if lasting is not None:
+            self._lasting[about] = lasting
+
+    async def totals(self) -> Content:
+        """What was counted until now: `ended`, by workers that are no more, and `workers`, by number."""
+        await asyncio.gather(*(self._ask(number, channel) for number, channel in self._members.items()))
+        return {"ended": self._ended, "workers": {str(number): self._snapshots[number] for number in self._snapshots}}
+
+    async def _ask(self, number: int, channel: Channel) -> None:
+        try:
+            async with asyncio.timeout(SNAPSHOT_SECONDS):
+                snapshot = await channel.ask("snapshot")
+        except (TimeoutError, ChannelClosed, AnswerFailed):
+            return
+        if self._members.get(number) is channel:
+            self._snapshots[number] = snapshot
+
+
+async def _run(channel: Channel, call: Content) -> Content:
+    """What a worker answers to a call: `response`, or `error` with the class and what it was made from."""
+    try:
+        return await channel.ask("run", **call)
+    except AnswerFailed:
+        return {"error": []}
+
+
+def _with(ended: Content, snapshot: Content) -> Content:
+    return {
+        "counters": joined(ended.get("counters", {}), snapshot.get("counters", {})),
+        "latest": joined(ended.get("latest", {}), snapshot.get("latest", {}), max),
+        "metrics": metrics.add(ended.get("metrics", {}), metrics.ended(snapshot.get("metrics", {}))),
+    }

@@ -1,0 +1,170 @@
+"""A server that does on demand what a real one cannot be made to do: fail, refuse, and be slow."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import pytest
+from digits_protocol.digits.v1 import digits_pb2 as pb
+from google.protobuf.any_pb2 import Any as Packed
+from google.rpc.error_details_pb2 import BadRequest, RetryInfo
+from google.rpc.status_pb2 import Status
+
+SERVICE = "digits.v1.DigitsService"
+FEATURES = 12
+
+
+@dataclass
+class FaultyServer:
+    """Its one model takes 4×3 images in 0..16; the digit it answers is an image's first pixel."""
+
+    port: int = 0
+    requests: list[pb.ClassifyRequest] = field(default_factory=list)
+    listings: int = 0
+    faults: list[Callable[[Any], None]] = field(default_factory=list)
+    """Each call of Classify takes the first and lets it end the call."""
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    """Whether a stream ended before its time."""
+    rows: int = 4
+    cols: int = 3
+
+    def __post_init__(self) -> None:
+        self._lock = threading.Lock()
+        self.pause = 0.0
+
+    @property
+    def target(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def classify(self, request: pb.ClassifyRequest, context: Any) -> pb.ClassifyResponse:
+        with self._lock:
+            self.requests.append(request)
+            fault = self.faults.pop(0) if self.faults else None
+        if fault is not None:
+            fault(context)
+        if 13 in request.pixels:
+            end(context, grpc.StatusCode.INVALID_ARGUMENT, "thirteen", BadRequest(field_violations=[UNLUCKY]))
+        images = [request.pixels[at : at + FEATURES] for at in range(0, len(request.pixels), FEATURES)]
+        response = pb.ClassifyResponse(timings=pb.Timings(queue_us=1, inference_us=2, batch_rows=len(images)))
+        response.model.name, response.model.version = request.model or "small", request.version or "1"
+        for image in images or request.encoded_images:
+            prediction = response.predictions.add(digit=image[0], scores=[0.75, 0.25], margin=0.5)
+            if request.include_activations:
+                prediction.activations.add(name="pixels", values=image)
+        return response
+
+    def list_models(self, request: pb.ListModelsRequest, context: Any) -> pb.ListModelsResponse:
+        self.listings += 1
+        pause, self.pause = self.pause, 0.0
+        time.sleep(pause)
+        ready = pb.ModelVersion(
+            version="1", state=pb.MODEL_STATE_READY, rows=self.rows, cols=self.cols, pixel_max=16, classes=["a", "b"]
+        )
+        loading = pb.ModelVersion(version="2", state=pb.MODEL_STATE_LOADING, rows=8, cols=8, pixel_max=16)
+        model = pb.Model(name="small", versions=[ready, loading])
+        return pb.ListModelsResponse(models=[model], default_model="small", max_rows=8, max_message_bytes=2**20)
+
+    def stream(self, requests: Iterator[Any], context: Any) -> Iterator[pb.ClassifyStreamResponse]:
+        context.add_callback(self.cancelled.set)
+        for message in requests:
+            if 13 in message.request.pixels:
+                error = status(grpc.StatusCode.INVALID_ARGUMENT, "thirteen", BadRequest(field_violations=[UNLUCKY]))
+                yield pb.ClassifyStreamResponse(id=message.id, error=error)
+            else:
+                yield pb.ClassifyStreamResponse(id=message.id, response=self.classify(message.request, context))
+
+    def fail_with(self, code: grpc.StatusCode, message: str = "no", *, times: int = 1) -> None:
+        """The next calls end with that code."""
+        self.faults += [lambda context: end(context, code, message)] * times
+
+    def be_overloaded(self, seconds: float, *, times: int = 1) -> None:
+        """The next calls are refused for that long."""
+        info = RetryInfo()
+        info.retry_delay.FromMilliseconds(round(seconds * 1000))
+        full = grpc.StatusCode.RESOURCE_EXHAUSTED
+        self.faults += [lambda context: end(context, full, "the queue is full", info)] * times
+
+    def list_slowly(self, seconds: float) -> None:
+        """The next listing takes that long."""
+        self.pause = seconds
+
+    def be_slow(self, seconds: float) -> None:
+        """The next call takes that long."""
+        self.faults.append(lambda context: time.sleep(seconds))
+
+
+UNLUCKY = BadRequest.FieldViolation(field="pixels", description="thirteen")
+
+
+def status(code: grpc.StatusCode, message: str, *details: Any) -> Status:
+    packed = []
+    for detail in details:
+        packed.append(Packed())
+        packed[-1].Pack(detail)
+    return Status(code=code.value[0], message=message, details=packed)
+
+
+def end(context: Any, code: grpc.StatusCode, message: str, *details: Any) -> None:
+    """End the call with that status."""
+    if details:
+        packed = status(code, message, *details).SerializeToString()
+        context.set_trailing_metadata((("grpc-status-details-bin", packed),))
+    context.abort(code, message)
+
+
+@pytest.fixture
+def late_server() -> Iterator[str]:
+    """The address of a server that starts a second from now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    done = threading.Event()
+
+    def start() -> None:
+        time.sleep(1)
+        with serving(port):
+            done.wait(30)
+
+    thread = threading.Thread(target=start)
+    thread.start()
+    yield f"127.0.0.1:{port}"
+    done.set()
+    thread.join()
+
+
+@pytest.fixture
+def faulty() -> Iterator[FaultyServer]:
+    """A server of that kind on a free port of 127.0.0.1."""
+    with serving() as faults:
+        yield faults
+
+
+@contextmanager
+def serving(port: int = 0) -> Iterator[FaultyServer]:
+    """A server of that kind on that port of 127.0.0.1, 0 for a free one."""
+    faults = FaultyServer()
+
+    def unary(method: Any, request: Any) -> Any:
+        return grpc.unary_unary_rpc_method_handler(method, request.FromString, lambda m: m.SerializeToString())
+
+    handlers = {
+        "Classify": unary(faults.classify, pb.ClassifyRequest),
+        "ListModels": unary(faults.list_models, pb.ListModelsRequest),
+        "ClassifyStream": grpc.stream_stream_rpc_method_handler(
+            faults.stream, pb.ClassifyStreamRequest.FromString, lambda m: m.SerializeToString()
+        ),
+    }
+    server = grpc.server(ThreadPoolExecutor(8), options=[("grpc.so_reuseport", 0)])
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+    faults.port = server.add_insecure_port(f"127.0.0.1:{port}")
+    server.start()
+    try:
+        yield faults
+    finally:
+        server.stop(None).wait()

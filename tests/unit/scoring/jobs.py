@@ -1,0 +1,144 @@
+"""What tests of whole jobs share: files in many formats, and `digits score` as a process that may be killed."""
+
+import gzip
+import io
+import signal
+import subprocess
+import tarfile
+import time
+import zipfile
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from scoring.chunk import Shape
+from tests.support.server import DIGITS, MODELS, environment
+
+SECONDS = 120
+SHAPE = Shape(8, 8, 16, tuple(range(10)), tuple("0123456789"), len)
+"""Of a model for which nothing is decoded."""
+
+
+def start(*arguments: object, stdin: int = subprocess.DEVNULL, **env: str) -> subprocess.Popen[str]:
+    """`digits score` with these arguments."""
+    return subprocess.Popen(
+        [str(DIGITS), "score", *map(str, arguments)],
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(DIGITS_MODELS=str(MODELS), **env),
+    )
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    """Its exit code, stdout and stderr."""
+    out, err = process.communicate(timeout=SECONDS)
+    return process.returncode, out, err
+
+
+def run(*arguments: object, code: int = 0) -> tuple[str, str]:
+    """What `digits score` says to stdout and stderr; it must end with that exit code."""
+    got, out, err = ended(start(*arguments))
+    assert got == code, err
+    assert "Traceback" not in err
+    return out, err
+
+
+def kill_and_resume(arguments: list[object], output: Path, longest: float, seed: int) -> int:
+    """Kill the job again and again at random moments, resume it until it ends by itself; tells how often."""
+    random = Random(seed)
+    kills = 0
+    while True:
+        begun = output.with_name(f"{output.name}.parts").exists()
+        if output.exists() and not begun:
+            return kills  # killed when all was done
+        resume = ["--resume"] if begun else []
+        process = start(*arguments, *resume)
+        try:
+            process.wait(random.uniform(0, longest))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+            ended(process)
+            longest *= 1.1  # so that it comes to an end
+            continue
+        code, _, err = ended(process)
+        assert code == 0, err
+        return kills
+
+
+def wait_for_parts(output: Path, count: int) -> None:
+    """Until so many chunks are finished."""
+    folder = output.with_name(f"{output.name}.parts")
+    deadline = time.monotonic() + SECONDS
+    while len(list(folder.glob("*.arrow"))) < count:
+        assert time.monotonic() < deadline, "no progress"
+        time.sleep(0.01)
+
+
+def table(path: Path) -> pa.Table:
+    """The output, without the model's identity."""
+    return pq.read_table(path).replace_schema_metadata(None)
+
+
+def write_idx(path: Path, array: np.ndarray) -> Path:
+    """An IDX file, packed where the name ends in .gz."""
+    head = bytes([0, 0, 8, array.ndim]) + b"".join(size.to_bytes(4, "big") for size in array.shape)
+    path.write_bytes((gzip.compress if path.suffix == ".gz" else bytes)(head + array.tobytes()))
+    return path
+
+
+ARRAYS = ("a.npy", "b.npz", "c.idx", "d.idx.gz", "e.csv", "f.parquet", "g.parquet", "h.jsonl", "i.csv.gz")
+"""One file of each format that holds numbers."""
+
+
+def write_array(path: Path, pixels: np.ndarray, side: int) -> Path:
+    """The pixels, uint8 [N, side*side], in the format of one of `ARRAYS`, by its name."""
+    images = pixels.reshape(-1, side, side)
+    names = [f"pixel{place}" for place in range(side * side)]
+    match path.name:
+        case "a.npy":
+            np.save(path, images)
+        case "b.npz":
+            np.savez_compressed(path, pixels=images.astype(np.float32))
+        case "c.idx" | "d.idx.gz":
+            write_idx(path, images)
+        case "e.csv" | "i.csv.gz":
+            lines = [",".join(names), *(",".join(map(str, row)) for row in pixels.tolist())]
+            text = ("\n".join(lines) + "\n").encode()
+            path.write_bytes(gzip.compress(text, 1) if path.suffix == ".gz" else text)
+        case "f.parquet":
+            pq.write_table(pa.table(dict(zip(names, pixels.T.copy(), strict=True))), path, row_group_size=3000)
+        case "g.parquet":
+            lists = pa.FixedSizeListArray.from_arrays(pa.array(pixels.ravel()), side * side)
+            pq.write_table(pa.table({"image": lists}), path, row_group_size=1700)
+        case "h.jsonl":
+            path.write_text("".join(f'{{"pixels": {row}}}\n' for row in pixels.tolist()))
+    return path
+
+
+def write_images(folder: Path, pixels: np.ndarray, labels: np.ndarray, side: int, top: int) -> dict[str, Path]:
+    """The same pixels as PNG files in folders named after their labels, in a zip and in a tar."""
+    folder.mkdir(exist_ok=True)
+    files = {}
+    for row, (image, label) in enumerate(zip(pixels, labels, strict=True)):
+        grey = np.rint(image.reshape(side, side).astype(np.float64) * 255 / top).astype(np.uint8)
+        buffer = io.BytesIO()
+        Image.fromarray(grey).save(buffer, "PNG")
+        files[f"{label}/{row:05d}.png"] = buffer.getvalue()
+    files = dict(sorted(files.items()))
+    plain, packed, tape = folder / "images", folder / "images.zip", folder / "images.tar"
+    with zipfile.ZipFile(packed, "w") as archive, tarfile.open(tape, "w") as tar:
+        for name, data in files.items():
+            (plain / name).parent.mkdir(parents=True, exist_ok=True)
+            (plain / name).write_bytes(data)
+            archive.writestr(name, data)
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            tar.addfile(entry, io.BytesIO(data))
+    return {"folder": plain, "zip": packed, "tar": tape}

@@ -1,0 +1,136 @@
+"""A fit ends with the same bits whether it was cut off or not."""
+
+import dataclasses
+import json
+import signal
+
+import numpy as np
+import pytest
+
+from tests.unit.training.cut_off import WAIT_SECONDS, contents, start_slow, wait_for
+from training.data.datasets import digits
+from training.data.inputs import scaled
+from training.export.skops_file import skops_bytes
+from training.fit.checkpoint import Checkpoint
+from training.fit.fit import fit
+from training.recipes import RECIPES, RecipeError, find
+from training.train import train_all
+
+EPOCHS = 30
+TINY = dataclasses.replace(find("digits-8x8")[0], name="tiny", hidden=(6, 5), epochs=EPOCHS, batch=128)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> dict[str, bytes | dict]:
+    """What `TINY` gives when nothing happens."""
+    out = tmp_path_factory.mktemp("undisturbed")
+    [folder] = train_all([TINY], out)
+    assert [path.name for path in out.iterdir()] == ["tiny"]
+    return contents(folder.path)
+
+
+@pytest.mark.parametrize("stage", ["rehearsal", "final"])
+def test_killed_and_resumed(tmp_path, undisturbed, capfd, stage):
+    """After kill -9 in either fit the next call goes on from the checkpoint and writes the same bytes."""
+    process = start_slow("tests.unit.training.test_fit", tmp_path)
+    checkpoint = tmp_path / ".training" / "tiny-1" / f"{stage}.checkpoint"
+    wait_for(checkpoint, process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    with np.load(checkpoint) as arrays:
+        reached = json.loads(str(arrays["meta"]))["epoch"]
+    assert 0 < reached < EPOCHS
+    assert not (tmp_path / "tiny").exists()
+    [folder] = train_all([TINY], tmp_path)
+    kind = "rehearsal" if stage == "rehearsal" else "final fit"
+    assert f"tiny:1 {kind}: epoch {reached + 1} of {EPOCHS}" in capfd.readouterr().err
+    assert contents(folder.path) == undisturbed
+
+
+def test_interrupted_and_resumed(tmp_path, undisturbed):
+    """Ctrl-C ends the fit after the running epoch, with nothing lost; the rest gives the same bytes."""
+    process = start_slow("tests.unit.training.test_fit", tmp_path)
+    checkpoint = tmp_path / ".training" / "tiny-1" / "rehearsal.checkpoint"
+    wait_for(checkpoint, process)
+    before = checkpoint.stat().st_mtime_ns
+    process.send_signal(signal.SIGINT)
+    assert process.wait(WAIT_SECONDS) != 0
+    assert "KeyboardInterrupt" in process.stderr.read()
+    assert checkpoint.stat().st_mtime_ns > before
+    [folder] = train_all([TINY], tmp_path)
+    assert contents(folder.path) == undisturbed
+
+
+@pytest.mark.parametrize("damage", [lambda raw: raw[: len(raw) // 2], lambda raw: b""], ids=["half", "empty"])
+def test_damaged_checkpoint(tmp_path, damage):
+    """A checkpoint that cannot be read is passed over, and the fit starts anew."""
+    dataset, file = digits(), tmp_path / "a.checkpoint"
+    recipe = dataclasses.replace(TINY, epochs=5)
+    whole = fit(recipe, dataset, dataset.train, seed=1, checkpoint=file)
+    file.write_bytes(damage(file.read_bytes()))
+    epochs = []
+    again = fit(
+        recipe, dataset, dataset.train, seed=1, checkpoint=file, on_epoch=lambda epoch, loss: epochs.append(epoch)
+    )
+    assert epochs == [1, 2, 3, 4, 5]
+    assert skops_bytes(again.classifier) == skops_bytes(whole.classifier)
+
+
+def test_checkpoint_of_another_fit(tmp_path):
+    """A checkpoint of another seed, recipe or data is not gone on from."""
+    file = tmp_path / "a.checkpoint"
+    state = Checkpoint(2, [np.ones(3, np.float32)], [np.ones(3, np.float32)], [np.ones(3, np.float32)], 9)
+    state.write(file, {"seed": 1, "hidden": (6, 5)})
+    assert Checkpoint.read(file, {"seed": 1, "hidden": (6, 5)}).steps == 9
+    assert Checkpoint.read(file, {"seed": 2, "hidden": (6, 5)}) is None
+    assert Checkpoint.read(tmp_path / "missing", {}) is None
+
+
+def test_seed_decides(tmp_path):
+    """The same seed gives the same bits, another seed others."""
+    dataset, recipe = digits(), dataclasses.replace(TINY, epochs=3)
+
+    def fitted(seed: int, number: int) -> bytes:
+        result = fit(recipe, dataset, dataset.train, seed=seed, checkpoint=tmp_path / f"{number}.checkpoint")
+        return skops_bytes(result.classifier)
+
+    assert fitted(1, 1) == fitted(1, 2) != fitted(2, 3)
+
+
+def test_validation_rows_teach_nothing(tmp_path):
+    """Judging the validation rows after each epoch leaves the fit as it is without them."""
+    dataset, recipe = digits(), dataclasses.replace(TINY, epochs=3)
+    given = (recipe, dataset, dataset.learning)
+    judged = fit(*given, seed=1, checkpoint=tmp_path / "a", validation=dataset.validation)
+    alone = fit(*given, seed=1, checkpoint=tmp_path / "b")
+    assert len(judged.validation_losses) == 3
+    assert alone.validation_losses == []
+    assert skops_bytes(judged.classifier) == skops_bytes(alone.classifier)
+
+
+def test_a_rehearsal_may_be_shorter(tmp_path):
+    """A recipe with a rehearsal of its own length is rehearsed for so long; card and report say both."""
+    [folder] = train_all([dataclasses.replace(TINY, epochs=5, rehearsal_epochs=3)], tmp_path)
+    recipe = json.loads(folder.card.read_text())["recipe"]
+    assert (recipe["rehearsal_epochs"], recipe["epochs"]) == (3, 5)
+    page = (folder.report / "report.md").read_text()
+    assert "The recipe as it was taken, 3 epochs, rehearsed" in page
+    assert "The final fit took 5 epochs." in page
+    dataset = digits()
+    alone = fit(
+        dataclasses.replace(TINY, epochs=3), dataset, dataset.learning, seed=1, checkpoint=tmp_path / "a.checkpoint"
+    )
+    predicted = alone.classifier.predict(scaled(dataset.validation.pixels, pixel_scale=1 / 16, pixel_offset=5.0))
+    assert recipe["validation_accuracy"] == pytest.approx(np.mean(predicted == dataset.validation.labels), abs=1e-6)
+
+
+def test_recipes_have_the_lesson_s_shape():
+    """Both MNIST recipes are 784-16-16-10, and a name means all versions, name:version one."""
+    assert [(recipe.hidden, recipe.activation, recipe.version) for recipe in find("mnist-16x16")] == [
+        ((16, 16), "logistic", 1),
+        ((16, 16), "relu", 2),
+    ]
+    assert [recipe.key for recipe in find("mnist-16x16:2")] == ["mnist-16x16:2"]
+    assert len({recipe.key for recipe in RECIPES}) == len(RECIPES)
+    with pytest.raises(RecipeError, match="no recipe 'mnist'; there are: digits-8x8, digits-8x8:1, mnist-16x16"):
+        find("mnist")

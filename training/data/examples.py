@@ -1,0 +1,60 @@
+"""`python -m training.data.examples`: test digits for the page, packed into service/web/examples-<data set>.gz.
+
+They are those that a model of the repository takes for another, and a few of each digit that all get right, so
+that the page can show what is behind a model's confusion matrix. Unpacked, each is a byte with the position of
+its class, and its pixels, uint8 row-major, as the models take them.
+"""
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from onnxruntime import InferenceSession
+
+from artifact.card import CARD_KEY, Card
+from artifact.store import INPUT, SCORES
+from training.data.datasets import Part, held_out_digits
+from training.data.mnist import read_part
+
+_ROOT = Path(__file__).resolve().parents[2]
+_RIGHT_EACH = 6
+
+
+def choose(part: Part, models: list[Path]) -> NDArray[np.int64]:
+    """Positions in `part` [N] of what is worth showing, ascending; `models` are files that take its images."""
+    wrong = np.zeros(len(part), bool)
+    for path in models:
+        scores = InferenceSession(path, providers=["CPUExecutionProvider"]).run([SCORES], {INPUT: part.pixels})[0]
+        wrong |= scores.argmax(axis=1) != part.labels
+    for label in np.unique(part.labels):
+        wrong[np.flatnonzero(~wrong & (part.labels == label))[:_RIGHT_EACH]] = True
+    return np.flatnonzero(wrong)
+
+
+def pack(part: Part, positions: NDArray[np.int64]) -> bytes:
+    """Those images and their classes, as the page reads them; the same ones give the same bytes."""
+    rows = np.column_stack([part.labels[positions].astype(np.uint8), part.pixels[positions]])
+    return gzip.compress(rows.tobytes(), 9, mtime=0)
+
+
+def models_of(dataset: str) -> list[Path]:
+    """The committed models that were trained on a data set."""
+    found = []
+    for path in sorted(_ROOT.glob("models/*/*/model.onnx")):
+        card = InferenceSession(path, providers=["CPUExecutionProvider"]).get_modelmeta().custom_metadata_map[CARD_KEY]
+        if Card.from_json(card).dataset == dataset:
+            found.append(path)
+    return found
+
+
+def main() -> None:
+    """Write the files of both data sets."""
+    mnist = read_part(_ROOT / "tests" / "data" / "mnist", "t10k")
+    for dataset, part in (("mnist", mnist), ("digits", held_out_digits())):
+        path = _ROOT / "service" / "web" / f"examples-{dataset}.gz"
+        path.write_bytes(pack(part, choose(part, models_of(dataset))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""Images that show no digit, drawn by us: what a model has to know them by is fitted on these.
+
+That a few kinds of such images teach a network to know others too: D. Hendrycks, M. Mazeika, T. Dietterich, "Deep
+Anomaly Detection with Outlier Exposure", ICLR 2019.
+"""
+
+import math
+import string
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from imaging.prepare import Form, place
+
+Points = NDArray[np.float64]
+"""The corners of a stroke, [N, 2], across and down, in a square from 0 to 1."""
+
+_CANVAS = 64  # pixels along each side of what strokes are drawn on
+_TYPEFACES = ("DejaVu Sans", "DejaVu Serif:italic", "STIXGeneral", "cmtt10", "DejaVu Sans:bold")  # matplotlib's own
+_MARGIN = 8  # pixels of it that a stroke keeps from the border
+
+# Letters as strokes through corners. Those that handwriting makes digits of (B, D, G, I, J, O, Q, S, Z; b, g, i, j, l,
+# o, q, s, z) are not among them.
+_LETTERS: dict[str, Sequence[Sequence[tuple[float, float]]]] = {
+    "A": [[(0, 1), (0.5, 0), (1, 1)], [(0.2, 0.6), (0.8, 0.6)]],
+    "C": [[(1, 0.1), (0.4, 0), (0, 0.4), (0, 0.7), (0.4, 1), (1, 0.9)]],
+    "E": [[(1, 0), (0, 0), (0, 1), (1, 1)], [(0, 0.5), (0.8, 0.5)]],
+    "F": [[(1, 0), (0, 0), (0, 1)], [(0, 0.5), (0.8, 0.5)]],
+    "H": [[(0, 0), (0, 1)], [(1, 0), (1, 1)], [(0, 0.5), (1, 0.5)]],
+    "K": [[(0, 0), (0, 1)], [(0.9, 0), (0, 0.5), (1, 1)]],
+    "L": [[(0, 0), (0, 1), (1, 1)]],
+    "M": [[(0, 1), (0.1, 0), (0.5, 0.7), (0.9, 0), (1, 1)]],
+    "N": [[(0, 1), (0, 0), (1, 1), (1, 0)]],
+    "P": [[(0, 1), (0, 0), (0.9, 0.05), (0.9, 0.45), (0, 0.5)]],
+    "R": [[(0, 1), (0, 0), (0.8, 0.05), (0.8, 0.45), (0, 0.5), (1, 1)]],
+    "T": [[(0, 0), (1, 0)], [(0.5, 0), (0.5, 1)]],
+    "U": [[(0, 0), (0, 0.7), (0.5, 1), (1, 0.7), (1, 0)]],
+    "V": [[(0, 0), (0.5, 1), (1, 0)]],
+    "W": [[(0, 0), (0.25, 1), (0.5, 0.3), (0.75, 1), (1, 0)]],
+    "X": [[(0, 0), (1, 1)], [(1, 0), (0, 1)]],
+    "Y": [[(0, 0), (0.5, 0.5), (1, 0)], [(0.5, 0.5), (0.5, 1)]],
+    "a": [[(0.9, 0.2), (0.3, 0), (0, 0.5), (0.3, 1), (0.9, 0.6), (0.9, 0), (1, 1)]],
+    "e": [[(0, 0.5), (1, 0.45), (0.5, 0), (0, 0.4), (0.2, 1), (1, 0.9)]],
+    "h": [[(0, 0), (0, 1)], [(0, 0.6), (0.5, 0.4), (0.9, 0.6), (0.9, 1)]],
+    "k": [[(0, 0), (0, 1)], [(0.8, 0.3), (0, 0.7), (0.9, 1)]],
+    "m": [[(0, 0), (0, 1)], [(0, 0.2), (0.3, 0), (0.5, 0.3), (0.5, 1)], [(0.5, 0.2), (0.8, 0), (1, 0.3), (1, 1)]],
+    "n": [[(0, 0), (0, 1)], [(0, 0.3), (0.6, 0), (1, 0.4), (1, 1)]],
+    "r": [[(0, 0), (0, 1)], [(0, 0.4), (0.4, 0), (1, 0.1)]],
+    "w": [[(0, 0), (0.2, 1), (0.5, 0.4), (0.8, 1), (1, 0)]],
+}
+
+
+def draw_outliers(family: str, count: int, form: Form, random: np.random.Generator) -> NDArray[np.uint8]:
+    """`count` images of one of `FAMILIES`, uint8 [count, rows*cols] in 0..pixel_max, as `form` has digits."""
+    draw = FAMILIES[family]
+    return np.stack([draw(form, random) for _ in range(count)])
+
+
+def printed_letters(form: Form) -> NDArray[np.uint8]:
+    """The alphabet, large and small, in a few typefaces, uint8 [N, rows*cols]; letters like O and l too."""
+    from matplotlib import font_manager
+    from PIL import ImageFont
+
+    images = []
+    for face in _TYPEFACES:
+        font = ImageFont.truetype(font_manager.findfont(face, fallback_to_default=False), 0.7 * _CANVAS)
+        for letter in string.ascii_letters:
+            canvas = Image.new("L", (2 * _CANVAS, 2 * _CANVAS))
+            ImageDraw.Draw(canvas).text((_CANVAS, _CANVAS), letter, 255, font=font, anchor="mm")
+            images.append(_placed(canvas, form))
+    return np.stack(images)
+
+
+def _noise(form: Form, random: np.random.Generator) -> NDArray[np.uint8]:
+    """Nothing that anyone drew: even, sparse or blurred noise, or one shade all over."""
+    from scipy.ndimage import gaussian_filter
+
+    shape = (form.rows, form.cols)
+    kind = random.integers(4)
+    if kind == 0:
+        shades = random.random(shape) ** random.uniform(0.5, 3)
+    elif kind == 1:
+        shades = (random.random(shape) < random.uniform(0.02, 0.6)) * random.uniform(0.4, 1, shape)
+    elif kind == 2:
+        blurred = gaussian_filter(random.standard_normal(shape), random.uniform(0.6, 3) * form.rows / 28)
+        shades = np.clip(blurred / np.abs(blurred).max() * random.uniform(1, 3) - random.uniform(-0.2, 0.6), 0, 1)
+    else:
+        shades = np.full(shape, random.choice([0.0, 1.0, random.random()])) + 0.02 * random.standard_normal(shape)
+    return _pixels(np.clip(shades, 0, 1), form)
+
+
+def _letter(form: Form, random: np.random.Generator) -> NDArray[np.uint8]:
+    """A letter as a hand writes it: corners moved and rounded, slanted, turned, narrow or wide."""
+    strokes = _LETTERS[random.choice(list(_LETTERS))]
+    slant, angle = random.uniform(-0.3, 0.3), np.deg2rad(random.uniform(-12, 12))
+    turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+    size = np.array([random.uniform(0.5, 1), random.uniform(0.7, 1)])
+    rounds = int(random.integers(0, 4))
+    moved = [np.array(stroke) + random.normal(0, 0.06, (len(stroke), 2)) for stroke in strokes]
+    bent = [(_rounded(points, rounds) - 0.5) * size for points in moved]
+    return _drawn([(points + points[:, 1:] * (-slant, 0)) @ turn + 0.5 for points in bent], form, random)
+
+
+def _scribble(form: Form, random: np.random.Generator) -> NDArray[np.uint8]:
+    """Lines that mean nothing: a tangle, a zigzag, a spiral, hatching, or a heap of short ones."""
+    kind = random.integers(5)
+    if kind == 0:
+        strokes = [_rounded(random.random((random.integers(6, 16), 2)), 3)]
+    elif kind == 1:
+        corners = random.integers(6, 14)
+        across = np.linspace(0, 1, corners) + random.normal(0, 0.03, corners)
+        down = np.where(np.arange(corners) % 2, 0.15, 0.85) + random.normal(0, 0.1, corners)
+        strokes = [_rounded(_turned(np.stack([across, down], axis=1), random), int(random.integers(0, 3)))]
+    elif kind == 2:
+        turns = np.linspace(0, random.uniform(2.2, 4.5) * 2 * math.pi, 120)
+        radius = 0.5 * (turns / turns[-1]) ** random.uniform(0.6, 1.2)
+        circle = np.stack([np.cos(turns), random.choice([-1, 1]) * np.sin(turns) * random.uniform(0.5, 1)], axis=1)
+        strokes = [_turned(0.5 + radius[:, None] * circle + random.normal(0, 0.008, (120, 2)), random)]
+    elif kind == 3:
+        lines = random.integers(3, 7)
+        places = np.linspace(0, 1, lines)
+        ends = random.normal(0, 0.05, (lines, 2, 2))
+        strokes = [np.array([(place, 0), (place, 1)]) + end for place, end in zip(places, ends, strict=True)]
+        if random.random() < 0.6:
+            strokes += [stroke[:, ::-1] for stroke in strokes[: random.integers(2, lines + 1)]]
+        strokes = _turned_alike(strokes, random)
+    else:
+        strokes = [
+            _rounded(random.random(2) + random.normal(0, 0.2, (random.integers(2, 5), 2)), 2)
+            for _ in range(random.integers(4, 10))
+        ]
+    return _drawn(strokes, form, random)
+
+
+FAMILIES: dict[str, Callable[[Form, np.random.Generator], NDArray[np.uint8]]] = {
+    "noise": _noise,
+    "letters": _letter,
+    "scribbles": _scribble,
+}
+
+
+def _turned(points: Points, random: np.random.Generator) -> Points:
+    return _turned_alike([points], random)[0]
+
+
+def _turned_alike(strokes: Sequence[Points], random: np.random.Generator) -> list[Points]:
+    """Turned around the middle by one angle, any."""
+    angle = random.uniform(0, 2 * math.pi)
+    turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+    return [(points - 0.5) @ turn + 0.5 for points in strokes]
+
+
+def _rounded(points: Points, rounds: int) -> Points:
+    """Corners cut off `rounds` times, after G. Chaikin, "An Algorithm for High-Speed Curve Generation", 1974."""
+    for _ in range(rounds):
+        before, after = points[:-1], points[1:]
+        cut = np.stack([0.75 * before + 0.25 * after, 0.25 * before + 0.75 * after], axis=1).reshape(-1, 2)
+        points = np.concatenate([points[:1], cut, points[-1:]])
+    return points
+
+
+def _drawn(strokes: Sequence[Points], form: Form, random: np.random.Generator) -> NDArray[np.uint8]:
+    """The strokes with one pen, prepared as digits are."""
+    canvas = Image.new("L", (_CANVAS, _CANVAS))
+    pen = ImageDraw.Draw(canvas)
+    width = int(random.integers(3, 8))
+    low = np.min([points.min(axis=0) for points in strokes], axis=0)
+    high = np.max([points.max(axis=0) for points in strokes], axis=0)
+    scale = (_CANVAS - 2 * _MARGIN) / max(float((high - low).max()), 1e-6)
+    for points in strokes:
+        places = [tuple(place) for place in _MARGIN + (points - low) * scale]
+        pen.line(places, fill=255, width=width, joint="curve")
+        for across, down in (places[0], places[-1]):
+            pen.ellipse([across - width / 2, down - width / 2, across + width / 2, down + width / 2], fill=255)
+    return _placed(canvas, form)
+
+
+def _placed(canvas: Image.Image, form: Form) -> NDArray[np.uint8]:
+    return place(np.asarray(canvas, np.float32) / np.float32(255), form)
+
+
+def _pixels(shades: NDArray[np.float64], form: Form) -> NDArray[np.uint8]:
+    return np.rint(shades * form.pixel_max).astype(np.uint8).ravel()

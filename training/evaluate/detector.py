@@ -1,0 +1,129 @@
+"""Whether an image shows a digit at all, told by what the last hidden layer holds.
+
+One more neuron beside those of the classes: a logistic regression on the last hidden layers of all networks,
+fitted on digits and on images without one, see `training.data.outliers`. That the layers of a classifier tell what
+is foreign to it: K. Lee, K. Lee, H. Lee, J. Shin, "A Simple Unified Framework for Detecting Out-of-Distribution
+Samples and Adversarial Attacks", NeurIPS 2018.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from artifact.card import Activation
+from imaging.prepare import Form
+from training.data.augment import Distortion, warped
+from training.data.outliers import FAMILIES, draw_outliers, printed_letters
+
+ALL = "all"
+"""All kinds that the fit has seen, together."""
+
+Inputs = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""Pixels uint8 [N, rows*cols] -> what the networks were fitted on."""
+
+_FIT_EACH, _JUDGE_EACH = 4000, 2000  # images of a kind at most, and no more than there are digits
+_FIT_SEED, _JUDGE_SEED = 1, 2
+_PENALTY = 100.0  # weight of the squared weights against the loss of all images
+# Digits that hands bend further than those held out are digits as well.
+_BENT = Distortion(rotation=12, scale=0.12, shear=0.12, shift=1.0, alpha=38, sigma=6)
+
+
+@dataclass(frozen=True, slots=True)
+class Detector:
+    """The neuron: it gives the logistic function of `hidden @ weights + bias`."""
+
+    weights: NDArray[np.float64]
+    """[width of the last hidden layers of all networks, one after the other]"""
+    bias: float
+
+    def chances(self, networks: Sequence[Any], inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+        """That an image shows no digit, 0..1, [N]; `inputs` [N, rows*cols] are what the networks were fitted on."""
+        from scipy.special import expit
+
+        chances: NDArray[np.float64] = expit(last_hidden(networks, inputs) @ self.weights + self.bias)
+        return chances
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """How well one kind of image is told from digits, wherever one draws the line."""
+
+    false_alarms: NDArray[np.float64]
+    """Share of the digits beyond the line, ascending, [M]."""
+    found: NDArray[np.float64]
+    """Share of the images without a digit beyond it, [M]."""
+    area: float
+    """Under the curve: the chance that an image without a digit is told from a digit, 0..1."""
+
+
+def fit_detector(networks: Sequence[Any], digits: NDArray[np.uint8], form: Form, inputs: Inputs) -> Detector:
+    """Fit the neuron on `digits` uint8 [N, rows*cols], which no network has learned from, and on images without one.
+
+    Digits and others have the same weight, however many there are of each. The same digits give the same neuron.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    random = np.random.default_rng(_FIT_SEED)
+    bent = warped(digits.astype(np.float32), _BENT, rows=form.rows, cols=form.cols, random=random)
+    shown = np.concatenate([digits, np.rint(bent).clip(0, form.pixel_max).astype(np.uint8)])
+    each = min(_FIT_EACH, len(digits))
+    others = np.concatenate([draw_outliers(family, each, form, random) for family in FAMILIES])
+    hidden = last_hidden(networks, inputs(np.concatenate([shown, others])))
+    middle, spread = hidden.mean(axis=0), np.maximum(hidden.std(axis=0), 1e-6)
+    regression = LogisticRegression(C=1 / _PENALTY, class_weight="balanced", max_iter=2000)
+    regression.fit((hidden - middle) / spread, np.repeat([0, 1], [len(shown), len(others)]))
+    weights = regression.coef_[0] / spread
+    return Detector(weights, float(regression.intercept_[0] - weights @ middle))
+
+
+def judge(
+    detector: Detector, networks: Sequence[Any], digits: NDArray[np.float64], form: Form, inputs: Inputs
+) -> dict[str, Curve]:
+    """A curve for each kind of image without a digit, drawn anew, and for `ALL` that the fit knew.
+
+    `digits` [N] are the chances that the neuron gives for the test images. Printed letters come last: nothing was
+    fitted on them, and some of them are shaped as digits are.
+    """
+    random = np.random.default_rng(_JUDGE_SEED)
+    each = min(_JUDGE_EACH, len(digits))
+    drawn = {family: draw_outliers(family, each, form, random) for family in FAMILIES}
+    chances = {name: detector.chances(networks, inputs(pixels)) for name, pixels in drawn.items()}
+    known = {ALL: np.concatenate(list(chances.values())), **chances}
+    printed = {"printed letters": detector.chances(networks, inputs(printed_letters(form)))}
+    return {name: _curve(digits, others) for name, others in (known | printed).items()}
+
+
+def areas(curves: Mapping[str, Curve]) -> dict[str, float]:
+    """What a card says of them, to four digits."""
+    return {name: round(curve.area, 4) for name, curve in curves.items()}
+
+
+def _curve(digits: NDArray[np.float64], others: NDArray[np.float64]) -> Curve:
+    from sklearn.metrics import roc_auc_score, roc_curve
+
+    truth, chances = np.repeat([0, 1], [len(digits), len(others)]), np.concatenate([digits, others])
+    false_alarms, found, _ = roc_curve(truth, chances)
+    return Curve(false_alarms, found, float(roc_auc_score(truth, chances)))
+
+
+def last_hidden(networks: Sequence[Any], inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+    """What the last hidden layer of each `MLPClassifier` holds, one after the other, [N, width of all]."""
+    return np.concatenate([_hidden(network, inputs) for network in networks], axis=1)
+
+
+def _hidden(network: Any, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+    from scipy.special import expit
+
+    functions: dict[Activation, Callable[[NDArray[Any]], NDArray[Any]]] = {
+        "identity": lambda values: values,
+        "logistic": expit,
+        "tanh": np.tanh,
+        "relu": lambda values: np.maximum(values, 0),
+    }
+    values: NDArray[Any] = inputs
+    for weights, biases in zip(network.coefs_[:-1], network.intercepts_[:-1], strict=True):
+        values = functions[network.activation](values @ weights + biases)
+    return values.astype(np.float64)

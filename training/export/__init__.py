@@ -1,0 +1,1 @@
+"""Fitted classifiers -> versions in the model repository."""

@@ -1,0 +1,218 @@
+"""Anyone's fitted `MLPClassifier` becomes a version in the model repository, if it passes the parity gate."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from artifact.card import Card, CardError
+from artifact.store import INPUT, LABEL, NOT_A_DIGIT, SCORES, Golden, VersionFolder
+from training.data.inputs import scaled
+from training.evaluate.calibration import Calibration, calibration
+from training.evaluate.detector import Curve, Detector, areas, judge
+from training.evaluate.evaluate import Evaluation, evaluate
+from training.export.checks import (
+    Description,
+    ExportError,
+    card_classes,
+    check_alike,
+    check_data,
+    class_positions,
+    complete,
+)
+from training.export.golden import golden_rows
+from training.export.graph import GraphError, build_graph
+from training.export.skops_file import skops_bytes
+
+PARITY = 1e-5
+"""Largest difference of a score from scikit-learn's that the gate lets through."""
+TOLERANCE = {"CPUExecutionProvider": 1e-5, "CUDAExecutionProvider": 1e-4}
+"""What a server has to reproduce the golden scores within, by execution provider."""
+SKOPS_LIMIT = 4_000_000  # bytes; a larger classifier is not kept beside its model
+
+_LIBRARIES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx")
+
+
+Report = Callable[[Path, Card, NDArray[Any], Mapping[str, Curve]], None]
+
+
+def export(
+    fitted: Any,
+    pixels: NDArray[np.uint8],
+    labels: NDArray[Any],
+    description: Description,
+    models: Path,
+    *,
+    detector: Detector | None = None,
+    force: bool = False,
+    report: Report | None = None,
+) -> VersionFolder:
+    """Write `models/<name>/<version>/` for `fitted`, a fitted `MLPClassifier` or a list of them: all or nothing.
+
+    Several are a committee: all of one form and of the same classes, its scores are the mean of theirs.
+    `pixels` uint8 [N, rows*cols] and `labels` [N], of the classifiers' own classes, are the test data: the
+    card's accuracy and confusion matrix come from them, and no model is written whose scores differ from
+    `predict_proba` by more than `PARITY` on them, or by one label. With a `detector` the model also tells the chance
+    that an image shows no digit; how well, is on the card, and the same gate holds for it. `report` is told the
+    folder to write to, the card, the scores [N, classes] and the detector's curves. A classifier that stands alone
+    is kept beside its model; a committee's come out of it again by `extract`. Raises `ExportError`, also
+    when the version exists and `force` is not set.
+    """
+    folder = VersionFolder(models, description.name, description.version)
+    if folder.path.exists() and not force:
+        raise ExportError(f"{folder.path} exists; choose another version, or --force to replace it")
+    given = list(fitted) if isinstance(fitted, list | tuple) else [fitted]
+    classifiers = [complete(each, description.classes) for each in given]
+    check_alike(classifiers)
+    first = classifiers[0]
+    check_data(first, pixels, labels, description)
+    classes = names, labelled = card_classes(first.classes_, description.classes)
+    truth = class_positions(first.classes_.tolist(), labels, names)
+    inputs = scaled(pixels, pixel_scale=description.pixel_scale, pixel_offset=description.pixel_offset)
+    reference = np.mean([each.predict_proba(inputs) for each in given], axis=0)
+    predicted = reference.argmax(axis=1)  # as `MLPClassifier.predict` does, without running it a second time
+    result = evaluate(truth, predicted, classes=len(first.classes_))
+    chances = None if detector is None else detector.chances(classifiers, inputs)
+    curves: dict[str, Curve] = {}
+    if detector is not None and chances is not None:
+        scale = partial(scaled, pixel_scale=description.pixel_scale, pixel_offset=description.pixel_offset)
+        curves = judge(detector, classifiers, chances, description, scale)
+    judged = None if description.temperature is None else calibration(reference, truth)
+    card = _card(first, len(classifiers), description, classes, result, judged, curves)
+    try:
+        model = build_graph(classifiers, card, detector)
+    except GraphError as error:
+        raise ExportError(str(error)) from None
+    card_predicted = np.array(labelled, dtype=np.int64)[predicted]
+    check_parity(model, pixels, reference, card_predicted, chances)
+
+    golden = golden_rows(truth, reference)
+    receipt = Golden(
+        pixels[golden],
+        card_predicted[golden],
+        reference[golden].astype(np.float32),
+        None if chances is None else chances[golden].astype(np.float32),
+    )
+    with _unfinished(folder) as unfinished:
+        unfinished.onnx.write_bytes(model)
+        unfinished.card.write_text(_card_file(card), encoding="utf-8")
+        unfinished.write_golden(receipt)
+        kept = skops_bytes(first) if len(classifiers) == 1 else b""
+        if 0 < len(kept) <= SKOPS_LIMIT:
+            (unfinished.path / "model.skops").write_bytes(kept)
+        if report is not None:
+            report(unfinished.report, card, reference, curves)
+    return folder
+
+
+def check_parity(
+    model: bytes,
+    pixels: NDArray[np.uint8],
+    scores: NDArray[Any],
+    labels: NDArray[np.int64],
+    chances: NDArray[np.float64] | None = None,
+) -> float:
+    """The largest difference of the model's scores from `scores` [N, classes], over all rows.
+
+    Of a model that has `not_a_digit` the difference of that from `chances` [N] counts as well.
+
+    Runs `model` (the bytes of model.onnx) with onnxruntime on the CPU. Raises `ExportError` when it is more
+    than `PARITY`, or when a label is not that in `labels` [N].
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    wanted = [LABEL, SCORES] if chances is None else [LABEL, SCORES, NOT_A_DIGIT]
+    got_labels, got_scores, *got_chances = session.run(wanted, {INPUT: pixels})
+    difference = float(np.abs(got_scores - scores).max())
+    if chances is not None:
+        # Unlike `max` it lets NaN through.
+        difference = float(np.maximum(difference, np.abs(got_chances[0] - chances).max()))
+    if not difference <= PARITY:
+        raise ExportError(
+            f"the parity gate refuses: a score of the ONNX model differs from scikit-learn's by "
+            f"{difference:.2e}, more than {PARITY:.0e}"
+        )
+    if wrong := int((got_labels != labels).sum()):
+        raise ExportError(f"the parity gate refuses: {wrong} of {len(labels)} labels differ from scikit-learn's")
+    return difference
+
+
+def _card(
+    classifier: Any,
+    members: int,
+    description: Description,
+    classes: tuple[tuple[str, ...], tuple[int, ...]],
+    result: Evaluation,
+    judged: Calibration | None,
+    curves: Mapping[str, Curve],
+) -> Card:
+    names, labels = classes
+    try:
+        return Card(
+            name=description.name,
+            version=description.version,
+            rows=description.rows,
+            cols=description.cols,
+            pixel_max=description.pixel_max,
+            pixel_scale=description.pixel_scale,
+            pixel_offset=description.pixel_offset,
+            preparation=description.preparation,
+            classes=names,
+            labels=labels,
+            layer_widths=(classifier.coefs_[0].shape[0], *(w.shape[1] for w in classifier.coefs_)),
+            activation=classifier.activation,
+            output_activation=classifier.out_activation_,
+            members=members,
+            recipe=description.recipe,
+            seed=description.seed,
+            dataset=description.dataset,
+            dataset_sha256=description.dataset_sha256,
+            test_rows=result.rows,
+            accuracy=result.accuracy,
+            confusion=result.confusion,
+            tolerance=TOLERANCE,
+            libraries={library: metadata.version(library) for library in _LIBRARIES},
+            temperature=description.temperature,
+            calibration_error=None if judged is None else round(judged.error, 6),
+            reliability=() if judged is None else judged.rounded,
+            thresholds=description.thresholds,
+            outlier_auc=areas(curves),
+        )
+    except CardError as error:
+        raise ExportError(str(error)) from None
+
+
+def _card_file(card: Card) -> str:
+    """The card for people, with the date."""
+    today = datetime.now(UTC).date().isoformat()
+    plain = json.loads(card.to_json(date=today))
+    return json.dumps(plain, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+@contextmanager
+def _unfinished(folder: VersionFolder) -> Iterator[VersionFolder]:
+    """A folder beside the version's to be filled; renamed into place at the end, or removed at an error."""
+    folder.path.parent.mkdir(parents=True, exist_ok=True)
+    # The leading dot keeps servers that look for new versions from reading a half-written one.
+    beside = Path(tempfile.mkdtemp(prefix=f".{folder.version}-", dir=folder.path.parent))
+    try:
+        unfinished = VersionFolder(beside, folder.name, folder.version)
+        unfinished.path.mkdir(parents=True)
+        yield unfinished
+        if folder.path.exists():
+            folder.path.replace(beside / "replaced")
+        unfinished.path.replace(folder.path)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)

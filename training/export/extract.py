@@ -1,0 +1,47 @@
+"""What `model.onnx` was assembled from, taken back out of it: it can be assembled again."""
+
+from typing import Any
+
+import numpy as np
+
+from artifact.card import Card
+from artifact.store import DETECTOR_BIAS, DETECTOR_WEIGHTS
+from artifact.weights import read_layer
+from training.evaluate.detector import Detector
+from training.export.assembled import assemble
+
+
+def read_members(model: bytes, card: Card) -> list[Any]:
+    """A fitted `MLPClassifier` for each member of `model` (the bytes of model.onnx).
+
+    Their classes are the card's labels. They hold what the file holds, a temperature included: `build_graph`
+    makes the same bytes of them. How to fit them on, the file does not know. Raises `ValueError` when the file
+    lacks a layer.
+    """
+    return [_member(model, card, member) for member in range(card.members)]
+
+
+def read_detector(model: bytes) -> Detector | None:
+    """What tells digits from other images, in `model` (the bytes of model.onnx); None where nothing does."""
+    import onnx
+    from onnx import numpy_helper
+
+    found = {
+        tensor.name: numpy_helper.to_array(tensor)
+        for tensor in onnx.load_model_from_string(model).graph.initializer
+        if tensor.name in (DETECTOR_WEIGHTS, DETECTOR_BIAS)
+    }
+    if not found:
+        return None
+    return Detector(found[DETECTOR_WEIGHTS].astype(np.float64), float(found[DETECTOR_BIAS]))
+
+
+def _member(model: bytes, card: Card, member: int) -> Any:
+    layers = [read_layer(model, card, member, layer, np.float64) for layer in range(1, len(card.layer_widths))]
+    return assemble(
+        [layer.weights for layer in layers],
+        [layer.biases for layer in layers],
+        np.array(card.labels),
+        activation=card.activation,
+        output_activation=card.output_activation,
+    )

@@ -1,0 +1,223 @@
+"""Fitted `MLPClassifier`s as an ONNX graph that takes raw pixels and shows its hidden layers.
+
+skl2onnx writes the networks; here their graphs are cut down to the arithmetic, given one uint8 input, and their
+tensors get the names that `artifact.store` promises to the server.
+"""
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from artifact.card import CARD_KEY, Card
+from artifact.store import (
+    DETECTOR_BIAS,
+    DETECTOR_WEIGHTS,
+    INPUT,
+    LABEL,
+    NOT_A_DIGIT,
+    SCORES,
+    biases_name,
+    weights_name,
+)
+from training.evaluate.detector import Detector
+
+# Both are read by every onnxruntime that the server may run on (1.26 and newer).
+OPSET = 17
+IR_VERSION = 8
+
+_INK = "ink"  # the pixels as float32
+_SUM, _SHARE = "scores_sum", "member_share"  # of a committee: the scores of all members, and what each counts
+# Weights that a penalty has worn down to nothing are nothing: from 1e-38 on numbers are subnormal, and processors
+# multiply these a hundred times slower. A few of them made one network eighteen times slower.
+_NOTHING = 1e-30
+# Between the float32 input and the float32 scores these two change nothing.
+_DOES_NOTHING = ("Cast", "Identity")
+
+
+class GraphError(ValueError):
+    """The classifiers cannot become a graph; the message says why."""
+
+
+def build_graph(classifiers: Sequence[Any], card: Card, detector: Detector | None = None) -> bytes:
+    """`model.onnx` for fitted `MLPClassifier`s; the same classifiers and card give the same bytes.
+
+    Input `pixels` uint8 [N, rows*cols]. Outputs `label` int64 [N], `scores` float32 [N, classes], of several
+    classifiers the mean, and `hidden_1`, `hidden_2`, … float32 [N, width], the values after the activation, of
+    all classifiers one after the other; with a `detector` also `not_a_digit` float32 [N]. The scaling
+    `(p - pixel_offset) * pixel_scale` is folded into the first layers in float64, and weights below 1e-30 become 0.
+    The card rides in the metadata. Raises `GraphError` when skl2onnx cannot convert a classifier or gives another
+    form.
+    """
+    nodes = [helper.make_node("Cast", [INPUT], [_INK], to=TensorProto.FLOAT)]
+    initializers: list[onnx.TensorProto] = []
+    for member, classifier in enumerate(classifiers):
+        own_nodes, own_initializers = _member(classifier, card, member)
+        nodes += own_nodes
+        initializers += own_initializers
+    if card.members > 1:  # in two nodes: for one of Mean onnxruntime has no kernel on CUDA
+        nodes.append(helper.make_node("Sum", [_own(SCORES, card, member) for member in range(card.members)], [_SUM]))
+        nodes.append(helper.make_node("Mul", [_SUM, _SHARE], [SCORES]))
+        initializers.append(numpy_helper.from_array(np.array(1 / card.members, dtype=np.float32), _SHARE))
+    if detector is not None:
+        own_nodes, own_initializers = _detector(detector, card)
+        nodes += own_nodes
+        initializers += own_initializers
+    outputs = [
+        helper.make_tensor_value_info(LABEL, TensorProto.INT64, ["N"]),
+        helper.make_tensor_value_info(SCORES, TensorProto.FLOAT, ["N", len(card.classes)]),
+    ]
+    if detector is not None:
+        outputs.append(helper.make_tensor_value_info(NOT_A_DIGIT, TensorProto.FLOAT, ["N"]))
+    for name, width in zip(card.hidden_names, card.hidden_widths, strict=True):
+        outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", width]))
+
+    counting = card.labels == tuple(range(len(card.labels)))
+    winner = LABEL if counting else "winner"
+    nodes.append(helper.make_node("ArgMax", [SCORES], [winner], axis=1, keepdims=0))
+    if not counting:
+        initializers.append(numpy_helper.from_array(np.array(card.labels, dtype=np.int64), "labels"))
+        nodes.append(helper.make_node("Gather", ["labels", winner], [LABEL], axis=0))
+    for node in nodes:
+        node.name = node.output[0]
+
+    graph = helper.make_graph(
+        nodes,
+        card.name,
+        [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["N", card.features])],
+        outputs,
+        initializers,
+    )
+    model = helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="digits",
+        model_version=card.version,
+    )
+    helper.set_model_props(model, {CARD_KEY: card.to_json()})
+    onnx.checker.check_model(model, full_check=True)
+    encoded: bytes = model.SerializeToString(deterministic=True)
+    return encoded
+
+
+def _member(classifier: Any, card: Card, member: int) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
+    """Nodes and initializers of one network, from the ink to its scores."""
+    converted = _convert(classifier)
+    arithmetic = _arithmetic(converted.graph, card, member)
+    used = {name for node in arithmetic for name in node.input}
+    constants = [tensor for tensor in converted.graph.initializer if tensor.name in used]
+    for tensor in constants:
+        old, tensor.name = tensor.name, _own(tensor.name, card, member)
+        _rename(arithmetic, old, tensor.name)
+    parameters = _parameters(classifier, card, member)
+    return arithmetic, constants + [numpy_helper.from_array(array, name) for name, array in parameters.items()]
+
+
+def _detector(detector: Detector, card: Card) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
+    """One neuron more, that reads the last hidden layers of all networks."""
+    layers = len(card.layer_widths) - 2
+    if not layers:
+        raise GraphError("a network without hidden layers holds nothing that a detector could read")
+    last = list(card.hidden_names[layers - 1 :: layers])
+    nodes, read = [], last[0]
+    if len(last) > 1:
+        read = "last_hidden"
+        nodes.append(helper.make_node("Concat", last, [read], axis=1))
+    nodes += [
+        helper.make_node("MatMul", [read, DETECTOR_WEIGHTS], ["detector.product"]),
+        helper.make_node("Add", ["detector.product", DETECTOR_BIAS], ["detector.value"]),
+        helper.make_node("Sigmoid", ["detector.value"], [NOT_A_DIGIT]),
+    ]
+    weights, bias = detector.weights.astype(np.float32), np.array(detector.bias, np.float32)
+    return nodes, [numpy_helper.from_array(weights, DETECTOR_WEIGHTS), numpy_helper.from_array(bias, DETECTOR_BIAS)]
+
+
+def _own(name: str, card: Card, member: int) -> str:
+    """What a tensor that each network has is called in the network of `member`."""
+    return name if card.members == 1 else f"member_{member}.{name}"
+
+
+def _convert(classifier: Any) -> onnx.ModelProto:
+    """What skl2onnx makes of the classifier, with scores as one float32 tensor."""
+    from skl2onnx import to_onnx
+    from skl2onnx.common.data_types import FloatTensorType
+
+    # To skl2onnx two classes mean one output neuron. What it makes of classes is not kept.
+    own = copy.copy(classifier)
+    own.classes_ = np.arange(2 if classifier.n_outputs_ == 1 else max(3, classifier.n_outputs_))
+    try:
+        converted: onnx.ModelProto = to_onnx(
+            own,
+            initial_types=[(INPUT, FloatTensorType([None, classifier.coefs_[0].shape[0]]))],
+            options={id(own): {"zipmap": False}},
+            target_opset={"": OPSET, "ai.onnx.ml": 1},
+        )
+    except Exception as error:  # it raises what it likes
+        raise GraphError(f"skl2onnx cannot convert the classifier: {error}") from error
+    return converted
+
+
+def _parameters(classifier: Any, card: Card, member: int) -> dict[str, NDArray[np.float32]]:
+    """Weights [inputs, neurons] and biases [neurons] of all layers by their names in the file."""
+    parameters = {}
+    for layer, (weights, biases) in enumerate(zip(classifier.coefs_, classifier.intercepts_, strict=True), start=1):
+        weights, biases = weights.astype(np.float64), biases.astype(np.float64)
+        if layer == 1:
+            weights = weights * card.pixel_scale
+            biases = biases - card.pixel_offset * weights.sum(axis=0)
+        weights = np.where(np.abs(weights) < _NOTHING, 0, weights)
+        parameters[weights_name(member, layer)] = np.ascontiguousarray(weights, dtype=np.float32)
+        parameters[biases_name(member, layer)] = np.ascontiguousarray(biases, dtype=np.float32)
+    return parameters
+
+
+def _arithmetic(graph: onnx.GraphProto, card: Card, member: int) -> list[onnx.NodeProto]:
+    """skl2onnx's nodes from the pixels to the scores, without those that do nothing, under our names."""
+    makers = {name: node for node in graph.node for name in node.output}
+    needed, waiting = set(), ["probabilities"]
+    while waiting:
+        name = waiting.pop()
+        needed.add(name)
+        waiting.extend(makers[name].input if name in makers else ())
+
+    names = {INPUT: _INK}
+    kept: list[onnx.NodeProto] = []
+    for node in graph.node:
+        if node.output[0] in needed and node.op_type in _DOES_NOTHING:
+            names[node.output[0]] = names.get(node.input[0], node.input[0])
+        elif node.output[0] in needed:
+            kept.append(node)
+            node.input[:] = [names.get(name, name) for name in node.input]
+    layers = len(card.layer_widths) - 1
+    kinds = [node.op_type for node in kept]
+    if [kind for kind in kinds if kind in ("MatMul", "Add")] != ["MatMul", "Add"] * layers:
+        raise GraphError(f"skl2onnx gave a graph of another form than expected: {', '.join(kinds)}")
+
+    hidden = iter(card.hidden_names[member * (layers - 1) :])
+    layer = 0
+    for position, node in enumerate(kept):
+        if node.op_type == "MatMul":
+            layer += 1
+            node.input[1] = weights_name(member, layer)
+        elif node.op_type == "Add":
+            node.input[1] = biases_name(member, layer)
+        following = kinds[position + 1 : position + 2]
+        # A hidden layer's last value is what the next product reads, with an activation or without.
+        if following == ["MatMul"]:
+            new = next(hidden)
+        else:
+            new = _own(f"value_{position}" if following else SCORES, card, member)
+        _rename(kept, node.output[0], new)
+    return kept
+
+
+def _rename(nodes: list[onnx.NodeProto], old: str, new: str) -> None:
+    """Call the tensor `old` `new` in all nodes."""
+    for node in nodes:
+        node.input[:] = [new if name == old else name for name in node.input]
+        node.output[:] = [new if name == old else name for name in node.output]

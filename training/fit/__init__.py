@@ -1,0 +1,1 @@
+"""Fitting one network, epoch by epoch."""

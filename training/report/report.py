@@ -1,0 +1,207 @@
+"""A model in pictures: `report/` beside it, with a page that shows them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from artifact.card import Card
+from training.data.datasets import Part
+from training.evaluate.calibration import Calibration
+from training.evaluate.conformal import measure
+from training.evaluate.detector import Curve
+from training.evaluate.ensemble_evaluation import HeldOut
+from training.recipes import Recipe
+from training.report.pictures import (
+    STYLE,
+    draw_confusion,
+    draw_curves,
+    draw_loss,
+    draw_mistakes,
+    draw_reliability,
+    draw_weights,
+)
+
+_DPI = 110
+_COVERAGES = (0.9, 0.95, 0.99, 0.995)
+
+_CAPTIONS = {
+    "confusion.png": ("Confusion matrix", "On the test set. Mistakes are coloured by their number."),
+    "loss.png": ("Loss", "What is learned from is warped anew in each epoch, so it is harder than it looks."),
+    "mistakes.png": (
+        "The worst mistakes",
+        "Blue: the score of what it was. Red: the score of what the network said.",
+    ),
+    "outliers.png": (
+        "Is it a digit at all?",
+        "Where one draws the line for `not_a_digit`: further left, fewer digits are taken for something else; further "
+        "up, more of the other images are found. Fitted on noise, letters and scribbles, each drawn anew for this "
+        "picture. Nothing was fitted on printed letters, and some of them have the shape of a digit.",
+    ),
+    "reliability.png": (
+        "Reliability",
+        "The test images by their best score. On the line, scores are chances: of the images that get 90%, 90% are "
+        "right. Bars: what chance leaves open, one standard error up and down. Small numbers: images.",
+    ),
+    "weights.png": ("First layer", "Red: ink here excites the neuron. Blue: ink here inhibits it."),
+}
+
+
+def write_report(
+    folder: Path,
+    card: Card,
+    *,
+    test: Part,
+    scores: NDArray[Any],
+    first_weights: NDArray[Any],
+    losses: Mapping[str, Sequence[float]],
+    recipe: Recipe | None = None,
+    held_out: HeldOut | None = None,
+    untempered: Calibration | None = None,
+    curves: Mapping[str, Curve] = MappingProxyType({}),
+) -> None:
+    """Fill `folder` with report.md and its pictures; the same model gives the same bytes.
+
+    `scores` [N, classes] are the model's for the `test` rows; `first_weights` [rows*cols, neurons] are the
+    first layer's, of a committee the first network's. `losses` are curves by name, one value an epoch; without
+    any there is no such picture. Of a committee `held_out` has the figures, and `untempered` what its scores
+    for the `test` rows would be worth at temperature 1; `curves` are those of `detector.judge`, and without
+    any there is no picture of them.
+    """
+    from matplotlib import rc_context
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with rc_context(STYLE):
+        pictures = {
+            "confusion.png": draw_confusion(card),
+            **({"loss.png": draw_loss(losses)} if losses else {}),
+            "mistakes.png": draw_mistakes(card, test, scores),
+            **({"outliers.png": draw_curves(curves)} if curves else {}),
+            **({"reliability.png": draw_reliability(card, untempered)} if untempered is not None else {}),
+            "weights.png": draw_weights(card, first_weights),
+        }
+        for name, figure in pictures.items():
+            # Neither a date nor the library's version goes into the file.
+            figure.savefig(folder / name, dpi=_DPI, bbox_inches="tight", metadata={"Software": None})
+    (folder / "report.md").write_text(
+        _page(card, test, scores, recipe, pictures, held_out, untempered), encoding="utf-8"
+    )
+
+
+def _page(
+    card: Card,
+    test: Part,
+    scores: NDArray[Any],
+    recipe: Recipe | None,
+    pictures: Iterable[str],
+    held_out: HeldOut | None,
+    untempered: Calibration | None,
+) -> str:
+    widths = "-".join(map(str, card.layer_widths))
+    each = f"{card.members} networks, each " if card.members > 1 else ""
+    lines = [
+        f"# {card.name}, version {card.version}",
+        "",
+        f"{each}{widths}, {card.activation}, {card.parameters:,} weights and biases. "
+        f"**{card.accuracy:.2%}** of the {card.test_rows:,} test images of `{card.dataset}` right, "
+        f"{round(card.test_rows * (1 - card.accuracy)):,} wrong.",
+        "",
+    ]
+    if recipe is not None and recipe.choices:
+        lines += [
+            f"What was tried, judged by {recipe.chosen_on}, none of which the fit in question had learned "
+            "from. The recipe was then fitted to the whole training set. The exported model was then evaluated on "
+            "the test set, once, for the figures on this page. No choice was made on it.",
+            "",
+            "| tried | epochs | right |",
+            "|---|---|---|",
+        ]
+        lines += [f"| {choice.what} | {choice.epochs} | {choice.accuracy:.2%} |" for choice in recipe.choices]
+        lines += [""]
+    if held_out is not None and untempered is not None:
+        lines += _committee(card, held_out, untempered)
+    if recipe is not None and recipe.evaluations:
+        lines += ["The test set was evaluated for the figures on this page, and also:", ""]
+        lines += [f"- {evaluation}" for evaluation in recipe.evaluations] + [""]
+    if card.knows_digits:
+        lines += _outliers(card)
+    if card.thresholds:
+        lines += _candidates(card, test, scores)
+    elif "validation_accuracy" in card.recipe:
+        epochs = card.recipe["epochs"]
+        rehearsed = card.recipe.get("rehearsal_epochs", epochs)
+        lines += [
+            f"The recipe as it was taken, {rehearsed} epochs, rehearsed without the validation "
+            f"images: {card.recipe['validation_accuracy']:.2%} of them right."
+            + (f" The final fit took {epochs} epochs." if epochs != rehearsed else ""),
+            "",
+        ]
+    for name in pictures:
+        title, caption = _CAPTIONS[name]
+        lines += [f"## {title}", "", caption, "", f"![{title}]({name})", ""]
+    return "\n".join(lines)
+
+
+def _committee(card: Card, held_out: HeldOut, untempered: Calibration) -> list[str]:
+    """What the held-out images say of the networks together, and of their scores as chances."""
+    before, after = held_out.before, held_out.after
+    lines = [
+        f"The networks differ in their seeds alone: {', '.join(map(str, card.recipe['member_seeds']))}. All learned "
+        f"for {card.recipe['epochs']} epochs from the training images but the last {held_out.images:,}. Those are "
+        "held out, and the table is about them. No choice was made on the test set.",
+        "",
+        "| networks | right, their scores averaged | right, each by itself (mean) |",
+        "|---|---|---|",
+    ]
+    for size, together in enumerate(held_out.together, start=1):
+        lines += [f"| {size} | {together:.2%} | {np.mean(held_out.alone[:size]):.2%} |"]
+    return [
+        *lines,
+        "",
+        f"Every network's values before the softmax are divided by one temperature, {held_out.temperature:g}: that "
+        "with the least Brier score of the averaged scores on the held-out images. Log loss there: "
+        f"{before.log_loss:.4f} without it, {after.log_loss:.4f} with it. Expected calibration error (how far scores "
+        f"are from the shares that are right, in {len(after.bins)} bins) there: {before.error:.2%} without, "
+        f"{after.error:.2%} with it; on the test set: {untempered.error:.2%} without, {card.calibration_error:.2%} "
+        "with it.",
+        "",
+    ]
+
+
+def _outliers(card: Card) -> list[str]:
+    """How well digits are told from images without one."""
+    lines = [
+        "`not_a_digit` is one more neuron, which reads the last hidden layers of all networks. How well it tells the "
+        "test images from images without a digit (area under the curve):",
+        "",
+        "| images without a digit | area |",
+        "|---|---|",
+    ]
+    return [*lines, *(f"| {kind} | {area:.4f} |" for kind, area in card.outlier_auc.items()), ""]
+
+
+def _candidates(card: Card, test: Part, scores: NDArray[Any]) -> list[str]:
+    """What the candidates are worth on the test set, coverage by coverage."""
+    lines = [
+        "The candidates of an image are the classes that cannot be ruled out, by thresholds from the held-out images. "
+        "Of the test images:",
+        "",
+        "| coverage asked for | true class among the candidates | candidates (mean) | none | several |",
+        "|---|---|---|---|---|",
+    ]
+    for coverage in _COVERAGES:
+        found = measure(scores, test.labels, card.thresholds, coverage)
+        lines += [
+            f"| {coverage:.1%} | {found.covered:.2%} | {found.size:.3f} | {found.empty:.2%} | {found.several:.2%} |"
+        ]
+    return [
+        *lines,
+        "",
+        "No candidate: the image is less typical than the share of all digits that was asked for. A network that is "
+        "right more often than that has to have such images. The share that was asked for is kept for images like "
+        "those held out; how nearly it is kept here says how much the test images are like them.",
+        "",
+    ]

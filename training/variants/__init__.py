@@ -1,0 +1,1 @@
+"""Faster variants of a version: int8 and float16."""
