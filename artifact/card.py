@@ -212,7 +212,7 @@ class Card:
         return tuple(f"hidden_{i + 1}" for i in range(len(self.hidden_widths)))
 
     @property
-    def knows_digits(self) -> bool:
+    def detects_outliers(self) -> bool:
         """Whether it has the output `not_a_digit`."""
         return bool(self.outlier_auc)
 

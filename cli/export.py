@@ -62,10 +62,10 @@ def export(
     """Export a fitted MLPClassifier to ONNX, once it gives scikit-learn's scores on all test data."""
     from training.data.datasets import DatasetError
     from training.export.checks import ExportError
-    from training.export.import_classifier import Wish, adopt
+    from training.export.import_classifier import ExportOptions, import_classifier
     from training.export.skops_file import FittedFileError
 
-    wish = Wish(
+    options = ExportOptions(
         name=name,
         version=version,
         rows=rows,
@@ -78,7 +78,7 @@ def export(
         dataset_name=dataset_name,
     )
     try:
-        folder, card = adopt(model, test_data, wish, out, trust=trust, force=force)
+        folder, card = import_classifier(model, test_data, options, out, trust=trust, force=force)
     except (ExportError, FittedFileError, DatasetError) as error:
         fail(str(error))
     except OSError as error:

@@ -110,7 +110,7 @@ def score(  # noqa: D103 - below, since it is put together
 ) -> None:
     from digits_client import DigitsError, Unavailable
 
-    from scoring import InputError, PartsError, ScorerError
+    from scoring import InputError, JournalError, ScorerError
     from service.config import SettingsError, read_settings
     from service.telemetry.logs import configure_logs
 
@@ -172,7 +172,7 @@ def score(  # noqa: D103 - below, since it is put together
         fail("stopped" + "; the same command with --resume goes on" * again, code=130)
     except Unavailable as error:
         fail(f"{error}; start one with `digits serve`, or leave --server out")
-    except PartsError as error:
+    except JournalError as error:
         fail(str(error))
     except (InputError, ScorerError, DigitsError) as error:
         fail(f"{error}{_kept(out)}")
@@ -186,9 +186,9 @@ def score(  # noqa: D103 - below, since it is put together
 
 def _kept(out: Path) -> str:
     """How to go on, where something was scored."""
-    from scoring.journal import count_parts
+    from scoring.journal import count_chunks
 
-    count = count_parts(out)
+    count = count_chunks(out)
     return f"; {count} finished chunks are kept, --resume goes on from there" if count else ""
 
 

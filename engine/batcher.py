@@ -17,30 +17,30 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.capacity import Room
+from engine.capacity import CapacityWaiter
 from engine.errors import DeadlinePassed, NotReady, QueueFull, RunFailed
 from engine.log import log
-from engine.session import Scored
+from engine.session import InferenceResult
 from engine.statistics import Statistics
 
 # Turns of the loop without a new call before a batch is run, once calls have been found to share one.
 # Measured on grpc.aio with 128 calls in flight: 2 turns gather 1.2 calls a batch, 4 gather 51, 8 gather 80.
-PATIENCE = 8
+GATHER_TURNS = 8
 # However steadily calls come, a batch is gathered no longer than this.
 GATHER_NS = 2_000_000
 # Calls of this many rows run by themselves: copying the pixels of several together costs more than it saves, and
 # onnxruntime is fastest at a few hundred rows, whose values stay in the cache.
-ALONE_ROWS = 64
+SOLO_ROWS = 64
 
 T = TypeVar("T")
-Run = Callable[[NDArray[np.uint8], bool, bool], Scored]
+Run = Callable[[NDArray[np.uint8], bool, bool], InferenceResult]
 
 
 @dataclass(slots=True)
 class Answer:
     """The rows of one caller, and where their time went."""
 
-    batch: Scored
+    batch: InferenceResult
     """Of all callers that shared the run."""
     start: int
     """The caller's first row in it."""
@@ -54,7 +54,7 @@ class Answer:
     """Rows of the whole batch."""
 
     @property
-    def scored(self) -> Scored:
+    def scored(self) -> InferenceResult:
         """The caller's own rows."""
         return self.batch if self.stop - self.start == self.batch_rows else self.batch.rows(self.start, self.stop)
 
@@ -102,7 +102,7 @@ class Batcher:
         self._patience = 0
         self._closed = False
         self._row_seconds = 1e-5  # of the last batch; only for telling refused callers when to return
-        self._room = Room()
+        self._room = CapacityWaiter()
         self._task: asyncio.Task[None] | None = None  # the loop itself keeps only a weak reference
 
     @property
@@ -121,7 +121,7 @@ class Batcher:
     ) -> asyncio.Future[T]:
         """Queue uint8 [N, features], N in 1..max_batch_rows, all of one batch; `deadline` by `time.monotonic`.
 
-        `hidden` and `warnings` say which parts of `Scored` the caller looks at beside labels and scores.
+        `hidden` and `warnings` say which parts of `InferenceResult` the caller looks at beside labels and scores.
 
         The future gives `finish(answer)`, which is called on the event loop for all callers of a batch one
         after the other: in a tight loop their answers cost half of what they cost when each is written by
@@ -145,7 +145,7 @@ class Batcher:
         future: asyncio.Future[T] = self._loop.create_future()
         self._queue.append(_Entry(pixels, hidden, warnings, deadline, finish, time.perf_counter_ns(), future))
         self._rows += len(pixels)
-        if len(self._queue) == 1 and ALONE_ROWS <= len(pixels) <= self._inline_rows and not self._running:
+        if len(self._queue) == 1 and SOLO_ROWS <= len(pixels) <= self._inline_rows and not self._running:
             self._flush()  # nobody is before it, and it waits for nobody
         else:
             self._schedule()
@@ -204,7 +204,7 @@ class Batcher:
         calls = len(self._queue)
         if calls > seen:
             turns = self._patience
-        full = self._rows >= self.max_batch_rows or (calls > 0 and len(self._queue[0].pixels) >= ALONE_ROWS)
+        full = self._rows >= self.max_batch_rows or (calls > 0 and len(self._queue[0].pixels) >= SOLO_ROWS)
         if turns == 0 or full or time.perf_counter_ns() >= until:
             self._flush()
         else:
@@ -213,19 +213,19 @@ class Batcher:
     def _flush(self) -> None:
         """Take a batch off the queue and run it."""
         self._scheduled = False
-        self._patience = PATIENCE if len(self._queue) > 1 else 0
+        self._patience = GATHER_TURNS if len(self._queue) > 1 else 0
         batch: list[_Entry] = []
         rows = 0
         now = time.monotonic()
         while self._queue and rows + (more := len(self._queue[0].pixels)) <= self.max_batch_rows:
-            if more >= ALONE_ROWS and batch:
+            if more >= SOLO_ROWS and batch:
                 break
             entry = self._queue.popleft()
             self._rows -= more
             if self._alive(entry, now):
                 batch.append(entry)
                 rows += more
-                if more >= ALONE_ROWS:
+                if more >= SOLO_ROWS:
                     break
         self._room.wake()
         if not batch:
@@ -251,7 +251,7 @@ class Batcher:
     async def _run_in_thread(
         self, batch: list[_Entry], pixels: NDArray[np.uint8], hidden: bool, warnings: bool, rows: int, taken: int
     ) -> None:
-        def timed() -> tuple[Scored, int, int]:
+        def timed() -> tuple[InferenceResult, int, int]:
             began = time.perf_counter_ns()
             return self._run(pixels, hidden, warnings), began, time.perf_counter_ns()
 
@@ -266,7 +266,9 @@ class Batcher:
             if self._queue:
                 self._schedule()
 
-    def _deliver(self, batch: list[_Entry], scored: Scored, taken: int, began: int, ended: int, rows: int) -> None:
+    def _deliver(
+        self, batch: list[_Entry], scored: InferenceResult, taken: int, began: int, ended: int, rows: int
+    ) -> None:
         """Hand the callers their rows; `taken`, `began` and `ended` by `time.perf_counter_ns`."""
         waited = self._statistics.queue.add
         inference_us = (ended - began) // 1000

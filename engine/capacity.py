@@ -6,7 +6,7 @@ import time
 from engine.errors import DeadlinePassed
 
 
-class Room:
+class CapacityWaiter:
     """Callers that wait until a queue may have room for them. Belongs to one event loop."""
 
     def __init__(self) -> None:

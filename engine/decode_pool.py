@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artifact.card import Card
-from engine.capacity import Room
+from engine.capacity import CapacityWaiter
 from engine.cpus import usable_cores
 from engine.errors import DeadlinePassed, InvalidInput, QueueFull
 from imaging.pixels import ImageWarning
 from imaging.prepare import ImageError, Prepared, prepare
 
 
-class Preparer:
+class DecodePool:
     """Decodes and prepares images, as many at once as there are cores; what waits is bounded in images."""
 
     def __init__(self, *, max_image_pixels: int, max_images: int) -> None:
@@ -25,7 +25,7 @@ class Preparer:
         self._max_image_pixels = max_image_pixels
         self._max_images = max_images
         self._images = 0
-        self._room = Room()
+        self._room = CapacityWaiter()
         self._executor = ThreadPoolExecutor(usable_cores(), thread_name_prefix="prepare")
 
     async def prepare(

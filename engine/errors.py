@@ -9,7 +9,7 @@ WORD = 64
 NAMES = 8
 
 
-def shown(text: str) -> str:
+def quoted(text: str) -> str:
     """What a client wrote, as an error may repeat it: quoted, and cut, since errors travel in headers."""
     quoted = repr(text[: WORD + 1])
     return quoted if len(quoted) <= WORD + 2 else f"{quoted[: WORD + 1]}{quoted[0]}…"
@@ -24,7 +24,7 @@ def listed(names: Sequence[str], none: str = "none") -> str:
 class ServiceError(Exception):
     """Base of the errors whose sentence may be told to the caller.
 
-    One that another process raised is made again from its class and `args`, see `again`.
+    One that another process raised is made again from its class and `args`, see `rebuild_error`.
     """
 
 
@@ -96,11 +96,11 @@ class NotSupported(ServiceError):
     """The protocol has it, this server has not."""
 
 
-def kinds(base: type[ServiceError] = ServiceError) -> Iterable[type[ServiceError]]:
+def error_classes(base: type[ServiceError] = ServiceError) -> Iterable[type[ServiceError]]:
     """Every error class below `base`, however deep."""
-    return chain.from_iterable((kind, *kinds(kind)) for kind in base.__subclasses__())
+    return chain.from_iterable((kind, *error_classes(kind)) for kind in base.__subclasses__())
 
 
-def again(name: str, *args: Any) -> ServiceError:
+def rebuild_error(name: str, *args: Any) -> ServiceError:
     """The error of the class `name` with these `args`; raises `LookupError` when there is no such class."""
-    return {kind.__name__: kind for kind in kinds()}[name](*args)
+    return {kind.__name__: kind for kind in error_classes()}[name](*args)

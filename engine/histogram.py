@@ -15,7 +15,7 @@ def _none() -> list[int]:
 
 
 @dataclass(slots=True)
-class Times:
+class Histogram:
     """How often something took how long."""
 
     counts: list[int] = field(default_factory=_none)

@@ -11,7 +11,7 @@ from typing import Any
 from artifact.store import LayoutError, VersionFolder, find_versions
 from engine.batcher import Batcher
 from engine.cpus import usable_cores
-from engine.errors import NotAllowed, NotFound, NotReady, listed, shown
+from engine.errors import NotAllowed, NotFound, NotReady, listed, quoted
 from engine.log import log
 from engine.providers import Provider, candidates
 from engine.session import ModelError, Session, first_line, load_session
@@ -154,7 +154,7 @@ class Repository:
             raise NotAllowed(str(error)) from None
         versions = self._models.get(name)
         if not versions:
-            raise NotFound(f"there is no model {shown(name)} in the models folder")
+            raise NotFound(f"there is no model {quoted(name)} in the models folder")
         if not any(version.state is State.READY for version in versions):
             raise NotAllowed(f"model {name} was not loaded: {_reasons(versions)}")
 
@@ -323,11 +323,11 @@ class Repository:
             if each.version == version:
                 raise each.not_ready()
         raise NotFound(
-            f"model {name} has no version {shown(version)}; it has {listed([each.version for each in versions])}"
+            f"model {name} has no version {quoted(version)}; it has {listed([each.version for each in versions])}"
         )
 
     def _no_model(self, name: str) -> NotFound:
-        return NotFound(f"there is no model {shown(name)}; there is {listed(list(self._models))}")
+        return NotFound(f"there is no model {quoted(name)}; there is {listed(list(self._models))}")
 
     def drain(self) -> None:
         """Find nothing from now on; who has found a version already may use it."""

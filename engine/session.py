@@ -25,7 +25,7 @@ class ModelError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class InferenceResult:
     """What the network made of some rows."""
 
     labels: NDArray[np.int64]
@@ -41,9 +41,9 @@ class Scored:
     encoded: dict[str, Any] = field(default_factory=dict, compare=False)
     """What was made of all rows at once, for each caller to cut its own out of; by the maker's name."""
 
-    def rows(self, start: int, stop: int) -> "Scored":
+    def rows(self, start: int, stop: int) -> "InferenceResult":
         """The rows start..stop-1, as views."""
-        return Scored(
+        return InferenceResult(
             self.labels[start:stop],
             self.scores[start:stop],
             tuple([layer[start:stop] for layer in self.hidden]),
@@ -62,11 +62,11 @@ class Session:
         self.provider = provider
         """The execution provider actually in use."""
         self._session = session
-        self._knows_digits = card.knows_digits
+        self._knows_digits = card.detects_outliers
         self._plain = [LABEL, SCORES, NOT_A_DIGIT] if self._knows_digits else [LABEL, SCORES]
         self._with_hidden = [*self._plain, *card.hidden_names]
 
-    def run(self, pixels: NDArray[np.uint8], *, hidden: bool = False, warnings: bool = True) -> Scored:
+    def run(self, pixels: NDArray[np.uint8], *, hidden: bool = False, warnings: bool = True) -> InferenceResult:
         """Class scores of `pixels`, uint8 [N, rows*cols]; the hidden layers as well when `hidden`.
 
         Looking for `warnings` costs a quarter of what the run itself costs.
@@ -74,7 +74,9 @@ class Session:
         names = self._with_hidden if hidden else self._plain
         labels, scores, *layers = self._session.run(names, {INPUT: pixels})
         chances = layers.pop(0) if self._knows_digits else None
-        return Scored(labels, scores, tuple(layers), find_warnings(pixels, self.card) if warnings else (), chances)
+        return InferenceResult(
+            labels, scores, tuple(layers), find_warnings(pixels, self.card) if warnings else (), chances
+        )
 
     def rows_within(self, seconds: float, limit: int) -> int:
         """How many rows, at most `limit`, one run does in `seconds`: measured here and now, in milliseconds.
@@ -149,7 +151,7 @@ def _check_graph(session: onnxruntime.InferenceSession, card: Card, folder: Vers
     wanted = {
         LABEL: ("tensor(int64)", None),
         SCORES: ("tensor(float)", len(card.classes)),
-        **({NOT_A_DIGIT: ("tensor(float)", None)} if card.knows_digits else {}),
+        **({NOT_A_DIGIT: ("tensor(float)", None)} if card.detects_outliers else {}),
         **{name: ("tensor(float)", width) for name, width in zip(card.hidden_names, card.hidden_widths, strict=True)},
     }
     _check_nodes(session.get_inputs(), {INPUT: ("tensor(uint8)", card.features)}, "input", folder)
@@ -202,7 +204,7 @@ def _check_golden(session: Session, folder: VersionFolder) -> None:
             f"the card of {folder.name} version {folder.version} states no tolerance for {session.provider}"
         )
     difference = float(np.abs(ours.scores - golden.scores).max())
-    if card.knows_digits:
+    if card.detects_outliers:
         difference = float(np.maximum(difference, _chances_apart(ours, golden, folder)))  # lets NaN through, not `max`
     # Where the two best scores are so close that the tolerance lets them change places, either label is right.
     second, best = np.sort(golden.scores, axis=1)[:, -2:].T
@@ -215,7 +217,7 @@ def _check_golden(session: Session, folder: VersionFolder) -> None:
         )
 
 
-def _chances_apart(ours: Scored, golden: Golden, folder: VersionFolder) -> float:
+def _chances_apart(ours: InferenceResult, golden: Golden, folder: VersionFolder) -> float:
     """By how much the chances of being no digit differ from the golden ones."""
     if golden.not_a_digit is None or ours.not_a_digit is None or ours.not_a_digit.shape != golden.not_a_digit.shape:
         raise ModelError(f"{folder.golden} and {folder.onnx} do not both have {NOT_A_DIGIT} for each row")

@@ -16,7 +16,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from engine.errors import AlreadyExists, InvalidInput, NotAllowed, NotFound, shown
+from engine.errors import AlreadyExists, InvalidInput, NotAllowed, NotFound, quoted
 
 # Where Linux keeps POSIX shared-memory objects: `shm_open("/x")` opens the file `x` in it.
 FOLDER = Path("/dev/shm")  # noqa: S108 - not for temporary files
@@ -73,7 +73,7 @@ class Region:
             view, start = view[count:], start + count
 
     def __str__(self) -> str:
-        return f"shared-memory region {shown(self.name)}"
+        return f"shared-memory region {quoted(self.name)}"
 
 
 class SharedMemory:
@@ -103,7 +103,7 @@ class SharedMemory:
         if not 1 <= len(name) <= MAX_NAME:
             raise InvalidInput("name", f"has {len(name)} characters, expected 1..{MAX_NAME}")
         if name in self._regions:
-            raise AlreadyExists(f"a shared-memory region {shown(name)} is registered; unregister it first")
+            raise AlreadyExists(f"a shared-memory region {quoted(name)} is registered; unregister it first")
         if len(self._regions) >= MAX_REGIONS:
             raise NotAllowed(f"{MAX_REGIONS} regions are registered, and there can be no more; unregister some")
         if byte_size < 1:
@@ -115,7 +115,7 @@ class SharedMemory:
         if offset + byte_size > size:
             raise InvalidInput(
                 "byte_size",
-                f"is {byte_size} from offset {offset}, and the object {shown(key)} ends after {size} bytes",
+                f"is {byte_size} from offset {offset}, and the object {quoted(key)} ends after {size} bytes",
             )
         self._regions[name] = region
         self.on_change()
@@ -125,22 +125,22 @@ class SharedMemory:
         file = key.removeprefix("/")
         if not _KEY.fullmatch(file) or file in (".", "..") or not file.startswith(self._prefix):
             raise InvalidInput(
-                "key", f"is {shown(key)}, expected a name without '/' that begins with '/{self._prefix}'"
+                "key", f"is {quoted(key)}, expected a name without '/' that begins with '/{self._prefix}'"
             )
         try:  # O_NONBLOCK: what is there may be a pipe, and opening must not wait for anyone
             descriptor = os.open(self._folder / file, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
-            raise InvalidInput("key", f"is {shown(key)}, which cannot be opened: {error.strerror}") from None
+            raise InvalidInput("key", f"is {quoted(key)}, which cannot be opened: {error.strerror}") from None
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
-            raise InvalidInput("key", f"is {shown(key)}, which is no shared-memory object")
+            raise InvalidInput("key", f"is {quoted(key)}, which is no shared-memory object")
         return descriptor
 
     def find(self, region: str, name: str) -> Region:
         """The region of that name. Raises `InvalidInput` with the field `name`."""
         found = self._regions.get(region)
         if found is None:
-            raise InvalidInput(name, f"names the shared-memory region {shown(region)}, which is not registered")
+            raise InvalidInput(name, f"names the shared-memory region {quoted(region)}, which is not registered")
         return found
 
     def status(self, name: str = "") -> dict[str, Region]:
@@ -148,7 +148,7 @@ class SharedMemory:
         if not name:
             return dict(self._regions)
         if name not in self._regions:
-            raise NotFound(f"there is no shared-memory region {shown(name)}")
+            raise NotFound(f"there is no shared-memory region {quoted(name)}")
         return {name: self._regions[name]}
 
     def unregister(self, name: str = "") -> None:

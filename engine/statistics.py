@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-from engine.histogram import Times
+from engine.histogram import Histogram
 
 
 @dataclass(slots=True)
@@ -26,7 +26,7 @@ class Tally:
 class Calls:
     """Calls of one method, from the handler's entry to its end."""
 
-    times: Times = field(default_factory=Times)
+    times: Histogram = field(default_factory=Histogram)
     """All of them."""
     failures: dict[str, Tally] = field(default_factory=dict)
     """Those that failed, by the class of the error, e.g. `InvalidInput`; `Cancelled` when the client went away,
@@ -52,11 +52,11 @@ class Statistics:
 
     calls: defaultdict[str, Calls] = field(default_factory=lambda: defaultdict(Calls))
     """Calls that score images, and messages of streams that do, by the path of the method."""
-    queue: Times = field(default_factory=Times)
+    queue: Histogram = field(default_factory=Histogram)
     """Calls run, from the submission to the start of the run."""
     compute_input: Tally = field(default_factory=Tally)
     """Batches, making one array of the callers' rows."""
-    compute_infer: Times = field(default_factory=Times)
+    compute_infer: Histogram = field(default_factory=Histogram)
     """Batches, the run itself."""
     compute_output: Tally = field(default_factory=Tally)
     """Batches, writing the callers' answers."""

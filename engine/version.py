@@ -38,7 +38,7 @@ class Version:
     loaded_batcher: Batcher | None = None
     statistics: Statistics = field(default_factory=Statistics)
     """Of all that was ever loaded under its name and number."""
-    heads: dict[bytes, Any] = field(default_factory=dict)
+    templates: dict[bytes, Any] = field(default_factory=dict)
     """What the API remembers of requests to it."""
 
     @property

@@ -59,7 +59,7 @@ def score(
     `on_error="fail"` and gets its error in the table with "record"; None records images that cannot be read and
     fails for everything else. `show` draws progress on stderr.
 
-    Raises `InputError`, `PartsError`, `ScorerError`, a `DigitsError`, or `OSError`; `ValueError` or `TypeError` for
+    Raises `InputError`, `JournalError`, `ScorerError`, a `DigitsError`, or `OSError`; `ValueError` or `TypeError` for
     options that cannot be.
     """
     job = make_job(

@@ -33,17 +33,17 @@ _JOB = "job.json"
 _MADE = "made.json"
 
 
-def count_parts(output: Path) -> int:
+def count_chunks(output: Path) -> int:
     """How many finished chunks lie beside an output that is not finished."""
     folder = output.with_name(f"{output.name}{_FOLDER}")
     return sum(1 for file in folder.iterdir() if _PART.fullmatch(file.name)) if folder.is_dir() else 0
 
 
-class PartsError(Exception):
+class JournalError(Exception):
     """The job cannot begin, go on or end; the message is a sentence that says why and what to do."""
 
 
-class Parts:
+class Journal:
     """OUTPUT.parts/: job.json and one Arrow file for each finished chunk. Used with `with`; it holds a lock."""
 
     def __init__(self, output: Path, columns: Columns) -> None:
@@ -68,7 +68,7 @@ class Parts:
         """Begin, or with `resume` go on where an earlier run of the same job was interrupted.
 
         `job` is all that decides the bytes of the output, for JSON: fingerprints of the inputs, model, options
-        (nested mappings; the sentence on a difference names its key). Raises `PartsError` when the output
+        (nested mappings; the sentence on a difference names its key). Raises `JournalError` when the output
         exists, another run is at it, parts lie there and `resume` was not said, they are another job's, or the
         folder cannot be written to.
         """
@@ -100,18 +100,18 @@ class Parts:
     def _begin(self, job: dict[str, Any], resume: bool) -> None:
         if self.output.exists() and not self.folder.is_dir():
             if resume:
-                raise PartsError(
+                raise JournalError(
                     f"{self.output} exists already and no parts are left: it is finished, there is nothing to resume"
                 )
-            raise PartsError(f"{self.output} exists already; remove it or choose another name")
+            raise JournalError(f"{self.output} exists already; remove it or choose another name")
         if not self.output.parent.is_dir():
-            raise PartsError(f"{self.output} cannot be written: there is no folder {self.output.parent}")
+            raise JournalError(f"{self.output} cannot be written: there is no folder {self.output.parent}")
         self.folder.mkdir(exist_ok=True)
         self._lock = os.open(self.folder, os.O_RDONLY)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise PartsError(f"another run is writing {self.output} at this moment") from None
+            raise JournalError(f"another run is writing {self.output} at this moment") from None
         for name in os.listdir(self.folder):
             if found := _PART.fullmatch(name):
                 self.done.add(int(found[1]))
@@ -123,12 +123,12 @@ class Parts:
             if self.complete is None:
                 if not any(self.folder.iterdir()):
                     self.folder.rmdir()
-                raise PartsError(f"{self.output} exists already; remove it or move it away")
+                raise JournalError(f"{self.output} exists already; remove it or move it away")
         elif not self.done:
             self._store(file, json.dumps(job, indent=1, sort_keys=True).encode())
             return
         if not resume:
-            raise PartsError(
+            raise JournalError(
                 f"{self.folder} holds {len(self.done)} finished chunks of an earlier run; "
                 "go on from there with --resume, or remove the folder to begin anew"
             )
@@ -136,14 +136,14 @@ class Parts:
             self._compare(file, job)
 
     def _compare(self, file: Path, job: dict[str, Any]) -> None:
-        """Raises `PartsError` naming what is not as it was when the job began."""
+        """Raises `JournalError` naming what is not as it was when the job began."""
         try:
             began = json.loads(file.read_bytes())
         except (OSError, ValueError) as error:
-            raise PartsError(f"{file} cannot be read ({error}); remove {self.folder} to begin anew") from None
+            raise JournalError(f"{file} cannot be read ({error}); remove {self.folder} to begin anew") from None
         difference = _difference("", began, job)
         if difference is not None:
-            raise PartsError(
+            raise JournalError(
                 f"the job is not the one that began: {difference}; "
                 f"run it as it was, or remove {self.folder} to begin anew"
             )
@@ -151,7 +151,7 @@ class Parts:
     def write(self, chunk: Chunk, digits: NDArray[np.integer], scores: NDArray[np.float32]) -> pa.RecordBatch:
         """Keep a scored chunk: digits [n], scores [n, classes]; rows with an error are blanked. Returns what is kept.
 
-        From any thread, in any order. Raises `PartsError` when it cannot be written.
+        From any thread, in any order. Raises `JournalError` when it cannot be written.
         """
         batch = self.columns.batch(chunk, digits, scores)
         path = self._path(chunk.index)
@@ -169,17 +169,17 @@ class Parts:
         return batch
 
     def read(self, index: int) -> pa.RecordBatch:
-        """A finished chunk, with the columns of `Columns.part`. Raises `PartsError`."""
+        """A finished chunk, with the columns of `Columns.part`. Raises `JournalError`."""
         path = self._path(index)
         try:
             with pa.memory_map(os.fsencode(path)) as file, pa.ipc.open_file(file) as reader:
                 batch = reader.get_batch(0)
         except FileNotFoundError:
-            raise PartsError(f"{path} is missing; go on with --resume to score its rows again") from None
+            raise JournalError(f"{path} is missing; go on with --resume to score its rows again") from None
         except (pa.ArrowException, OSError) as error:
-            raise PartsError(f"{path} is damaged ({error}); remove it and go on with --resume") from None
+            raise JournalError(f"{path} is damaged ({error}); remove it and go on with --resume") from None
         if batch.schema != self.columns.part:
-            raise PartsError(f"{path} has other columns than this job; remove {self.folder} to begin anew")
+            raise JournalError(f"{path} has other columns than this job; remove {self.folder} to begin anew")
         return batch
 
     def make_output(self, format_: Format, metadata: Mapping[str, str]) -> None:
@@ -201,7 +201,7 @@ class Parts:
         """Put the output of the parts 0..count-1 in its place at once, and remove the parts.
 
         `told`, for JSON, is what `complete` gives to a run that comes after one that was killed in the midst of this.
-        Raises `PartsError` when a part is missing, the output came to exist meanwhile or cannot be written.
+        Raises `JournalError` when a part is missing, the output came to exist meanwhile or cannot be written.
         """
         assert self._made is not None
         with self._news:
@@ -213,7 +213,7 @@ class Parts:
             made = {"identity": _identity(self._unfinished), "told": told}
             self._store(self.folder / _MADE, json.dumps(made).encode())
             if self.output.exists():
-                raise PartsError(f"{self.output} came to exist since the job began; move it away, then --resume")
+                raise JournalError(f"{self.output} came to exist since the job began; move it away, then --resume")
             self._unfinished.rename(self.output)
             _sync(self.output.parent)
         self.clear()
@@ -235,7 +235,7 @@ class Parts:
                 while not self._abandoned and index not in self.done and self._count is None:
                     self._news.wait()
                 if self._abandoned:
-                    raise PartsError(f"{self.output} was abandoned")
+                    raise JournalError(f"{self.output} was abandoned")
                 if index == self._count:
                     return
             yield self.read(index)
@@ -275,7 +275,7 @@ class Parts:
         except OSError as error:
             kept = f"; {len(self.done)} finished chunks are kept, go on with --resume" if self.done else ""
             reason = os.strerror(error.errno) if error.errno else error  # Arrow puts words of its own before it
-            raise PartsError(f"{path} cannot be written: {reason}{kept}") from None
+            raise JournalError(f"{path} cannot be written: {reason}{kept}") from None
 
 
 def _identity(file: Path) -> list[int]:

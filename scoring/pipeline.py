@@ -15,7 +15,7 @@ import numpy as np
 
 from engine.cpus import usable_cores
 from scoring.chunk import Chunk, InputError, Kind
-from scoring.journal import Parts, PartsError
+from scoring.journal import Journal, JournalError
 from scoring.options import check_choice, check_text, read_count, read_path, read_paths
 from scoring.progress import OnRows, progress, silent
 from scoring.readers.labels import NONE
@@ -137,18 +137,18 @@ def make_job(
 def run(job: Job, scorer: Scorer, *, resume: bool = False, show: bool = False) -> Summary:
     """Do the job, or with `resume` what is left of it; `show` its progress on stderr.
 
-    Raises `InputError`, `PartsError`, `ScorerError`, a `DigitsError` of a call, or `OSError`. Whatever
+    Raises `InputError`, `JournalError`, `ScorerError`, a `DigitsError` of a call, or `OSError`. Whatever
     ends it, finished chunks stay beside the output, which is not there before it is whole.
     """
     model = scorer.model
     shape = model.shape()
     inputs = open_inputs(job.inputs, shape, pixels=job.pixels, labels=job.labels, threads=usable_cores())
     if resume and not inputs.replayable:
-        raise PartsError("standard input cannot be read a second time, so a job on it cannot be resumed")
+        raise JournalError("standard input cannot be read a second time, so a job on it cannot be resumed")
     job.check_model(model)
     columns = Columns(inputs.named, shape, job.top_k)
     began = time.perf_counter()
-    with Parts.open(job.output, job.described(inputs, model), columns, resume=resume) as parts:
+    with Journal.open(job.output, job.described(inputs, model), columns, resume=resume) as parts:
         tally = Tally(model, inputs.labelled, job.top_k)
         if parts.complete is not None:
             tally.load(parts.complete)
@@ -159,10 +159,12 @@ def run(job: Job, scorer: Scorer, *, resume: bool = False, show: bool = False) -
         resumed_rows = tally.rows
         fatal = [kind for kind in tally.errors if not job.records(Kind(kind))]
         if fatal:
-            raise PartsError(f"an earlier run recorded rows with errors ({', '.join(fatal)}), so this one must as well")
+            raise JournalError(
+                f"an earlier run recorded rows with errors ({', '.join(fatal)}), so this one must as well"
+            )
         parts.make_output(job.format_, model.identity)
         with progress(inputs.rows, resumed_rows) if show else nullcontext(silent) as on_rows:
-            line = _Line(scorer, parts, tally, on_rows)
+            line = _Pipeline(scorer, parts, tally, on_rows)
             try:
                 for chunk in inputs.chunks(job.rows_at_once(inputs), frozenset(parts.done)):
                     job.check(chunk)
@@ -184,21 +186,21 @@ def run(job: Job, scorer: Scorer, *, resume: bool = False, show: bool = False) -
     return tally.summary(str(job.output), scorer.how, resumed_rows=resumed_rows, seconds=time.perf_counter() - began)
 
 
-class _Line:
+class _Pipeline:
     """Chunks on their way from being read to being kept, in any order; each is cut into spans, one for a thread."""
 
-    def __init__(self, scorer: Scorer, parts: Parts, tally: Tally, on_rows: OnRows) -> None:
+    def __init__(self, scorer: Scorer, parts: Journal, tally: Tally, on_rows: OnRows) -> None:
         self._scorer, self._parts, self._tally, self._on_rows = scorer, parts, tally, on_rows
         self._scoring = ThreadPoolExecutor(scorer.threads, thread_name_prefix="score")
         # Threads that wait for the disk score nothing meanwhile, so they are others.
         self._keeping = ThreadPoolExecutor(_KEEPERS, thread_name_prefix="keep")
-        self._flying: deque[_Flight] = deque()
+        self._flying: deque[_InFlightChunk] = deque()
 
     def put(self, chunk: Chunk) -> None:
         """Begin with a chunk, once there is room. Raises what went wrong with an earlier one."""
         while len(self._flying) >= _IN_FLIGHT:
             self._flying.popleft().kept.result()
-        flight = _Flight(chunk, len(self._scorer.model.card.classes), self._scorer.span_rows)
+        flight = _InFlightChunk(chunk, len(self._scorer.model.card.classes), self._scorer.span_rows)
         self._flying.append(flight)
         for start in flight.starts:
             self._scoring.submit(self._score, flight, start)
@@ -220,7 +222,7 @@ class _Line:
         self._scoring.shutdown(cancel_futures=True)
         self._keeping.shutdown(cancel_futures=True)
 
-    def _score(self, flight: "_Flight", start: int) -> None:
+    def _score(self, flight: "_InFlightChunk", start: int) -> None:
         if flight.kept.done():
             return  # another span of it failed
         try:
@@ -231,7 +233,7 @@ class _Line:
         except BaseException as error:
             flight.fail(error)
 
-    def _keep(self, flight: "_Flight") -> None:
+    def _keep(self, flight: "_InFlightChunk") -> None:
         chunk = flight.chunk
         try:
             self._tally.add(self._parts.write(chunk, flight.digits, flight.scores))
@@ -242,7 +244,7 @@ class _Line:
             flight.fail(error)
 
 
-class _Flight:
+class _InFlightChunk:
     """A chunk that is being scored."""
 
     def __init__(self, chunk: Chunk, classes: int, span_rows: int) -> None:

@@ -25,7 +25,7 @@ import ray.data
 
 from artifact.card import Variant
 from scoring.chunk import Chunk, InputError
-from scoring.journal import PartsError
+from scoring.journal import JournalError
 from scoring.options import check_choice, check_flag, read_count, read_model, read_path
 from scoring.pipeline import Job, OnError, make_job
 from scoring.progress import OnRows, progress, silent
@@ -91,7 +91,7 @@ def score_on_ray(
     for key, flag in (("resume", resume), ("show", show), ("require_provider", require_provider)):
         check_flag(key, flag)
     if resume:
-        raise PartsError("a job on Ray cannot be resumed: Ray repeats what its workers lose; begin it again")
+        raise JournalError("a job on Ray cannot be resumed: Ray repeats what its workers lose; begin it again")
     job = make_job(
         inputs,
         output,
@@ -148,13 +148,15 @@ def score_on_ray(
 
 def _make_room(output: Path, folder: Path) -> None:
     if output.exists():
-        raise PartsError(f"{output} exists already; remove it or choose another name")
+        raise JournalError(f"{output} exists already; remove it or choose another name")
     if not output.parent.is_dir():
-        raise PartsError(f"{output} cannot be written: there is no folder {output.parent}")
+        raise JournalError(f"{output} cannot be written: there is no folder {output.parent}")
     try:
         folder.mkdir()
     except FileExistsError:
-        raise PartsError(f"{folder} exists: another job writes there, or was killed; remove it to begin anew") from None
+        raise JournalError(
+            f"{folder} exists: another job writes there, or was killed; remove it to begin anew"
+        ) from None
 
 
 def _room_for_actors(gpus: float) -> int:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
-from engine.decode_pool import Preparer
+from engine.decode_pool import DecodePool
 from engine.repository import Repository
 from engine.shared_memory import SharedMemory
 from service.api import health, reflection, totals
@@ -14,11 +14,11 @@ from service.api.digits.service import DigitsApi
 from service.api.health import HealthApi
 from service.api.method import Methods, table
 from service.api.middleware.auth import Guard, guarded
-from service.api.middleware.broadcast import Siblings, run, shared
+from service.api.middleware.broadcast import Broadcast, run, shared
 from service.api.middleware.metrics import counted
 from service.api.open_inference import service as open_inference
 from service.api.open_inference.service import OpenInferenceApi
-from service.api.open_inference.statistics import Figures
+from service.api.open_inference.statistics import MetricsCollector
 from service.config import Settings
 from service.telemetry.metrics import Snapshot
 
@@ -26,13 +26,13 @@ from service.telemetry.metrics import Snapshot
 class App:
     """All RPCs as values. Belongs to the event loop in which it was made."""
 
-    def __init__(self, settings: Settings, siblings: Siblings | None = None, guard: Guard | None = None) -> None:
+    def __init__(self, settings: Settings, broadcast: Broadcast | None = None, guard: Guard | None = None) -> None:
         """Find the models, still to be loaded. Raises `RepositoryError` when there is nothing to serve.
 
-        `siblings` are the processes that serve as one with this one, when there are any.
+        `broadcast` are the processes that serve as one with this one, when there are any.
         """
         self.repository = Repository(settings)
-        self._preparer = Preparer(
+        self._preparer = DecodePool(
             max_image_pixels=settings.max_image_megapixels * 1_000_000, max_images=settings.max_queue_rows
         )
         self.health = HealthApi(self.repository, [digits.SERVICE, open_inference.SERVICE])
@@ -41,19 +41,19 @@ class App:
         )
         api = DigitsApi(self.repository, self._preparer, models, settings.max_batch_rows)
         open_api = OpenInferenceApi(
-            self.repository, self.health, SharedMemory(settings.shared_memory), settings.max_batch_rows, siblings
+            self.repository, self.health, SharedMemory(settings.shared_memory), settings.max_batch_rows, broadcast
         )
         services = [digits.SERVICE, open_inference.SERVICE, health.SERVICE]
         described = reflection.methods(services) if settings.reflection else ()
         self._own = table(*api.methods(), *open_api.methods(), *self.health.methods(), *described)
-        methods = self._own if siblings is None else shared(self._own, siblings)
+        methods = self._own if broadcast is None else shared(self._own, broadcast)
         self.guard = guard or Guard()
         """Whom the methods let pass; by default everyone."""
         let_in = methods.values() if self.guard.idle else [guarded(each, self.guard) for each in methods.values()]
         self.methods: Methods = table(*map(counted, let_in))
         """Every RPC by its path."""
-        self._figures = Figures(self.methods, self.repository)
-        self._siblings = siblings
+        self._figures = MetricsCollector(self.methods, self.repository)
+        self._siblings = broadcast
 
     async def metrics(self) -> Snapshot:
         """What was counted and how things stand, of this process and its siblings together."""
@@ -76,7 +76,7 @@ class App:
         return await run(self._own, path, request)
 
     def snapshot(self) -> dict[str, Any]:
-        """What this process has counted, as JSON has it: `counters`, `latest` and `metrics`, see `Totals`."""
+        """What this process has counted, as JSON has it: `counters`, `latest` and `metrics`, see `Aggregates`."""
         return {**totals.snapshot(self.repository), "metrics": self._own_metrics()}
 
     def drain(self) -> None:

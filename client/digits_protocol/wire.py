@@ -51,7 +51,7 @@ class Spans(NamedTuple):
     """Where the bytes of the last field begin; the end of the message when it is not there."""
 
 
-def find_spans(data: bytes, start: int, last: int, aside: int = 0) -> Spans | None:
+def split_message(data: bytes, start: int, last: int, aside: int = 0) -> Spans | None:
     """The parts of a message of length-delimited fields of which the last, or none, has the tag `last`.
 
     The message is all of `data` from `start` on; a field with the tag `aside` is told apart. None for every
@@ -93,7 +93,7 @@ def find_spans(data: bytes, start: int, last: int, aside: int = 0) -> Spans | No
 
 
 @dataclass(slots=True)
-class Recent:
+class LastRequest:
     """The message that came last: the next is mostly like it but for the bytes of its last field."""
 
     key: bytes
@@ -108,4 +108,4 @@ class Recent:
         return len(data) - start == self.size and data.startswith(self.before, start)
 
 
-NONE_YET = Recent(b"", b"", -1)
+NO_REQUEST_YET = LastRequest(b"", b"", -1)

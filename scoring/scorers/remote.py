@@ -45,7 +45,7 @@ _TEXTS = ("name", "preparation", "activation", "output_activation", "dataset", "
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Link:
+class _Session:
     """What holds from one restart of the server to the next."""
 
     region: SharedRegion | None
@@ -53,7 +53,7 @@ class _Link:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Lane:
+class _Connection:
     """A connection with the place of its values in shared memory."""
 
     client: InferenceClient
@@ -90,7 +90,7 @@ class RemoteScorer:
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._closed = False
-        self._link = _Link(None)
+        self._link = _Session(None)
         deadline = Deadline(patience, self._place)
         with DigitsClient(target, timeout=patience) as client:
             listing = client.models()
@@ -107,9 +107,9 @@ class RemoteScorer:
             self.close()
             raise
         self._answered = time.monotonic()
-        self._lanes: queue.SimpleQueue[_Lane] = queue.SimpleQueue()
+        self._lanes: queue.SimpleQueue[_Connection] = queue.SimpleQueue()
         for index, each in enumerate(self._clients):
-            self._lanes.put(_Lane(each, index))
+            self._lanes.put(_Connection(each, index))
 
     @property
     def how(self) -> str:
@@ -149,11 +149,11 @@ class RemoteScorer:
             self._lanes.put(lane)
 
     def _score_patiently(
-        self, lane: _Lane, pixels: NDArray[np.uint8], digits: NDArray[np.int64], scores: NDArray[np.float32]
+        self, lane: _Connection, pixels: NDArray[np.uint8], digits: NDArray[np.int64], scores: NDArray[np.float32]
     ) -> None:
         began = time.monotonic()
         pause = _FIRST_PAUSE
-        broken: _Link | None = None
+        broken: _Session | None = None
         refused = 0
         while True:
             link = self._link
@@ -189,8 +189,8 @@ class RemoteScorer:
 
     def _score_once(
         self,
-        lane: _Lane,
-        link: _Link,
+        lane: _Connection,
+        link: _Session,
         pixels: NDArray[np.uint8],
         digits: NDArray[np.int64],
         scores: NDArray[np.float32],
@@ -217,7 +217,7 @@ class RemoteScorer:
             why = "" if isinstance(error, DeadlineExceeded) else f": {error}"
             raise ScorerError(f"{self._place} gave no answer for {self._patience:g} s{why}") from error
 
-    def _reconnect(self, lane: _Lane, broken: _Link, deadline: Deadline) -> None:
+    def _reconnect(self, lane: _Connection, broken: _Session, deadline: Deadline) -> None:
         """After an interruption: the same model as before, and shared memory anew. One thread does it for all."""
         with self._lock:
             if self._link is not broken:
@@ -232,12 +232,12 @@ class RemoteScorer:
                 broken.region.close(lane.client)
             self._link = self._connect(deadline)
 
-    def _connect(self, deadline: Deadline) -> _Link:
+    def _connect(self, deadline: Deadline) -> _Session:
         if not self._prefix:
-            return _Link(None)
+            return _Session(None)
         card = self.model.card
         size = (len(self._clients), self.span_rows, card.features, len(card.classes))
-        return _Link(share(self._clients[0], self._prefix, self._job, *size, deadline=deadline))
+        return _Session(share(self._clients[0], self._prefix, self._job, *size, deadline=deadline))
 
     def _changed(self, what: str) -> ScorerError:
         return ScorerError(f"{self.model} on {self._place} is not what it was when the job began: {what}")

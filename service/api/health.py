@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterable
 
 from grpc_health.v1 import health_pb2 as pb
 
-from engine.errors import InvalidInput, NotFound, shown
+from engine.errors import InvalidInput, NotFound, quoted
 from engine.repository import Repository
 from engine.version import State
 from service.api.method import Call, Kind, Method
@@ -37,7 +37,7 @@ class HealthApi:
         request, response = pb.HealthCheckRequest, pb.HealthCheckResponse
         return (
             Method(f"/{SERVICE}/Check", request, response, Kind.UNARY, self.check),
-            Method(f"/{SERVICE}/Watch", request, response, Kind.STREAM, self.watch, apart=True),
+            Method(f"/{SERVICE}/Watch", request, response, Kind.STREAM, self.watch, reserved=True),
             Method(
                 f"/{SERVICE}/List",
                 pb.HealthListRequest,
@@ -79,7 +79,7 @@ class HealthApi:
         """The status now; NOT_FOUND for an unknown name."""
         status = self.status(request.service)
         if status is None:
-            raise NotFound(f"there is no service or model {shown(request.service)} to tell the health of")
+            raise NotFound(f"there is no service or model {quoted(request.service)} to tell the health of")
         return pb.HealthCheckResponse(status=status)
 
     async def watch(

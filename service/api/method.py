@@ -45,7 +45,7 @@ class Call:
 
 # A request is of Method.request's type, an answer of Method.response's; the table mixes them all.
 UnaryHandler = Callable[[Any, Call], Awaitable[Message]]
-QuickHandler = Callable[[bytes, int, Call], "Future[bytes] | None"]
+FastPathHandler = Callable[[bytes, int, Call], "Future[bytes] | None"]
 StreamHandler = Callable[[AsyncIterator[Any], Call], AsyncIterator[Message]]
 
 
@@ -62,13 +62,13 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Mutation:
     """What a call changes beyond its answer, so that every process that serves has to do it."""
 
-    about: tuple[str, ...]
+    key: tuple[str, ...]
     """The thing, such as ("model", "mnist-16x16"), or with fewer names all things that begin with them.
     What is known of an earlier change about it is void."""
-    lasting: bool
+    replay: bool
     """Whether a process that starts later has to do it too; else it is as if nothing had ever been changed."""
 
 
@@ -84,7 +84,7 @@ class Method:
     handler: UnaryHandler | StreamHandler
     """Takes (message, Call) and returns the answer; for a stream, an async generator over messages.
     Raises the errors of `engine.errors`, which `service.api.errors` translates."""
-    quick: QuickHandler | None = None
+    fast_path: FastPathHandler | None = None
     """Answers the request that lies in the bytes from that place on, by a future of the serialized answer and as
     `handler` would, without making messages; None for a request that is out of the ordinary or wrong, which
     `handler` shall then take. For a front that has bytes in hand: it calls `ended` when the future is done."""
@@ -93,10 +93,10 @@ class Method:
     identify: Callable[[Call], None] | None = None
     """Finds out whose call it is, for a front to do once the headers have come, before anything else of the call is
     waited for. Raises `NotAuthenticated`. None where anyone may call."""
-    apart: bool = False
+    reserved: bool = False
     """Whether its calls have room of their own, since anyone may make them or they never end: so they cannot take
     that of the others."""
-    change: Callable[[Any], Change] | None = None
+    change: Callable[[Any], Mutation] | None = None
     """What a request changes; None where calls change nothing."""
     counts: Counts = field(default_factory=Counts, compare=False)
 

@@ -5,11 +5,11 @@ from typing import Any
 from engine.repository import Repository
 from engine.statistics import Summary
 from engine.version import Version
-from service.api.middleware.broadcast import Totals
+from service.api.middleware.broadcast import Aggregates
 
 
 def snapshot(repository: Repository) -> dict[str, Any]:
-    """What every version has counted in this process: `counters` and `latest` as in `Totals`."""
+    """What every version has counted in this process: `counters` and `latest` as in `Aggregates`."""
     counters: dict[str, dict[str, Any]] = {}
     latest: dict[str, dict[str, int]] = {}
     for (name, number), counted in repository.statistics.items():
@@ -18,7 +18,7 @@ def snapshot(repository: Repository) -> dict[str, Any]:
     return {"counters": {"model": counters}, "latest": {"model": latest}}
 
 
-def summary(version: Version, totals: Totals) -> Summary:
+def summary(version: Version, totals: Aggregates) -> Summary:
     """What all processes have counted for a version."""
     try:
         counters = totals.counters["model"][version.name][version.version]

@@ -26,11 +26,11 @@ from service.transports.envoy.program import LOOK_SECONDS as CALLS_SECONDS
 from service.transports.envoy.secrets import write_secrets
 from service.transports.grpc_asgi.application import GrpcAsgi
 from service.transports.grpc_asgi.call import Event, Receive, Send
-from service.transports.grpc_asgi.fast_path import Straight, task_or_begun
+from service.transports.grpc_asgi.fast_path import FastPath, task_or_begun
 from service.transports.tls import LOOK_SECONDS, Certificates, TlsError
 from service.workers.environment import NUMBER
 from service.workers.ipc import ChannelClosed
-from service.workers.link import Control
+from service.workers.link import SupervisorLink
 
 
 class EnvoyWorker:
@@ -59,7 +59,7 @@ class EnvoyWorker:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(_log_exception)
         loop.set_task_factory(task_or_begun)
-        control = await Control.open()
+        control = await SupervisorLink.open()
         try:
             certificates = Certificates.of(settings)
             app = await self._start(settings, control)
@@ -77,7 +77,7 @@ class EnvoyWorker:
         close_logs()
         await send({"type": "lifespan.shutdown.complete"})
 
-    async def _start(self, settings: Settings, control: Control) -> App:
+    async def _start(self, settings: Settings, control: SupervisorLink) -> App:
         """Load the models; Envoy listens once this has been done."""
         app = App(settings, control, Guard.of(settings))
         self._grpc = GrpcAsgi(
@@ -86,7 +86,7 @@ class EnvoyWorker:
             max_pending_bytes=settings.max_pending_mb * 2**20,
             max_concurrent_calls=settings.max_concurrent_calls,
         )
-        self._answer = Straight(self._grpc, app.methods)
+        self._answer = FastPath(self._grpc, app.methods)
         if settings.http_port >= 0:
             from service.transports.http.application import HttpApp
 
@@ -98,7 +98,9 @@ class EnvoyWorker:
         await control.join(app)
         return app
 
-    async def _work(self, app: App, settings: Settings, control: Control, certificates: Certificates | None) -> None:
+    async def _work(
+        self, app: App, settings: Settings, control: SupervisorLink, certificates: Certificates | None
+    ) -> None:
         """Tell that calls are accepted, once they are, and do as the supervisor says."""
         state = {
             "default_model": app.repository.default_model,
@@ -111,14 +113,14 @@ class EnvoyWorker:
         log.info("worker serving", pid=os.getpid(), **state)
         await control.serving(**state)
         watching = [asyncio.create_task(app.repository.watch()), asyncio.create_task(_renew(certificates))]
-        grace = await control.told_to_end
+        grace = await control.shutdown_requested
         for each in watching:
             each.cancel()
         app.drain()
         self._grpc.drain()
         with suppress(AdminError):
             await admin.drain()
-        await control.unheard()
+        await control.stopped_listening()
         self._grpc.leave()
         if grace is None:  # nobody is left who would end this process
             await _wait_for_none(self._grpc, settings.grace_seconds)

@@ -13,7 +13,7 @@ import onnxruntime
 from engine.repository import RepositoryError
 from service.api.health import SERVING
 from service.api.middleware.auth import Guard, TokenError
-from service.api.middleware.broadcast import Siblings
+from service.api.middleware.broadcast import Broadcast
 from service.app import App
 from service.config import Settings
 from service.process.signals import Signals, StartError, first_of
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 class Process:
     """Its steps, each of which raises `StartError` when the server cannot start."""
 
-    def __init__(self, settings: Settings, siblings: Siblings | None = None) -> None:
-        """Find the models; with `siblings`, those share the port."""
+    def __init__(self, settings: Settings, broadcast: Broadcast | None = None) -> None:
+        """Find the models; with `broadcast`, those share the port."""
         self._settings = settings
         try:
             certificates = Certificates.of(settings)
-            self.app = App(settings, siblings, Guard.of(settings))
+            self.app = App(settings, broadcast, Guard.of(settings))
         except (RepositoryError, TlsError, TokenError) as error:
             raise StartError(str(error)) from None
         self._front = GrpcioFront(
@@ -45,10 +45,10 @@ class Process:
             max_connections=settings.max_connections,
             connection_idle_seconds=settings.connection_idle_seconds,
             connection_age_seconds=settings.connection_age_seconds,
-            shared_port=siblings is not None,
+            shared_port=broadcast is not None,
             certificates=certificates,
         )
-        self._shared_port = siblings is not None
+        self._shared_port = broadcast is not None
         self._http = _http_server(self.app, settings, certificates)
         self._watching: asyncio.Task[None] | None = None
 
@@ -83,16 +83,16 @@ class Process:
             "onnxruntime": onnxruntime.__version__,
         }
 
-    async def drain(self, grace: float, unheard: Callable[[], Awaitable[None]] | None = None) -> None:
+    async def drain(self, grace: float, stopped_listening: Callable[[], Awaitable[None]] | None = None) -> None:
         """Refuse new calls and let those whose handler was entered end within `grace` seconds.
 
-        `unheard` waits until no sibling listens any more.
+        `stopped_listening` waits until no sibling listens any more.
         """
         if self._watching is not None:
             self._watching.cancel()
         self.app.drain()
         until = time.monotonic() + grace
-        await self._front.stop(grace, unheard)
+        await self._front.stop(grace, stopped_listening)
         if self._http is not None:  # last: until then it tells probes that the server is draining
             await self._http.stop(max(0.0, until - time.monotonic()))
 

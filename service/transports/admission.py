@@ -10,7 +10,7 @@ from service.api.method import Kind, Method
 from service.transports.limits import Pending
 
 # For so many calls at once there may be one more of those that are apart.
-APART = 10
+RESERVED_SHARE = 10
 _ANYWHERE = nullcontext()
 
 T = TypeVar("T")
@@ -21,39 +21,39 @@ class Admission(Pending):
 
     def __init__(self, max_bytes: int, max_calls: int) -> None:
         super().__init__(max_bytes)
-        self.most_apart = max(1, max_calls // APART)
+        self.reserved_calls = max(1, max_calls // RESERVED_SHARE)
         """Calls at once of methods that are apart, unary ones and streams each."""
-        self.apart = 0
+        self.reserved = 0
         """Such calls now, both kinds."""
-        self._apart = dict.fromkeys(Kind, 0)
+        self._reserved = dict.fromkeys(Kind, 0)
         self.entered = 0
         """Calls handed over to a handler since the start."""
         self.draining = asyncio.Event()
-        self.leaving = asyncio.Event()
+        self.goaway_sent = asyncio.Event()
         """Set once clients have been told to send no more over their connections."""
 
     def place(self, method: Method) -> AbstractContextManager[None]:
         """Where a call stays from its headers to its end. Raises `LimitReached` when there is none."""
-        return self._place_apart(method) if method.apart else _ANYWHERE
+        return self._place_reserved(method) if method.reserved else _ANYWHERE
 
     @contextmanager
-    def _place_apart(self, method: Method) -> Iterator[None]:
-        if self._apart[method.kind] >= self.most_apart:
-            error = LimitReached(f"{self.most_apart} such calls are open, the most there may be at once")
+    def _place_reserved(self, method: Method) -> Iterator[None]:
+        if self._reserved[method.kind] >= self.reserved_calls:
+            error = LimitReached(f"{self.reserved_calls} such calls are open, the most there may be at once")
             method.refused(error)
             raise error
-        self._apart[method.kind] += 1
-        self.apart += 1
+        self._reserved[method.kind] += 1
+        self.reserved += 1
         try:
             yield
         finally:
-            self._apart[method.kind] -= 1
-            self.apart -= 1
+            self._reserved[method.kind] -= 1
+            self.reserved -= 1
 
-    async def refusable(self) -> None:
+    async def wait_until_rejections_allowed(self) -> None:
         """Wait, when draining, for the moment from which a call may be refused."""
         if self.draining.is_set():
-            await self.leaving.wait()
+            await self.goaway_sent.wait()
 
     async def until_draining(self, items: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """`items` until they end or calls shall, whichever comes first."""
@@ -74,7 +74,7 @@ class Admission(Pending):
                 item.cancel()
 
 
-def or_refuse(method: Method, step: Callable[..., T], *args: Any) -> T:
+def rejecting(method: Method, step: Callable[..., T], *args: Any) -> T:
     """What `step(*args)` gives before the handler is entered; the call is counted if that is its end."""
     try:
         return step(*args)

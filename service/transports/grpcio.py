@@ -12,10 +12,10 @@ from google.protobuf.message import DecodeError, Message
 from engine.errors import InvalidInput, MalformedCall, NotReady
 from service.api.errors import Failure, translate
 from service.api.method import Call, Kind, Method, Methods
-from service.api.middleware.metrics import answer_quickly
+from service.api.middleware.metrics import try_fast_path
 from service.telemetry.logs import debugging, log
 from service.transports import limits as pending
-from service.transports.admission import Admission, or_refuse
+from service.transports.admission import Admission, rejecting
 from service.transports.sockets import ListenError, bare, probe
 from service.transports.tls import Certificates
 
@@ -63,7 +63,7 @@ class GrpcioFront:
         self._calls = Admission(max_pending_bytes, max_concurrent_calls)
         self._table = _Table(methods, self._calls)
         # grpc cannot tell which calls are apart.
-        self._max_calls = max_concurrent_calls + len(Kind) * self._calls.most_apart
+        self._max_calls = max_concurrent_calls + len(Kind) * self._calls.reserved_calls
         self._options = [
             ("grpc.so_reuseport", int(shared_port)),  # else a second server on the port is refused
             ("grpc.max_receive_message_length", max_message_bytes),
@@ -130,14 +130,14 @@ class GrpcioFront:
             return int(self._server.add_insecure_port(address))
         return int(self._server.add_secure_port(address, self._credentials))
 
-    async def stop(self, grace: float, unheard: Callable[[], Awaitable[None]] | None = None) -> None:
+    async def stop(self, grace: float, stopped_listening: Callable[[], Awaitable[None]] | None = None) -> None:
         """Accept no new calls; those whose handler was entered may finish within `grace` seconds.
 
         Streams are read no further: what was read is answered, then they end with UNAVAILABLE. Calls that
         grpc had received but not yet handed over it would cancel without a reason, so there is first a
         moment in which they still come in, for their handlers to answer or refuse. Refusals go out after the
         word that the connection ends: who hears one at once comes back at once, and there would be no end
-        of such calls. Where other processes listen on the port, `unheard` waits until none does any more, so
+        of such calls. Where other processes listen on the port, `stopped_listening` waits until none does any more, so
         that they are not who hears it next.
         """
         self._calls.draining.set()
@@ -149,9 +149,9 @@ class GrpcioFront:
             await asyncio.sleep(QUIET_SECONDS)
         stopping = asyncio.create_task(self._server.stop(max(0.0, began + grace - time.monotonic())))
         await asyncio.sleep(0)  # it begins by listening no more and telling clients that their connections end
-        if unheard is not None:
-            await unheard()
-        self._calls.leaving.set()
+        if stopped_listening is not None:
+            await stopped_listening()
+        self._calls.goaway_sent.set()
         await asyncio.gather(stopping, *self._ending)
         if self._keeper is not None:
             await self._keeper
@@ -185,7 +185,7 @@ def _handler(method: Method, calls: Admission, traced: bool) -> Any:
     if method.kind is Kind.UNARY:
         unary = _unary(method, calls)
         answer = _traced(unary, method) if traced else unary
-        if method.identify is None and not method.apart:
+        if method.identify is None and not method.reserved:
             return grpc.unary_unary_rpc_method_handler(answer)
         # Of a kind by which the handler is entered when the headers come, and reads the message by itself. It makes
         # small calls slower, so it is for servers alone that shall know who calls.
@@ -204,15 +204,15 @@ def _unary(method: Method, calls: Admission) -> _Unary:
             try:
                 call = call or _GrpcCall(context)
                 if method.identify is not None:
-                    or_refuse(method, method.identify, call)
+                    rejecting(method, method.identify, call)
                 if not isinstance(data, bytes):
                     with calls.place(method):
                         data = await _only(method, context)
                 call.size = size = len(data)
-                or_refuse(method, calls.admit, size)
-                if (written := await answer_quickly(method, data, 0, call)) is not None:
+                rejecting(method, calls.admit, size)
+                if (written := await try_fast_path(method, data, 0, call)) is not None:
                     return written
-                response: Message = await handler(or_refuse(method, _parsed, parse, data, method), call)
+                response: Message = await handler(rejecting(method, _parsed, parse, data, method), call)
             finally:
                 calls.release(size)
             if call.trailers:
@@ -221,7 +221,7 @@ def _unary(method: Method, calls: Admission) -> _Unary:
         except Exception as error:
             failure = _translated(error, method)
         del data
-        await calls.refusable()
+        await calls.wait_until_rejections_allowed()
         return await _abort(context, failure)
 
     return answer
@@ -244,7 +244,7 @@ def _stream(method: Method, calls: Admission) -> Callable[[Any, Context], AsyncI
         call = _GrpcCall(context)
         try:
             if method.identify is not None:
-                or_refuse(method, method.identify, call)
+                rejecting(method, method.identify, call)
             with calls.place(method):
                 async with aclosing(handler(messages(), call)) as responses:
                     async for response in responses:
@@ -256,7 +256,7 @@ def _stream(method: Method, calls: Admission) -> Callable[[Any, Context], AsyncI
             return
         except Exception as error:
             failure = _translated(error, method)
-        await calls.refusable()
+        await calls.wait_until_rejections_allowed()
         await _abort(context, failure)
 
     return answers

@@ -14,8 +14,8 @@ from engine.cpus import SHARE
 from service.config import Settings, variables
 from service.telemetry.logs import log
 from service.workers.environment import NUMBER, SOCKET
-from service.workers.ipc import Answer, AnswerFailed, Channel, ChannelClosed
-from service.workers.launcher import Program
+from service.workers.ipc import Answer, AnswerFailed, ChannelClosed, IpcConnection
+from service.workers.launcher import Launcher
 
 # How long after the grace time a worker may take to end before it is killed, in seconds.
 END_SECONDS = 5.0
@@ -27,7 +27,9 @@ HUNG_SECONDS = 20.0
 class Worker:
     """Runs until it ends by itself, is told to, or is killed."""
 
-    def __init__(self, number: int, program: Program, process: subprocess.Popen[bytes], channel: Channel) -> None:
+    def __init__(
+        self, number: int, program: Launcher, process: subprocess.Popen[bytes], channel: IpcConnection
+    ) -> None:
         self.number = number
         self.channel = channel
         self.served: dict[str, Any] | None = None
@@ -41,7 +43,7 @@ class Worker:
         threading.Thread(target=self._reap, args=[asyncio.get_running_loop()], daemon=True).start()
 
     @classmethod
-    async def start(cls, number: int, program: Program, settings: Settings, cores: int, answer: Answer) -> Self:
+    async def start(cls, number: int, program: Launcher, settings: Settings, cores: int, answer: Answer) -> Self:
         """Start worker `number` on `cores` cores; `answer` is what its messages are answered by.
 
         Raises `OSError` when the system has no room for one more.
@@ -51,7 +53,7 @@ class Worker:
             command, extra = program.command(settings)
             own = {NUMBER: str(number), SOCKET: str(theirs.fileno()), SHARE: str(cores)}
             process = _started(command, variables(settings) | own | extra, theirs)
-        return cls(number, program, process, await Channel.open(ours, answer))
+        return cls(number, program, process, await IpcConnection.open(ours, answer))
 
     @property
     def pid(self) -> int:

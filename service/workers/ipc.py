@@ -25,7 +25,7 @@ class AnswerFailed(Exception):
     """The other side could not answer; why is in its log."""
 
 
-class Channel:
+class IpcConnection:
     """One side of it. Belongs to one event loop; whoever is asked may ask back before the answer."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Answer) -> None:

@@ -6,13 +6,13 @@ from typing import Protocol
 from service.config import Settings
 
 
-class Program(Protocol):
+class Launcher(Protocol):
     """Of one worker process."""
 
     def command(self, settings: Settings) -> tuple[list[str], dict[str, str]]:
         """What to execute, and what its environment has beside the settings and `service.workers.environment`.
 
-        The process has a `service.workers.link.Control`, by which it joins, tells that it serves, and is
+        The process has a `service.workers.link.SupervisorLink`, by which it joins, tells that it serves, and is
         asked and told.
         """
 
@@ -27,7 +27,7 @@ class PythonProgram:
     """`service.process.worker_main`, which drains by itself when it is told to end, and then ends."""
 
     def command(self, settings: Settings) -> tuple[list[str], dict[str, str]]:
-        """See `Program`."""
+        """See `Launcher`."""
         # Without -P a folder `service` where the server was started would be taken for ours.
         return [sys.executable, "-P", "-m", "service.process.worker_main"], {}
 

@@ -7,14 +7,14 @@ from base64 import b64decode, b64encode
 from contextlib import suppress
 from typing import Any, Protocol, Self
 
-from engine.errors import NotReady, ServiceError, again
-from service.api.method import Change
-from service.api.middleware.broadcast import Totals
+from engine.errors import NotReady, ServiceError, rebuild_error
+from service.api.method import Mutation
+from service.api.middleware.broadcast import Aggregates
 from service.telemetry.logs import log
 from service.telemetry.metrics import Snapshot, add
-from service.telemetry.sums import joined
+from service.telemetry.sums import deep_sum
 from service.workers.environment import NUMBER, SOCKET
-from service.workers.ipc import Channel, ChannelClosed, Content
+from service.workers.ipc import ChannelClosed, Content, IpcConnection
 
 # How often a worker tells what it has counted, unasked: so much is lost of one that is killed.
 TELL_SECONDS = 1.0
@@ -29,18 +29,18 @@ class Work(Protocol):
         """Do a unary RPC in this process alone; raises what its handler does."""
 
     def snapshot(self) -> dict[str, Any]:
-        """What this process has counted, as JSON has it: the parts of `Totals`."""
+        """What this process has counted, as JSON has it: the parts of `Aggregates`."""
 
 
-class Control:
+class SupervisorLink:
     """The siblings of an app, reached by way of the supervisor."""
 
     def __init__(self, number: int) -> None:
         self.number = number
         """Of this worker, from 1."""
-        self.told_to_end: asyncio.Future[float | None] = asyncio.get_running_loop().create_future()
+        self.shutdown_requested: asyncio.Future[float | None] = asyncio.get_running_loop().create_future()
         """Done when the worker shall end: with the grace time in seconds, or None when the supervisor is gone."""
-        self._channel: Channel
+        self._channel: IpcConnection
         self._work: Work
         self._telling: asyncio.Task[None] | None = None
 
@@ -48,7 +48,7 @@ class Control:
     async def open(cls) -> Self:
         """By the variables that the supervisor has set."""
         control = cls(int(os.environ[NUMBER]))
-        control._channel = await Channel.open(socket.socket(fileno=int(os.environ[SOCKET])), control._answer)
+        control._channel = await IpcConnection.open(socket.socket(fileno=int(os.environ[SOCKET])), control._answer)
         control._channel.closed.add_done_callback(lambda _: control.end())
         return control
 
@@ -65,7 +65,7 @@ class Control:
         """Tell that calls are accepted; `state` is for the log. Raises `ChannelClosed`."""
         await self._channel.tell("serving", **state)
 
-    async def unheard(self) -> None:
+    async def stopped_listening(self) -> None:
         """Tell that this worker listens no more, and wait, when all are told to end, until that is so of all."""
         with suppress(ChannelClosed, TimeoutError):
             async with asyncio.timeout(UNHEARD_SECONDS):
@@ -83,15 +83,15 @@ class Control:
         with suppress(ChannelClosed):
             await self._channel.tell("failed", reason=reason)
 
-    async def change(self, path: str, request: bytes, change: Change) -> bytes:
-        """Let every worker do an RPC; see `Siblings`."""
+    async def change(self, path: str, request: bytes, change: Mutation) -> bytes:
+        """Let every worker do an RPC; see `Broadcast`."""
         try:
             answer = await self._channel.ask(
                 "change",
                 path=path,
                 request=b64encode(request).decode(),
-                about=change.about,
-                lasting=change.lasting,
+                key=change.key,
+                replay=change.replay,
             )
         except ChannelClosed:
             raise NotReady("the server is draining") from None
@@ -99,10 +99,10 @@ class Control:
             return b64decode(answer["response"])
         if not answer["error"]:
             raise RuntimeError(f"{path} failed in a worker, see its log")
-        raise again(*answer["error"])
+        raise rebuild_error(*answer["error"])
 
-    async def totals(self) -> Totals:
-        """What all workers have counted; what this one has when the supervisor is gone. See `Siblings`."""
+    async def totals(self) -> Aggregates:
+        """What all workers have counted; what this one has when the supervisor is gone. See `Broadcast`."""
         try:
             told = await self._channel.ask("totals")
         except ChannelClosed:
@@ -112,10 +112,10 @@ class Control:
         latest: dict[str, Any] = {}
         shown: Snapshot = {}
         for part in parts:
-            counters = joined(counters, part.get("counters", {}))
-            latest = joined(latest, part.get("latest", {}), max)
+            counters = deep_sum(counters, part.get("counters", {}))
+            latest = deep_sum(latest, part.get("latest", {}), max)
             shown = add(shown, part.get("metrics", {}))
-        return Totals(counters, latest, shown)
+        return Aggregates(counters, latest, shown)
 
     async def _answer(self, what: str, content: Content) -> Content | None:
         if what == "run":
@@ -150,5 +150,5 @@ class Control:
 
     def end(self, grace: float | None = None) -> None:
         """Tell the worker to end; more than once is no more than once."""
-        if not self.told_to_end.done():
-            self.told_to_end.set_result(grace)
+        if not self.shutdown_requested.done():
+            self.shutdown_requested.set_result(grace)

@@ -4,24 +4,24 @@ import asyncio
 
 from service.telemetry import metrics
 from service.telemetry.logs import log
-from service.telemetry.sums import joined
-from service.workers.ipc import AnswerFailed, Channel, ChannelClosed, Content
+from service.telemetry.sums import deep_sum
+from service.workers.ipc import AnswerFailed, ChannelClosed, Content, IpcConnection
 
 # How long the sum of the counters waits for one worker's newest; after that its last ones are taken.
 SNAPSHOT_SECONDS = 1.0
 
 
-class Crew:
+class WorkerPool:
     """The workers that serve now, what they have been told that lasts, and what those before them counted."""
 
     def __init__(self) -> None:
-        self._members: dict[int, Channel] = {}
+        self._members: dict[int, IpcConnection] = {}
         self._snapshots: dict[int, Content] = {}
         self._changing = asyncio.Lock()
         self._lasting: dict[tuple[str, ...], Content] = {}
         self._ended: Content = {}
 
-    async def join(self, number: int, channel: Channel) -> None:
+    async def join(self, number: int, channel: IpcConnection) -> None:
         """Bring a worker that has loaded its models to where the others are; from then on it is one of them.
 
         Raises `ChannelClosed`.
@@ -43,7 +43,7 @@ class Crew:
         """What a worker has counted since it started: the parts `counters`, `latest`, and others of the moment."""
         self._snapshots[number] = snapshot
 
-    async def change(self, path: str, request: str, about: list[str], lasting: bool) -> Content:
+    async def change(self, path: str, request: str, key: list[str], replay: bool) -> Content:
         """Let every member do an RPC, its request in base64; the answer of one, or the error of any.
 
         One that ends meanwhile is no hindrance: whoever takes its place is told.
@@ -62,20 +62,20 @@ class Crew:
                     told.append(answer)
             errors = [answer for answer in told if "error" in answer]
             if not errors and told:
-                self._changed(tuple(about), call if lasting else None)
+                self._changed(tuple(key), call if replay else None)
             return (errors or told or [{"error": []}])[0]
 
-    def _changed(self, about: tuple[str, ...], lasting: Content | None) -> None:
-        self._lasting = {key: call for key, call in self._lasting.items() if key[: len(about)] != about}
-        if lasting is not None:
-            self._lasting[about] = lasting
+    def _changed(self, key: tuple[str, ...], replay: Content | None) -> None:
+        self._lasting = {key: call for key, call in self._lasting.items() if key[: len(key)] != key}
+        if replay is not None:
+            self._lasting[key] = replay
 
     async def totals(self) -> Content:
         """What was counted until now: `ended`, by workers that are no more, and `workers`, by number."""
         await asyncio.gather(*(self._ask(number, channel) for number, channel in self._members.items()))
         return {"ended": self._ended, "workers": {str(number): self._snapshots[number] for number in self._snapshots}}
 
-    async def _ask(self, number: int, channel: Channel) -> None:
+    async def _ask(self, number: int, channel: IpcConnection) -> None:
         try:
             async with asyncio.timeout(SNAPSHOT_SECONDS):
                 snapshot = await channel.ask("snapshot")
@@ -85,7 +85,7 @@ class Crew:
             self._snapshots[number] = snapshot
 
 
-async def _run(channel: Channel, call: Content) -> Content:
+async def _run(channel: IpcConnection, call: Content) -> Content:
     """What a worker answers to a call: `response`, or `error` with the class and what it was made from."""
     try:
         return await channel.ask("run", **call)
@@ -95,7 +95,7 @@ async def _run(channel: Channel, call: Content) -> Content:
 
 def _with(ended: Content, snapshot: Content) -> Content:
     return {
-        "counters": joined(ended.get("counters", {}), snapshot.get("counters", {})),
-        "latest": joined(ended.get("latest", {}), snapshot.get("latest", {}), max),
+        "counters": deep_sum(ended.get("counters", {}), snapshot.get("counters", {})),
+        "latest": deep_sum(ended.get("latest", {}), snapshot.get("latest", {}), max),
         "metrics": metrics.add(ended.get("metrics", {}), metrics.ended(snapshot.get("metrics", {}))),
     }

@@ -16,8 +16,8 @@ from service.telemetry.logs import log
 from service.transports.sockets import ListenError, hold, page_address
 from service.workers.handle import Worker
 from service.workers.ipc import Content
-from service.workers.launcher import Program, PythonProgram
-from service.workers.pool import Crew
+from service.workers.launcher import Launcher, PythonProgram
+from service.workers.pool import WorkerPool
 
 # The settings that are ports which all workers share; -1 is none.
 PORTS = ("port", "http_port")
@@ -46,7 +46,7 @@ class Supervisor:
     """The workers of one server."""
 
     def __init__(
-        self, settings: Settings, workers: int, program: Callable[[int], Program] = lambda number: PythonProgram()
+        self, settings: Settings, workers: int, program: Callable[[int], Launcher] = lambda number: PythonProgram()
     ) -> None:
         """Keep `workers` of them; `program` gives what the worker of a number runs, for each start anew."""
         self._settings = settings
@@ -64,7 +64,7 @@ class Supervisor:
         Raises `StartError` when a port is taken, or when a worker ends before it has served for the first time.
         """
         signals = Signals()
-        self._crew = Crew()
+        self._crew = WorkerPool()
         self._none_listens = asyncio.Event()
         self._all_serve: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         with ExitStack() as stack:

@@ -24,11 +24,11 @@ def export_sure(
     labels: Sequence[int] = range(10),
     thresholds: tuple[float, ...] | None = None,
     *,
-    knows_digits: bool = False,
+    detects_outliers: bool = False,
 ) -> VersionFolder:
     """The model `sure` below `out`; `labels` are what it calls the digits, ascending.
 
-    Without `thresholds` it gets those of the images that it has not learned from. With `knows_digits` it tells
+    Without `thresholds` it gets those of the images that it has not learned from. With `detects_outliers` it tells
     digits from other images.
     """
     data = digits()
@@ -51,5 +51,5 @@ def export_sure(
         **SCALE,
     )
     inputs = partial(scaled, **SCALE)
-    detector = fit_detector([classifier], held_out.pixels, about, inputs) if knows_digits else None
+    detector = fit_detector([classifier], held_out.pixels, about, inputs) if detects_outliers else None
     return export(classifier, data.test.pixels, called[data.test.labels], about, out, detector=detector)

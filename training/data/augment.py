@@ -54,7 +54,7 @@ _ELASTIC_REACH = 4.0  # pixels: the standard deviation of the Gaussian that make
 _CHUNK = 1000  # images distorted at a time, so that what is in the works stays in the cache
 
 
-def warped(
+def augmented(
     images: NDArray[np.float32], warp: Warp | Distortion, *, rows: int, cols: int, random: np.random.Generator
 ) -> NDArray[np.float32]:
     """Each of `images` float32 [N, rows*cols] under a random warp: same shape, order and range.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from artifact.card import Activation
 from imaging.prepare import Form
-from training.data.augment import Distortion, warped
+from training.data.augment import Distortion, augmented
 from training.data.outliers import FAMILIES, draw_outliers, printed_letters
 
 ALL = "all"
@@ -67,7 +67,7 @@ def fit_detector(networks: Sequence[Any], digits: NDArray[np.uint8], form: Form,
     from sklearn.linear_model import LogisticRegression
 
     random = np.random.default_rng(_FIT_SEED)
-    bent = warped(digits.astype(np.float32), _BENT, rows=form.rows, cols=form.cols, random=random)
+    bent = augmented(digits.astype(np.float32), _BENT, rows=form.rows, cols=form.cols, random=random)
     shown = np.concatenate([digits, np.rint(bent).clip(0, form.pixel_max).astype(np.uint8)])
     each = min(_FIT_EACH, len(digits))
     others = np.concatenate([draw_outliers(family, each, form, random) for family in FAMILIES])

@@ -20,7 +20,7 @@ from training.report.report import write_report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class ExportOptions:
     """What the caller says of the model; what is None is found out or has a default."""
 
     name: str | None = None
@@ -39,8 +39,8 @@ class Wish:
     """By default the test data's name without its ending."""
 
 
-def adopt(
-    file: Path, test_data: Path, wish: Wish, models: Path, *, trust: bool = False, force: bool = False
+def import_classifier(
+    file: Path, test_data: Path, options: ExportOptions, models: Path, *, trust: bool = False, force: bool = False
 ) -> tuple[VersionFolder, Card]:
     """Read the classifier in `file`, judge it by `test_data`, write it below `models` with its report.
 
@@ -48,36 +48,38 @@ def adopt(
     folder of images, one subfolder a class. Raises `ExportError`, `FittedFileError` and `DatasetError`.
     """
     given = read_fitted(file, trust=trust)
-    classifier = complete(given, wish.classes)
-    if wish.preparation not in get_args(Preparation):
-        raise ExportError(f"preparation is {wish.preparation!r}, expected one of {', '.join(get_args(Preparation))}")
-    preparation: Preparation = wish.preparation  # type: ignore[assignment]
-    if not 1 <= wish.pixel_max <= 255:
-        raise ExportError(f"pixel_max is {wish.pixel_max}, expected 1..255")
+    classifier = complete(given, options.classes)
+    if options.preparation not in get_args(Preparation):
+        raise ExportError(f"preparation is {options.preparation!r}, expected one of {', '.join(get_args(Preparation))}")
+    preparation: Preparation = options.preparation  # type: ignore[assignment]
+    if not 1 <= options.pixel_max <= 255:
+        raise ExportError(f"pixel_max is {options.pixel_max}, expected 1..255")
     features = classifier.coefs_[0].shape[0]
     if test_data.is_dir():
-        rows, cols = _shape(features, wish, ())
-        pixels, labels = read_images(test_data, rows=rows, cols=cols, pixel_max=wish.pixel_max, preparation=preparation)
+        rows, cols = _shape(features, options, ())
+        pixels, labels = read_images(
+            test_data, rows=rows, cols=cols, pixel_max=options.pixel_max, preparation=preparation
+        )
     else:
         pixels, labels = read_npz(test_data)
-        rows, cols = _shape(features, wish, pixels.shape[1:])
+        rows, cols = _shape(features, options, pixels.shape[1:])
         pixels = pixels.reshape(len(pixels), -1)
     description = Description(
-        name=wish.name or file.stem,
-        version=wish.version,
+        name=options.name or file.stem,
+        version=options.version,
         rows=rows,
         cols=cols,
-        pixel_max=wish.pixel_max,
-        pixel_scale=1 / wish.pixel_max if wish.pixel_scale is None else wish.pixel_scale,
-        pixel_offset=wish.pixel_offset,
+        pixel_max=options.pixel_max,
+        pixel_scale=1 / options.pixel_max if options.pixel_scale is None else options.pixel_scale,
+        pixel_offset=options.pixel_offset,
         preparation=preparation,
-        classes=wish.classes,
-        dataset=wish.dataset_name or test_data.stem,
+        classes=options.classes,
+        dataset=options.dataset_name or test_data.stem,
         dataset_sha256=data_sha256(pixels, labels),
     )
 
     def report(folder: Path, card: Card, scores: NDArray[Any], _: object) -> None:
-        positions = class_positions(classifier.classes_.tolist(), labels, wish.classes)
+        positions = class_positions(classifier.classes_.tolist(), labels, options.classes)
         losses = list(getattr(given, "loss_curve_", []))
         write_report(
             folder,
@@ -125,22 +127,22 @@ def _member(file: Path, arrays: Any, name: str) -> NDArray[Any]:
     return array
 
 
-def _shape(features: int, wish: Wish, image: tuple[int, ...]) -> tuple[int, int]:
+def _shape(features: int, options: ExportOptions, image: tuple[int, ...]) -> tuple[int, int]:
     """Rows and columns: as wished, else as the images have them, else of a square."""
     if len(image) == 2:
         found = image
-        if (wish.rows or found[0], wish.cols or found[1]) != found:
+        if (options.rows or found[0], options.cols or found[1]) != found:
             raise ExportError(
-                f"the test images have {found[0]} rows and {found[1]} columns, not {wish.rows} and {wish.cols}"
+                f"the test images have {found[0]} rows and {found[1]} columns, not {options.rows} and {options.cols}"
             )
         return found
     side = math.isqrt(features)
-    if wish.rows is None and wish.cols is None:
+    if options.rows is None and options.cols is None:
         if side * side != features:
             raise ExportError(f"{features} inputs are no square image; say --rows and --cols")
         return side, side
-    rows = wish.rows if wish.rows is not None else features // max(1, wish.cols or 1)
-    cols = wish.cols if wish.cols is not None else features // max(1, rows)
+    rows = options.rows if options.rows is not None else features // max(1, options.cols or 1)
+    cols = options.cols if options.cols is not None else features // max(1, rows)
     return rows, cols
 
 

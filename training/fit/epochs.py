@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.augment import Distortion, Warp, warped
+from training.data.augment import Distortion, Warp, augmented
 
 Images = NDArray[np.float32]
 
@@ -67,7 +67,7 @@ def _made(
         if warp is None:
             yield images
         else:
-            yield warped(images, warp, rows=rows, cols=cols, random=np.random.default_rng([seed, epoch, 1]))
+            yield augmented(images, warp, rows=rows, cols=cols, random=np.random.default_rng([seed, epoch, 1]))
 
 
 def _send_all(pipe: Connection) -> None:

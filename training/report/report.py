@@ -126,7 +126,7 @@ def _page(
     if recipe is not None and recipe.evaluations:
         lines += ["The test set was evaluated for the figures on this page, and also:", ""]
         lines += [f"- {evaluation}" for evaluation in recipe.evaluations] + [""]
-    if card.knows_digits:
+    if card.detects_outliers:
         lines += _outliers(card)
     if card.thresholds:
         lines += _candidates(card, test, scores)

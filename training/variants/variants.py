@@ -178,7 +178,7 @@ def _with_figures(build: Callable[[Card], bytes], card: Card, truth: dict[str, N
 
 
 def _chances(card: Card) -> list[str]:
-    return [NOT_A_DIGIT] if card.knows_digits else []
+    return [NOT_A_DIGIT] if card.detects_outliers else []
 
 
 class _Runner:

@@ -17,7 +17,7 @@ _NUMBER = re.compile(r"\d+")
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ColumnSelection:
     """Columns by their names."""
 
     pixels: tuple[str, ...]
@@ -40,7 +40,7 @@ def choose(
     pixels: str | None,
     labels: str | None,
     types: Mapping[str, str] | None = None,
-) -> Choice:
+) -> ColumnSelection:
     """Columns of lists or bytes, of numbers, and others -> what is what. Raises `InputError` naming the candidates.
 
     The first of these that there is: what `pixels` names; the column of lists or bytes called as in
@@ -56,7 +56,7 @@ def choose(
     twice = [column for column in (*chosen, label) if column is not None and counts[column] > 1]
     if twice:
         raise InputError(f"{name} has several columns named {some(twice)}, expected each name once")
-    return Choice(chosen, label)
+    return ColumnSelection(chosen, label)
 
 
 def group_pixels(columns: Sequence[str], shape: Shape) -> tuple[list[tuple[str, ...]], list[str]]:

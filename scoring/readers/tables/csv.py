@@ -17,7 +17,7 @@ from scoring.readers import fingerprint
 from scoring.readers.files import Content
 from scoring.readers.labels import Labels
 from scoring.readers.reader import Block, Wanted
-from scoring.readers.tables.column_selection import Choice, choose
+from scoring.readers.tables.column_selection import ColumnSelection, choose
 from scoring.readers.tables.line_reader import Lines, find_line_ends
 from scoring.readers.text import is_number, to_floats
 from scoring.readers.validate import judge, to_pixels
@@ -61,12 +61,12 @@ class CsvReader:
         self._header = not _is_data(fields)
         names = fields if self._header else [str(column) for column in range(len(fields))]
         self._names = names
-        self._choice: Choice = choose([], names, [], shape, self.path, pixels=pixels, labels=labels)
+        self._selection: ColumnSelection = choose([], names, [], shape, self.path, pixels=pixels, labels=labels)
         columns = {name: column for column, name in enumerate(names)}
-        self._order = [columns[name] for name in self._choice.pixels]
+        self._order = [columns[name] for name in self._selection.pixels]
         run = range(self._order[0], self._order[0] + len(self._order))
         self._columns = slice(run.start, run.stop) if self._order == list(run) else self._order
-        self._label_column = None if self._choice.label is None else columns[self._choice.label]
+        self._label_column = None if self._selection.label is None else columns[self._selection.label]
         self._labels = Labels(shape, strict=labels is not None)
         self._label_of = self._labels.of_bytes()
         self.labelled = self._label_column is not None
@@ -158,7 +158,7 @@ class CsvReader:
             values = np.array(to_floats(texts))
         except ValueError:
             column = next(column for column, text in enumerate(texts) if not is_number(text))
-            place = f"{where}, column {self._choice.pixels[column]}"
+            place = f"{where}, column {self._selection.pixels[column]}"
             if not texts[column].strip():
                 return judge(None, self._shape, place)
             return RowError(
@@ -166,7 +166,7 @@ class CsvReader:
                 f"{place}: {texts[column][:40]!r} is no number, expected a whole number in 0..{self._shape.pixel_max}",
             )
         found, errors = to_pixels(
-            values[None], self._shape, lambda _, column: f"{where}, column {self._choice.pixels[column]}"
+            values[None], self._shape, lambda _, column: f"{where}, column {self._selection.pixels[column]}"
         )
         pixels[:] = found[0]
         return errors.get(0)

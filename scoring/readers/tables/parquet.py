@@ -65,15 +65,17 @@ class ParquetReader:
         plain = [name for name in schema.names if is_number(kinds[name])]
         others = [name for name in schema.names if name not in {*cells, *plain}]
         types = {name: str(kind) for name, kind in kinds.items()}
-        self._choice = choose(cells, plain, others, shape, self.path, pixels=pixels, labels=labels, types=types)
-        self._kind: pa.DataType | None = kinds[self._choice.pixels[0]] if self._choice.pixels[0] in cells else None
+        self._selection = choose(cells, plain, others, shape, self.path, pixels=pixels, labels=labels, types=types)
+        self._kind: pa.DataType | None = (
+            kinds[self._selection.pixels[0]] if self._selection.pixels[0] in cells else None
+        )
         # Rows decoded at once. Those of bytes come as they are wanted; in Parquet no number has less than 32 bits.
         self._most: int | None = None
         if self._kind is None or is_list(self._kind):
-            width = max(4, *(_width(kinds[name]) for name in self._choice.pixels))
+            width = max(4, *(_width(kinds[name]) for name in self._selection.pixels))
             self._most = max(1, _BATCH_BYTES // (width * shape.features))
         self._labels = Labels(shape, strict=labels is not None)
-        self.labelled = self._choice.label is not None
+        self.labelled = self._selection.label is not None
         self.encoded = self._kind is not None and not is_list(self._kind) and self._begins_encoded()
 
     def fingerprint(self) -> dict[str, Any]:
@@ -99,7 +101,7 @@ class ParquetReader:
         """The rows from `start` on, up to `end` and perhaps further, at most `most` in a batch."""
         groups = [g for g, (first, last) in enumerate(pairwise(self._starts)) if first < end and last > start]
         skip = start - self._starts[groups[0]]
-        label = [] if self._choice.label is None else [self._choice.label]
+        label = [] if self._selection.label is None else [self._selection.label]
         # Arrow joins no categories within structs, so that their groups are read one by one.
         alone = self._kind is not None and is_file(self._kind)
         with self._reading():
@@ -107,7 +109,7 @@ class ParquetReader:
                 for batch in file.iter_batches(
                     min(most, self._most or most),
                     row_groups=some_groups,
-                    columns=[*self._choice.pixels, *label],
+                    columns=[*self._selection.pixels, *label],
                     use_threads=self._threads > 1,
                 ):
                     if skip < len(batch):
@@ -129,8 +131,8 @@ class ParquetReader:
                 pixels = np.empty((count, self._shape.features), np.uint8) if pixels is None else pixels
                 pixels[done:stop] = part
             errors |= {done + row: error for row, error in flaws.items()}
-            if self._choice.label is not None:
-                labels[done:stop] = self._read_labels(batch.column(self._choice.label), start + done)
+            if self._selection.label is not None:
+                labels[done:stop] = self._read_labels(batch.column(self._selection.label), start + done)
             done = stop
         assert pixels is not None
         return Block(pixels, errors, labels=labels if self.labelled else None)
@@ -139,11 +141,11 @@ class ParquetReader:
         column = stored(column)
         return self._labels.read(
             numbers(column) if is_number(column.type) and not column.null_count else column.to_pylist(),
-            lambda row: f"{self.path}, row {start + row}, column {self._choice.label}",
+            lambda row: f"{self.path}, row {start + row}, column {self._selection.label}",
         )
 
     def _read(self, batch: pa.RecordBatch, start: int, decoder: Decoder) -> tuple[Pixels, dict[int, RowError]]:
-        names = self._choice.pixels
+        names = self._selection.pixels
         if self._kind is None:
             columns = [batch.column(name) for name in names]
             return to_pixels(
@@ -164,7 +166,7 @@ class ParquetReader:
     def _begins_encoded(self) -> bool:
         """Whether the first row holds an image file."""
         with self._open() as file, self._reading():
-            for batch in file.iter_batches(1, columns=list(self._choice.pixels), use_threads=False):
+            for batch in file.iter_batches(1, columns=list(self._selection.pixels), use_threads=False):
                 cell = stored(batch.column(0))[0].as_py()
                 cell = cell.get("bytes") if isinstance(cell, dict) else cell
                 return is_encoded(cell or b"")

@@ -9,7 +9,7 @@ from functools import partial
 
 import numpy as np
 from digits_protocol.digits.v1 import digits_pb2 as pb
-from digits_protocol.wire import NONE_YET, Recent, find_spans, length_delimited, tag, varint
+from digits_protocol.wire import NO_REQUEST_YET, LastRequest, length_delimited, split_message, tag, varint
 
 from engine.batcher import Answer
 from engine.repository import Repository
@@ -17,7 +17,7 @@ from engine.version import Version
 from service.api.digits.models import identity
 from service.api.digits.predictions import Layout, write_response, write_with_candidates
 from service.api.method import Call
-from service.api.open_inference.fast_path import MAX_HEAD, MAX_HEADS
+from service.api.open_inference.fast_path import MAX_TEMPLATE_BYTES, MAX_TEMPLATES
 from service.api.open_inference.inputs import checked
 
 CLASSIFY = "/digits.v1.DigitsService/Classify"
@@ -28,7 +28,7 @@ _ENCODED = "predictions"
 
 
 @dataclass(frozen=True, slots=True)
-class _Head:
+class RequestTemplate:
     """What every answer to a head ends with, and how its predictions are written."""
 
     layout: Layout
@@ -39,7 +39,7 @@ class _Head:
     """For 0, 1, … candidates; empty for a model that has no thresholds."""
 
 
-class QuickClassify:
+class ClassifyFastPath:
     """The quick form of Classify."""
 
     def __init__(self, repository: Repository, max_rows: int) -> None:
@@ -47,7 +47,7 @@ class QuickClassify:
         self._repository = repository
         self._max_rows = max_rows
         self._names: dict[bytes, tuple[str, str]] = {}
-        self._recent = NONE_YET
+        self._recent = NO_REQUEST_YET
 
     def answer(self, data: bytes, start: int, call: Call) -> Future[bytes] | None:
         """A future of the serialized answer to the serialized request from `start` on, or None when it is not quick.
@@ -58,14 +58,14 @@ class QuickClassify:
         if recent.begins(data, start):
             key, body = recent.key, start + len(recent.before)
         else:
-            spans = find_spans(data, start, _PIXELS)
+            spans = split_message(data, start, _PIXELS)
             if spans is None:
                 return None
             _, _, end, body = spans
-            if end - start > MAX_HEAD:
+            if end - start > MAX_TEMPLATE_BYTES:
                 return None
             key = data[start:end]
-            self._recent = Recent(key, data[start:body], len(data) - start)
+            self._recent = LastRequest(key, data[start:body], len(data) - start)
         names = self._names.get(key) or self._read_names(key)
         version = None if names is None else self._repository.route(*names)
         if version is None:
@@ -74,7 +74,7 @@ class QuickClassify:
         rows, rest = divmod(len(data) - body, card.features)
         if rest or not 1 <= rows <= self._max_rows:
             return None
-        head = version.heads.get(_KEY) or _read_head(version)
+        head = version.templates.get(_KEY) or _read_template(version)
         if head is None:
             return None
         call.calls = version.statistics.calls[CLASSIFY]
@@ -89,7 +89,7 @@ class QuickClassify:
             return None
         if request.encoded_images:
             return None
-        if len(self._names) >= MAX_HEADS:
+        if len(self._names) >= MAX_TEMPLATES:
             self._names.clear()
         names = self._names[key] = (request.model, request.version)
         return names
@@ -98,18 +98,18 @@ class QuickClassify:
 _KEY = b"classify"  # no head of ModelInfer: the tag of its first byte means another type
 
 
-def _read_head(version: Version) -> _Head | None:
+def _read_template(version: Version) -> RequestTemplate | None:
     card = version.session.card
     if not all(0 <= label < 0x80 for label in card.labels):
         return None
     counts = range(len(card.classes) + 1) if card.thresholds else ()
     response = pb.ClassifyResponse(model=identity(version))
     layouts = tuple(Layout.of(card, count) for count in counts)
-    head = version.heads[_KEY] = _Head(Layout.of(card), response.SerializeToString(), layouts)
+    head = version.templates[_KEY] = RequestTemplate(Layout.of(card), response.SerializeToString(), layouts)
     return head
 
 
-def _write(version: Version, head: _Head, answer: Answer) -> bytes:
+def _write(version: Version, head: RequestTemplate, answer: Answer) -> bytes:
     """The answer of one caller."""
     batch, start, stop = answer.batch, answer.start, answer.stop
     if batch.warnings and answer.scored.warnings:

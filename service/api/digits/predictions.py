@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from artifact.card import Card
 from artifact.prediction_sets import DEFAULT_COVERAGE, rank
 from engine.batcher import Answer
-from engine.session import Scored
+from engine.session import InferenceResult
 from engine.version import Version
 from imaging.pixels import ImageWarning
 from service.api.digits.models import identity
@@ -69,7 +69,7 @@ def write_response(
     return response
 
 
-def _candidates(scored: Scored, card: Card, coverage: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _candidates(scored: InferenceResult, card: Card, coverage: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The labels of all classes of each image, best score first, and how many of the first are candidates."""
     order, counts = rank(scored.scores, card.thresholds, coverage)
     return np.array(card.labels)[order], counts
@@ -100,7 +100,7 @@ class Layout:
         fields += [bytes([tag(pb.Prediction.MARGIN_FIELD_NUMBER, kind=5)]) + bytes(4)]
         fields += [length_delimited(pb.Prediction.CANDIDATES_FIELD_NUMBER, bytes(candidates)) if candidates else b""]
         fields += [
-            bytes([tag(pb.Prediction.NOT_A_DIGIT_FIELD_NUMBER, kind=5)]) + bytes(4) if card.knows_digits else b""
+            bytes([tag(pb.Prediction.NOT_A_DIGIT_FIELD_NUMBER, kind=5)]) + bytes(4) if card.detects_outliers else b""
         ]
         template = length_delimited(_PREDICTIONS, b"".join(fields))
         ends = list(accumulate(map(len, fields), initial=len(template) - sum(map(len, fields))))[1:]
@@ -108,7 +108,7 @@ class Layout:
             template, ends[0] - 1, ends[1] - 4 * len(card.classes), ends[2] - 4, ends[3] - candidates, ends[4] - 4
         )
 
-    def write(self, scored: Scored, candidates: NDArray[np.int64] | None = None) -> bytes:
+    def write(self, scored: InferenceResult, candidates: NDArray[np.int64] | None = None) -> bytes:
         """The predictions of all rows, back to back; labels of the `candidates` [N, those it is a layout for]."""
         rows, classes = scored.scores.shape
         if rows == 1:  # arrays of one cost more than the work
@@ -125,7 +125,7 @@ class Layout:
             _put(out, self.not_a_digit, scored.not_a_digit[:, None])
         return out.tobytes()
 
-    def _write_one(self, scored: Scored, candidates: NDArray[np.int64] | None) -> bytes:
+    def _write_one(self, scored: InferenceResult, candidates: NDArray[np.int64] | None) -> bytes:
         out = bytearray(self.template)
         values = scored.scores[0].tolist()
         second, best = sorted(values)[-2:]
@@ -145,14 +145,14 @@ def _put(out: NDArray[np.uint8], start: int, values: NDArray[np.float32]) -> Non
     out[:, start : start + raw.shape[1]] = raw
 
 
-def write_with_candidates(layouts: Sequence[Layout], scored: Scored, card: Card) -> list[bytes]:
+def write_with_candidates(layouts: Sequence[Layout], scored: InferenceResult, card: Card) -> list[bytes]:
     """The prediction of each row, with its candidates at the default coverage; `layouts` are for 0, 1, … of them."""
     labels, counts = _candidates(scored, card, DEFAULT_COVERAGE)
     written = [b""] * len(counts)
     for count in np.unique(counts).tolist():
         rows = np.flatnonzero(counts == count)
         chances = None if scored.not_a_digit is None else scored.not_a_digit[rows]
-        alike = Scored(scored.labels[rows], scored.scores[rows], (), not_a_digit=chances)
+        alike = InferenceResult(scored.labels[rows], scored.scores[rows], (), not_a_digit=chances)
         together = layouts[count].write(alike, labels[rows, :count])
         size = len(layouts[count].template)
         for place, row in enumerate(rows.tolist()):

@@ -13,12 +13,12 @@ from google.protobuf.message import Message
 from artifact.card import Card
 from artifact.prediction_sets import DEFAULT_COVERAGE
 from engine.batcher import Answer
-from engine.decode_pool import Preparer
+from engine.decode_pool import DecodePool
 from engine.errors import InvalidInput
 from engine.repository import Repository
 from engine.version import Version
 from imaging.pixels import PixelError, check_range
-from service.api.digits.fast_path import CLASSIFY, QuickClassify
+from service.api.digits.fast_path import CLASSIFY, ClassifyFastPath
 from service.api.digits.models import ModelsApi
 from service.api.digits.predictions import Rows, Warnings, write_response
 from service.api.errors import translate
@@ -36,10 +36,10 @@ ASIDE_PIXELS = 100_000
 class DigitsApi:
     """The handlers of the service."""
 
-    def __init__(self, repository: Repository, preparer: Preparer, models: ModelsApi, max_rows: int) -> None:
+    def __init__(self, repository: Repository, decode_pool: DecodePool, models: ModelsApi, max_rows: int) -> None:
         """`max_rows` is the most images in one call."""
         self._repository = repository
-        self._preparer = preparer
+        self._preparer = decode_pool
         self._models = models
         self._max_rows = max_rows
 
@@ -49,7 +49,7 @@ class DigitsApi:
         return (
             replace(
                 _method("Classify", pb.ClassifyRequest, pb.ClassifyResponse, unary, self.classify),
-                quick=QuickClassify(self._repository, self._max_rows).answer,
+                fast_path=ClassifyFastPath(self._repository, self._max_rows).answer,
             ),
             _method(
                 "ClassifyStream",

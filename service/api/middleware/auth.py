@@ -185,17 +185,17 @@ def guarded(method: Method, guard: Guard) -> Method:
     """The same method for those who pass `guard`; an open one as it is, its streams too, but apart from the others
     where those are for some."""
     if guard.opens(method.path):
-        return replace(method, apart=True) if guard.knows else method
-    handler, quick, path = method.handler, method.quick, method.path
+        return replace(method, reserved=True) if guard.knows else method
+    handler, fast_path, path = method.handler, method.fast_path, method.path
 
     async def answer(request: Any, call: Call) -> Message:
         guard.admit(path, call)
         response: Message = await handler(request, call)  # type: ignore[misc]
         return response
 
-    def answer_quickly(data: bytes, start: int, call: Call) -> Any:
+    def try_fast_path(data: bytes, start: int, call: Call) -> Any:
         guard.admit(path, call)
-        return quick(data, start, call)  # type: ignore[misc]
+        return fast_path(data, start, call)  # type: ignore[misc]
 
     async def answers(requests: AsyncIterator[Any], call: Call) -> AsyncIterator[Message]:
         guard.identify(call)
@@ -212,4 +212,4 @@ def guarded(method: Method, guard: Guard) -> Method:
     identify = guard.identify if guard.knows else None
     if method.kind is Kind.STREAM:
         return replace(method, handler=answers, identify=identify)
-    return replace(method, handler=answer, quick=None if quick is None else answer_quickly, identify=identify)
+    return replace(method, handler=answer, fast_path=None if fast_path is None else try_fast_path, identify=identify)

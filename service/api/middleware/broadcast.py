@@ -6,12 +6,12 @@ from typing import Any, Protocol
 
 from google.protobuf.message import Message
 
-from service.api.method import Call, Change, Method, Methods
+from service.api.method import Call, Method, Methods, Mutation
 from service.telemetry.metrics import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
+class Aggregates:
     """What all processes have counted together, those included that have ended."""
 
     counters: dict[str, Any] = field(default_factory=dict)
@@ -22,27 +22,27 @@ class Totals:
     """For `/metrics`; of those that have ended what they counted, not how they stood."""
 
 
-class Siblings(Protocol):
+class Broadcast(Protocol):
     """The processes that serve as one with this one, and this one itself."""
 
-    async def change(self, path: str, request: bytes, change: Change) -> bytes:
+    async def change(self, path: str, request: bytes, change: Mutation) -> bytes:
         """Let each of them do an RPC; the answer of one. Raises the error of any."""
 
-    async def totals(self) -> Totals:
+    async def totals(self) -> Aggregates:
         """What all of them have counted until now."""
 
 
-def shared(methods: Methods, siblings: Siblings) -> Methods:
+def shared(methods: Methods, broadcast: Broadcast) -> Methods:
     """The table in which a call that changes something reaches every sibling; all else as it was."""
-    return {path: _shared(method, method.change, siblings) for path, method in methods.items()}
+    return {path: _shared(method, method.change, broadcast) for path, method in methods.items()}
 
 
-def _shared(method: Method, change_of: Callable[[Any], Change] | None, siblings: Siblings) -> Method:
+def _shared(method: Method, change_of: Callable[[Any], Mutation] | None, broadcast: Broadcast) -> Method:
     if change_of is None:
         return method
 
     async def handler(request: Message, call: Call) -> Message:
-        answer = await siblings.change(method.path, request.SerializeToString(), change_of(request))
+        answer = await broadcast.change(method.path, request.SerializeToString(), change_of(request))
         return method.response.FromString(answer)
 
     return replace(method, handler=handler)

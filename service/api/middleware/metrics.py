@@ -24,7 +24,7 @@ def counted(method: Method) -> Method:
     """The same method, its calls counted where `Call.calls` says at their end: in `Method.calls` unless the
     handler found a version to count them for. A stream is one call; its messages are counted apart.
     """
-    counts, handler, quick = method.counts, method.handler, method.quick
+    counts, handler, fast_path = method.counts, method.handler, method.fast_path
 
     async def answer(request: Any, call: Call) -> Message:
         call.calls = counts.calls
@@ -40,11 +40,11 @@ def counted(method: Method) -> Method:
         call.calls.times.add(time.perf_counter_ns() - began)
         return response
 
-    def begin_quickly(data: bytes, start: int, call: Call) -> Future[bytes] | None:
+    def start_fast_path(data: bytes, start: int, call: Call) -> Future[bytes] | None:
         call.calls = counts.calls
         call.began = time.perf_counter_ns()
         try:
-            future = quick(data, start, call)  # type: ignore[misc]
+            future = fast_path(data, start, call)  # type: ignore[misc]
         except Exception as error:
             call.calls.failed(_reason(error, call), time.perf_counter_ns() - call.began)
             raise
@@ -77,14 +77,14 @@ def counted(method: Method) -> Method:
 
     if method.kind is Kind.STREAM:
         return replace(method, handler=answers)
-    if quick is None:
+    if fast_path is None:
         return replace(method, handler=answer)
-    return replace(method, handler=answer, quick=begin_quickly, ended=ended)
+    return replace(method, handler=answer, fast_path=start_fast_path, ended=ended)
 
 
-async def answer_quickly(method: Method, data: bytes, start: int, call: Call) -> bytes | None:
-    """The serialized answer where the method has a quick form and the request is one for it, see `Method.quick`."""
-    if method.quick is None or (future := method.quick(data, start, call)) is None:
+async def try_fast_path(method: Method, data: bytes, start: int, call: Call) -> bytes | None:
+    """The serialized answer where the method has a quick form and the request is one for it, see `Method.fast_path`."""
+    if method.fast_path is None or (future := method.fast_path(data, start, call)) is None:
         return None
     try:
         written = await future

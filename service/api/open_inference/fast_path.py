@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 from digits_protocol.inference import open_inference_pb2 as pb
-from digits_protocol.wire import NONE_YET, Recent, find_spans, length_delimited, tag, varint
+from digits_protocol.wire import NO_REQUEST_YET, LastRequest, length_delimited, split_message, tag, varint
 
 from engine.batcher import Answer
 from engine.errors import ServiceError
@@ -30,12 +30,12 @@ _PARAMETERS = pb.ModelInferResponse.PARAMETERS_FIELD_NUMBER
 _RAW_OUTPUT = bytes([tag(pb.ModelInferResponse.RAW_OUTPUT_CONTENTS_FIELD_NUMBER)])
 
 # A longer head is a rare one, and more of them than these do not come from well-meaning clients.
-MAX_HEAD = 1024
-MAX_HEADS = 1024
+MAX_TEMPLATE_BYTES = 1024
+MAX_TEMPLATES = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class _Head:
+class RequestTemplate:
     """What was read of a head, and what every answer to it begins with."""
 
     form: Form
@@ -47,7 +47,7 @@ class _Head:
     """The part of the answer that does not change: a serialized ModelInferResponse."""
 
 
-class QuickInfer:
+class InferFastPath:
     """The quick form of ModelInfer."""
 
     def __init__(self, repository: Repository, memory: SharedMemory, max_rows: int) -> None:
@@ -56,8 +56,8 @@ class QuickInfer:
         self._memory = memory
         self._max_rows = max_rows
         self._names: dict[bytes, tuple[str, str]] = {}
-        self._recent = NONE_YET
-        memory.on_change = self._forget_heads
+        self._recent = NO_REQUEST_YET
+        memory.on_change = self._forget_templates
 
     def answer(self, data: bytes, start: int, call: Call) -> Future[bytes] | None:
         """A future of the serialized answer to the serialized request from `start` on, or None when it is not quick.
@@ -68,25 +68,25 @@ class QuickInfer:
         if recent.begins(data, start):
             key, id_field, body = recent.key, b"", start + len(recent.before)
         else:
-            spans = find_spans(data, start, _RAW_INPUT, aside=_ID)
+            spans = split_message(data, start, _RAW_INPUT, aside=_ID)
             if spans is None:
                 return None
             begin, stop, end, body = spans
-            if end - start > MAX_HEAD:
+            if end - start > MAX_TEMPLATE_BYTES:
                 return None
             key = data[start:begin] + data[stop:end] if stop else data[start:end]
             id_field = data[begin:stop]
             if not id_field.isascii():  # protobuf makes sure that text is UTF-8
                 return None
             if not stop:
-                self._recent = Recent(key, data[start:body], len(data) - start)
+                self._recent = LastRequest(key, data[start:body], len(data) - start)
         names = self._names.get(key) or self._read_names(key)
         if names is None:
             return None
         version = self._repository.route(*names)
         if version is None:
             return None
-        head = version.heads.get(key) or self._read_head(key, version)
+        head = version.templates.get(key) or self._read_template(key, version)
         if head is None:
             return None
         form = head.form
@@ -112,12 +112,12 @@ class QuickInfer:
             request = pb.ModelInferRequest.FromString(key)
         except Exception:
             return None
-        if len(self._names) >= MAX_HEADS:
+        if len(self._names) >= MAX_TEMPLATES:
             self._names.clear()
         names = self._names[key] = (request.model_name, request.model_version)
         return names
 
-    def _read_head(self, key: bytes, version: Version) -> _Head | None:
+    def _read_template(self, key: bytes, version: Version) -> RequestTemplate | None:
         """Read a head that `_read_names` could read; None when a call with it is not quick."""
         request = pb.ModelInferRequest.FromString(key)
         card = version.session.card
@@ -136,18 +136,18 @@ class QuickInfer:
         response = pb.ModelInferResponse(model_name=version.name, model_version=version.version)
         response.parameters["sha256"].string_param = version.session.sha256
         write_outputs(response, plan, card, form.rows)
-        if len(version.heads) >= MAX_HEADS:
-            version.heads.clear()
-        head = version.heads[key] = _Head(form, plan, plan.hidden, timeout, response.SerializeToString())
+        if len(version.templates) >= MAX_TEMPLATES:
+            version.templates.clear()
+        head = version.templates[key] = RequestTemplate(form, plan, plan.hidden, timeout, response.SerializeToString())
         return head
 
-    def _forget_heads(self) -> None:
+    def _forget_templates(self) -> None:
         """What was remembered may hold on to regions of shared memory, or miss new ones."""
         for version in self._repository.versions():
-            version.heads.clear()
+            version.templates.clear()
 
 
-def _write(head: _Head, id_field: bytes, answer: Answer) -> bytes:
+def _write(head: RequestTemplate, id_field: bytes, answer: Answer) -> bytes:
     """The answer of one caller; what is wanted in shared memory is written there."""
     encoded = answer.batch.encoded
     shared = encoded.get("counts")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from artifact.card import Card
 from artifact.store import INPUT
-from engine.errors import InvalidInput, shown
+from engine.errors import InvalidInput, quoted
 from engine.shared_memory import Region, SharedMemory
 from imaging.pixels import PixelError, check_range
 
@@ -102,7 +102,7 @@ def read_form(request: pb.ModelInferRequest, card: Card, max_rows: int, memory: 
     if tensor.datatype not in DTYPES:
         raise InvalidInput(
             "inputs[0].datatype",
-            f"is {shown(tensor.datatype)}, expected UINT8, or FP32 with whole numbers in 0..{card.pixel_max}",
+            f"is {quoted(tensor.datatype)}, expected UINT8, or FP32 with whole numbers in 0..{card.pixel_max}",
         )
     dtype, field = DTYPES[tensor.datatype]
     if len(tensor.shape) > MAX_DIMENSIONS:
@@ -166,7 +166,7 @@ def only_input(request: pb.ModelInferRequest) -> pb.ModelInferRequest.InferInput
         raise InvalidInput("inputs", f"is empty, expected the one input {INPUT}")
     for index, tensor in enumerate(inputs):
         if tensor.name != INPUT:
-            raise InvalidInput(f"inputs[{index}].name", f"is {shown(tensor.name)}, expected {INPUT}, the only input")
+            raise InvalidInput(f"inputs[{index}].name", f"is {quoted(tensor.name)}, expected {INPUT}, the only input")
     raise InvalidInput("inputs[1].name", f"is {INPUT} again, expected it once")
 
 

@@ -22,7 +22,7 @@ def dims(card: Card) -> dict[str, list[int]]:
     """The shape of the values of one image by output, in the order of the metadata; `label`, no floats, aside."""
     return {
         SCORES: [len(card.classes)],
-        **({NOT_A_DIGIT: []} if card.knows_digits else {}),
+        **({NOT_A_DIGIT: []} if card.detects_outliers else {}),
         **{name: [width] for name, width in zip(card.hidden_names, card.hidden_widths, strict=True)},
     }
 
@@ -93,12 +93,12 @@ def config(version: Version, policy: Policy, max_batch_rows: int) -> config_pb.M
 
 
 def _policy(policy: Policy) -> config_pb.ModelVersionPolicy:
-    kinds = config_pb.ModelVersionPolicy
+    error_classes = config_pb.ModelVersionPolicy
     if policy.versions == "newest":
-        return kinds(latest=kinds.Latest(num_versions=1))
+        return error_classes(latest=error_classes.Latest(num_versions=1))
     if policy.versions == "all":
-        return kinds(all=kinds.All())
-    return kinds(specific=kinds.Specific(versions=sorted(policy.versions)))
+        return error_classes(all=error_classes.All())
+    return error_classes(specific=error_classes.Specific(versions=sorted(policy.versions)))
 
 
 def statistics(version: Version, counted: Summary) -> statistics_pb.ModelStatistics:

@@ -4,10 +4,10 @@ from contextlib import suppress
 
 from digits_protocol.inference import model_repository_pb2 as pb
 
-from engine.errors import WORD, InvalidInput, NotFound, NotSupported, shown
+from engine.errors import WORD, InvalidInput, NotFound, NotSupported, quoted
 from engine.repository import Repository
 from engine.version import State
-from service.api.method import Call, Change
+from service.api.method import Call, Mutation
 
 _STATES = {
     State.LOADING: "LOADING",
@@ -56,16 +56,16 @@ class ModelControlApi:
             await self._repository.unload_model(request.model_name)
         return pb.RepositoryModelUnloadResponse()
 
-    def change_by_unload(self, request: pb.RepositoryModelUnloadRequest) -> Change:
+    def change_by_unload(self, request: pb.RepositoryModelUnloadRequest) -> Mutation:
         """It holds until the model is loaded again; of a model that does not exist nothing is to be remembered."""
-        return Change(("model", request.model_name), lasting=request.model_name in self._repository.models)
+        return Mutation(("model", request.model_name), replay=request.model_name in self._repository.models)
 
 
-def change_by_load(request: pb.RepositoryModelLoadRequest) -> Change:
+def change_by_load(request: pb.RepositoryModelLoadRequest) -> Mutation:
     """A process that starts later loads every model by itself."""
-    return Change(("model", request.model_name), lasting=False)
+    return Mutation(("model", request.model_name), replay=False)
 
 
 def _check_repository(name: str) -> None:
     if name:
-        raise NotSupported(f"repository_name is {shown(name)}: there is one repository, and it has no name")
+        raise NotSupported(f"repository_name is {quoted(name)}: there is one repository, and it has no name")

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from artifact.card import Card
 from artifact.store import LABEL, NOT_A_DIGIT, SCORES
 from engine.batcher import Answer
-from engine.errors import InvalidInput, listed, shown
-from engine.session import Scored
+from engine.errors import InvalidInput, listed, quoted
+from engine.session import InferenceResult
 from engine.shared_memory import SharedMemory
 from engine.version import Version
 from service.api.open_inference.inputs import Window, find_window, is_typed, only_input, whole
@@ -32,7 +32,7 @@ class Output:
     window: Window | None = None
     """Where to write it instead of sending it."""
 
-    def of(self, scored: Scored) -> Values:
+    def of(self, scored: InferenceResult) -> Values:
         """Its values: int64 [N] or float32 [N, width]."""
         if self.layer >= 0:
             return scored.hidden[self.layer]
@@ -89,13 +89,13 @@ def read_plan(request: pb.ModelInferRequest, card: Card, memory: SharedMemory) -
     typed = is_typed(only_input(request))
     if not request.outputs:
         return Plan(_DEFAULT, typed) if typed else PLAIN
-    plain = (LABEL, SCORES, NOT_A_DIGIT) if card.knows_digits else (LABEL, SCORES)
+    plain = (LABEL, SCORES, NOT_A_DIGIT) if card.detects_outliers else (LABEL, SCORES)
     names = (*plain, *card.hidden_names)
     outputs: list[Output] = []
     for index, wanted in enumerate(request.outputs):
         field = f"outputs[{index}]"
         if wanted.name not in names:
-            raise InvalidInput(f"{field}.name", f"is {shown(wanted.name)}, expected one of {listed(names)}")
+            raise InvalidInput(f"{field}.name", f"is {quoted(wanted.name)}, expected one of {listed(names)}")
         layer = max(names.index(wanted.name) - len(plain), -1)
         classes = _classes(wanted.parameters, wanted.name, field)
         window = find_window(wanted.parameters, memory, field)

@@ -18,11 +18,11 @@ from engine.repository import Repository
 from engine.shared_memory import SharedMemory
 from engine.version import State, Version
 from service.api.health import SERVING, HealthApi
-from service.api.method import Call, Change, Kind, Method, UnaryHandler
-from service.api.middleware.broadcast import Siblings
+from service.api.method import Call, Kind, Method, Mutation, UnaryHandler
+from service.api.middleware.broadcast import Broadcast
 from service.api.open_inference import metadata as described
 from service.api.open_inference import model_control, shared_memory
-from service.api.open_inference.fast_path import QuickInfer
+from service.api.open_inference.fast_path import InferFastPath
 from service.api.open_inference.infer import InferApi
 from service.api.open_inference.model_control import ModelControlApi
 from service.api.open_inference.shared_memory import SharedMemoryApi
@@ -46,10 +46,10 @@ class OpenInferenceApi:
         health: HealthApi,
         memory: SharedMemory,
         max_rows: int,
-        siblings: Siblings | None = None,
+        broadcast: Broadcast | None = None,
     ) -> None:
-        """`max_rows` is the most images in one call; `siblings` are those who serve as one with this process."""
-        self._siblings = siblings
+        """`max_rows` is the most images in one call; `broadcast` are those who serve as one with this process."""
+        self._siblings = broadcast
         self._repository = repository
         self._health = health
         self._memory = memory
@@ -71,7 +71,7 @@ class OpenInferenceApi:
         return (
             replace(
                 _unary("ModelInfer", pb.ModelInferRequest, pb.ModelInferResponse, infer.model_infer),
-                quick=QuickInfer(self._repository, self._memory, self._max_rows).answer,
+                fast_path=InferFastPath(self._repository, self._memory, self._max_rows).answer,
             ),
             stream,
             _unary("ServerLive", pb.ServerLiveRequest, pb.ServerLiveResponse, self.server_live),
@@ -215,7 +215,7 @@ def _unary(
     request: type[Message],
     response: type[Message],
     handler: UnaryHandler,
-    change: Callable[[Any], Change] | None = None,
+    change: Callable[[Any], Mutation] | None = None,
 ) -> Method:
     return Method(f"/{SERVICE}/{name}", request, response, Kind.UNARY, handler, change=change)
 

@@ -2,9 +2,9 @@
 
 from digits_protocol.inference import shared_memory_pb2 as pb
 
-from engine.errors import NotFound, shown
+from engine.errors import NotFound, quoted
 from engine.shared_memory import SharedMemory
-from service.api.method import Call, Change
+from service.api.method import Call, Mutation
 
 
 class SharedMemoryApi:
@@ -46,7 +46,7 @@ class SharedMemoryApi:
     ) -> pb.CudaSharedMemoryStatusResponse:
         """None. Raises `NotFound` for a name."""
         if request.name:
-            raise NotFound(f"there is no CUDA shared-memory region {shown(request.name)}")
+            raise NotFound(f"there is no CUDA shared-memory region {quoted(request.name)}")
         return pb.CudaSharedMemoryStatusResponse()
 
     async def cuda_unregister(
@@ -56,11 +56,11 @@ class SharedMemoryApi:
         return pb.CudaSharedMemoryUnregisterResponse()
 
 
-def change_by_register(request: pb.SystemSharedMemoryRegisterRequest) -> Change:
+def change_by_register(request: pb.SystemSharedMemoryRegisterRequest) -> Mutation:
     """It holds until the region is unregistered."""
-    return Change(("memory", request.name), lasting=True)
+    return Mutation(("memory", request.name), replay=True)
 
 
-def change_by_unregister(request: pb.SystemSharedMemoryUnregisterRequest) -> Change:
+def change_by_unregister(request: pb.SystemSharedMemoryUnregisterRequest) -> Mutation:
     """Of one region, or all."""
-    return Change(("memory", request.name) if request.name else ("memory",), lasting=False)
+    return Mutation(("memory", request.name) if request.name else ("memory",), replay=False)

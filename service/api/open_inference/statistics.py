@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from engine.errors import QueueFull
-from engine.histogram import Times
+from engine.histogram import Histogram
 from engine.repository import Repository
 from engine.statistics import Calls, Statistics
 from engine.version import State
@@ -17,7 +17,7 @@ from service.telemetry.metrics import ROW_BOUNDS, Snapshot
 _Counted = tuple[str, Calls, str, str]
 
 
-class Figures:
+class MetricsCollector:
     """Gathers what was counted, whenever it is asked for; the calls pay nothing for that."""
 
     def __init__(self, methods: Methods, repository: Repository) -> None:
@@ -128,7 +128,7 @@ def _durations(counted: Iterable[_Counted]) -> list[Any]:
     ]
 
 
-def _times(times: Times) -> dict[str, Any]:
+def _times(times: Histogram) -> dict[str, Any]:
     return {"counts": list(times.counts), "sum": times.ns / 1e9}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from digits_protocol.inference import open_inference_pb2 as pb
 
-from engine.errors import DeadlinePassed, InvalidInput, shown
+from engine.errors import DeadlinePassed, InvalidInput, quoted
 from engine.repository import Repository
 from engine.version import Version
 from service.api.method import Call
@@ -20,7 +20,9 @@ _NUMBER = re.compile("[0-9]{1,18}")
 def check_version(version: str, field: str = "version") -> None:
     """Raise `InvalidInput` with `field` for a version that is no number; it need not exist."""
     if version and not _NUMBER.fullmatch(version):
-        raise InvalidInput(field, f"is {shown(version)}, expected a whole number in decimal, or nothing for the newest")
+        raise InvalidInput(
+            field, f"is {quoted(version)}, expected a whole number in decimal, or nothing for the newest"
+        )
 
 
 def find_version(repository: Repository, name: str, version: str, field: str = "version") -> Version:

@@ -15,12 +15,12 @@ from google.protobuf.message import DecodeError, Message
 from engine.errors import DeadlinePassed, InvalidInput, LimitReached, NotReady, NotSupported, ServiceError
 from service.api.errors import translate
 from service.api.method import Kind, Method, Methods
-from service.api.middleware.metrics import answer_quickly
+from service.api.middleware.metrics import try_fast_path
 from service.telemetry.logs import debugging, log
-from service.transports.admission import Admission, or_refuse
+from service.transports.admission import Admission, rejecting
 from service.transports.grpc_asgi.call import AsgiCall, Event, Header, Receive, Send, metadata_headers, status_headers
 from service.transports.grpc_asgi.framing import ENCODINGS, PREFIX, FrameReader, Frames, frame, is_plain
-from service.transports.grpc_asgi.reaper import EXPIRED, Leavers
+from service.transports.grpc_asgi.reaper import EXPIRED, CallReaper
 
 # Bytes of an answer from which on the server below is waited for: smaller ones are not worth the hop.
 LARGE_ANSWER = 64 * 1024
@@ -50,13 +50,13 @@ class GrpcAsgi:
         self.max_message_bytes = max_message_bytes
         self._max_calls = max_concurrent_calls
         self.admission = Admission(max_pending_bytes, max_concurrent_calls)
-        self.leavers = Leavers()
+        self.reaper = CallReaper()
         self._traced = debugging()
 
     @property
     def in_flight(self) -> int:
         """Calls that were entered and have not ended."""
-        return len(self.leavers.calls)
+        return len(self.reaper.calls)
 
     def drain(self) -> None:
         """Read streams no further: what was read is answered, then they end with UNAVAILABLE.
@@ -67,7 +67,7 @@ class GrpcAsgi:
 
     def leave(self) -> None:
         """Nobody listens any more, and clients are told so with each answer: let refusals go out."""
-        self.admission.leaving.set()
+        self.admission.goaway_sent.set()
 
     async def __call__(self, scope: Event, receive: Receive, send: Send) -> None:
         """One HTTP request."""
@@ -77,7 +77,7 @@ class GrpcAsgi:
         if headers.get(b"content-type") != b"application/grpc" and not _is_grpc(headers):
             return await _refuse(send, 415, b"gRPC calls have the content type application/grpc\n")
         call = AsgiCall(scope, headers, receive)
-        self.leavers.add(call)
+        self.reaper.add(call)
         await self.answer(call, send)
         return None
 
@@ -105,7 +105,7 @@ class GrpcAsgi:
 
     def ended(self, call: AsgiCall, code: str) -> None:
         """A call has ended with this status."""
-        self.leavers.discard(call)
+        self.reaper.discard(call)
         if self._traced:
             ms = round((time.perf_counter() - call.came) * 1e3, 3)
             log.debug("call", method=call.path, code=code, peer=call.peer, ms=ms)
@@ -116,10 +116,10 @@ class GrpcAsgi:
         method = self._methods.get(call.path)
         if method is None:
             raise NotSupported("there is no such method")
-        if len(self.leavers.calls) > self._max_calls + self.admission.apart and not method.apart:
+        if len(self.reaper.calls) > self._max_calls + self.admission.reserved and not method.reserved:
             raise LimitReached(f"{self._max_calls} calls are being answered, the most there may be at once")
         if method.identify is not None:
-            or_refuse(method, method.identify, call)
+            rejecting(method, method.identify, call)
         return method
 
     async def _unary(self, method: Method, call: AsgiCall, send: Send, first: Event | None) -> None:
@@ -140,10 +140,10 @@ class GrpcAsgi:
             except ServiceError as error:
                 method.refused(error)
                 raise
-            written = await answer_quickly(method, data, start, call)
+            written = await try_fast_path(method, data, start, call)
             if written is None:
                 handler: Any = method.handler
-                response: Message = await handler(or_refuse(method, _parsed, method, data[start:]), call)
+                response: Message = await handler(rejecting(method, _parsed, method, data[start:]), call)
                 written = response.SerializeToString()
         finally:
             admission.release(size)
@@ -201,9 +201,9 @@ class GrpcAsgi:
 
     async def fail(self, error: Exception, call: AsgiCall, send: Send) -> None:
         """End a call with a status: by trailers, or by headers alone when nothing was sent yet."""
-        self.leavers.discard(call)  # it ends as it is, whatever happens meanwhile
+        self.reaper.discard(call)  # it ends as it is, whatever happens meanwhile
         failure = translate(error, call.path)
-        await self.admission.refusable()
+        await self.admission.wait_until_rejections_allowed()
         code = str(failure.code.name)
         headers = status_headers(failure.code.value[0], failure.message, failure.metadata())
         try:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from typing import Any, NoReturn
 from urllib.parse import quote
 
-from engine.errors import DeadlinePassed, InvalidInput, MalformedCall, NotSupported, shown
+from engine.errors import DeadlinePassed, InvalidInput, MalformedCall, NotSupported, quoted
 from service.api.method import Call
 from service.transports.admission import Admission
 from service.transports.grpc_asgi.framing import ENCODINGS, PREFIX, Encoding, Frames
@@ -74,7 +74,7 @@ class AsgiCall(Call):
         if (encoding := headers.get(b"grpc-encoding")) is not None:
             name = encoding.decode("latin-1")
             if name not in ENCODINGS:
-                raise NotSupported(f"grpc-encoding is {shown(name)}, expected one of {', '.join(ENCODINGS)}")
+                raise NotSupported(f"grpc-encoding is {quoted(name)}, expected one of {', '.join(ENCODINGS)}")
             self.encoding = name
             if encoding in headers.get(b"grpc-accept-encoding", b"").replace(b" ", b"").split(b","):
                 self.accepted = name
@@ -160,7 +160,7 @@ def _seconds(timeout: bytes) -> float:
     text = timeout.decode("latin-1")
     digits, unit = text[:-1], text[-1:]
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 8 and unit in _UNIT_SECONDS):
-        raise InvalidInput("grpc-timeout", f"is {shown(text)}, expected up to eight digits and one of H M S m u n")
+        raise InvalidInput("grpc-timeout", f"is {quoted(text)}, expected up to eight digits and one of H M S m u n")
     return int(digits) * _UNIT_SECONDS[unit]
 
 

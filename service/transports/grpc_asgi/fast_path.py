@@ -21,14 +21,14 @@ from service.transports.grpc_asgi.framing import PREFIX, frame, is_plain
 _Bytes = asyncio.Future[bytes]
 
 
-class Begun:
+class AlreadyStarted:
     """Stands for the task of a call that has begun by itself."""
 
     def add_done_callback(self, callback: Any) -> None:
         """Never calls it: its end is nobody else's concern."""
 
 
-_BEGUN = Begun()
+_BEGUN = AlreadyStarted()
 
 
 def task_or_begun(loop: asyncio.AbstractEventLoop, work: Any, **given: Any) -> Any:
@@ -39,25 +39,25 @@ def task_or_begun(loop: asyncio.AbstractEventLoop, work: Any, **given: Any) -> A
     return work if work is _BEGUN else asyncio.Task(work, loop=loop, **given)
 
 
-class Straight:
+class FastPath:
     """Serves as `GrpcAsgi` does, under pyvoy. Its event loop needs `task_or_begun`."""
 
     def __init__(self, front: GrpcAsgi, methods: Methods) -> None:
         """Serve `methods`, those of `front`."""
         self._front = front
-        self._quick = {path: method for path, method in methods.items() if method.quick is not None}
+        self._quick = {path: method for path, method in methods.items() if method.fast_path is not None}
         self._loop = asyncio.get_running_loop()
         self.tasks: set[asyncio.Task[Any]] = set()
         """Calls that went on as tasks; the loop itself keeps only weak references."""
 
-    def __call__(self, scope: Event, receive: Receive, send: Send) -> Begun | Coroutine[Any, Any, Any]:
+    def __call__(self, scope: Event, receive: Receive, send: Send) -> AlreadyStarted | Coroutine[Any, Any, Any]:
         """Begin to answer one HTTP request."""
         method = self._quick.get(scope["path"])
         headers = dict(scope["headers"])
         if method is None or scope["method"] != "POST" or headers.get(b"content-type") != b"application/grpc":
             return self._front(scope, receive, send)
         call = AsgiCall(scope, headers, receive)
-        self._front.leavers.add(call)
+        self._front.reaper.add(call)
         try:
             self._front.found(call)
         except ServiceError as error:
@@ -87,7 +87,7 @@ class Straight:
             except ServiceError as error:
                 method.refused(error)
                 raise
-            answer = method.quick(data, PREFIX, call)  # type: ignore[misc]
+            answer = method.fast_path(data, PREFIX, call)  # type: ignore[misc]
         except Exception as error:
             front.admission.release(size)
             return self._keep(front.fail(error, call, send))

@@ -16,7 +16,7 @@ LAST_SECONDS = 2.0
 EXPIRED = DeadlinePassed("the deadline passed before the call was answered")
 
 
-class Leavers:
+class CallReaper:
     """Cancels calls whose client has gone, whose deadline has passed, or whose request does not come.
 
     Belongs to one event loop.

@@ -9,7 +9,7 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from engine.errors import WORD, NotAuthenticated, RateExceeded, shown
+from engine.errors import WORD, NotAuthenticated, RateExceeded, quoted
 from service.api.digits.service import SERVICE
 from service.api.errors import cut
 from service.api.health import HealthApi
@@ -130,7 +130,7 @@ class HttpApp:
 
     def _nothing(self, path: str) -> Page:
         there = ", ".join(("/", *self._pages, *self._methods))
-        return _problem(404, "unimplemented", f"there is nothing at {shown(path)}; there is {there}")
+        return _problem(404, "unimplemented", f"there is nothing at {quoted(path)}; there is {there}")
 
     async def _metrics(self, scope: Scope) -> Page:
         snapshot = await self._snapshot()
@@ -173,7 +173,7 @@ def _problem(status: int, code: str, message: str, headers: dict[str, str] | Non
 
 
 def _wrong_verb(path: str, wanted: str, verb: str) -> Page:
-    return _problem(405, "unimplemented", f"{path} takes {wanted}, not {shown(verb)}", {"allow": wanted})
+    return _problem(405, "unimplemented", f"{path} takes {wanted}, not {quoted(verb)}", {"allow": wanted})
 
 
 def _wrong_type(media: str) -> Page:
@@ -183,7 +183,7 @@ def _wrong_type(media: str) -> Page:
     elif media.startswith("application/grpc"):
         hint = "; native gRPC has a port of its own, see --port"
     wanted = ", ".join((_JSON_TYPES[0], *_TYPES))
-    text = f"content-type is {shown(media)}, expected one of {wanted}{hint}"
+    text = f"content-type is {quoted(media)}, expected one of {wanted}{hint}"
     return _problem(415, "invalid_argument", text, {"accept-post": wanted})
 
 

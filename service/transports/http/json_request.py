@@ -12,7 +12,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.json_format import ParseDict, ParseError
 from google.protobuf.message import Message
 
-from engine.errors import InvalidInput, shown
+from engine.errors import InvalidInput, quoted
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
 _DATA_URL = re.compile(r"data:([^,]*),(.*)", re.IGNORECASE | re.DOTALL)
@@ -39,7 +39,7 @@ def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ParseError(f"{shown(next(name for name in names if names.count(name) > 1))} is there twice")
+        raise ParseError(f"{quoted(next(name for name in names if names.count(name) > 1))} is there twice")
     return found
 
 
@@ -71,11 +71,11 @@ def _base64(name: str, value: Any) -> str:
     text = value.strip()
     if url := _DATA_URL.fullmatch(text):
         if not url[1].lower().endswith(";base64"):
-            raise InvalidInput(name, f"is the data: URL {shown(text)} without ;base64, {_EXPECTED}")
+            raise InvalidInput(name, f"is the data: URL {quoted(text)} without ;base64, {_EXPECTED}")
         text = unquote(url[2])
     text = "".join(text.split())  # encoders break lines
     if not _BASE64.fullmatch(text) or len(text.rstrip("=")) % 4 == 1:
-        raise InvalidInput(name, f"is {shown(value)}, {_EXPECTED}")
+        raise InvalidInput(name, f"is {quoted(value)}, {_EXPECTED}")
     return text
 
 

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from scoring.chunk import UNKNOWN, Chunk, Kind, RowError
-from scoring.journal import Parts, PartsError
+from scoring.journal import Journal, JournalError
 from scoring.writers.columns import Columns
 from scoring.writers.write import FORMATS, Format
 from tests.unit.scoring.jobs import SHAPE
@@ -36,13 +36,13 @@ def scores_of(index: int) -> np.ndarray:
     return scores / scores.sum(axis=1, keepdims=True)
 
 
-def write(parts: Parts, *indices: int) -> None:
+def write(parts: Journal, *indices: int) -> None:
     for index in indices:
         scores = scores_of(index)
         parts.write(chunk_of(index), scores.argmax(axis=1), scores)
 
 
-def finish(parts: Parts, count: int, format_: Format, metadata: dict[str, str]) -> None:
+def finish(parts: Journal, count: int, format_: Format, metadata: dict[str, str]) -> None:
     """Make the output of parts that are all there."""
     parts.make_output(format_, metadata)
     parts.finish(count, {"told": 1})
@@ -50,7 +50,7 @@ def finish(parts: Parts, count: int, format_: Format, metadata: dict[str, str]) 
 
 def whole(output: Path) -> bytes:
     """The bytes of a job that nothing disturbed."""
-    with Parts.open(output, JOB, COLUMNS, resume=False) as parts:
+    with Journal.open(output, JOB, COLUMNS, resume=False) as parts:
         write(parts, *range(COUNT))
         finish(parts, COUNT, "parquet", {"model": "digits"})
     content = output.read_bytes()
@@ -62,10 +62,10 @@ def test_parts_in_any_order_over_several_runs_give_the_same_bytes(tmp_path):
     """And nothing but the output is left."""
     output = tmp_path / "out.parquet"
     expected = whole(output)
-    with Parts.open(output, JOB, COLUMNS, resume=False) as parts:
+    with Journal.open(output, JOB, COLUMNS, resume=False) as parts:
         write(parts, 4, 0, 1)
     assert not output.exists()
-    with Parts.open(output, JOB, COLUMNS, resume=True) as parts:
+    with Journal.open(output, JOB, COLUMNS, resume=True) as parts:
         assert parts.done == {0, 1, 4}
         write(parts, 5, 3, 2)
         finish(parts, COUNT, "parquet", {"model": "digits"})
@@ -77,17 +77,17 @@ def test_resuming_what_never_began_begins(tmp_path):
     """So that one command serves a loop; a run that got nowhere is begun anew without a word."""
     output = tmp_path / "out.parquet"
     for resume in (True, False, True):
-        with Parts.open(output, JOB | {"seed": resume}, COLUMNS, resume=resume) as parts:
+        with Journal.open(output, JOB | {"seed": resume}, COLUMNS, resume=resume) as parts:
             assert parts.done == set()
 
 
 def test_parts_of_an_earlier_run_are_not_lost_by_a_new_one(tmp_path):
     """The sentence says how to go on."""
     output = tmp_path / "out.parquet"
-    with Parts.open(output, JOB, COLUMNS, resume=False) as parts:
+    with Journal.open(output, JOB, COLUMNS, resume=False) as parts:
         write(parts, 0, 1)
-    with pytest.raises(PartsError, match=r"out\.parquet\.parts holds 2 finished chunks .* --resume"):
-        Parts.open(output, JOB, COLUMNS, resume=False)
+    with pytest.raises(JournalError, match=r"out\.parquet\.parts holds 2 finished chunks .* --resume"):
+        Journal.open(output, JOB, COLUMNS, resume=False)
 
 
 @pytest.mark.parametrize(
@@ -102,21 +102,23 @@ def test_parts_of_an_earlier_run_are_not_lost_by_a_new_one(tmp_path):
 def test_another_job_does_not_go_on(job, message, tmp_path):
     """The sentence names what is not as it was."""
     output = tmp_path / "out.parquet"
-    with Parts.open(output, JOB, COLUMNS, resume=False) as parts:
+    with Journal.open(output, JOB, COLUMNS, resume=False) as parts:
         write(parts, 0)
-    with pytest.raises(PartsError, match=f"the job is not the one that began: {message}; run it as it was, or remove"):
-        Parts.open(output, job, COLUMNS, resume=True)
+    with pytest.raises(
+        JournalError, match=f"the job is not the one that began: {message}; run it as it was, or remove"
+    ):
+        Journal.open(output, job, COLUMNS, resume=True)
 
 
 def test_two_runs_at_once_are_refused(tmp_path):
     """The second one ends with a sentence, the first one goes on."""
     output = tmp_path / "out.parquet"
-    with Parts.open(output, JOB, COLUMNS, resume=False) as parts:
+    with Journal.open(output, JOB, COLUMNS, resume=False) as parts:
         for resume in (True, False):
-            with pytest.raises(PartsError, match=r"another run is writing .*out\.parquet"):
-                Parts.open(output, JOB, COLUMNS, resume=resume)
+            with pytest.raises(JournalError, match=r"another run is writing .*out\.parquet"):
+                Journal.open(output, JOB, COLUMNS, resume=resume)
         write(parts, 0)
-    Parts.open(output, JOB, COLUMNS, resume=True).__exit__()
+    Journal.open(output, JOB, COLUMNS, resume=True).__exit__()
 
 
 def test_an_output_that_exists_stays(tmp_path):
@@ -124,19 +126,19 @@ def test_an_output_that_exists_stays(tmp_path):
     output = tmp_path / "out.csv"
     output.write_text("mine")
     for resume in (True, False):
-        with pytest.raises(PartsError, match=r"out\.csv exists already"):
-            Parts.open(output, JOB, COLUMNS, resume=resume)
+        with pytest.raises(JournalError, match=r"out\.csv exists already"):
+            Journal.open(output, JOB, COLUMNS, resume=resume)
     output.unlink()
-    with Parts.open(output, JOB, COLUMNS, resume=False) as parts:
+    with Journal.open(output, JOB, COLUMNS, resume=False) as parts:
         write(parts, 0)
         output.write_text("mine")
-        with pytest.raises(PartsError, match=r"out\.csv came to exist since the job began"):
+        with pytest.raises(JournalError, match=r"out\.csv came to exist since the job began"):
             finish(parts, 1, "csv", {})
-    with pytest.raises(PartsError, match=r"out\.csv exists already"):
-        Parts.open(output, JOB, COLUMNS, resume=True)
+    with pytest.raises(JournalError, match=r"out\.csv exists already"):
+        Journal.open(output, JOB, COLUMNS, resume=True)
     assert output.read_text() == "mine"
     output.unlink()
-    with Parts.open(output, JOB, COLUMNS, resume=True) as parts:
+    with Journal.open(output, JOB, COLUMNS, resume=True) as parts:
         assert parts.done == {0}
         finish(parts, 1, "csv", {})
     assert output.read_text().count("\n") == ROWS + 1
@@ -144,30 +146,30 @@ def test_an_output_that_exists_stays(tmp_path):
 
 def test_a_folder_that_is_not_there(tmp_path):
     """Nor one that may not be written to."""
-    with pytest.raises(PartsError, match=r"cannot be written: there is no folder .*nowhere"):
-        Parts.open(tmp_path / "nowhere" / "out.csv", JOB, COLUMNS, resume=False)
+    with pytest.raises(JournalError, match=r"cannot be written: there is no folder .*nowhere"):
+        Journal.open(tmp_path / "nowhere" / "out.csv", JOB, COLUMNS, resume=False)
     file = tmp_path / "out.csv.parts"
     file.write_text("")
-    with pytest.raises(PartsError, match=r"out\.csv\.parts cannot be written: File exists"):
-        Parts.open(tmp_path / "out.csv", JOB, COLUMNS, resume=False)
+    with pytest.raises(JournalError, match=r"out\.csv\.parts cannot be written: File exists"):
+        Journal.open(tmp_path / "out.csv", JOB, COLUMNS, resume=False)
 
 
 def test_parts_that_are_missing_or_damaged(tmp_path):
     """The sentence names the part, and the others are kept."""
     output = tmp_path / "out.csv"
-    with Parts.open(output, JOB, COLUMNS, resume=False) as parts:
+    with Journal.open(output, JOB, COLUMNS, resume=False) as parts:
         write(parts, 0, 2)
-        with pytest.raises(PartsError, match=r"000000001\.arrow is missing"):
+        with pytest.raises(JournalError, match=r"000000001\.arrow is missing"):
             finish(parts, 3, "csv", {})
-    with Parts.open(output, JOB, COLUMNS, resume=True) as parts:
+    with Journal.open(output, JOB, COLUMNS, resume=True) as parts:
         write(parts, 1)
         part = parts.folder / "000000001.arrow"
         part.write_bytes(part.read_bytes()[:500])
-        with pytest.raises(PartsError, match=r"000000001\.arrow is damaged .* remove it and go on with --resume"):
+        with pytest.raises(JournalError, match=r"000000001\.arrow is damaged .* remove it and go on with --resume"):
             finish(parts, 3, "csv", {})
     part.unlink()
     assert not output.exists()
-    with Parts.open(output, JOB, COLUMNS, resume=True) as parts:
+    with Journal.open(output, JOB, COLUMNS, resume=True) as parts:
         assert parts.done == {0, 2}
 
 
@@ -176,21 +178,21 @@ def test_a_disk_that_fills(format_, tmp_path):
     """While parts or the output are written: a sentence, nothing half there, and what is finished is kept."""
     output = tmp_path / f"out.{format_}"
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    with Parts.open(output, JOB, COLUMNS, resume=False) as parts:
+    with Journal.open(output, JOB, COLUMNS, resume=False) as parts:
         write(parts, *range(20))
         try:
             resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, before[1]))
-            with pytest.raises(PartsError, match=r"cannot be written: File too large; 20 finished chunks are kept"):
+            with pytest.raises(JournalError, match=r"cannot be written: File too large; 20 finished chunks are kept"):
                 write(parts, 20)
             resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
             with pytest.raises(
-                PartsError, match=r"out.* cannot be written: .*; 20 finished chunks are kept, go on with"
+                JournalError, match=r"out.* cannot be written: .*; 20 finished chunks are kept, go on with"
             ):
                 finish(parts, 20, format_, {})
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not output.exists()
-    with Parts.open(output, JOB, COLUMNS, resume=True) as parts:
+    with Journal.open(output, JOB, COLUMNS, resume=True) as parts:
         assert parts.done == set(range(20))
         finish(parts, 20, format_, {})
     assert output.exists()
@@ -203,9 +205,9 @@ def test_a_full_device_is_named(tmp_path, monkeypatch):
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    with Parts.open(output, JOB, COLUMNS, resume=False) as parts:
+    with Journal.open(output, JOB, COLUMNS, resume=False) as parts:
         monkeypatch.setattr(os, "fsync", full)
-        with pytest.raises(PartsError, match="cannot be written: No space left on device"):
+        with pytest.raises(JournalError, match="cannot be written: No space left on device"):
             write(parts, 0)
         assert parts.done == set()
 
@@ -258,7 +260,7 @@ def test_killed_while_it_clears_up(stage, tmp_path):
     """The output stands; a run that resumes finds it for its own and finishes the clearing."""
     output = tmp_path / "out.parquet"
     expected = whole(output)
-    with Parts.open(output, JOB, COLUMNS, resume=False) as parts:
+    with Journal.open(output, JOB, COLUMNS, resume=False) as parts:
         write(parts, *range(COUNT))
         kept = tmp_path / "kept"
 
@@ -276,7 +278,7 @@ def test_killed_while_it_clears_up(stage, tmp_path):
             part.unlink()
     if stage == "job removed":
         (folder / "job.json").unlink()
-    with Parts.open(output, JOB, COLUMNS, resume=True) as parts:
+    with Journal.open(output, JOB, COLUMNS, resume=True) as parts:
         assert parts.complete == {"told": 1}
         parts.clear()
     assert output.read_bytes() == expected
@@ -295,7 +297,7 @@ def test_what_a_part_holds(tmp_path):
     )
     scores = np.zeros((3, 10), np.float32)
     scores[[0, 1, 2], [4, 5, 6]] = 1
-    with Parts.open(tmp_path / "out.csv", JOB, COLUMNS, resume=False) as parts:
+    with Journal.open(tmp_path / "out.csv", JOB, COLUMNS, resume=False) as parts:
         written = parts.write(chunk, np.array([4, 5, 6]), scores)
         part = parts.read(0)
     assert part == written

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from scoring import score
-from scoring.journal import Parts
+from scoring.journal import Journal
 from tests.support.repositories import place
 from tests.support.server import MODELS
 from tests.unit.scoring.jobs import ended, kill_and_resume, run, start, table, wait_for_parts
@@ -75,12 +75,12 @@ def test_a_job_killed_while_it_cleared_up_is_finished_by_the_next_run(
     """The output stands, some parts are gone: nothing is scored again, and the summary is that of the whole."""
     output = tmp_path / "out.parquet"
 
-    def half(parts: Parts) -> None:
+    def half(parts: Journal) -> None:
         next(parts.folder.glob("*.arrow")).unlink()
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(Parts, "clear", half)
+        patched.setattr(Journal, "clear", half)
         with pytest.raises(KeyboardInterrupt):
             score(pixels, output, models=MODELS, chunk_rows=512)
     stood = output.read_bytes()

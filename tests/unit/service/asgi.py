@@ -11,7 +11,7 @@ from engine.errors import InvalidInput, QueueFull
 from service.api.method import Call, Kind, Method, Methods, table
 from service.api.middleware.metrics import counted
 from service.transports.grpc_asgi.application import GrpcAsgi
-from service.transports.grpc_asgi.fast_path import Begun, Straight, task_or_begun
+from service.transports.grpc_asgi.fast_path import AlreadyStarted, FastPath, task_or_begun
 from service.transports.grpc_asgi.framing import Encoding, FrameReader, Frames, frame
 
 LIMITS = {"max_message_bytes": 1000, "max_pending_bytes": 1500, "max_concurrent_calls": 10}
@@ -98,7 +98,7 @@ class UnderPyvoy:
 
     def __init__(self, front: GrpcAsgi, methods: Methods) -> None:
         self.front = front
-        self._straight = Straight(front, methods)
+        self._straight = FastPath(front, methods)
         asyncio.get_running_loop().set_task_factory(task_or_begun)
 
     def __getattr__(self, name: str) -> Any:
@@ -119,10 +119,10 @@ class UnderPyvoy:
         task: Any = asyncio.get_running_loop().create_task(
             self._straight(scope, NoBody if scope.get("no body") else receive_ahead, send_now)  # type: ignore[arg-type]
         )
-        if not isinstance(task, Begun):
+        if not isinstance(task, AlreadyStarted):
             await task
             return
-        calls, others = self.front.leavers.calls, set(self._straight.tasks)
+        calls, others = self.front.reaper.calls, set(self._straight.tasks)
         [call] = [each for each in calls if each.scope is scope]
         while call in calls or self._straight.tasks - others:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.001)

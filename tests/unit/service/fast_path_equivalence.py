@@ -9,26 +9,28 @@ from digits_protocol.inference import open_inference_pb2
 from google.protobuf.message import Message
 
 from service.api.method import Call, Kind, Method
-from service.api.middleware.metrics import answer_quickly
+from service.api.middleware.metrics import try_fast_path
 
 
-async def both_ways(method: Method, request: Message, *, quick: bool | None = None, call: Call | None = None) -> Any:
+async def both_ways(
+    method: Method, request: Message, *, fast_path: bool | None = None, call: Call | None = None
+) -> Any:
     """The handler's answer, or its error, once the quick form was found to agree with it or to leave it the call.
 
-    `quick` says whether the quick form must, or must not, have taken it.
+    `fast_path` says whether the quick form must, or must not, have taken it.
     """
     assert method.kind is Kind.UNARY
     assert isinstance(request, method.request)
     call = call or Call()
     taken: Any = None
-    if method.quick is not None:
+    if method.fast_path is not None:
         try:
             for _ in range(2):  # the second time from what the first has remembered
-                written = await answer_quickly(method, b"before" + request.SerializeToString(), 6, call)
+                written = await try_fast_path(method, b"before" + request.SerializeToString(), 6, call)
                 taken = None if written is None else method.response.FromString(written)
         except Exception as error:
             taken = error
-    assert quick is None or quick == (taken is not None)
+    assert fast_path is None or fast_path == (taken is not None)
     if isinstance(taken, Exception):
         with pytest.raises(type(taken), match=f"^{re.escape(str(taken))}$"):
             await method.handler(request, call)

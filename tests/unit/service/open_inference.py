@@ -15,9 +15,9 @@ STEM = "/inference.GRPCInferenceService/"
 MNIST, SMALL = "mnist-16x16", "digits-8x8"
 
 
-async def ask(app: App, name: str, request: Message, quick: bool | None = None) -> Any:
-    """The answer of a unary method; `quick`: see `both_ways`."""
-    return await both_ways(app.methods[STEM + name], request, quick=quick)
+async def ask(app: App, name: str, request: Message, fast_path: bool | None = None) -> Any:
+    """The answer of a unary method; `fast_path`: see `both_ways`."""
+    return await both_ways(app.methods[STEM + name], request, fast_path=fast_path)
 
 
 async def ask_once(app: App, name: str, request: Message) -> Any:
@@ -48,9 +48,9 @@ def typed(pixels: np.ndarray, *outputs: str, **fields: Any) -> pb.ModelInferRequ
 
 def arrays(response: pb.ModelInferResponse) -> dict[str, np.ndarray]:
     """The raw outputs by name, in their order."""
-    kinds = {"INT64": np.int64, "FP32": np.float32}
+    error_classes = {"INT64": np.int64, "FP32": np.float32}
     return {
-        output.name: np.frombuffer(data, kinds[output.datatype]).reshape(output.shape)
+        output.name: np.frombuffer(data, error_classes[output.datatype]).reshape(output.shape)
         for output, data in zip(response.outputs, response.raw_output_contents, strict=True)
     }
 

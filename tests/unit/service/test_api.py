@@ -17,9 +17,9 @@ from engine.errors import (
     QueueFull,
     RateExceeded,
     RunFailed,
-    kinds,
+    error_classes,
     listed,
-    shown,
+    quoted,
 )
 from service.api.errors import CODES, translate
 from service.api.method import Call
@@ -78,8 +78,8 @@ async def test_a_run_that_fails_is_internal_and_keeps_its_words_to_the_log():
 
 def test_every_error_of_the_runtime_has_its_status():
     """A new one cannot be forgotten, however deep below the others it stands."""
-    assert RateExceeded in kinds()
-    assert set(kinds()) == set(CODES)
+    assert RateExceeded in error_classes()
+    assert set(error_classes()) == set(CODES)
 
 
 def test_details_go_with_the_errors_that_have_them():
@@ -104,8 +104,8 @@ def test_no_sentence_outgrows_the_headers_it_travels_in():
 @pytest.mark.parametrize("word", ["x" * 5000, "\0" * 65, "\U000e0001" * 64, "'\"" * 40, "\n" * 64])
 def test_what_a_client_wrote_is_repeated_in_part(word: str):
     """However it has to be written."""
-    assert len(shown(word)) <= 68
-    assert shown(word[:3]) == repr(word[:3])
+    assert len(quoted(word)) <= 68
+    assert quoted(word[:3]) == repr(word[:3])
 
 
 def test_of_many_names_the_first_are_listed():

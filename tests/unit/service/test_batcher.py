@@ -10,7 +10,7 @@ import pytest
 
 from engine.batcher import Answer, Batcher
 from engine.errors import DeadlinePassed, NotReady, QueueFull, RunFailed
-from engine.session import Scored
+from engine.session import InferenceResult
 
 
 class Recorder:
@@ -23,7 +23,7 @@ class Recorder:
         self.gate.set()
         self.started = threading.Event()
 
-    def __call__(self, pixels: np.ndarray, hidden: bool, warnings: bool) -> Scored:
+    def __call__(self, pixels: np.ndarray, hidden: bool, warnings: bool) -> InferenceResult:
         self.batches.append(pixels.copy())
         self.threads.append(threading.current_thread().name)
         self.started.set()
@@ -31,7 +31,7 @@ class Recorder:
         if (pixels == 13).any():
             raise RuntimeError("the device caught fire")
         values = pixels[:, :1].astype(np.float32)
-        return Scored(pixels[:, 0].astype(np.int64), values, (values * 2,) if hidden else ())
+        return InferenceResult(pixels[:, 0].astype(np.int64), values, (values * 2,) if hidden else ())
 
 
 @pytest.fixture

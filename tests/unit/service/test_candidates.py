@@ -59,11 +59,11 @@ def counts(predictions: Sequence[pb.Prediction]) -> set[int]:
 async def test_at_99_percent_when_nothing_is_said(app: App, pixels: np.ndarray, rows: int):
     """The quick form has them too, whether an image has one, several or none; labels of more than a byte are left."""
     card = app.repository.find("", "").session.card
-    quick = min(card.labels) >= 0
+    fast_path = min(card.labels) >= 0
     found = set()
     for start in range(0, 200 if rows < 200 else 1, 3):
         request = pb.ClassifyRequest(pixels=pixels[start : start + rows].tobytes())
-        answer = await both_ways(app.methods[CLASSIFY], request, quick=quick)
+        answer = await both_ways(app.methods[CLASSIFY], request, fast_path=fast_path)
         for prediction in answer.predictions:
             assert list(prediction.candidates) == expected(prediction, card, card.thresholds[COVERAGES.index(0.99)])
         found |= counts(answer.predictions)
@@ -77,7 +77,7 @@ async def test_at_a_coverage_that_is_named(app: App, pixels: np.ndarray, coverag
     """It counts as the next greater one that the card knows; the bytes of such a request are left to the handler."""
     card = app.repository.find("", "").session.card
     request = pb.ClassifyRequest(pixels=pixels.tobytes(), coverage=coverage)
-    answer = await both_ways(app.methods[CLASSIFY], request, quick=False)
+    answer = await both_ways(app.methods[CLASSIFY], request, fast_path=False)
     for prediction in answer.predictions:
         assert list(prediction.candidates) == expected(prediction, card, card.thresholds[COVERAGES.index(counted)])
 
@@ -101,7 +101,7 @@ async def test_callers_of_one_batch_get_their_own(app: App, pixels: np.ndarray):
     alone = [await method.handler(request, Call()) for request in requests]
 
     async def quickly(request: pb.ClassifyRequest) -> pb.ClassifyResponse:
-        future = method.quick(request.SerializeToString(), 0, Call())
+        future = method.fast_path(request.SerializeToString(), 0, Call())
         return await method.handler(request, Call()) if future is None else pb.ClassifyResponse.FromString(await future)
 
     together = await asyncio.gather(*map(quickly, requests))
@@ -130,7 +130,7 @@ async def test_a_model_without_thresholds_rules_nothing_in_or_out():
     """It answers without candidates, and refuses a coverage."""
     async with App.open(Settings(models=MODELS, log_level="error")) as app:
         method = app.methods[CLASSIFY]
-        answer = await both_ways(method, pb.ClassifyRequest(pixels=bytes(784)), quick=True)
+        answer = await both_ways(method, pb.ClassifyRequest(pixels=bytes(784)), fast_path=True)
         assert not answer.predictions[0].candidates
         with pytest.raises(InvalidInput, match=r"coverage: is 0\.9, and model mnist-16x16 has no thresholds"):
             await both_ways(method, pb.ClassifyRequest(pixels=bytes(784), coverage=0.9))

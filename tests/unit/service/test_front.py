@@ -178,7 +178,7 @@ async def test_refusals_of_a_draining_server_wait_until_nobody_listens():
         await refuse.wait()
         raise NotReady("the server is draining")
 
-    async def unheard() -> None:
+    async def stopped_listening() -> None:
         await gone.wait()
 
     front = GrpcioFront(table(Method("/t.T/Refused", StringValue, StringValue, Kind.UNARY, refused)), **LIMITS)
@@ -186,7 +186,7 @@ async def test_refusals_of_a_draining_server_wait_until_nobody_listens():
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         call = channel.unary_unary("/t.T/Refused")(say(""))
         await entered.wait()
-        stopping = asyncio.create_task(front.stop(20, unheard))
+        stopping = asyncio.create_task(front.stop(20, stopped_listening))
         refuse.set()
         await asyncio.sleep(0.3)
         assert not call.done()

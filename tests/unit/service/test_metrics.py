@@ -16,7 +16,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from engine.errors import DeadlinePassed, InvalidInput, NotFound, QueueFull
-from engine.histogram import TIME_BOUNDS_NS, Times
+from engine.histogram import TIME_BOUNDS_NS, Histogram
 from service.api.method import Call
 from service.app import App
 from service.config import Settings
@@ -286,7 +286,7 @@ async def test_a_snapshot_is_written_as_prometheus_reads_it(app, accept, content
 
 def test_a_time_belongs_to_the_first_bucket_whose_bound_it_does_not_exceed():
     """As `le` says: less or equal."""
-    times = Times()
+    times = Histogram()
     for ns in (0, TIME_BOUNDS_NS[0], TIME_BOUNDS_NS[0] + 1, TIME_BOUNDS_NS[-1] + 1):
         times.add(ns)
     assert (times.counts[0], times.counts[1], times.counts[-1], times.count) == (2, 1, 1, 4)

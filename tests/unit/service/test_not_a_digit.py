@@ -27,7 +27,7 @@ METADATA = "/inference.GRPCInferenceService/ModelMetadata"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> VersionFolder:
-    return export_sure(tmp_path_factory.mktemp("models"), knows_digits=True)
+    return export_sure(tmp_path_factory.mktemp("models"), detects_outliers=True)
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ async def test_every_prediction_has_it(app: App, pixels: np.ndarray, rows: int):
     """The network's own, also from bytes; noise gets more than digits do."""
     for start in range(0, 200 if rows < 200 else 1, 3):
         own = pixels[start : start + rows]
-        answer = await both_ways(app.methods[CLASSIFY], pb.ClassifyRequest(pixels=own.tobytes()), quick=True)
+        answer = await both_ways(app.methods[CLASSIFY], pb.ClassifyRequest(pixels=own.tobytes()), fast_path=True)
         got = [prediction.not_a_digit for prediction in answer.predictions]
         np.testing.assert_allclose(got, chances(app, own), atol=1e-6)
     everything = chances(app, pixels)
@@ -70,7 +70,7 @@ async def test_callers_of_one_batch_get_their_own(app: App, pixels: np.ndarray):
 
     async def ask(place: int, part: np.ndarray) -> list[float]:
         request = pb.ClassifyRequest(pixels=part.tobytes(), coverage=0.9 if place % 2 else 0)
-        future = method.quick(request.SerializeToString(), 0, Call())
+        future = method.fast_path(request.SerializeToString(), 0, Call())
         assert (future is None) == bool(place % 2)
         answer = (
             await method.handler(request, Call()) if future is None else pb.ClassifyResponse.FromString(await future)
@@ -86,7 +86,7 @@ async def test_callers_of_one_batch_get_their_own(app: App, pixels: np.ndarray):
 async def test_a_model_that_cannot_tell_says_nothing():
     """Absent is not 0."""
     async with App.open(Settings(models=MODELS, log_level="error")) as app:
-        answer = await both_ways(app.methods[CLASSIFY], pb.ClassifyRequest(pixels=bytes(784)), quick=True)
+        answer = await both_ways(app.methods[CLASSIFY], pb.ClassifyRequest(pixels=bytes(784)), fast_path=True)
         assert not answer.predictions[0].HasField("not_a_digit")
         metadata = await app.methods[METADATA].handler(oip.ModelMetadataRequest(name="mnist-16x16"), Call())
         assert NOT_A_DIGIT not in [output.name for output in metadata.outputs]
@@ -115,7 +115,7 @@ async def test_it_is_an_output_of_the_open_inference_protocol(app: App, pixels: 
     }
     for rows in (1, 7):
         request = infer(pixels[:rows], "sure", "hidden_1", NOT_A_DIGIT, "label")
-        answer = await both_ways(app.methods[INFER], request, quick=True)
+        answer = await both_ways(app.methods[INFER], request, fast_path=True)
         assert [(output.name, list(output.shape)) for output in answer.outputs] == [
             ("hidden_1", [rows, 24]),
             (NOT_A_DIGIT, [rows]),
@@ -149,4 +149,4 @@ def test_the_receipt_holds_it_too(folder: VersionFolder, tmp_path: Path):
         with pytest.raises(ModelError, match=message):
             load_session(changed, candidates("cpu"), 1)
     changed.write_golden(golden)
-    assert load_session(changed, candidates("cpu"), 1).card.knows_digits
+    assert load_session(changed, candidates("cpu"), 1).card.detects_outliers

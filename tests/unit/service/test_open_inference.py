@@ -10,7 +10,7 @@ from digits_protocol.digits.v1 import digits_pb2
 
 from artifact.store import VersionFolder
 from engine.errors import QueueFull
-from engine.session import Scored
+from engine.session import InferenceResult
 from service.api.method import Call
 from service.api.open_inference import fast_path as quick_infer
 from service.api.open_inference import inputs as tensors
@@ -47,7 +47,7 @@ def pixels() -> np.ndarray:
     return VersionFolder(MODELS, MNIST, 2).read_golden().pixels[:20]
 
 
-def scored(app: App, pixels: np.ndarray, model: str = MNIST) -> Scored:
+def scored(app: App, pixels: np.ndarray, model: str = MNIST) -> InferenceResult:
     """What onnxruntime itself says."""
     return app.repository.find(model, "").session.run(pixels, hidden=True)
 
@@ -99,7 +99,7 @@ async def test_many_float_images_are_converted_in_a_thread_and_scored_alike(app,
     monkeypatch.setattr(tensors, "check_range", noting)
     for module in (tensors, quick_infer):
         monkeypatch.setattr(module, "THREAD_BYTES", many.nbytes)
-    response = await ask(app, "ModelInfer", raw(many.astype(np.float32), "scores"), quick=False)
+    response = await ask(app, "ModelInfer", raw(many.astype(np.float32), "scores"), fast_path=False)
     assert np.array_equal(arrays(response)["scores"], scored(app, many).scores)
     assert len(threads) == 1
     assert threading.main_thread() not in threads

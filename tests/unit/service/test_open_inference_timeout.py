@@ -12,9 +12,9 @@ import pytest
 from digits_protocol.inference import open_inference_pb2 as pb
 
 from engine.errors import DeadlinePassed
-from engine.session import Scored
+from engine.session import InferenceResult
 from service.api.method import Call
-from service.api.middleware.metrics import answer_quickly
+from service.api.middleware.metrics import try_fast_path
 from service.app import App
 from service.config import Settings
 from tests.support.server import MODELS
@@ -43,7 +43,7 @@ async def by_handler(app: App, request: pb.ModelInferRequest, call: Call) -> Any
 
 
 async def quickly(app: App, request: pb.ModelInferRequest, call: Call) -> Any:
-    answer = await answer_quickly(app.methods[STEM + "ModelInfer"], request.SerializeToString(), 0, call)
+    answer = await try_fast_path(app.methods[STEM + "ModelInfer"], request.SerializeToString(), 0, call)
     assert answer is not None
     return answer
 
@@ -66,7 +66,7 @@ async def busy(app: App) -> AsyncIterator[list[int]]:
     batcher = app.repository.find(MNIST, "").batcher
     run, begun, go_on, rows = batcher._run, threading.Event(), threading.Event(), []
 
-    def slow(pixels: np.ndarray, hidden: bool, warnings: bool) -> Scored:
+    def slow(pixels: np.ndarray, hidden: bool, warnings: bool) -> InferenceResult:
         rows.append(len(pixels))
         begun.set()
         go_on.wait()
@@ -133,8 +133,8 @@ async def test_nothing_and_less_bounds_nothing(app, way, microseconds):
 
 async def test_the_longest_timeout_is_no_error(app):
     """Nor is it reached."""
-    await ask(app, "ModelInfer", timed(2**63 - 1), quick=True)
-    await ask(app, "ModelInfer", timed(2**63 - 1, typed(ONE)), quick=False)
+    await ask(app, "ModelInfer", timed(2**63 - 1), fast_path=True)
+    await ask(app, "ModelInfer", timed(2**63 - 1, typed(ONE)), fast_path=False)
 
 
 @pytest.mark.parametrize("value", [0, 1, -1, 2**40, "first", True])
@@ -142,7 +142,7 @@ async def test_a_priority_changes_nothing(app, value):
     """No model has levels of it."""
     request = raw(ONE)
     set_parameters(request, priority=value)
-    await ask(app, "ModelInfer", request, quick=True)
+    await ask(app, "ModelInfer", request, fast_path=True)
 
 
 async def test_each_message_of_a_stream_has_its_own(app):

@@ -15,11 +15,11 @@ from engine.errors import DeadlinePassed, InvalidInput
 from engine.shared_memory import Region
 from engine.shared_memory import SharedMemory as Regions
 from service.api.digits import fast_path as quick_classify
-from service.api.digits.fast_path import QuickClassify
+from service.api.digits.fast_path import ClassifyFastPath
 from service.api.method import Call
-from service.api.middleware.metrics import answer_quickly
+from service.api.middleware.metrics import try_fast_path
 from service.api.open_inference import fast_path as quick_infer
-from service.api.open_inference.fast_path import QuickInfer
+from service.api.open_inference.fast_path import InferFastPath
 from service.app import App
 from service.config import Settings
 from tests.support.server import MODELS
@@ -47,8 +47,8 @@ def pixels() -> np.ndarray:
 async def test_raw_pixels_are_quick_whatever_is_wanted(app, pixels, rows, outputs):
     """UINT8 and FP32, with an id and without, by the default model and by a version."""
     for fields in ({}, {"id": "seven"}, {"model_name": ""}, {"model_version": "1"}):
-        await ask(app, "ModelInfer", raw(pixels[:rows], *outputs, **fields), quick=True)
-        await ask(app, "ModelInfer", raw(pixels[:rows].astype(np.float32), *outputs, **fields), quick=True)
+        await ask(app, "ModelInfer", raw(pixels[:rows], *outputs, **fields), fast_path=True)
+        await ask(app, "ModelInfer", raw(pixels[:rows].astype(np.float32), *outputs, **fields), fast_path=True)
 
 
 async def test_what_is_out_of_the_ordinary_is_left_to_the_handler(app, pixels):
@@ -58,7 +58,7 @@ async def test_what_is_out_of_the_ordinary_is_left_to_the_handler(app, pixels):
     long = raw(pixels[:1])
     long.parameters["note"].string_param = "x" * 2000
     for request in (typed(pixels[:1]), ranked, long, raw(pixels[:1], id="sieben – 7")):
-        await ask(app, "ModelInfer", request, quick=False)
+        await ask(app, "ModelInfer", request, fast_path=False)
 
 
 async def test_pixels_that_are_wrong_get_the_handlers_error(app, pixels):
@@ -89,7 +89,7 @@ async def test_shared_memory_is_quick_and_forgotten_with_its_region(app, pixels)
         set_parameters(request.inputs[0], shared_memory_region="r", shared_memory_byte_size=784)
         place = {"shared_memory_region": "r", "shared_memory_byte_size": 40, "shared_memory_offset": 784}
         set_parameters(request.outputs[0], **place)
-        await ask(app, "ModelInfer", request, quick=True)
+        await ask(app, "ModelInfer", request, fast_path=True)
         wanted = app.repository.find(MNIST, "").session.run(pixels[:1]).scores
         assert np.array_equal(np.frombuffer(region.buf[784:].tobytes(), np.float32), wanted[0])
 
@@ -98,7 +98,7 @@ async def test_shared_memory_is_quick_and_forgotten_with_its_region(app, pixels)
         gc.collect()
         assert held() is None
         with pytest.raises(InvalidInput, match="not registered"):
-            await ask(app, "ModelInfer", request, quick=False)
+            await ask(app, "ModelInfer", request, fast_path=False)
     finally:
         region.close()
         region.unlink()
@@ -111,7 +111,7 @@ async def test_callers_of_one_batch_get_their_own_rows(app, pixels):
     requests += [(classify, digits_pb2.ClassifyRequest(pixels=pixels[i : i + 2].tobytes())) for i in range(12)]
     alone = [await method.handler(request, Call()) for method, request in requests]
     together = await asyncio.gather(
-        *(method.quick(request.SerializeToString(), 0, Call()) for method, request in requests)
+        *(method.fast_path(request.SerializeToString(), 0, Call()) for method, request in requests)
     )
     batches = set()
     for (method, _), one, data in zip(requests, alone, together, strict=True):
@@ -132,9 +132,9 @@ async def test_classify_is_quick_for_raw_pixels(app, pixels, rows):
     method = app.methods[CLASSIFY]
     for fields in ({}, {"model": MNIST}, {"model": MNIST, "version": "1"}):
         request = digits_pb2.ClassifyRequest(pixels=pixels[:rows].tobytes(), **fields)
-        await both_ways(method, request, quick=True)
+        await both_ways(method, request, fast_path=True)
     small = np.random.default_rng(1).integers(0, 17, (rows, 64), np.uint8)
-    await both_ways(method, digits_pb2.ClassifyRequest(pixels=small.tobytes(), model=SMALL), quick=True)
+    await both_ways(method, digits_pb2.ClassifyRequest(pixels=small.tobytes(), model=SMALL), fast_path=True)
 
 
 async def test_classify_warns_and_refuses_as_the_handler_does(app, pixels):
@@ -142,10 +142,10 @@ async def test_classify_warns_and_refuses_as_the_handler_does(app, pixels):
     method = app.methods[CLASSIFY]
     odd = np.concatenate([pixels[:2], 255 - pixels[2:3], np.zeros((1, 784), np.uint8)])
     for rows in (odd, odd[3:]):
-        answer = await both_ways(method, digits_pb2.ClassifyRequest(pixels=rows.tobytes()), quick=True)
+        answer = await both_ways(method, digits_pb2.ClassifyRequest(pixels=rows.tobytes()), fast_path=True)
         assert answer.predictions[len(rows) - 1].warnings
     shown = digits_pb2.ClassifyRequest(pixels=pixels[:1].tobytes(), include_activations=True)
-    await both_ways(method, shown, quick=False)
+    await both_ways(method, shown, fast_path=False)
     for wrong in (
         digits_pb2.ClassifyRequest(),
         digits_pb2.ClassifyRequest(pixels=b"x"),
@@ -160,27 +160,27 @@ async def test_classify_warns_and_refuses_as_the_handler_does(app, pixels):
 async def test_a_deadline_that_passed_is_kept(app, pixels):
     """As by the handler."""
     with pytest.raises(DeadlinePassed):
-        await app.methods[STEM + "ModelInfer"].quick(raw(pixels[:1]).SerializeToString(), 0, Call(deadline=0.0))
+        await app.methods[STEM + "ModelInfer"].fast_path(raw(pixels[:1]).SerializeToString(), 0, Call(deadline=0.0))
     request = digits_pb2.ClassifyRequest(pixels=pixels[:1].tobytes())
     with pytest.raises(DeadlinePassed):
-        await app.methods[CLASSIFY].quick(request.SerializeToString(), 0, Call(deadline=0.0))
+        await app.methods[CLASSIFY].fast_path(request.SerializeToString(), 0, Call(deadline=0.0))
 
 
 async def test_quick_calls_are_counted(app, pixels):
     """In the statistics of their version."""
     statistics = app.repository.find(MNIST, "").statistics
     classify = digits_pb2.ClassifyRequest(pixels=pixels[:1].tobytes())
-    assert await answer_quickly(app.methods[STEM + "ModelInfer"], raw(pixels[:3]).SerializeToString(), 0, Call())
-    assert await answer_quickly(app.methods[CLASSIFY], classify.SerializeToString(), 0, Call())
+    assert await try_fast_path(app.methods[STEM + "ModelInfer"], raw(pixels[:3]).SerializeToString(), 0, Call())
+    assert await try_fast_path(app.methods[CLASSIFY], classify.SerializeToString(), 0, Call())
     assert (statistics.success.count, statistics.rows) == (2, 4)
 
 
 async def test_what_is_remembered_is_bounded(app, pixels, monkeypatch):
     """However many different heads come."""
-    monkeypatch.setattr(quick_infer, "MAX_HEADS", 8)
-    monkeypatch.setattr(quick_classify, "MAX_HEADS", 8)
-    infer = QuickInfer(app.repository, Regions(""), 100)
-    classify = QuickClassify(app.repository, 100)
+    monkeypatch.setattr(quick_infer, "MAX_TEMPLATES", 8)
+    monkeypatch.setattr(quick_classify, "MAX_TEMPLATES", 8)
+    infer = InferFastPath(app.repository, Regions(""), 100)
+    classify = ClassifyFastPath(app.repository, 100)
     for number in range(30):
         request = raw(pixels[:1])
         request.parameters["n"].int64_param = number
@@ -188,7 +188,7 @@ async def test_what_is_remembered_is_bounded(app, pixels, monkeypatch):
         asked = digits_pb2.ClassifyRequest(pixels=pixels[:1].tobytes(), version=str(number))
         answer = classify.answer(asked.SerializeToString(), 0, Call())
         assert (answer is None) == (number not in (1, 2))
-    for kept in (infer._names, classify._names, app.repository.find(MNIST, "").heads):
+    for kept in (infer._names, classify._names, app.repository.find(MNIST, "").templates):
         assert 0 < len(kept) <= 8
 
 
@@ -197,10 +197,10 @@ async def test_answers_to_one_head_differ_in_their_id_alone(app, pixels):
     method = app.methods[STEM + "ModelInfer"]
     answers = []
     for id_ in ("a", "b", ""):
-        data = await method.quick(raw(pixels[:1], id=id_).SerializeToString(), 0, Call())
+        data = await method.fast_path(raw(pixels[:1], id=id_).SerializeToString(), 0, Call())
         answers.append(timeless(open_inference_pb2.ModelInferResponse.FromString(data)))
     assert [answer.id for answer in answers] == ["a", "b", ""]
     for answer in answers:
         answer.id = ""
     assert answers[0] == answers[1] == answers[2]
-    assert len(app.repository.find(MNIST, "").heads) == 1
+    assert len(app.repository.find(MNIST, "").templates) == 1

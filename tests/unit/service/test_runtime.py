@@ -13,7 +13,7 @@ from PIL import Image
 from artifact.store import VersionFolder
 from engine import providers
 from engine.cpus import usable_cores
-from engine.decode_pool import Preparer
+from engine.decode_pool import DecodePool
 from engine.errors import DeadlinePassed, InvalidInput, QueueFull
 from engine.providers import CPU, CUDA, candidates, open_session
 from engine.session import ModelError, Session, load_session
@@ -104,44 +104,44 @@ def png(value: int = 255) -> bytes:
 
 
 @pytest.fixture
-def preparer():
-    made = Preparer(max_image_pixels=10_000, max_images=10)
+def decode_pool():
+    made = DecodePool(max_image_pixels=10_000, max_images=10)
     yield made
     made.close()
 
 
-async def test_images_come_back_as_rows_in_order(preparer: Preparer, session: Session):
+async def test_images_come_back_as_rows_in_order(decode_pool: DecodePool, session: Session):
     """One row an image, with its warnings."""
-    pixels, warnings = await preparer.prepare([png(), png(0), png()], session.card, None)
+    pixels, warnings = await decode_pool.prepare([png(), png(0), png()], session.card, None)
     assert pixels.shape == (3, 784)
     assert pixels.dtype == np.uint8
     assert np.array_equal(pixels[0], pixels[2])
     assert [len(each) for each in warnings] == [0, 1, 0]
 
 
-async def test_the_first_bad_image_is_named_by_its_index(preparer: Preparer, session: Session):
+async def test_the_first_bad_image_is_named_by_its_index(decode_pool: DecodePool, session: Session):
     """Though later ones are bad too."""
     with pytest.raises(InvalidInput) as raised:
-        await preparer.prepare([png(), b"no", b"neither"], session.card, None)
+        await decode_pool.prepare([png(), b"no", b"neither"], session.card, None)
     assert raised.value.field == "encoded_images[1]"
 
 
-async def test_more_images_than_may_wait_are_refused_or_waited_for(preparer: Preparer, session: Session):
+async def test_more_images_than_may_wait_are_refused_or_waited_for(decode_pool: DecodePool, session: Session):
     """The bound is in images; room comes back when a call is done, however it ended."""
-    many = asyncio.create_task(preparer.prepare([png()] * 8, session.card, None))
+    many = asyncio.create_task(decode_pool.prepare([png()] * 8, session.card, None))
     await asyncio.sleep(0)
     with pytest.raises(QueueFull):
-        await preparer.prepare([png()] * 3, session.card, None)
+        await decode_pool.prepare([png()] * 3, session.card, None)
     with pytest.raises(DeadlinePassed):
-        await preparer.room(3, time.monotonic())
-    await preparer.room(3, time.monotonic() + 30)
+        await decode_pool.room(3, time.monotonic())
+    await decode_pool.room(3, time.monotonic() + 30)
     assert many.done()
     for _ in range(3):
         with pytest.raises(InvalidInput):
-            await preparer.prepare([b"bad"] * 10, session.card, None)
+            await decode_pool.prepare([b"bad"] * 10, session.card, None)
 
 
-async def test_images_whose_deadline_has_passed_are_not_decoded(preparer: Preparer, session: Session):
+async def test_images_whose_deadline_has_passed_are_not_decoded(decode_pool: DecodePool, session: Session):
     """The caller is told why."""
     with pytest.raises(DeadlinePassed):
-        await preparer.prepare([png()], session.card, time.monotonic() - 1)
+        await decode_pool.prepare([png()], session.card, time.monotonic() - 1)

@@ -32,7 +32,7 @@ METADATA = "/inference.GRPCInferenceService/ModelMetadata"
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`sure` with both variants, and `digits-8x8` without."""
     out = tmp_path_factory.mktemp("models")
-    folder = export_sure(out, knows_digits=True)
+    folder = export_sure(out, detects_outliers=True)
     for kind in ("int8", "fp16"):
         make_variant(folder, kind, digits().train.pixels, digits().test)
     shutil.copytree(MODELS / "digits-8x8", out / "digits-8x8")
@@ -45,10 +45,10 @@ async def test_it_answers_in_the_place_of_the_version(models: Path, kind: str):
     pixels = digits().test.pixels[:50]
     request = pb.ClassifyRequest(model="sure", pixels=pixels.tobytes())
     async with App.open(Settings(models=models, log_level="error")) as app:
-        plain = await both_ways(app.methods[CLASSIFY], request, quick=True)
+        plain = await both_ways(app.methods[CLASSIFY], request, fast_path=True)
     async with App.open(Settings(models=models, log_level="error", variant=f"sure={kind}")) as app:
-        answer = await both_ways(app.methods[CLASSIFY], request, quick=True)
-        other = await both_ways(app.methods[CLASSIFY], replace_model(request, "digits-8x8"), quick=True)
+        answer = await both_ways(app.methods[CLASSIFY], request, fast_path=True)
+        other = await both_ways(app.methods[CLASSIFY], replace_model(request, "digits-8x8"), fast_path=True)
         metadata = await app.methods[METADATA].handler(oip.ModelMetadataRequest(name="sure"), Call())
         [layer] = (await app.methods[NETWORK].handler(pb.GetNetworkRequest(model="sure", layer=1), Call())).layers
     assert (plain.model.variant, answer.model.variant, other.model.variant) == ("", kind, "")

@@ -1,7 +1,7 @@
 """The wire format as far as it is read by hand, held against protobuf itself."""
 
 from digits_protocol.inference import open_inference_pb2 as pb
-from digits_protocol.wire import find_spans, length_delimited, tag, varint
+from digits_protocol.wire import length_delimited, split_message, tag, varint
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,7 +34,7 @@ def test_a_length_delimited_field_is_protobufs(value: bytes):
 def test_the_parts_of_a_message_are_where_they_are_found(request: pb.ModelInferRequest, before: bytes):
     """The head without its id, the id, and the last field's bytes make the message again."""
     data = before + request.SerializeToString()
-    spans = find_spans(data, len(before), RAW, aside=ID)
+    spans = split_message(data, len(before), RAW, aside=ID)
     assert spans is not None
     head = data[len(before) : spans.head]
     if spans.stop:
@@ -59,7 +59,7 @@ def test_a_message_that_was_cut_or_changed_is_never_read_as_another(request: pb.
         if data:
             data[draw.draw(st.integers(0, min(len(data), 60) - 1))] = draw.draw(st.integers(0, 255))
     whole = bytes(data[: draw.draw(st.integers(0, len(data)))])
-    spans = find_spans(whole, 0, RAW, aside=ID)
+    spans = split_message(whole, 0, RAW, aside=ID)
     if spans is None:
         return
     try:
@@ -71,20 +71,20 @@ def test_a_message_that_was_cut_or_changed_is_never_read_as_another(request: pb.
 
 def test_fields_of_other_kinds_are_left_to_protobuf():
     """A number, a group, a field number of two bytes, a field after the last one, the same field twice."""
-    assert find_spans(b"\x28\x01", 0, tag(3)) is None
-    assert find_spans(b"\x0b\x0c", 0, tag(3)) is None
-    assert find_spans(b"\x82\x01\x00", 0, tag(3)) is None
-    assert find_spans(b"\x00\x00", 0, tag(3)) is None
-    assert find_spans(length_delimited(3, b"a") + length_delimited(1, b"b"), 0, tag(3)) is None
-    assert find_spans(length_delimited(3, b"a") * 2, 0, tag(3)) is None
-    assert find_spans(length_delimited(3, b""), 0, tag(3)) is None
-    assert find_spans(b"\x1a\x81\x80\x80\x80\x80\x00a", 0, tag(3)) is None
-    assert find_spans(b"\x1a\x81\x80\x80\x80\x00a", 0, tag(3)) is not None
-    assert find_spans(length_delimited(2, b"a") * 2, 0, tag(3), aside=tag(2)) is None
-    assert find_spans(b"\x0a" + b"\xff" * 12, 0, tag(3)) is None
+    assert split_message(b"\x28\x01", 0, tag(3)) is None
+    assert split_message(b"\x0b\x0c", 0, tag(3)) is None
+    assert split_message(b"\x82\x01\x00", 0, tag(3)) is None
+    assert split_message(b"\x00\x00", 0, tag(3)) is None
+    assert split_message(length_delimited(3, b"a") + length_delimited(1, b"b"), 0, tag(3)) is None
+    assert split_message(length_delimited(3, b"a") * 2, 0, tag(3)) is None
+    assert split_message(length_delimited(3, b""), 0, tag(3)) is None
+    assert split_message(b"\x1a\x81\x80\x80\x80\x80\x00a", 0, tag(3)) is None
+    assert split_message(b"\x1a\x81\x80\x80\x80\x00a", 0, tag(3)) is not None
+    assert split_message(length_delimited(2, b"a") * 2, 0, tag(3), aside=tag(2)) is None
+    assert split_message(b"\x0a" + b"\xff" * 12, 0, tag(3)) is None
 
 
 def test_an_endless_length_is_given_up_early():
     """Megabytes of 0xff would otherwise make a number of as many bits."""
-    assert find_spans(b"\x0a" + b"\xff" * 5 + b"\0", 0, tag(3)) is None
-    assert find_spans(b"\xff" * 16_000_000, 0, tag(3)) is None
+    assert split_message(b"\x0a" + b"\xff" * 5 + b"\0", 0, tag(3)) is None
+    assert split_message(b"\xff" * 16_000_000, 0, tag(3)) is None

@@ -11,19 +11,19 @@ import pytest
 from digits_protocol.inference import model_repository_pb2 as repository_pb
 
 from engine.cpus import SHARE, usable_cores
-from engine.errors import InvalidInput, QueueFull, RateExceeded, ServiceError, kinds
+from engine.errors import InvalidInput, QueueFull, RateExceeded, ServiceError, error_classes
 from engine.statistics import Statistics, Summary
-from service.api.method import Change
-from service.api.middleware.broadcast import Totals, shared
+from service.api.method import Mutation
+from service.api.middleware.broadcast import Aggregates, shared
 from service.app import App
 from service.config import Settings, SettingsError, read_settings, variables
-from service.telemetry.sums import joined
+from service.telemetry.sums import deep_sum
 from service.transports.sockets import ListenError, hold, probe
 from service.workers.environment import NUMBER, SOCKET
 from service.workers.handle import Worker
-from service.workers.ipc import AnswerFailed, Channel, ChannelClosed
-from service.workers.link import Control
-from service.workers.pool import Crew
+from service.workers.ipc import AnswerFailed, ChannelClosed, IpcConnection
+from service.workers.link import SupervisorLink
+from service.workers.pool import WorkerPool
 from service.workers.supervisor import Backoff
 from tests.support.server import MODELS
 
@@ -31,10 +31,10 @@ Answer = Callable[[str, dict[str, Any]], Awaitable[dict[str, Any] | None]]
 
 
 @asynccontextmanager
-async def connected(one: Answer, other: Answer) -> AsyncIterator[tuple[Channel, Channel]]:
+async def connected(one: Answer, other: Answer) -> AsyncIterator[tuple[IpcConnection, IpcConnection]]:
     """Two ends of a channel, each with what it answers by."""
     left, right = socket.socketpair()
-    channels = await Channel.open(left, one), await Channel.open(right, other)
+    channels = await IpcConnection.open(left, one), await IpcConnection.open(right, other)
     yield channels
     for channel in channels:
         channel.close()
@@ -62,7 +62,7 @@ async def test_questions_are_answered_each_by_its_own_answer():
 
 async def test_who_is_asked_may_ask_back_before_the_answer():
     """As a supervisor does whose worker asks for a change of all."""
-    ends: list[Channel] = []
+    ends: list[IpcConnection] = []
 
     async def ask_back(what: str, content: dict[str, Any]) -> dict[str, Any]:
         return await ends[1].ask("back", **content)
@@ -122,7 +122,7 @@ class Pretender:
 
 
 @asynccontextmanager
-async def joined_to(crew: Crew, number: int, worker: Pretender) -> AsyncIterator[Channel]:
+async def joined_to(crew: WorkerPool, number: int, worker: Pretender) -> AsyncIterator[IpcConnection]:
     async with connected(nothing, worker.answer) as (channel, _):
         await crew.join(number, channel)
         yield channel
@@ -131,33 +131,33 @@ async def joined_to(crew: Crew, number: int, worker: Pretender) -> AsyncIterator
 
 async def test_only_changes_in_effect_are_repeated_for_a_worker_that_comes_later():
     """The last about each thing; one that takes all of a kind back takes back each of it."""
-    crew, first, second = Crew(), Pretender(), Pretender()
+    crew, first, second = WorkerPool(), Pretender(), Pretender()
     async with joined_to(crew, 1, first):
-        await crew.change("unload", "a", ["model", "a"], lasting=True)
-        await crew.change("unload", "ab", ["model", "ab"], lasting=True)
-        await crew.change("load", "a", ["model", "a"], lasting=False)
-        await crew.change("register", "x", ["memory", "x"], lasting=True)
-        await crew.change("register", "y", ["memory", "y"], lasting=True)
-        await crew.change("unregister", "", ["memory"], lasting=False)
-        await crew.change("register", "z", ["memory", "z"], lasting=True)
+        await crew.change("unload", "a", ["model", "a"], replay=True)
+        await crew.change("unload", "ab", ["model", "ab"], replay=True)
+        await crew.change("load", "a", ["model", "a"], replay=False)
+        await crew.change("register", "x", ["memory", "x"], replay=True)
+        await crew.change("register", "y", ["memory", "y"], replay=True)
+        await crew.change("unregister", "", ["memory"], replay=False)
+        await crew.change("register", "z", ["memory", "z"], replay=True)
         async with joined_to(crew, 2, second):
             assert second.ran == ["unload ab", "register z"]
-            assert await crew.change("load", "ab", ["model", "ab"], lasting=False) == {"response": "done"}
+            assert await crew.change("load", "ab", ["model", "ab"], replay=False) == {"response": "done"}
             assert first.ran[-1] == second.ran[-1] == "load ab"
 
 
 async def test_the_error_of_any_worker_is_the_error_of_the_change_and_it_is_not_kept():
     """Those that could are left as they are."""
-    crew, third = Crew(), Pretender()
+    crew, third = WorkerPool(), Pretender()
     async with joined_to(crew, 1, Pretender()), joined_to(crew, 2, Pretender(["NotAllowed", "no"])):
-        assert await crew.change("unload", "a", ["model", "a"], lasting=True) == {"error": ["NotAllowed", "no"]}
+        assert await crew.change("unload", "a", ["model", "a"], replay=True) == {"error": ["NotAllowed", "no"]}
         async with joined_to(crew, 3, third):
             assert third.ran == []
 
 
 async def test_a_worker_that_dies_during_a_change_is_no_hindrance():
     """The others did it, and whoever takes its place is told."""
-    crew, successor = Crew(), Pretender()
+    crew, successor = WorkerPool(), Pretender()
 
     async def die(what: str, content: dict[str, Any]) -> None:
         dying.close()
@@ -165,7 +165,7 @@ async def test_a_worker_that_dies_during_a_change_is_no_hindrance():
 
     async with joined_to(crew, 1, Pretender()), connected(nothing, die) as (channel, dying):
         await crew.join(2, channel)
-        assert await crew.change("unload", "a", ["model", "a"], lasting=True) == {"response": "done"}
+        assert await crew.change("unload", "a", ["model", "a"], replay=True) == {"response": "done"}
         crew.leave(2)
         async with joined_to(crew, 2, successor):
             assert successor.ran == ["unload a"]
@@ -173,7 +173,7 @@ async def test_a_worker_that_dies_during_a_change_is_no_hindrance():
 
 async def test_what_a_worker_counted_stays_counted_when_it_is_gone():
     """Sums never go backwards; what is of the moment goes with it."""
-    crew, first, second = Crew(), Pretender(), Pretender()
+    crew, first, second = WorkerPool(), Pretender(), Pretender()
     first.snapshot = {"counters": {"model": {"a": {"calls": 3}}}, "latest": {"model": {"a": 70}}, "queued": 9}
     second.snapshot = {"counters": {"model": {"a": {"calls": 4}}}, "latest": {"model": {"a": 60}}, "queued": 1}
     first.snapshot["metrics"] = {"digits_rows_total": [[["a", "1"], 7]], "digits_queue_rows": [[["a", "1"], 5]]}
@@ -188,14 +188,14 @@ async def test_what_a_worker_counted_stays_counted_when_it_is_gone():
             "latest": {"model": {"a": 70}},
             "metrics": {"digits_rows_total": [[["a", "1"], 7]]},
         }
-        await crew.change("unload", "", ["model", "a"], lasting=True)
+        await crew.change("unload", "", ["model", "a"], replay=True)
         assert (await crew.totals())["ended"] == totals["ended"]
 
 
 async def test_a_worker_that_does_not_answer_is_counted_by_what_it_told_last(monkeypatch: pytest.MonkeyPatch):
     """Statistics wait for nobody for long."""
     monkeypatch.setattr("service.workers.pool.SNAPSHOT_SECONDS", 0.05)
-    crew = Crew()
+    crew = WorkerPool()
 
     async def hang(what: str, content: dict[str, Any]) -> None:
         await asyncio.sleep(60)
@@ -210,14 +210,14 @@ class Told:
     """Siblings that note what they are asked for."""
 
     def __init__(self) -> None:
-        self.changes: list[tuple[str, bytes, Change]] = []
+        self.changes: list[tuple[str, bytes, Mutation]] = []
 
-    async def change(self, path: str, request: bytes, change: Change) -> bytes:
+    async def change(self, path: str, request: bytes, change: Mutation) -> bytes:
         self.changes.append((path, request, change))
         return b""
 
-    async def totals(self) -> Totals:
-        return Totals()
+    async def totals(self) -> Aggregates:
+        return Aggregates()
 
 
 async def test_only_calls_that_change_something_go_by_way_of_the_siblings():
@@ -233,19 +233,19 @@ async def test_only_calls_that_change_something_go_by_way_of_the_siblings():
     }
     path = "/inference.GRPCInferenceService/RepositoryModelUnload"
     handler: Any = through[path].handler
-    for name, lasting in (("digits-8x8", True), ("nobody", False)):  # of what never was nothing is remembered
+    for name, replay in (("digits-8x8", True), ("nobody", False)):  # of what never was nothing is remembered
         request = repository_pb.RepositoryModelUnloadRequest(model_name=name)
         assert await handler(request, None) == repository_pb.RepositoryModelUnloadResponse()
-        assert told.changes.pop() == (path, request.SerializeToString(), Change(("model", name), lasting=lasting))
+        assert told.changes.pop() == (path, request.SerializeToString(), Mutation(("model", name), replay=replay))
     assert not told.changes
 
 
 def test_sums_are_of_what_either_has_at_any_depth():
     """Numbers, mappings of them, and lists place by place."""
     one, other = {"a": 1, "b": {"x": 2, "l": [1, 2]}}, {"b": {"l": [10, 20], "y": 3}, "c": 4}
-    assert joined(one, other) == {"a": 1, "b": {"x": 2, "y": 3, "l": [11, 22]}, "c": 4}
-    assert joined({"t": 5}, {"t": 3}, max) == {"t": 5}
-    assert Totals() == Totals({}, {}, {})
+    assert deep_sum(one, other) == {"a": 1, "b": {"x": 2, "y": 3, "l": [11, 22]}, "c": 4}
+    assert deep_sum({"t": 5}, {"t": 3}, max) == {"t": 5}
+    assert Aggregates() == Aggregates({}, {}, {})
 
 
 def test_a_summary_is_the_same_after_a_way_through_json():
@@ -269,7 +269,7 @@ ARGUMENTS: dict[type[ServiceError], tuple[Any, ...]] = {
 }
 
 
-@pytest.mark.parametrize("kind", list(kinds()))
+@pytest.mark.parametrize("kind", list(error_classes()))
 async def test_an_error_of_any_kind_comes_from_another_worker_as_what_it_is(
     monkeypatch: pytest.MonkeyPatch, kind: type[ServiceError]
 ):
@@ -283,7 +283,7 @@ async def test_an_error_of_any_kind_comes_from_another_worker_as_what_it_is(
         def snapshot(self) -> dict[str, Any]:
             return {}
 
-    crew = Crew()
+    crew = WorkerPool()
 
     async def supervise(what: str, content: dict[str, Any]) -> dict[str, Any] | None:
         return await crew.change(**content) if what == "change" else None
@@ -291,11 +291,11 @@ async def test_an_error_of_any_kind_comes_from_another_worker_as_what_it_is(
     ours, theirs = socket.socketpair()
     monkeypatch.setenv(NUMBER, "1")
     monkeypatch.setenv(SOCKET, str(theirs.detach()))
-    channel, control = await Channel.open(ours, supervise), await Control.open()
+    channel, control = await IpcConnection.open(ours, supervise), await SupervisorLink.open()
     await control.join(Failing())
     await crew.join(1, channel)
     with pytest.raises(kind) as raised:
-        await control.change("/a/B", b"", Change(("model", "a"), lasting=False))
+        await control.change("/a/B", b"", Mutation(("model", "a"), replay=False))
     assert (type(raised.value), str(raised.value), vars(raised.value)) == (kind, str(error), vars(error))
     await control.leave()
     channel.close()

@@ -15,7 +15,7 @@ import typer
 from typer.testing import CliRunner
 
 from cli.train import train
-from training.data.augment import Distortion, Warp, warped
+from training.data.augment import Distortion, Warp, augmented
 from training.data.datasets import digits
 from training.export.skops_file import skops_bytes
 from training.fit.epochs import EpochError, epoch_images
@@ -49,7 +49,7 @@ def epochs_of(warp: Warp | Distortion | None, epochs: range, images: np.ndarray 
 
 
 def expected(warp: Warp | Distortion, epoch: int) -> np.ndarray:
-    return warped(IMAGES, warp, rows=8, cols=8, random=np.random.default_rng([3, epoch, 1]))
+    return augmented(IMAGES, warp, rows=8, cols=8, random=np.random.default_rng([3, epoch, 1]))
 
 
 @pytest.fixture(scope="module")

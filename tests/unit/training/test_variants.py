@@ -19,7 +19,7 @@ from training.data.datasets import Part, digits
 from training.data.inputs import scaled
 from training.export.checks import ExportError
 from training.export.export import export
-from training.export.import_classifier import Wish, adopt, data_sha256
+from training.export.import_classifier import ExportOptions, data_sha256, import_classifier
 from training.recipes import find
 from training.train import train_all
 from training.variants import variants
@@ -31,7 +31,7 @@ KINDS = ("int8", "fp16")
 @pytest.fixture(scope="module")
 def sure(tmp_path_factory: pytest.TempPathFactory) -> VersionFolder:
     """A version that knows digits and has thresholds."""
-    return export_sure(tmp_path_factory.mktemp("models"), knows_digits=True)
+    return export_sure(tmp_path_factory.mktemp("models"), detects_outliers=True)
 
 
 @pytest.fixture(scope="module")
@@ -196,8 +196,8 @@ def test_test_data_are_known_again(make_stranger, tmp_path, classes, names):
     data = tmp_path / "data.npz"
     np.savez(data, pixels=stranger.pixels, labels=stranger.labels)
     skops.io.dump(stranger.classifier, tmp_path / "stranger.skops")
-    wish = Wish(rows=12, cols=9, pixel_max=200, pixel_offset=20.0, classes=names)
-    folder, card = adopt(tmp_path / "stranger.skops", data, wish, tmp_path / "models")
+    options = ExportOptions(rows=12, cols=9, pixel_max=200, pixel_offset=20.0, classes=names)
+    folder, card = import_classifier(tmp_path / "stranger.skops", data, options, tmp_path / "models")
     made = add_variant(folder, "fp16", test_data=data)
     assert (made.accuracy, made.classes, made.variant) == (card.accuracy, card.classes, "fp16")
 
