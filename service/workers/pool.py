@@ -18,7 +18,7 @@ class WorkerPool:
         self._members: dict[int, IpcConnection] = {}
         self._snapshots: dict[int, Content] = {}
         self._changing = asyncio.Lock()
-        self._lasting: dict[tuple[str, ...], Content] = {}
+        self._replayed: dict[tuple[str, ...], Content] = {}
         self._ended: Content = {}
 
     async def join(self, number: int, channel: IpcConnection) -> None:
@@ -27,7 +27,7 @@ class WorkerPool:
         Raises `ChannelClosed`.
         """
         async with self._changing:
-            for call in self._lasting.values():
+            for call in self._replayed.values():
                 answer = await _run(channel, call)
                 if "error" in answer:
                     log.warning("change not repeated", worker=number, path=call["path"], reason=answer["error"][-1])
@@ -66,9 +66,9 @@ class WorkerPool:
             return (errors or told or [{"error": []}])[0]
 
     def _changed(self, key: tuple[str, ...], replay: Content | None) -> None:
-        self._lasting = {key: call for key, call in self._lasting.items() if key[: len(key)] != key}
+        self._replayed = {known: call for known, call in self._replayed.items() if known[: len(key)] != key}
         if replay is not None:
-            self._lasting[key] = replay
+            self._replayed[key] = replay
 
     async def totals(self) -> Content:
         """What was counted until now: `ended`, by workers that are no more, and `workers`, by number."""

@@ -218,7 +218,7 @@ import os, random, shutil, signal, sys, time
 from pathlib import Path
 output = Path(sys.argv[1])
 sys.path.insert(0, sys.argv[2])
-from tests.unit.scoring.test_parts import COLUMNS, COUNT, JOB, Parts, finish, whole, write
+from tests.unit.scoring.test_parts import COLUMNS, COUNT, JOB, Journal, finish, whole, write
 seed = random.Random(7)
 expected = None
 killed = finished = 0
@@ -226,7 +226,7 @@ longest = 0.002
 while finished < 5:
     child = os.fork()
     if not child:
-        with Parts.open(output, JOB, COLUMNS, resume=True) as parts:
+        with Journal.open(output, JOB, COLUMNS, resume=True) as parts:
             write(parts, *(index for index in range(COUNT) if index not in parts.done))
             finish(parts, COUNT, "parquet", {"model": "digits"})
         os._exit(0)
