@@ -1,4 +1,4 @@
-"""The logger of this room; whoever runs it says where lines go, see `service.telemetry.logs`."""
+"""The logger of the engine; `service.telemetry.logs` configures where its lines go."""
 
 import structlog
 

@@ -1,4 +1,4 @@
-"""What the repository is told; the settings of a server have it, among others."""
+"""The settings that the repository needs; `service.config.Settings` has them among others."""
 
 from collections.abc import Mapping
 from pathlib import Path
