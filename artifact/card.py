@@ -108,7 +108,7 @@ class Card:
     reliability: tuple[Bin, ...] = ()
     """The test images by their best score, in bins of equal width from 0 to 1."""
     thresholds: tuple[float, ...] = ()
-    """1 - the least score of a candidate for each of `artifact.prediction_sets.COVERAGES`; empty when nobody knows."""
+    """1 - the least score of a candidate for each of `artifact.prediction_sets.COVERAGES`; empty if unknown."""
     outlier_auc: dict[str, float] = field(default_factory=dict)
     """How well `not_a_digit` tells the test images from those without a digit, by their kind: the area under the
     curve, 0..1. Empty for a model that does not have this output."""

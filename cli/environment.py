@@ -39,7 +39,7 @@ class OwnServer:
 
     @property
     def certificate(self) -> bytes:
-        """Its own certificate, PEM; empty without TLS. Nobody else has the key of it, so no other is to be trusted."""
+        """Its own certificate, PEM; empty without TLS. Only this server has its key, so it is the only one to trust."""
         path = self.settings.tls_cert
         if not path:
             return b""

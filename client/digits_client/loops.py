@@ -67,7 +67,7 @@ class Loops:
         with self._lock:
             if self.closed:
                 raise ClientClosed
-            # Channels that are forgotten close themselves: those of loops that ended have nobody else to do it.
+            # Forgotten channels close themselves. A loop that ended can no longer close its own.
             self._kept = {each: its for each, its in self._kept.items() if not each.is_closed()}
             return self._kept.setdefault(loop, self._make())
 

@@ -38,7 +38,7 @@ def encode(picture: Any) -> bytes:
     `crop` or `rotate` is taken as it stands. Raises `ValueError` for what no PNG file can hold, `OSError` for a picture
     whose file cannot be read any more.
     """
-    from PIL import Image, ImageFile  # whoever has such an image has it
+    from PIL import Image, ImageFile  # a caller with a PIL image has Pillow
 
     exif = Image.Exif()
     if isinstance(picture, ImageFile.ImageFile):

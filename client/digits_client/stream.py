@@ -20,7 +20,7 @@ class Answers:
         self.broken: Exception | None = None
         """What the caller's iterable raised."""
         self.closed = False
-        """Whether nobody wants the answers any more."""
+        """Whether the caller has stopped reading the answers."""
         self._activations = activations
         self._place = place
         # One entry an item, in order: of a sent one whether it is a single image and of how many it is, or why it was

@@ -24,7 +24,7 @@ class Launcher(Protocol):
 
 
 class PythonProgram:
-    """`service.process.worker_main`, which drains by itself when it is told to end, and then ends."""
+    """`service.process.worker_main`: drains by itself on a request to shut down, then exits."""
 
     def command(self, settings: Settings) -> tuple[list[str], dict[str, str]]:
         """See `Launcher`."""

@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(*arguments: str, **settings: str) -> tuple[int, str, str]:
-    """The command beside proxies that nobody is at, as in a container behind one."""
+    """The command with proxies in its environment that do not answer, as in a container."""
     proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY"), "http://127.0.0.1:1")
     env = environment(**settings, **proxies)
     done = subprocess.run([DIGITS, *arguments], capture_output=True, text=True, timeout=60, env=env)

@@ -135,7 +135,7 @@ def test_an_unknown_authority_is_not_trusted(server: Server, authority: Authorit
 
 
 def test_a_certificate_for_another_host_is_not_trusted(start):
-    """Even of the right authority; a client that is told by which name the server goes trusts it."""
+    """Even of the right authority. A client with the matching `server_name` trusts it."""
     server, authority = start(names=("elsewhere.example",))
     refused(server, **authority.client())
     channel = grpc.ssl_channel_credentials(**authority.client())
