@@ -14,7 +14,7 @@ from digits_protocol.digits.v1 import digits_pb2 as pb
 from engine.errors import InvalidInput as Refused
 from engine.errors import NotFound, ServiceError
 from engine.repository import RepositoryError
-from service.api.method import Call
+from service.api.method import LocalContext
 from service.app import App
 from service.config import Settings, SettingsError, read_settings
 from service.telemetry.logs import configure_logs
@@ -88,7 +88,7 @@ class LocalDigits:
 
     def _call(self, method: str, request: Any) -> Any:
         handler: Any = self._app.methods[_STEM + method].handler
-        return self._run(handler(request, Call()))
+        return self._run(handler(request, LocalContext()))
 
     def _run(self, work: Any) -> Any:
         try:

@@ -37,7 +37,7 @@ Run = Callable[[NDArray[np.uint8], bool, bool], InferenceResult]
 
 
 @dataclass(slots=True)
-class Answer:
+class BatchSlice:
     """The rows of one caller, and where their time went."""
 
     batch: InferenceResult
@@ -54,7 +54,7 @@ class Answer:
     """Rows of the whole batch."""
 
     @property
-    def scored(self) -> InferenceResult:
+    def result(self) -> InferenceResult:
         """The caller's own rows."""
         return self.batch if self.stop - self.start == self.batch_rows else self.batch.rows(self.start, self.stop)
 
@@ -65,7 +65,7 @@ class _Entry:
     hidden: bool
     warnings: bool
     deadline: float | None
-    finish: Callable[[Answer], Any]
+    encode: Callable[[BatchSlice], Any]
     submitted: int
     future: asyncio.Future[Any]
 
@@ -99,10 +99,10 @@ class Batcher:
         self._rows = 0
         self._running = False
         self._scheduled = False
-        self._patience = 0
+        self._turns = 0
         self._closed = False
         self._row_seconds = 1e-5  # of the last batch; only for telling refused callers when to return
-        self._room = CapacityWaiter()
+        self._capacity = CapacityWaiter()
         self._task: asyncio.Task[None] | None = None  # the loop itself keeps only a weak reference
 
     @property
@@ -113,7 +113,7 @@ class Batcher:
     def submit(
         self,
         pixels: NDArray[np.uint8],
-        finish: Callable[[Answer], T],
+        encode: Callable[[BatchSlice], T],
         *,
         hidden: bool = False,
         warnings: bool = False,
@@ -143,7 +143,7 @@ class Batcher:
                 retry_after=max(self._rows * self._row_seconds, 0.01),
             )
         future: asyncio.Future[T] = self._loop.create_future()
-        self._queue.append(_Entry(pixels, hidden, warnings, deadline, finish, time.perf_counter_ns(), future))
+        self._queue.append(_Entry(pixels, hidden, warnings, deadline, encode, time.perf_counter_ns(), future))
         self._rows += len(pixels)
         if len(self._queue) == 1 and SOLO_ROWS <= len(pixels) <= self._inline_rows and not self._running:
             self._flush()  # nobody is before it, and it waits for nobody
@@ -151,13 +151,13 @@ class Batcher:
             self._schedule()
         return future
 
-    async def room(self, rows: int, deadline: float | None = None) -> None:
+    async def wait_for_capacity(self, rows: int, deadline: float | None = None) -> None:
         """Wait until `rows` fit into the half of the queue that is for those who wait. Raises `DeadlinePassed`.
 
         The other half stays for callers who are refused when they find it full.
         """
         while self._rows and self._full(rows + self.max_queue_rows // 2) and not self._closed:
-            await self._room.wait(deadline)
+            await self._capacity.wait(deadline)
 
     def close(self) -> None:
         """Refuse what comes from now on and fail what waits with `NotReady`; a run in progress ends well."""
@@ -167,7 +167,7 @@ class Batcher:
                 entry.future.set_exception(NotReady("the model was unloaded while the call waited"))
         self._queue.clear()
         self._rows = 0
-        self._room.wake()
+        self._capacity.wake()
 
     def _full(self, rows: int) -> bool:
         if self._rows + rows <= self.max_queue_rows:
@@ -197,13 +197,13 @@ class Batcher:
         if not self._running and not self._scheduled:
             self._scheduled = True
             until = time.perf_counter_ns() + GATHER_NS
-            self._loop.call_soon(self._gather, len(self._queue), self._patience, until)
+            self._loop.call_soon(self._gather, len(self._queue), self._turns, until)
 
     def _gather(self, seen: int, turns: int, until: int) -> None:
         """Flush after `turns` turns of the loop without a new call; at `until`, or with a full batch, at once."""
         calls = len(self._queue)
         if calls > seen:
-            turns = self._patience
+            turns = self._turns
         full = self._rows >= self.max_batch_rows or (calls > 0 and len(self._queue[0].pixels) >= SOLO_ROWS)
         if turns == 0 or full or time.perf_counter_ns() >= until:
             self._flush()
@@ -213,7 +213,7 @@ class Batcher:
     def _flush(self) -> None:
         """Take a batch off the queue and run it."""
         self._scheduled = False
-        self._patience = GATHER_TURNS if len(self._queue) > 1 else 0
+        self._turns = GATHER_TURNS if len(self._queue) > 1 else 0
         batch: list[_Entry] = []
         rows = 0
         now = time.monotonic()
@@ -227,7 +227,7 @@ class Batcher:
                 rows += more
                 if more >= SOLO_ROWS:
                     break
-        self._room.wake()
+        self._capacity.wake()
         if not batch:
             return
         taken = time.perf_counter_ns()
@@ -237,11 +237,11 @@ class Batcher:
         began = time.perf_counter_ns()
         if rows <= self._inline_rows:
             try:
-                scored = self._run(pixels, hidden, warnings)
+                result = self._run(pixels, hidden, warnings)
             except Exception as error:
                 self._fail(batch, error)
             else:
-                self._deliver(batch, scored, taken, began, time.perf_counter_ns(), rows)
+                self._deliver(batch, result, taken, began, time.perf_counter_ns(), rows)
             if self._queue:
                 self._schedule()
         else:
@@ -256,18 +256,18 @@ class Batcher:
             return self._run(pixels, hidden, warnings), began, time.perf_counter_ns()
 
         try:
-            scored, began, ended = await self._loop.run_in_executor(self._executor, timed)
+            result, began, ended = await self._loop.run_in_executor(self._executor, timed)
         except Exception as error:
             self._fail(batch, error)
         else:
-            self._deliver(batch, scored, taken, began, ended, rows)
+            self._deliver(batch, result, taken, began, ended, rows)
         finally:
             self._running = False
             if self._queue:
                 self._schedule()
 
     def _deliver(
-        self, batch: list[_Entry], scored: InferenceResult, taken: int, began: int, ended: int, rows: int
+        self, batch: list[_Entry], result: InferenceResult, taken: int, began: int, ended: int, rows: int
     ) -> None:
         """Hand the callers their rows; `taken`, `began` and `ended` by `time.perf_counter_ns`."""
         waited = self._statistics.queue.add
@@ -278,9 +278,9 @@ class Batcher:
             stop = start + len(entry.pixels)
             waited(began - entry.submitted)
             if not entry.future.done():
-                answer = Answer(scored, start, stop, (began - entry.submitted) // 1000, inference_us, rows)
+                batch_slice = BatchSlice(result, start, stop, (began - entry.submitted) // 1000, inference_us, rows)
                 try:
-                    entry.future.set_result(entry.finish(answer))
+                    entry.future.set_result(entry.encode(batch_slice))
                 except Exception as error:
                     entry.future.set_exception(error)
             start = stop

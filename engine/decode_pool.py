@@ -25,7 +25,7 @@ class DecodePool:
         self._max_image_pixels = max_image_pixels
         self._max_images = max_images
         self._images = 0
-        self._room = CapacityWaiter()
+        self._capacity = CapacityWaiter()
         self._executor = ThreadPoolExecutor(usable_cores(), thread_name_prefix="prepare")
 
     async def prepare(
@@ -56,15 +56,15 @@ class DecodePool:
                 prepared.append(result)
         finally:
             self._images -= len(images)
-            self._room.wake()
+            self._capacity.wake()
             for future in futures:
                 future.cancel()
         return np.stack([each.pixels for each in prepared]), [each.warnings for each in prepared]
 
-    async def room(self, images: int, deadline: float | None) -> None:
+    async def wait_for_capacity(self, images: int, deadline: float | None) -> None:
         """Wait until `images` more fit. Raises `DeadlinePassed`."""
         while self._full(images):
-            await self._room.wait(deadline)
+            await self._capacity.wait(deadline)
 
     def _full(self, images: int) -> bool:
         return self._images + images > self._max_images

@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,9 +24,9 @@ class ModelError(Exception):
     """A version cannot be served; the message says why in one sentence."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class InferenceResult:
-    """What the network made of some rows."""
+    """What the network computed for some rows."""
 
     labels: NDArray[np.int64]
     """int64 [N], see `Card.labels`."""
@@ -38,8 +38,6 @@ class InferenceResult:
     """What looks wrong with the pixels though they were scored, as (row, warning); empty when not asked for."""
     not_a_digit: NDArray[np.float32] | None = None
     """float32 [N], the chance 0..1 that an image shows no digit; None of a model that cannot tell."""
-    encoded: dict[str, Any] = field(default_factory=dict, compare=False)
-    """What was made of all rows at once, for each caller to cut its own out of; by the maker's name."""
 
     def rows(self, start: int, stop: int) -> "InferenceResult":
         """The rows start..stop-1, as views."""

@@ -10,7 +10,7 @@ from engine.histogram import Histogram
 
 
 @dataclass(slots=True)
-class Tally:
+class Timer:
     """How often something happened, and how long it took altogether."""
 
     count: int = 0
@@ -28,20 +28,20 @@ class Calls:
 
     times: Histogram = field(default_factory=Histogram)
     """All of them."""
-    failures: dict[str, Tally] = field(default_factory=dict)
+    failures: dict[str, Timer] = field(default_factory=dict)
     """Those that failed, by the class of the error, e.g. `InvalidInput`; `Cancelled` when the client went away,
     `Expired` when it stopped waiting at its deadline, `Internal` for an error that nobody foresaw."""
 
     def failed(self, reason: str, ns: int = 0) -> None:
         """Count one that failed."""
         self.times.add(ns)
-        self.failures.setdefault(reason, Tally()).add(ns)
+        self.failures.setdefault(reason, Timer()).add(ns)
 
     @property
-    def success(self) -> Tally:
+    def success(self) -> Timer:
         """Those that were answered."""
         failures = self.failures.values()
-        return Tally(
+        return Timer(
             self.times.count - sum(each.count for each in failures), self.times.ns - sum(each.ns for each in failures)
         )
 
@@ -54,15 +54,15 @@ class Statistics:
     """Calls that score images, and messages of streams that do, by the path of the method."""
     queue: Histogram = field(default_factory=Histogram)
     """Calls run, from the submission to the start of the run."""
-    compute_input: Tally = field(default_factory=Tally)
+    compute_input: Timer = field(default_factory=Timer)
     """Batches, making one array of the callers' rows."""
     compute_infer: Histogram = field(default_factory=Histogram)
     """Batches, the run itself."""
-    compute_output: Tally = field(default_factory=Tally)
+    compute_output: Timer = field(default_factory=Timer)
     """Batches, writing the callers' answers."""
     rows: int = 0
     """Images scored."""
-    batches: dict[int, Tally] = field(default_factory=dict)
+    batches: dict[int, Timer] = field(default_factory=dict)
     """Runs, by the number of rows in them."""
     dropped: int = 0
     """Calls taken out of the queue, unrun, because their deadline had passed."""
@@ -79,12 +79,12 @@ class Statistics:
         return self.compute_infer.count
 
     @property
-    def success(self) -> Tally:
+    def success(self) -> Timer:
         """Calls answered, of all methods."""
         return _total(calls.success for calls in self.calls.values())
 
     @property
-    def failures(self) -> dict[str, Tally]:
+    def failures(self) -> dict[str, Timer]:
         """Calls that failed, of all methods, see `Calls.failures`."""
         reasons = {reason for calls in self.calls.values() for reason in calls.failures}
         return {
@@ -97,9 +97,9 @@ class Statistics:
         return Summary(
             self.success,
             self.failures,
-            Tally(self.queue.count, self.queue.ns),
+            Timer(self.queue.count, self.queue.ns),
             self.compute_input,
-            Tally(self.compute_infer.count, self.compute_infer.ns),
+            Timer(self.compute_infer.count, self.compute_infer.ns),
             self.compute_output,
             self.rows,
             self.batches,
@@ -112,10 +112,10 @@ class Statistics:
         self.compute_input.add(input_ns)
         self.compute_infer.add(infer_ns)
         self.compute_output.add(output_ns)
-        tally = self.batches.get(rows)
-        if tally is None:
-            tally = self.batches[rows] = Tally()
-        tally.add(infer_ns)
+        timer = self.batches.get(rows)
+        if timer is None:
+            timer = self.batches[rows] = Timer()
+        timer.add(infer_ns)
         self.last_inference_ms = time.time_ns() // 1_000_000
 
 
@@ -123,14 +123,14 @@ class Statistics:
 class Summary:
     """Statistics in numbers that can be added, see `Statistics` for what they are of."""
 
-    success: Tally
-    failures: dict[str, Tally]
-    queue: Tally
-    compute_input: Tally
-    compute_infer: Tally
-    compute_output: Tally
+    success: Timer
+    failures: dict[str, Timer]
+    queue: Timer
+    compute_input: Timer
+    compute_infer: Timer
+    compute_output: Timer
     rows: int
-    batches: dict[int, Tally]
+    batches: dict[int, Timer]
     last_inference_ms: int
 
     @property
@@ -142,24 +142,24 @@ class Summary:
         """All that only grows by adding, as JSON has it: names to numbers, or to more of such."""
         counted = asdict(self)
         del counted["last_inference_ms"]
-        counted["batches"] = {str(rows): tally for rows, tally in counted["batches"].items()}
+        counted["batches"] = {str(rows): timer for rows, timer in counted["batches"].items()}
         return counted
 
     @classmethod
     def of(cls, counters: Mapping[str, Any], last_inference_ms: int) -> Self:
         """The summary whose `counters` these are."""
-        tallies = ("success", "queue", "compute_input", "compute_infer", "compute_output")
+        timers = ("success", "queue", "compute_input", "compute_infer", "compute_output")
         return cls(
-            **{name: Tally(**counters[name]) for name in tallies},
-            failures={reason: Tally(**tally) for reason, tally in counters["failures"].items()},
+            **{name: Timer(**counters[name]) for name in timers},
+            failures={reason: Timer(**timer) for reason, timer in counters["failures"].items()},
             rows=counters["rows"],
-            batches={int(rows): Tally(**tally) for rows, tally in counters["batches"].items()},
+            batches={int(rows): Timer(**timer) for rows, timer in counters["batches"].items()},
             last_inference_ms=last_inference_ms,
         )
 
 
-def _total(tallies: Iterable[Tally]) -> Tally:
-    total = Tally()
-    for tally in tallies:
-        total.add(tally.ns, tally.count)
+def _total(timers: Iterable[Timer]) -> Timer:
+    total = Timer()
+    for timer in timers:
+        total.add(timer.ns, timer.count)
     return total

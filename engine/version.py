@@ -38,8 +38,6 @@ class Version:
     loaded_batcher: Batcher | None = None
     statistics: Statistics = field(default_factory=Statistics)
     """Of all that was ever loaded under its name and number."""
-    templates: dict[bytes, Any] = field(default_factory=dict)
-    """What the API remembers of requests to it."""
 
     @property
     def name(self) -> str:

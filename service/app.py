@@ -13,9 +13,9 @@ from service.api.digits.models import ModelsApi
 from service.api.digits.service import DigitsApi
 from service.api.health import HealthApi
 from service.api.method import Methods, table
-from service.api.middleware.auth import Guard, guarded
-from service.api.middleware.broadcast import Broadcast, run, shared
-from service.api.middleware.metrics import counted
+from service.api.middleware.auth import Guard, guard_method
+from service.api.middleware.broadcast import Broadcast, broadcast_changes, run
+from service.api.middleware.metrics import count_calls
 from service.api.open_inference import service as open_inference
 from service.api.open_inference.service import OpenInferenceApi
 from service.api.open_inference.statistics import MetricsCollector
@@ -32,39 +32,41 @@ class App:
         `broadcast` are the processes that serve as one with this one, when there are any.
         """
         self.repository = Repository(settings)
-        self._preparer = DecodePool(
+        self._decode_pool = DecodePool(
             max_image_pixels=settings.max_image_megapixels * 1_000_000, max_images=settings.max_queue_rows
         )
         self.health = HealthApi(self.repository, [digits.SERVICE, open_inference.SERVICE])
         models = ModelsApi(
             self.repository, max_rows=settings.max_batch_rows, max_message_bytes=settings.max_message_bytes
         )
-        api = DigitsApi(self.repository, self._preparer, models, settings.max_batch_rows)
+        api = DigitsApi(self.repository, self._decode_pool, models, settings.max_batch_rows)
         open_api = OpenInferenceApi(
             self.repository, self.health, SharedMemory(settings.shared_memory), settings.max_batch_rows, broadcast
         )
         services = [digits.SERVICE, open_inference.SERVICE, health.SERVICE]
-        described = reflection.methods(services) if settings.reflection else ()
-        self._own = table(*api.methods(), *open_api.methods(), *self.health.methods(), *described)
-        methods = self._own if broadcast is None else shared(self._own, broadcast)
+        reflection_methods = reflection.methods(services) if settings.reflection else ()
+        self._own = table(*api.methods(), *open_api.methods(), *self.health.methods(), *reflection_methods)
+        methods = self._own if broadcast is None else broadcast_changes(self._own, broadcast)
         self.guard = guard or Guard()
         """Whom the methods let pass; by default everyone."""
-        let_in = methods.values() if self.guard.idle else [guarded(each, self.guard) for each in methods.values()]
-        self.methods: Methods = table(*map(counted, let_in))
+        guarded = (
+            methods.values() if self.guard.is_noop else [guard_method(each, self.guard) for each in methods.values()]
+        )
+        self.methods: Methods = table(*map(count_calls, guarded))
         """Every RPC by its path."""
-        self._figures = MetricsCollector(self.methods, self.repository)
-        self._siblings = broadcast
+        self._metrics = MetricsCollector(self.methods, self.repository)
+        self._broadcast = broadcast
 
     async def metrics(self) -> Snapshot:
         """What was counted and how things stand, of this process and its siblings together."""
-        if self._siblings is None:
+        if self._broadcast is None:
             return self._own_metrics()
-        return (await self._siblings.totals()).metrics
+        return (await self._broadcast.totals()).metrics
 
     def _own_metrics(self) -> Snapshot:
         from service.telemetry.process import process_figures  # no call needs prometheus-client
 
-        return {**self._figures.snapshot(), **process_figures()}
+        return {**self._metrics.snapshot(), **process_figures()}
 
     async def load(self) -> None:
         """Load the models; from then on the server is ready. Raises `RepositoryError` when none can be served."""
@@ -87,7 +89,7 @@ class App:
     def close(self) -> None:
         """Fail what waits and let the threads end."""
         self.repository.close()
-        self._preparer.close()
+        self._decode_pool.close()
 
     @classmethod
     @asynccontextmanager

@@ -103,7 +103,7 @@ class LastRequest:
     size: int
     """Of the whole message."""
 
-    def begins(self, data: bytes, start: int) -> bool:
+    def matches(self, data: bytes, start: int) -> bool:
         """Whether the message from `start` on has the same spans, nothing aside."""
         return len(data) - start == self.size and data.startswith(self.before, start)
 

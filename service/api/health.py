@@ -11,7 +11,7 @@ from grpc_health.v1 import health_pb2 as pb
 from engine.errors import InvalidInput, NotFound, quoted
 from engine.repository import Repository
 from engine.version import State
-from service.api.method import Call, Kind, Method
+from service.api.method import Context, Kind, Method
 
 SERVICE = "grpc.health.v1.Health"
 
@@ -75,7 +75,7 @@ class HealthApi:
             return "the models are being loaded"
         return "" if self.status("") == SERVING else "no model is ready"
 
-    async def check(self, request: pb.HealthCheckRequest, call: Call) -> pb.HealthCheckResponse:
+    async def check(self, request: pb.HealthCheckRequest, context: Context) -> pb.HealthCheckResponse:
         """The status now; NOT_FOUND for an unknown name."""
         status = self.status(request.service)
         if status is None:
@@ -83,7 +83,7 @@ class HealthApi:
         return pb.HealthCheckResponse(status=status)
 
     async def watch(
-        self, requests: AsyncIterator[pb.HealthCheckRequest], call: Call
+        self, requests: AsyncIterator[pb.HealthCheckRequest], context: Context
     ) -> AsyncIterator[pb.HealthCheckResponse]:
         """The status now and whenever it changes; SERVICE_UNKNOWN for an unknown name."""
         request = await anext(aiter(requests), None)
@@ -103,7 +103,7 @@ class HealthApi:
             else:
                 await changed.wait()
 
-    async def list_statuses(self, request: pb.HealthListRequest, call: Call) -> pb.HealthListResponse:
+    async def list_statuses(self, request: pb.HealthListRequest, context: Context) -> pb.HealthListResponse:
         """The status of every name."""
         names = (*self._services, *self._repository.models)
         return pb.HealthListResponse(

@@ -1,10 +1,10 @@
-"""An RPC is a value, and a front is a loop over such values."""
+"""An RPC is a value; a transport is a loop over such values."""
 
 from asyncio import Future
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, Protocol
 
 from google.protobuf.message import Message
 
@@ -20,33 +20,50 @@ class Kind(Enum):
     """A stream of messages in, a stream out. One message in is a stream of one."""
 
 
+class Context(Protocol):
+    """What a handler knows of a call beside its message. Each transport has its own."""
+
+    @property
+    def metadata(self) -> Mapping[str, str | bytes]:
+        """What the client sent with the call; keys are in lower case."""
+
+    @property
+    def peer(self) -> str:
+        """The client's address, for rate limits and logs."""
+
+    deadline: float | None
+    """When the client stops waiting, in seconds of `time.monotonic`."""
+    identity: str | None
+    """The name of the caller's token; None before it is verified, and where no token is required."""
+    admitted: bool
+    """Whether `Guard.admit` has let the call pass."""
+    trailers: dict[str, str | bytes]
+    """Trailing metadata to send with the answer."""
+    calls: Calls | None
+    """The statistics that count the call when it ends. None until its handler is entered. A handler that finds a
+    model sets those of the model. For a stream: the statistics of its messages that find no model."""
+    began: int
+    """When the fast path was entered, by `time.perf_counter_ns`."""
+
+
 @dataclass(slots=True, eq=False)
-class Call:
-    """All that a handler knows of the outside."""
+class LocalContext:
+    """The context of a call that no gRPC transport brings: HTTP, this process, or one message of a stream."""
 
     metadata: Mapping[str, str | bytes] = field(default_factory=dict)
-    """What the client sent along, keys in lower case."""
     deadline: float | None = None
-    """When the client stops waiting, in seconds of `time.monotonic`."""
     peer: str = ""
-    """The client's address, for limits and logs."""
     identity: str | None = None
-    """Who the credentials say it is."""
     admitted: bool = False
-    """Whether it has passed `service.api.middleware.auth`."""
     trailers: dict[str, str | bytes] = field(default_factory=dict)
-    """What the handler wants sent at the end."""
     calls: Calls | None = None
-    """Where the call is counted when it ends; a handler that finds a model puts the model's here. Of a stream:
-    where its messages are counted that find none."""
     began: int = 0
-    """When its handler was entered, by `time.perf_counter_ns`."""
 
 
 # A request is of Method.request's type, an answer of Method.response's; the table mixes them all.
-UnaryHandler = Callable[[Any, Call], Awaitable[Message]]
-FastPathHandler = Callable[[bytes, int, Call], "Future[bytes] | None"]
-StreamHandler = Callable[[AsyncIterator[Any], Call], AsyncIterator[Message]]
+UnaryHandler = Callable[[Any, Any], Awaitable[Message]]
+FastPathHandler = Callable[[bytes, int, Any], "Future[bytes] | None"]
+StreamHandler = Callable[[AsyncIterator[Any], Any], AsyncIterator[Message]]
 
 
 @dataclass(slots=True)
@@ -54,7 +71,7 @@ class Counts:
     """What became of the calls of one method."""
 
     calls: Calls = field(default_factory=Calls)
-    """Those that are of no model, or found none; of a stream, all."""
+    """Calls that are of no model or found none; all calls of a stream."""
     messages: Calls = field(default_factory=Calls)
     """Messages of its streams that found no model."""
     in_flight: int = 0
@@ -63,13 +80,13 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """What a call changes beyond its answer, so that every process that serves has to do it."""
+    """What a call changes beyond its answer; every process of the server applies it."""
 
     key: tuple[str, ...]
-    """The thing, such as ("model", "mnist-16x16"), or with fewer names all things that begin with them.
-    What is known of an earlier change about it is void."""
+    """What is changed, such as ("model", "mnist-16x16"). A shorter key stands for everything that begins with it.
+    A mutation replaces earlier ones of the same key."""
     replay: bool
-    """Whether a process that starts later has to do it too; else it is as if nothing had ever been changed."""
+    """Whether a process that starts later applies it too. If not, it also cancels earlier ones of its key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,26 +99,25 @@ class Method:
     response: type[Message]
     kind: Kind
     handler: UnaryHandler | StreamHandler
-    """Takes (message, Call) and returns the answer; for a stream, an async generator over messages.
+    """Takes (message, Context) and returns the answer; for a stream, an async generator over messages.
     Raises the errors of `engine.errors`, which `service.api.errors` translates."""
     fast_path: FastPathHandler | None = None
-    """Answers the request that lies in the bytes from that place on, by a future of the serialized answer and as
-    `handler` would, without making messages; None for a request that is out of the ordinary or wrong, which
-    `handler` shall then take. For a front that has bytes in hand: it calls `ended` when the future is done."""
-    ended: Callable[[Call, BaseException | None], None] = lambda call, error: None
-    """Counts a call that was answered quickly, or ended with an error."""
-    identify: Callable[[Call], None] | None = None
-    """Finds out whose call it is, for a front to do once the headers have come, before anything else of the call is
-    waited for. Raises `NotAuthenticated`. None where anyone may call."""
+    """Takes (data, start, Context): the serialized request begins at data[start]. Returns a future of the serialized
+    answer, equal to what `handler` would give, or None for a request that `handler` must take: an unusual or wrong one.
+    Its caller calls `fast_path_ended` when the future is done."""
+    fast_path_ended: Callable[[Any, BaseException | None], None] = lambda context, error: None
+    """Takes (Context, error or None) and counts a call that the fast path answered."""
+    identify: Callable[[Any], None] | None = None
+    """Takes the Context once the headers have come, and verifies the caller's token. Raises `NotAuthenticated`.
+    None where no token is required."""
     reserved: bool = False
-    """Whether its calls have room of their own, since anyone may make them or they never end: so they cannot take
-    that of the others."""
+    """Whether its calls count against a separate concurrency limit (public or endless calls)."""
     change: Callable[[Any], Mutation] | None = None
     """What a request changes; None where calls change nothing."""
     counts: Counts = field(default_factory=Counts, compare=False)
 
-    def refused(self, reason: Exception | str) -> None:
-        """Count a call that a front ends before its handler is entered, with an error or the name of a status."""
+    def count_rejection(self, reason: Exception | str) -> None:
+        """Count a call that ends before its handler is entered, by its error or the name of its status."""
         self.counts.calls.failed(reason if isinstance(reason, str) else type(reason).__name__)
 
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterable
 from grpc_reflection.v1alpha import reflection
 from grpc_reflection.v1alpha import reflection_pb2 as pb
 
-from service.api.method import Call, Kind, Method
+from service.api.method import Context, Kind, Method
 
 
 def methods(services: Iterable[str]) -> tuple[Method, ...]:
@@ -13,7 +13,7 @@ def methods(services: Iterable[str]) -> tuple[Method, ...]:
     servicer = reflection.aio.ReflectionServicer((*services, reflection.SERVICE_NAME))
 
     def info(
-        requests: AsyncIterator[pb.ServerReflectionRequest], call: Call
+        requests: AsyncIterator[pb.ServerReflectionRequest], context: Context
     ) -> AsyncIterator[pb.ServerReflectionResponse]:
         answers: AsyncIterator[pb.ServerReflectionResponse] = servicer.ServerReflectionInfo(requests, None)
         return answers

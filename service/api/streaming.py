@@ -12,13 +12,13 @@ WINDOW = 64
 WINDOW_BYTES = 2**20
 
 Request = TypeVar("Request", bound=Message)
-Answer = TypeVar("Answer")
+BatchSlice = TypeVar("BatchSlice")
 Admitted = asyncio.Future[None]
 
 
 async def answer_each(
-    requests: AsyncIterator[Request], answer: Callable[[Request, Admitted], Coroutine[Any, Any, Answer]]
-) -> AsyncIterator[Answer]:
+    requests: AsyncIterator[Request], answer: Callable[[Request, Admitted], Coroutine[Any, Any, BatchSlice]]
+) -> AsyncIterator[BatchSlice]:
     """What `answer(request, admitted)` gives for each request, in their order.
 
     Reading goes ahead of answering by up to `WINDOW` messages or `WINDOW_BYTES` bytes, so that one stream
@@ -27,8 +27,8 @@ async def answer_each(
     the queue; until then nothing more is read. What goes wrong with one request is its answer: what
     `answer` raises ends the stream.
     """
-    pending: asyncio.Queue[tuple[asyncio.Task[Answer], int] | None] = asyncio.Queue()
-    tasks: set[asyncio.Task[Answer]] = set()
+    pending: asyncio.Queue[tuple[asyncio.Task[BatchSlice], int] | None] = asyncio.Queue()
+    tasks: set[asyncio.Task[BatchSlice]] = set()
     loop = asyncio.get_running_loop()
     answered = asyncio.Event()
     messages = unanswered = 0

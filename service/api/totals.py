@@ -12,9 +12,9 @@ def snapshot(repository: Repository) -> dict[str, Any]:
     """What every version has counted in this process: `counters` and `latest` as in `Aggregates`."""
     counters: dict[str, dict[str, Any]] = {}
     latest: dict[str, dict[str, int]] = {}
-    for (name, number), counted in repository.statistics.items():
-        counters.setdefault(name, {})[str(number)] = counted.summary().counters()
-        latest.setdefault(name, {})[str(number)] = counted.last_inference_ms
+    for (name, number), count_calls in repository.statistics.items():
+        counters.setdefault(name, {})[str(number)] = count_calls.summary().counters()
+        latest.setdefault(name, {})[str(number)] = count_calls.last_inference_ms
     return {"counters": {"model": counters}, "latest": {"model": latest}}
 
 

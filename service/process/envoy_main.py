@@ -26,7 +26,7 @@ from service.transports.envoy.program import LOOK_SECONDS as CALLS_SECONDS
 from service.transports.envoy.secrets import write_secrets
 from service.transports.grpc_asgi.application import GrpcAsgi
 from service.transports.grpc_asgi.call import Event, Receive, Send
-from service.transports.grpc_asgi.fast_path import FastPath, task_or_begun
+from service.transports.grpc_asgi.fast_path import FastPath, task_or_started
 from service.transports.tls import LOOK_SECONDS, Certificates, TlsError
 from service.workers.environment import NUMBER
 from service.workers.ipc import ChannelClosed
@@ -58,7 +58,7 @@ class EnvoyWorker:
         configure_logs(settings.log_level, settings.log_format, int(os.environ[NUMBER]))
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(_log_exception)
-        loop.set_task_factory(task_or_begun)
+        loop.set_task_factory(task_or_started)
         control = await SupervisorLink.open()
         try:
             certificates = Certificates.of(settings)
@@ -121,7 +121,7 @@ class EnvoyWorker:
         with suppress(AdminError):
             await admin.drain()
         await control.stopped_listening()
-        self._grpc.leave()
+        self._grpc.allow_rejections()
         if grace is None:  # nobody is left who would end this process
             await _wait_for_none(self._grpc, settings.grace_seconds)
             os.kill(os.getpid(), signal.SIGTERM)

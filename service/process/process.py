@@ -18,7 +18,7 @@ from service.app import App
 from service.config import Settings
 from service.process.signals import Signals, StartError, first_of
 from service.telemetry.logs import close_logs, log
-from service.transports.grpcio import GrpcioFront
+from service.transports.grpcio.server import GrpcioTransport
 from service.transports.sockets import ListenError, page_address
 from service.transports.tls import Certificates, TlsError
 
@@ -37,7 +37,7 @@ class Process:
             self.app = App(settings, broadcast, Guard.of(settings))
         except (RepositoryError, TlsError, TokenError) as error:
             raise StartError(str(error)) from None
-        self._front = GrpcioFront(
+        self._front = GrpcioTransport(
             self.app.methods,
             max_message_bytes=settings.max_message_bytes,
             max_pending_bytes=settings.max_pending_mb * 2**20,

@@ -12,7 +12,7 @@ from artifact.weights import layer_activation, read_layer
 from engine.errors import InvalidInput, NotReady
 from engine.repository import Repository
 from engine.version import State, Version
-from service.api.method import Call
+from service.api.method import Context
 
 _STATES = {
     State.LOADING: pb.MODEL_STATE_LOADING,
@@ -43,7 +43,7 @@ class ModelsApi:
         self._max_rows = max_rows
         self._max_message_bytes = max_message_bytes
 
-    async def list_models(self, request: pb.ListModelsRequest, call: Call) -> pb.ListModelsResponse:
+    async def list_models(self, request: pb.ListModelsRequest, context: Context) -> pb.ListModelsResponse:
         """All models and versions, those that are not ready too, and the limits of a call."""
         models = (
             pb.Model(name=name, versions=[_version(version) for version in versions])
@@ -56,7 +56,7 @@ class ModelsApi:
             max_message_bytes=self._max_message_bytes,
         )
 
-    async def get_model(self, request: pb.GetModelRequest, call: Call) -> pb.GetModelResponse:
+    async def get_model(self, request: pb.GetModelRequest, context: Context) -> pb.GetModelResponse:
         """The card of one ready version."""
         version = self._repository.find(request.model, request.version)
         card = version.session.card
@@ -94,7 +94,7 @@ class ModelsApi:
         )
         return pb.GetModelResponse(model=identity(version), card=message)
 
-    async def get_network(self, request: pb.GetNetworkRequest, call: Call) -> pb.GetNetworkResponse:
+    async def get_network(self, request: pb.GetNetworkRequest, context: Context) -> pb.GetNetworkResponse:
         """The shapes of all layers, or one layer with its numbers."""
         version = self._repository.find(request.model, request.version)
         card = version.session.card

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from artifact.card import Card
 from artifact.prediction_sets import DEFAULT_COVERAGE, rank
-from engine.batcher import Answer
+from engine.batcher import BatchSlice
 from engine.session import InferenceResult
 from engine.version import Version
 from imaging.pixels import ImageWarning
@@ -27,7 +27,7 @@ Warnings = Sequence[tuple[int, ImageWarning]]
 
 def write_response(
     version: Version,
-    answer: Answer,
+    answer: BatchSlice,
     warnings: Warnings = (),
     activations_of: Rows | None = None,
     coverage: float = DEFAULT_COVERAGE,
@@ -44,34 +44,34 @@ def write_response(
     timings.queue_us = answer.queue_us
     timings.inference_us = answer.inference_us
     timings.batch_rows = answer.batch_rows
-    scored = answer.scored
-    for label, scores in zip(scored.labels.tolist(), scored.scores.tolist(), strict=True):
+    result = answer.result
+    for label, scores in zip(result.labels.tolist(), result.scores.tolist(), strict=True):
         prediction = response.predictions.add()
         prediction.digit = label
         prediction.scores.extend(scores)
         second, best = sorted(scores)[-2:]
         prediction.margin = best - second
-    for row, warning in dict.fromkeys((*warnings, *scored.warnings)):
+    for row, warning in dict.fromkeys((*warnings, *result.warnings)):
         response.predictions[row].warnings.append(warning.sentence)
     card = version.session.card
     if card.thresholds:
-        labels, counts = _candidates(scored, card, coverage)
+        labels, counts = _candidates(result, card, coverage)
         for prediction, row, count in zip(response.predictions, labels.tolist(), counts.tolist(), strict=True):
             prediction.candidates.extend(row[:count])
-    if scored.not_a_digit is not None:
-        for prediction, chance in zip(response.predictions, scored.not_a_digit.tolist(), strict=True):
+    if result.not_a_digit is not None:
+        for prediction, chance in zip(response.predictions, result.not_a_digit.tolist(), strict=True):
             prediction.not_a_digit = chance
     if activations_of is not None:
-        values = (activations_of.tolist(), *(layer.tolist() for layer in scored.hidden))
+        values = (activations_of.tolist(), *(layer.tolist() for layer in result.hidden))
         for name, rows in zip(("pixels", *card.hidden_names), values, strict=True):
             for prediction, row in zip(response.predictions, rows, strict=True):
                 prediction.activations.add(name=name, values=row)
     return response
 
 
-def _candidates(scored: InferenceResult, card: Card, coverage: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _candidates(result: InferenceResult, card: Card, coverage: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The labels of all classes of each image, best score first, and how many of the first are candidates."""
-    order, counts = rank(scored.scores, card.thresholds, coverage)
+    order, counts = rank(result.scores, card.thresholds, coverage)
     return np.array(card.labels)[order], counts
 
 
@@ -108,34 +108,34 @@ class Layout:
             template, ends[0] - 1, ends[1] - 4 * len(card.classes), ends[2] - 4, ends[3] - candidates, ends[4] - 4
         )
 
-    def write(self, scored: InferenceResult, candidates: NDArray[np.int64] | None = None) -> bytes:
+    def write(self, result: InferenceResult, candidates: NDArray[np.int64] | None = None) -> bytes:
         """The predictions of all rows, back to back; labels of the `candidates` [N, those it is a layout for]."""
-        rows, classes = scored.scores.shape
+        rows, classes = result.scores.shape
         if rows == 1:  # arrays of one cost more than the work
-            return self._write_one(scored, candidates)
+            return self._write_one(result, candidates)
         out = np.empty((rows, len(self.template)), np.uint8)
         out[:] = np.frombuffer(self.template, np.uint8)
-        best = np.partition(scored.scores, classes - 2, axis=1)[:, -2:]
-        out[:, self.digit] = scored.labels
-        _put(out, self.scores, scored.scores)
+        best = np.partition(result.scores, classes - 2, axis=1)[:, -2:]
+        out[:, self.digit] = result.labels
+        _put(out, self.scores, result.scores)
         _put(out, self.margin, best[:, 1:] - best[:, :1])
         if candidates is not None:
             out[:, self.candidates : self.candidates + candidates.shape[1]] = candidates
-        if scored.not_a_digit is not None:
-            _put(out, self.not_a_digit, scored.not_a_digit[:, None])
+        if result.not_a_digit is not None:
+            _put(out, self.not_a_digit, result.not_a_digit[:, None])
         return out.tobytes()
 
-    def _write_one(self, scored: InferenceResult, candidates: NDArray[np.int64] | None) -> bytes:
+    def _write_one(self, result: InferenceResult, candidates: NDArray[np.int64] | None) -> bytes:
         out = bytearray(self.template)
-        values = scored.scores[0].tolist()
+        values = result.scores[0].tolist()
         second, best = sorted(values)[-2:]
-        out[self.digit] = scored.labels[0]
+        out[self.digit] = result.labels[0]
         struct.pack_into(f"<{len(values)}f", out, self.scores, *values)
         struct.pack_into("<f", out, self.margin, best - second)
         if candidates is not None:
             out[self.candidates : self.candidates + candidates.size] = candidates.astype(np.uint8).tobytes()
-        if scored.not_a_digit is not None:
-            struct.pack_into("<f", out, self.not_a_digit, scored.not_a_digit[0])
+        if result.not_a_digit is not None:
+            struct.pack_into("<f", out, self.not_a_digit, result.not_a_digit[0])
         return bytes(out)
 
 
@@ -145,14 +145,14 @@ def _put(out: NDArray[np.uint8], start: int, values: NDArray[np.float32]) -> Non
     out[:, start : start + raw.shape[1]] = raw
 
 
-def write_with_candidates(layouts: Sequence[Layout], scored: InferenceResult, card: Card) -> list[bytes]:
+def write_with_candidates(layouts: Sequence[Layout], result: InferenceResult, card: Card) -> list[bytes]:
     """The prediction of each row, with its candidates at the default coverage; `layouts` are for 0, 1, … of them."""
-    labels, counts = _candidates(scored, card, DEFAULT_COVERAGE)
+    labels, counts = _candidates(result, card, DEFAULT_COVERAGE)
     written = [b""] * len(counts)
     for count in np.unique(counts).tolist():
         rows = np.flatnonzero(counts == count)
-        chances = None if scored.not_a_digit is None else scored.not_a_digit[rows]
-        alike = InferenceResult(scored.labels[rows], scored.scores[rows], (), not_a_digit=chances)
+        chances = None if result.not_a_digit is None else result.not_a_digit[rows]
+        alike = InferenceResult(result.labels[rows], result.scores[rows], (), not_a_digit=chances)
         together = layouts[count].write(alike, labels[rows, :count])
         size = len(layouts[count].template)
         for place, row in enumerate(rows.tolist()):

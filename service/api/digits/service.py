@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 
 from artifact.card import Card
 from artifact.prediction_sets import DEFAULT_COVERAGE
-from engine.batcher import Answer
+from engine.batcher import BatchSlice
 from engine.decode_pool import DecodePool
 from engine.errors import InvalidInput
 from engine.repository import Repository
@@ -22,8 +22,8 @@ from service.api.digits.fast_path import CLASSIFY, ClassifyFastPath
 from service.api.digits.models import ModelsApi
 from service.api.digits.predictions import Rows, Warnings, write_response
 from service.api.errors import translate
-from service.api.method import Call, Kind, Method
-from service.api.middleware.metrics import counted_message
+from service.api.method import Context, Kind, LocalContext, Method
+from service.api.middleware.metrics import count_message
 from service.api.streaming import Admitted, answer_each
 
 SERVICE = "digits.v1.DigitsService"
@@ -39,7 +39,7 @@ class DigitsApi:
     def __init__(self, repository: Repository, decode_pool: DecodePool, models: ModelsApi, max_rows: int) -> None:
         """`max_rows` is the most images in one call."""
         self._repository = repository
-        self._preparer = decode_pool
+        self._decode_pool = decode_pool
         self._models = models
         self._max_rows = max_rows
 
@@ -49,7 +49,7 @@ class DigitsApi:
         return (
             replace(
                 _method("Classify", pb.ClassifyRequest, pb.ClassifyResponse, unary, self.classify),
-                fast_path=ClassifyFastPath(self._repository, self._max_rows).answer,
+                fast_path=ClassifyFastPath(self._repository, self._max_rows).start,
             ),
             _method(
                 "ClassifyStream",
@@ -64,7 +64,7 @@ class DigitsApi:
         )
 
     async def classify(
-        self, request: pb.ClassifyRequest, call: Call, admitted: Admitted | None = None
+        self, request: pb.ClassifyRequest, context: Context, admitted: Admitted | None = None
     ) -> pb.ClassifyResponse:
         """One prediction for each image.
 
@@ -72,11 +72,11 @@ class DigitsApi:
         the images are in the queue.
         """
         version = self._repository.find(request.model, request.version)
-        call.calls = version.statistics.calls[CLASSIFY if admitted is None else CLASSIFY_STREAM]
+        context.calls = version.statistics.calls[CLASSIFY if admitted is None else CLASSIFY_STREAM]
         coverage = _coverage(request, version.session.card)
         warnings: Warnings = ()
         if request.encoded_images:
-            pixels, warnings = await self._decode(request, version, call, wait=admitted is not None)
+            pixels, warnings = await self._decode(request, version, context, wait=admitted is not None)
         else:
             pixels = self._read(request, version)
         hidden = request.include_activations
@@ -90,30 +90,30 @@ class DigitsApi:
             coverage=coverage,
         )
         if admitted is not None:
-            await version.batcher.room(len(pixels), call.deadline)
+            await version.batcher.wait_for_capacity(len(pixels), context.deadline)
         future: asyncio.Future[Any] = version.batcher.submit(
             pixels,
             _answer if aside else write,
             hidden=hidden,
             warnings=True,
-            deadline=call.deadline,
+            deadline=context.deadline,
         )
         if admitted is not None:
             admitted.set_result(None)
-        result: pb.ClassifyResponse | Answer = await future
-        if isinstance(result, Answer):
+        result: pb.ClassifyResponse | BatchSlice = await future
+        if isinstance(result, BatchSlice):
             return await asyncio.to_thread(write, result)
         return result
 
     def classify_stream(
-        self, requests: AsyncIterator[pb.ClassifyStreamRequest], call: Call
+        self, requests: AsyncIterator[pb.ClassifyStreamRequest], context: Context
     ) -> AsyncIterator[pb.ClassifyStreamResponse]:
         """One answer for each message, in their order; an error is the answer to its message alone."""
 
         async def answer(message: pb.ClassifyStreamRequest, admitted: Admitted) -> pb.ClassifyStreamResponse:
             try:
-                own = Call(deadline=call.deadline, calls=call.calls)
-                response = await counted_message(self.classify(message.request, own, admitted), own)
+                own = LocalContext(deadline=context.deadline, calls=context.calls)
+                response = await count_message(self.classify(message.request, own, admitted), own)
             except Exception as error:
                 status = translate(error, CLASSIFY_STREAM).status()
                 return pb.ClassifyStreamResponse(id=message.id, error=status)
@@ -143,15 +143,17 @@ class DigitsApi:
         return pixels
 
     async def _decode(
-        self, request: pb.ClassifyRequest, version: Version, call: Call, *, wait: bool
+        self, request: pb.ClassifyRequest, version: Version, context: Context, *, wait: bool
     ) -> tuple[Rows, Warnings]:
         """The same for encoded images, with what looks wrong; `wait` for room to decode instead of refusing."""
         if request.pixels:
             raise InvalidInput("pixels", "is set, and so is encoded_images; expected exactly one of the two")
         self._check_count("encoded_images", len(request.encoded_images))
         if wait:
-            await self._preparer.room(len(request.encoded_images), call.deadline)
-        pixels, warnings = await self._preparer.prepare(request.encoded_images, version.session.card, call.deadline)
+            await self._decode_pool.wait_for_capacity(len(request.encoded_images), context.deadline)
+        pixels, warnings = await self._decode_pool.prepare(
+            request.encoded_images, version.session.card, context.deadline
+        )
         return pixels, [(row, warning) for row, each in enumerate(warnings) for warning in each]
 
     def _check_count(self, field: str, count: int) -> None:
@@ -177,5 +179,5 @@ def _coverage(request: pb.ClassifyRequest, card: Card) -> float:
     return coverage
 
 
-def _answer(answer: Answer) -> Answer:
+def _answer(answer: BatchSlice) -> BatchSlice:
     return answer

@@ -13,7 +13,7 @@ from typing import Any, Self
 from google.protobuf.message import Message
 
 from engine.errors import NotAuthenticated, RateExceeded
-from service.api.method import Call, Kind, Method
+from service.api.method import Context, Kind, Method
 from service.config import Settings
 from service.telemetry.logs import log
 from service.transports.regular_files import read_regular
@@ -130,11 +130,11 @@ class Rates:
 class Guard:
     """What a call has to pass before its handler is entered."""
 
-    def __init__(self, tokens: Tokens | None = None, rates: Rates | None = None, open_paths: tuple[str, ...] = ()):
-        """Paths that begin with one of `open_paths` need no token, and as often as they like."""
+    def __init__(self, tokens: Tokens | None = None, rates: Rates | None = None, public_paths: tuple[str, ...] = ()):
+        """Paths that begin with one of `public_paths` need no token, and as often as they like."""
         self._tokens = tokens
         self._rates = rates
-        self._open = open_paths
+        self._public_paths = public_paths
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -147,69 +147,69 @@ class Guard:
         )
 
     @property
-    def knows(self) -> bool:
+    def requires_token(self) -> bool:
         """Whether only those are let in who are known."""
         return self._tokens is not None
 
     @property
-    def idle(self) -> bool:
+    def is_noop(self) -> bool:
         """Whether everything passes."""
         return self._tokens is None and self._rates is None
 
-    def opens(self, path: str) -> bool:
+    def is_public(self, path: str) -> bool:
         """Whether that path is open to everyone."""
-        return path.startswith(self._open)
+        return path.startswith(self._public_paths)
 
-    def identify(self, call: Call) -> None:
+    def identify(self, context: Context) -> None:
         """Find out whose call it is, once. Raises `NotAuthenticated`."""
-        if self._tokens is None or call.identity is not None:
+        if self._tokens is None or context.identity is not None:
             return
-        call.identity = self._tokens.owner(call.metadata.get("authorization", ""))
-        if call.identity is None:
+        context.identity = self._tokens.owner(context.metadata.get("authorization", ""))
+        if context.identity is None:
             raise NotAuthenticated("authorization: expected `Bearer` and a token that this server knows")
 
-    def count(self, call: Call) -> None:
+    def count(self, context: Context) -> None:
         """Count a call, or a message of a stream, of its client. Raises `RateExceeded`."""
         if self._rates is not None:
-            self._rates.take(call.identity or call.peer.rpartition(":")[0])
+            self._rates.take(context.identity or context.peer.rpartition(":")[0])
 
-    def admit(self, path: str, call: Call) -> None:
+    def admit(self, path: str, context: Context) -> None:
         """Both, once for each call, unless the path is open. Raises `NotAuthenticated` and `RateExceeded`."""
-        if not call.admitted and not self.opens(path):
-            self.identify(call)
-            self.count(call)
-            call.admitted = True
+        if not context.admitted and not self.is_public(path):
+            self.identify(context)
+            self.count(context)
+            context.admitted = True
 
 
-def guarded(method: Method, guard: Guard) -> Method:
+def guard_method(method: Method, guard: Guard) -> Method:
     """The same method for those who pass `guard`; an open one as it is, its streams too, but apart from the others
     where those are for some."""
-    if guard.opens(method.path):
-        return replace(method, reserved=True) if guard.knows else method
+    if guard.is_public(method.path):
+        return replace(method, reserved=True) if guard.requires_token else method
     handler, fast_path, path = method.handler, method.fast_path, method.path
 
-    async def answer(request: Any, call: Call) -> Message:
-        guard.admit(path, call)
-        response: Message = await handler(request, call)  # type: ignore[misc]
+    async def answer(request: Any, context: Context) -> Message:
+        guard.admit(path, context)
+        response: Message = await handler(request, context)  # type: ignore[misc]
         return response
 
-    def try_fast_path(data: bytes, start: int, call: Call) -> Any:
-        guard.admit(path, call)
-        return fast_path(data, start, call)  # type: ignore[misc]
+    def try_fast_path(data: bytes, start: int, context: Context) -> Any:
+        guard.admit(path, context)
+        return fast_path(data, start, context)  # type: ignore[misc]
 
-    async def answers(requests: AsyncIterator[Any], call: Call) -> AsyncIterator[Message]:
-        guard.identify(call)
+    async def answers(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Message]:
+        guard.identify(context)
 
         async def counted() -> AsyncIterator[Any]:
             async for request in requests:
-                guard.count(call)
+                guard.count(context)
                 yield request
 
-        async with aclosing(handler(counted(), call)) as responses:  # type: ignore[type-var]
+        async with aclosing(handler(counted(), context)) as responses:  # type: ignore[type-var]
             async for response in responses:  # type: ignore[union-attr]
                 yield response
 
-    identify = guard.identify if guard.knows else None
+    identify = guard.identify if guard.requires_token else None
     if method.kind is Kind.STREAM:
         return replace(method, handler=answers, identify=identify)
     return replace(method, handler=answer, fast_path=None if fast_path is None else try_fast_path, identify=identify)

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from google.protobuf.message import Message
 
-from service.api.method import Call, Method, Methods, Mutation
+from service.api.method import Context, LocalContext, Method, Methods, Mutation
 from service.telemetry.metrics import Snapshot
 
 
@@ -32,16 +32,16 @@ class Broadcast(Protocol):
         """What all of them have counted until now."""
 
 
-def shared(methods: Methods, broadcast: Broadcast) -> Methods:
+def broadcast_changes(methods: Methods, broadcast: Broadcast) -> Methods:
     """The table in which a call that changes something reaches every sibling; all else as it was."""
-    return {path: _shared(method, method.change, broadcast) for path, method in methods.items()}
+    return {path: _broadcast_change(method, method.change, broadcast) for path, method in methods.items()}
 
 
-def _shared(method: Method, change_of: Callable[[Any], Mutation] | None, broadcast: Broadcast) -> Method:
+def _broadcast_change(method: Method, change_of: Callable[[Any], Mutation] | None, broadcast: Broadcast) -> Method:
     if change_of is None:
         return method
 
-    async def handler(request: Message, call: Call) -> Message:
+    async def handler(request: Message, context: Context) -> Message:
         answer = await broadcast.change(method.path, request.SerializeToString(), change_of(request))
         return method.response.FromString(answer)
 
@@ -52,5 +52,5 @@ async def run(methods: Methods, path: str, request: bytes) -> bytes:
     """Do a unary RPC by its own handler, as a sibling asked; raises what the handler does."""
     method = methods[path]
     handler: Any = method.handler
-    answer: Message = await handler(method.request.FromString(request), Call())
+    answer: Message = await handler(method.request.FromString(request), LocalContext())
     return answer.SerializeToString()

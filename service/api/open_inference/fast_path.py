@@ -1,9 +1,9 @@
 """ModelInfer for what nearly every call looks like: raw pixels in, raw values out.
 
-A client sends the same head again and again, everything but the pixels; it is read once, by the code that
-reads any request, and remembered. From then on a call is a look-up, one array over the bytes that came in, and
-one joining of bytes that go out: no message is made, and the pixels are not copied. Whatever is not quick,
-errors included, is left to `InferApi`.
+A client sends the same request again and again, but for the pixels. Everything else is read once, by the code that
+reads any request, and remembered as a template. From then on a call is a look-up, one array over the bytes that came
+in, and one joining of bytes that go out: no message is made, and the pixels are not copied. Requests that do not
+qualify, wrong ones included, are left to `InferApi`.
 """
 
 from asyncio import Future
@@ -14,12 +14,13 @@ import numpy as np
 from digits_protocol.inference import open_inference_pb2 as pb
 from digits_protocol.wire import NO_REQUEST_YET, LastRequest, length_delimited, split_message, tag, varint
 
-from engine.batcher import Answer
+from engine.batcher import BatchSlice
 from engine.errors import ServiceError
 from engine.repository import Repository
 from engine.shared_memory import SharedMemory
 from engine.version import Version
-from service.api.method import Call
+from service.api.cache import MAX_TEMPLATE_BYTES, BatchCache, Names, TemplateCache
+from service.api.method import Context
 from service.api.open_inference.infer import INFER
 from service.api.open_inference.inputs import THREAD_BYTES, Form, checked, is_typed, read_form, window_pixels
 from service.api.open_inference.outputs import Plan, read_plan, write_outputs
@@ -29,44 +30,37 @@ _ID, _RAW_INPUT = tag(pb.ModelInferRequest.ID_FIELD_NUMBER), tag(pb.ModelInferRe
 _PARAMETERS = pb.ModelInferResponse.PARAMETERS_FIELD_NUMBER
 _RAW_OUTPUT = bytes([tag(pb.ModelInferResponse.RAW_OUTPUT_CONTENTS_FIELD_NUMBER)])
 
-# A longer head is a rare one, and more of them than these do not come from well-meaning clients.
-MAX_TEMPLATE_BYTES = 1024
-MAX_TEMPLATES = 1024
-
 
 @dataclass(frozen=True, slots=True)
 class RequestTemplate:
-    """What was read of a head, and what every answer to it begins with."""
+    """What was read of a request without its id and pixels, and what every answer to it begins with."""
 
     form: Form
     plan: Plan
     hidden: bool
     timeout: float | None
-    """How long a call may take, in seconds; None for as long as it likes."""
+    """How long a call may take, in seconds; None for no limit."""
     written: bytes
     """The part of the answer that does not change: a serialized ModelInferResponse."""
 
 
 class InferFastPath:
-    """The quick form of ModelInfer."""
+    """The fast path of ModelInfer."""
 
     def __init__(self, repository: Repository, memory: SharedMemory, max_rows: int) -> None:
         """`max_rows` is the most images in one call."""
-        self._repository = repository
         self._memory = memory
         self._max_rows = max_rows
-        self._names: dict[bytes, tuple[str, str]] = {}
-        self._recent = NO_REQUEST_YET
-        memory.on_change = self._forget_templates
+        self._last = NO_REQUEST_YET
+        self.templates = TemplateCache(repository, _read_names, self._read_template)
+        self._batches: BatchCache[bytes] = BatchCache()
+        memory.on_change = self.templates.clear  # they hold regions of shared memory
 
-    def answer(self, data: bytes, start: int, call: Call) -> Future[bytes] | None:
-        """A future of the serialized answer to the serialized request from `start` on, or None when it is not quick.
-
-        Raises what `InferApi.model_infer` raises.
-        """
-        recent = self._recent
-        if recent.begins(data, start):
-            key, id_field, body = recent.key, b"", start + len(recent.before)
+    def start(self, data: bytes, start: int, context: Context) -> Future[bytes] | None:
+        """See `Method.fast_path`. Raises what `InferApi.model_infer` raises."""
+        last = self._last
+        if last.matches(data, start):
+            key, id_field, body = last.key, b"", start + len(last.before)
         else:
             spans = split_message(data, start, _RAW_INPUT, aside=_ID)
             if spans is None:
@@ -79,21 +73,16 @@ class InferFastPath:
             if not id_field.isascii():  # protobuf makes sure that text is UTF-8
                 return None
             if not stop:
-                self._recent = LastRequest(key, data[start:body], len(data) - start)
-        names = self._names.get(key) or self._read_names(key)
-        if names is None:
+                self._last = LastRequest(key, data[start:body], len(data) - start)
+        found = self.templates.find(key)
+        if found is None:
             return None
-        version = self._repository.route(*names)
-        if version is None:
-            return None
-        head = version.templates.get(key) or self._read_template(key, version)
-        if head is None:
-            return None
-        form = head.form
+        version, template = found
+        form = template.form
         if len(data) - body != (form.byte_size if form.window is None else 0):
             return None
-        call.calls = version.statistics.calls[INFER]
-        hasten(call, head.timeout)
+        context.calls = version.statistics.calls[INFER]
+        hasten(context, template.timeout)
         card = version.session.card
         if form.window is None:
             values = np.frombuffer(data, form.dtype, offset=body).reshape(form.rows, card.features)
@@ -101,24 +90,12 @@ class InferFastPath:
         else:
             pixels = window_pixels(form, form.window, card)
         future = version.batcher.submit(
-            pixels, partial(_write, head, id_field), hidden=head.hidden, deadline=call.deadline
+            pixels, partial(self._write, template, id_field), hidden=template.hidden, deadline=context.deadline
         )
-        end_in_time(future, call, head.timeout)
+        end_in_time(future, context, template.timeout)
         return future
 
-    def _read_names(self, key: bytes) -> tuple[str, str] | None:
-        """The model and the version that a head names."""
-        try:
-            request = pb.ModelInferRequest.FromString(key)
-        except Exception:
-            return None
-        if len(self._names) >= MAX_TEMPLATES:
-            self._names.clear()
-        names = self._names[key] = (request.model_name, request.model_version)
-        return names
-
     def _read_template(self, key: bytes, version: Version) -> RequestTemplate | None:
-        """Read a head that `_read_names` could read; None when a call with it is not quick."""
         request = pb.ModelInferRequest.FromString(key)
         card = version.session.card
         try:
@@ -136,42 +113,40 @@ class InferFastPath:
         response = pb.ModelInferResponse(model_name=version.name, model_version=version.version)
         response.parameters["sha256"].string_param = version.session.sha256
         write_outputs(response, plan, card, form.rows)
-        if len(version.templates) >= MAX_TEMPLATES:
-            version.templates.clear()
-        head = version.templates[key] = RequestTemplate(form, plan, plan.hidden, timeout, response.SerializeToString())
-        return head
+        return RequestTemplate(form, plan, plan.hidden, timeout, response.SerializeToString())
 
-    def _forget_templates(self) -> None:
-        """What was remembered may hold on to regions of shared memory, or miss new ones."""
-        for version in self._repository.versions():
-            version.templates.clear()
+    def _write(self, template: RequestTemplate, id_field: bytes, batch_slice: BatchSlice) -> bytes:
+        """The answer of one caller; outputs in shared memory are written there."""
+        encoded = self._batches.of(batch_slice.batch)
+        counts = encoded.get("counts")
+        if counts is None:
+            counts = _INFERENCE_US.write(batch_slice.inference_us) + _BATCH_ROWS.write(batch_slice.batch_rows)
+            encoded["counts"] = counts
+        parts = [template.written, id_field, _QUEUE_US.write(batch_slice.queue_us), counts]
+        for index, output in enumerate(template.plan.outputs):
+            window = output.window
+            if window is not None:
+                window.region.write(window.offset, output.of(batch_slice.result), f"outputs[{index}]")
+                parts += (_RAW_OUTPUT, b"\0")  # so that the others stay at their places
+                continue
+            raw = encoded.get(output.name)
+            if raw is None:
+                raw = encoded[output.name] = output.of(batch_slice.batch).tobytes()
+            size = len(raw) // batch_slice.batch_rows
+            parts += (
+                _RAW_OUTPUT,
+                varint(size * (batch_slice.stop - batch_slice.start)),
+                raw[size * batch_slice.start : size * batch_slice.stop],
+            )
+        return b"".join(parts)
 
 
-def _write(head: RequestTemplate, id_field: bytes, answer: Answer) -> bytes:
-    """The answer of one caller; what is wanted in shared memory is written there."""
-    encoded = answer.batch.encoded
-    shared = encoded.get("counts")
-    if shared is None:
-        shared = _INFERENCE_US.write(answer.inference_us) + _BATCH_ROWS.write(answer.batch_rows)
-        encoded["counts"] = shared
-    parts = [head.written, id_field, _QUEUE_US.write(answer.queue_us), shared]
-    for index, output in enumerate(head.plan.outputs):
-        window = output.window
-        if window is not None:
-            window.region.write(window.offset, output.of(answer.scored), f"outputs[{index}]")
-            parts += (_RAW_OUTPUT, b"\0")  # so that the others stay at their places
-            continue
-        rows = answer.batch_rows
-        raw = encoded.get(output.name)
-        if raw is None:
-            raw = encoded[output.name] = output.of(answer.batch).tobytes()
-        size = len(raw) // rows
-        parts += (
-            _RAW_OUTPUT,
-            varint(size * (answer.stop - answer.start)),
-            raw[size * answer.start : size * answer.stop],
-        )
-    return b"".join(parts)
+def _read_names(key: bytes) -> Names | None:
+    try:
+        request = pb.ModelInferRequest.FromString(key)
+    except Exception:
+        return None
+    return request.model_name, request.model_version
 
 
 class _Count:

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 
 from digits_protocol.inference import open_inference_pb2 as pb
 
-from engine.batcher import Answer
+from engine.batcher import BatchSlice
 from engine.repository import Repository
 from engine.shared_memory import SharedMemory
 from service.api.errors import translate
-from service.api.method import Call
-from service.api.middleware.metrics import counted_message
+from service.api.method import Context, LocalContext
+from service.api.middleware.metrics import count_message
 from service.api.open_inference.inputs import THREAD_BYTES, read_form, read_pixels
 from service.api.open_inference.outputs import Plan, read_plan, write_response
 from service.api.open_inference.terms import end_in_time, find_version, hasten, read_timeout
@@ -30,7 +30,7 @@ class InferApi:
         self._max_rows = max_rows
 
     async def model_infer(
-        self, request: pb.ModelInferRequest, call: Call, admitted: Admitted | None = None
+        self, request: pb.ModelInferRequest, context: Context, admitted: Admitted | None = None
     ) -> pb.ModelInferResponse:
         """All images of one request, in order.
 
@@ -38,9 +38,9 @@ class InferApi:
         the images are in the queue.
         """
         version = find_version(self._repository, request.model_name, request.model_version, "model_version")
-        call.calls = version.statistics.calls[INFER if admitted is None else STREAM_INFER]
+        context.calls = version.statistics.calls[INFER if admitted is None else STREAM_INFER]
         timeout = read_timeout(request.parameters)
-        hasten(call, timeout)
+        hasten(context, timeout)
         card = version.session.card
         plan = read_plan(request, card, self._memory)
         form = read_form(request, card, self._max_rows, self._memory)
@@ -48,15 +48,15 @@ class InferApi:
         if plan.windows:
             plan.check_windows(card, len(pixels))
         if admitted is not None:
-            await version.batcher.room(len(pixels), call.deadline)
+            await version.batcher.wait_for_capacity(len(pixels), context.deadline)
         id_ = request.id
         future = version.batcher.submit(
             pixels,
             lambda answer: (answer, write_response(version, plan, id_, answer)),
             hidden=plan.hidden,
-            deadline=call.deadline,
+            deadline=context.deadline,
         )
-        end_in_time(future, call, timeout)
+        end_in_time(future, context, timeout)
         if admitted is not None:
             admitted.set_result(None)
         answer, response = await future
@@ -65,14 +65,14 @@ class InferApi:
         return response
 
     def model_stream_infer(
-        self, requests: AsyncIterator[pb.ModelInferRequest], call: Call
+        self, requests: AsyncIterator[pb.ModelInferRequest], context: Context
     ) -> AsyncIterator[pb.ModelStreamInferResponse]:
         """One answer for each request, in their order; an error is the answer to its request alone."""
 
         async def answer(request: pb.ModelInferRequest, admitted: Admitted) -> pb.ModelStreamInferResponse:
             try:
-                own = Call(deadline=call.deadline, calls=call.calls)
-                response = await counted_message(self.model_infer(request, own, admitted), own)
+                own = LocalContext(deadline=context.deadline, calls=context.calls)
+                response = await count_message(self.model_infer(request, own, admitted), own)
             except Exception as error:
                 failure = translate(error, STREAM_INFER)
                 return pb.ModelStreamInferResponse(
@@ -84,15 +84,15 @@ class InferApi:
         return answer_each(requests, answer)
 
 
-async def _write_windows(plan: Plan, answer: Answer) -> None:
+async def _write_windows(plan: Plan, answer: BatchSlice) -> None:
     """Write to shared memory what is wanted there. Raises `InvalidInput`."""
 
     def write() -> None:
         for index, output in enumerate(plan.outputs):
             if output.window is not None:
-                output.window.region.write(output.window.offset, output.of(answer.scored), f"outputs[{index}]")
+                output.window.region.write(output.window.offset, output.of(answer.result), f"outputs[{index}]")
 
-    if sum(output.of(answer.scored).nbytes for output in plan.windows) < THREAD_BYTES:
+    if sum(output.of(answer.result).nbytes for output in plan.windows) < THREAD_BYTES:
         write()
     else:
         await asyncio.to_thread(write)

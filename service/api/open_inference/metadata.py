@@ -10,7 +10,7 @@ from digits_protocol.inference import open_inference_pb2 as pb
 from artifact.card import Card
 from artifact.store import INPUT, LABEL, NOT_A_DIGIT, SCORES
 from engine.providers import CPU
-from engine.statistics import Summary, Tally
+from engine.statistics import Summary, Timer
 from engine.version import Version
 from engine.version_policy import Policy
 
@@ -101,32 +101,32 @@ def _policy(policy: Policy) -> config_pb.ModelVersionPolicy:
     return error_classes(specific=error_classes.Specific(versions=sorted(policy.versions)))
 
 
-def statistics(version: Version, counted: Summary) -> statistics_pb.ModelStatistics:
+def statistics(version: Version, count_calls: Summary) -> statistics_pb.ModelStatistics:
     """What a version did since the server started."""
-    failures = counted.failures.values()
+    failures = count_calls.failures.values()
     return statistics_pb.ModelStatistics(
         name=version.name,
         version=version.version,
-        last_inference=counted.last_inference_ms,
-        inference_count=counted.rows,
-        execution_count=counted.executions,
+        last_inference=count_calls.last_inference_ms,
+        inference_count=count_calls.rows,
+        execution_count=count_calls.executions,
         inference_stats=statistics_pb.InferStatistics(
-            success=_duration(counted.success),
-            fail=_duration(Tally(sum(each.count for each in failures), sum(each.ns for each in failures))),
-            queue=_duration(counted.queue),
-            compute_input=_duration(counted.compute_input),
-            compute_infer=_duration(counted.compute_infer),
-            compute_output=_duration(counted.compute_output),
+            success=_duration(count_calls.success),
+            fail=_duration(Timer(sum(each.count for each in failures), sum(each.ns for each in failures))),
+            queue=_duration(count_calls.queue),
+            compute_input=_duration(count_calls.compute_input),
+            compute_infer=_duration(count_calls.compute_infer),
+            compute_output=_duration(count_calls.compute_output),
             cache_hit=statistics_pb.StatisticDuration(),
             cache_miss=statistics_pb.StatisticDuration(),
         ),
         batch_stats=[
-            statistics_pb.InferBatchStatistics(batch_size=rows, compute_infer=_duration(tally))
-            for rows, tally in sorted(counted.batches.items())
+            statistics_pb.InferBatchStatistics(batch_size=rows, compute_infer=_duration(timer))
+            for rows, timer in sorted(count_calls.batches.items())
         ],
-        failures={reason: _duration(tally) for reason, tally in counted.failures.items()},
+        failures={reason: _duration(timer) for reason, timer in count_calls.failures.items()},
     )
 
 
-def _duration(tally: Tally) -> statistics_pb.StatisticDuration:
-    return statistics_pb.StatisticDuration(count=tally.count, ns=tally.ns)
+def _duration(timer: Timer) -> statistics_pb.StatisticDuration:
+    return statistics_pb.StatisticDuration(count=timer.count, ns=timer.ns)

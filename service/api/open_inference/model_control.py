@@ -7,7 +7,7 @@ from digits_protocol.inference import model_repository_pb2 as pb
 from engine.errors import WORD, InvalidInput, NotFound, NotSupported, quoted
 from engine.repository import Repository
 from engine.version import State
-from service.api.method import Call, Mutation
+from service.api.method import Context, Mutation
 
 _STATES = {
     State.LOADING: "LOADING",
@@ -23,7 +23,9 @@ class ModelControlApi:
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
 
-    async def repository_index(self, request: pb.RepositoryIndexRequest, call: Call) -> pb.RepositoryIndexResponse:
+    async def repository_index(
+        self, request: pb.RepositoryIndexRequest, context: Context
+    ) -> pb.RepositoryIndexResponse:
         """All versions, or those that are ready."""
         _check_repository(request.repository_name)
         return pb.RepositoryIndexResponse(
@@ -37,7 +39,7 @@ class ModelControlApi:
             ]
         )
 
-    async def load(self, request: pb.RepositoryModelLoadRequest, call: Call) -> pb.RepositoryModelLoadResponse:
+    async def load(self, request: pb.RepositoryModelLoadRequest, context: Context) -> pb.RepositoryModelLoadResponse:
         """Load what is new or changed of a model."""
         _check_repository(request.repository_name)
         for key in request.parameters:
@@ -49,7 +51,9 @@ class ModelControlApi:
         await self._repository.load_model(request.model_name)
         return pb.RepositoryModelLoadResponse()
 
-    async def unload(self, request: pb.RepositoryModelUnloadRequest, call: Call) -> pb.RepositoryModelUnloadResponse:
+    async def unload(
+        self, request: pb.RepositoryModelUnloadRequest, context: Context
+    ) -> pb.RepositoryModelUnloadResponse:
         """Let a model go; one that does not exist is gone already, as Triton has it."""
         _check_repository(request.repository_name)
         with suppress(NotFound):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from artifact.card import Card
 from artifact.store import LABEL, NOT_A_DIGIT, SCORES
-from engine.batcher import Answer
+from engine.batcher import BatchSlice
 from engine.errors import InvalidInput, listed, quoted
 from engine.session import InferenceResult
 from engine.shared_memory import SharedMemory
@@ -32,14 +32,14 @@ class Output:
     window: Window | None = None
     """Where to write it instead of sending it."""
 
-    def of(self, scored: InferenceResult) -> Values:
+    def of(self, result: InferenceResult) -> Values:
         """Its values: int64 [N] or float32 [N, width]."""
         if self.layer >= 0:
-            return scored.hidden[self.layer]
+            return result.hidden[self.layer]
         if self.name == NOT_A_DIGIT:
-            assert scored.not_a_digit is not None  # asked for only where the card has it
-            return scored.not_a_digit
-        return scored.labels if self.name == LABEL else scored.scores
+            assert result.not_a_digit is not None  # asked for only where the card has it
+            return result.not_a_digit
+        return result.labels if self.name == LABEL else result.scores
 
     def shape(self, card: Card, rows: int) -> tuple[int, ...]:
         """Of its values for `rows` images: (rows,) or (rows, width)."""
@@ -122,7 +122,7 @@ def _classes(parameters: Mapping[str, pb.InferParameter], name: str, field: str)
     return count
 
 
-def write_response(version: Version, plan: Plan, id_: str, answer: Answer) -> pb.ModelInferResponse:
+def write_response(version: Version, plan: Plan, id_: str, answer: BatchSlice) -> pb.ModelInferResponse:
     """The answer; outputs in shared memory must be written by the caller."""
     response = pb.ModelInferResponse()
     response.model_name = version.name
@@ -134,10 +134,10 @@ def write_response(version: Version, plan: Plan, id_: str, answer: Answer) -> pb
     parameters["inference_us"].int64_param = answer.inference_us
     parameters["batch_rows"].int64_param = answer.batch_rows
     parameters["sha256"].string_param = version.session.sha256
-    card, scored = version.session.card, answer.scored
-    write_outputs(response, plan, card, len(scored.labels))
+    card, result = version.session.card, answer.result
+    write_outputs(response, plan, card, len(result.labels))
     for output, tensor in zip(plan.outputs, response.outputs, strict=True):
-        values = output.of(scored)
+        values = output.of(result)
         if output.classes:
             _write_classes(response, tensor, values, output, card, plan.typed)
         elif output.window is not None:

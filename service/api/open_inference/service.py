@@ -18,7 +18,7 @@ from engine.repository import Repository
 from engine.shared_memory import SharedMemory
 from engine.version import State, Version
 from service.api.health import SERVING, HealthApi
-from service.api.method import Call, Kind, Method, Mutation, UnaryHandler
+from service.api.method import Context, Kind, Method, Mutation, UnaryHandler
 from service.api.middleware.broadcast import Broadcast
 from service.api.open_inference import metadata as described
 from service.api.open_inference import model_control, shared_memory
@@ -71,7 +71,7 @@ class OpenInferenceApi:
         return (
             replace(
                 _unary("ModelInfer", pb.ModelInferRequest, pb.ModelInferResponse, infer.model_infer),
-                fast_path=InferFastPath(self._repository, self._memory, self._max_rows).answer,
+                fast_path=InferFastPath(self._repository, self._memory, self._max_rows).start,
             ),
             stream,
             _unary("ServerLive", pb.ServerLiveRequest, pb.ServerLiveResponse, self.server_live),
@@ -148,15 +148,15 @@ class OpenInferenceApi:
             _unary("LogSettings", settings_pb.LogSettingsRequest, settings_pb.LogSettingsResponse, no_log_settings),
         )
 
-    async def server_live(self, request: pb.ServerLiveRequest, call: Call) -> pb.ServerLiveResponse:
+    async def server_live(self, request: pb.ServerLiveRequest, context: Context) -> pb.ServerLiveResponse:
         """True: a server that is not live does not answer."""
         return pb.ServerLiveResponse(live=True)
 
-    async def server_ready(self, request: pb.ServerReadyRequest, call: Call) -> pb.ServerReadyResponse:
+    async def server_ready(self, request: pb.ServerReadyRequest, context: Context) -> pb.ServerReadyResponse:
         """Whether a model is ready and the server is not draining, as health says."""
         return pb.ServerReadyResponse(ready=self._health.status("") == SERVING)
 
-    async def model_ready(self, request: pb.ModelReadyRequest, call: Call) -> pb.ModelReadyResponse:
+    async def model_ready(self, request: pb.ModelReadyRequest, context: Context) -> pb.ModelReadyResponse:
         """Whether ModelInfer would find the version; one that does not exist is not ready, as Triton has it."""
         try:
             find_version(self._repository, request.name, request.version)
@@ -164,24 +164,26 @@ class OpenInferenceApi:
             return pb.ModelReadyResponse(ready=False)
         return pb.ModelReadyResponse(ready=True)
 
-    async def server_metadata(self, request: pb.ServerMetadataRequest, call: Call) -> pb.ServerMetadataResponse:
+    async def server_metadata(self, request: pb.ServerMetadataRequest, context: Context) -> pb.ServerMetadataResponse:
         """Name, version and extensions."""
         extensions = [*EXTENSIONS, "system_shared_memory"] if self._memory.allowed else EXTENSIONS
         return pb.ServerMetadataResponse(name="digits", version=installed_version("digits"), extensions=extensions)
 
-    async def model_metadata(self, request: pb.ModelMetadataRequest, call: Call) -> pb.ModelMetadataResponse:
+    async def model_metadata(self, request: pb.ModelMetadataRequest, context: Context) -> pb.ModelMetadataResponse:
         """Tensors and card of a ready version."""
         version = find_version(self._repository, request.name, request.version)
         return described.metadata(version, self._ready(version.name))
 
-    async def model_config(self, request: config_pb.ModelConfigRequest, call: Call) -> config_pb.ModelConfigResponse:
+    async def model_config(
+        self, request: config_pb.ModelConfigRequest, context: Context
+    ) -> config_pb.ModelConfigResponse:
         """How a ready version is served."""
         version = find_version(self._repository, request.name, request.version)
         policy = self._repository.policy(version.name)
         return config_pb.ModelConfigResponse(config=described.config(version, policy, self._max_rows))
 
     async def model_statistics(
-        self, request: statistics_pb.ModelStatisticsRequest, call: Call
+        self, request: statistics_pb.ModelStatisticsRequest, context: Context
     ) -> statistics_pb.ModelStatisticsResponse:
         """Of one ready version, of all of a model, or, whatever the version, of all models.
 
@@ -223,7 +225,7 @@ def _unary(
 def _refuse(sentence: str) -> UnaryHandler:
     """A handler for what the protocol has and this server has not."""
 
-    async def refuse(request: Message, call: Call) -> Message:
+    async def refuse(request: Message, context: Context) -> Message:
         raise NotSupported(sentence)
 
     return refuse

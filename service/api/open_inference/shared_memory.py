@@ -4,7 +4,7 @@ from digits_protocol.inference import shared_memory_pb2 as pb
 
 from engine.errors import NotFound, quoted
 from engine.shared_memory import SharedMemory
-from service.api.method import Call, Mutation
+from service.api.method import Context, Mutation
 
 
 class SharedMemoryApi:
@@ -18,7 +18,7 @@ class SharedMemoryApi:
         self._memory = memory
 
     async def status(
-        self, request: pb.SystemSharedMemoryStatusRequest, call: Call
+        self, request: pb.SystemSharedMemoryStatusRequest, context: Context
     ) -> pb.SystemSharedMemoryStatusResponse:
         """One region, or all."""
         response = pb.SystemSharedMemoryStatusResponse()
@@ -28,21 +28,21 @@ class SharedMemoryApi:
         return response
 
     async def register(
-        self, request: pb.SystemSharedMemoryRegisterRequest, call: Call
+        self, request: pb.SystemSharedMemoryRegisterRequest, context: Context
     ) -> pb.SystemSharedMemoryRegisterResponse:
         """Open a region."""
         self._memory.register(request.name, request.key, request.offset, request.byte_size)
         return pb.SystemSharedMemoryRegisterResponse()
 
     async def unregister(
-        self, request: pb.SystemSharedMemoryUnregisterRequest, call: Call
+        self, request: pb.SystemSharedMemoryUnregisterRequest, context: Context
     ) -> pb.SystemSharedMemoryUnregisterResponse:
         """Forget one region, or all."""
         self._memory.unregister(request.name)
         return pb.SystemSharedMemoryUnregisterResponse()
 
     async def cuda_status(
-        self, request: pb.CudaSharedMemoryStatusRequest, call: Call
+        self, request: pb.CudaSharedMemoryStatusRequest, context: Context
     ) -> pb.CudaSharedMemoryStatusResponse:
         """None. Raises `NotFound` for a name."""
         if request.name:
@@ -50,7 +50,7 @@ class SharedMemoryApi:
         return pb.CudaSharedMemoryStatusResponse()
 
     async def cuda_unregister(
-        self, request: pb.CudaSharedMemoryUnregisterRequest, call: Call
+        self, request: pb.CudaSharedMemoryUnregisterRequest, context: Context
     ) -> pb.CudaSharedMemoryUnregisterResponse:
         """There is none to forget."""
         return pb.CudaSharedMemoryUnregisterResponse()

@@ -27,7 +27,7 @@ class MetricsCollector:
     def snapshot(self) -> Snapshot:
         """Everything but the figures of the process itself."""
         calls, messages = list(self._calls()), list(self._messages())
-        counted = list(self._statistics())
+        count_calls = list(self._statistics())
         versions = list(self._repository.versions())
         return {
             "digits_requests_total": _codes(calls),
@@ -37,24 +37,24 @@ class MetricsCollector:
             ],
             "digits_stream_messages_total": _codes(messages),
             "digits_stream_message_duration_seconds": _durations(messages),
-            "digits_queue_duration_seconds": [[labels, _times(each.queue)] for labels, each in counted],
-            "digits_inference_duration_seconds": [[labels, _times(each.compute_infer)] for labels, each in counted],
-            "digits_batch_rows": [[labels, _batches(each)] for labels, each in counted],
-            "digits_rows_total": [[labels, each.rows] for labels, each in counted],
+            "digits_queue_duration_seconds": [[labels, _times(each.queue)] for labels, each in count_calls],
+            "digits_inference_duration_seconds": [[labels, _times(each.compute_infer)] for labels, each in count_calls],
+            "digits_batch_rows": [[labels, _batches(each)] for labels, each in count_calls],
+            "digits_rows_total": [[labels, each.rows] for labels, each in count_calls],
             "digits_queue_rows": [
                 [[version.name, version.version], version.loaded_batcher.queued_rows]
                 for version in versions
                 if version.loaded_batcher is not None
             ],
-            "digits_refused_total": self._refused(counted),
-            "digits_deadline_dropped_total": [[labels, each.dropped] for labels, each in counted],
+            "digits_refused_total": self._refused(count_calls),
+            "digits_deadline_dropped_total": [[labels, each.dropped] for labels, each in count_calls],
             "digits_model_ready": [
                 [[version.name, version.version], int(version.state is State.READY)] for version in versions
             ],
             "digits_model_load_duration_seconds": [
-                [labels, each.load_seconds] for labels, each in counted if each.load_seconds
+                [labels, each.load_seconds] for labels, each in count_calls if each.load_seconds
             ],
-            "digits_model_load_failures_total": [[labels, each.load_failures] for labels, each in counted],
+            "digits_model_load_failures_total": [[labels, each.load_failures] for labels, each in count_calls],
             "digits_model_info": [
                 [
                     [
@@ -94,15 +94,15 @@ class MetricsCollector:
             if path in statistics.calls:
                 yield path, statistics.calls[path], name, version
 
-    def _refused(self, counted: Iterable[tuple[list[str], Statistics]]) -> list[Any]:
+    def _refused(self, count_calls: Iterable[tuple[list[str], Statistics]]) -> list[Any]:
         early = sum(_refusals(method.counts.calls) for method in self._methods.values())
-        late = [[labels, sum(map(_refusals, each.calls.values()))] for labels, each in counted]
+        late = [[labels, sum(map(_refusals, each.calls.values()))] for labels, each in count_calls]
         return [[["", ""], early], *late]
 
 
 def _refusals(calls: Calls) -> int:
-    tally = calls.failures.get(QueueFull.__name__)
-    return 0 if tally is None else tally.count
+    timer = calls.failures.get(QueueFull.__name__)
+    return 0 if timer is None else timer.count
 
 
 def _name(path: str) -> str:
@@ -110,20 +110,20 @@ def _name(path: str) -> str:
     return path.removeprefix("/")
 
 
-def _codes(counted: Iterable[_Counted]) -> list[Any]:
+def _codes(count_calls: Iterable[_Counted]) -> list[Any]:
     series = []
-    for path, calls, model, version in counted:
+    for path, calls, model, version in count_calls:
         codes = Counter({"OK": calls.success.count} if calls.success.count else {})
-        for reason, tally in calls.failures.items():
-            codes[code_name(reason)] += tally.count
+        for reason, timer in calls.failures.items():
+            codes[code_name(reason)] += timer.count
         series += [[[_name(path), model, version, code], count] for code, count in codes.items()]
     return series
 
 
-def _durations(counted: Iterable[_Counted]) -> list[Any]:
+def _durations(count_calls: Iterable[_Counted]) -> list[Any]:
     return [
         [[_name(path), model, version], _times(calls.times)]
-        for path, calls, model, version in counted
+        for path, calls, model, version in count_calls
         if calls.times.count
     ]
 
@@ -135,6 +135,6 @@ def _times(times: Histogram) -> dict[str, Any]:
 def _batches(statistics: Statistics) -> dict[str, Any]:
     """Runs by the bucket that their rows belong to."""
     counts = [0] * (len(ROW_BOUNDS) + 1)
-    for rows, tally in list(statistics.batches.items()):
-        counts[(rows - 1).bit_length()] += tally.count
+    for rows, timer in list(statistics.batches.items()):
+        counts[(rows - 1).bit_length()] += timer.count
     return {"counts": counts, "sum": statistics.rows}

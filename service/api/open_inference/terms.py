@@ -11,7 +11,7 @@ from digits_protocol.inference import open_inference_pb2 as pb
 from engine.errors import DeadlinePassed, InvalidInput, quoted
 from engine.repository import Repository
 from engine.version import Version
-from service.api.method import Call
+from service.api.method import Context
 
 # What a version can be: more digits are beyond the protocol's 64 bits.
 _NUMBER = re.compile("[0-9]{1,18}")
@@ -44,19 +44,19 @@ def read_timeout(parameters: Mapping[str, pb.InferParameter]) -> float | None:
     return given.int64_param / 1e6 if given.int64_param > 0 else None
 
 
-def hasten(call: Call, timeout: float | None) -> None:
+def hasten(context: Context, timeout: float | None) -> None:
     """Bring the deadline of a call forward to `timeout` seconds from now, where that is sooner."""
     if timeout is not None:
-        call.deadline = min(time.monotonic() + timeout, call.deadline or float("inf"))
+        context.deadline = min(time.monotonic() + timeout, context.deadline or float("inf"))
 
 
-def end_in_time(future: asyncio.Future[Any], call: Call, timeout: float | None) -> None:
+def end_in_time(future: asyncio.Future[Any], context: Context, timeout: float | None) -> None:
     """Let the `future` of a call that has a `timeout` end at its deadline, of which no transport knows.
 
     It ends with `DeadlinePassed`; rows that still wait are dropped.
     """
-    if timeout is not None and call.deadline is not None:
-        timer = future.get_loop().call_later(call.deadline - time.monotonic(), _expire, future)
+    if timeout is not None and context.deadline is not None:
+        timer = future.get_loop().call_later(context.deadline - time.monotonic(), _expire, future)
         future.add_done_callback(lambda _: timer.cancel())
 
 

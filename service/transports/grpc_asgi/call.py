@@ -1,4 +1,4 @@
-"""One gRPC call as it comes in by ASGI: its headers, its bytes, and how it ends."""
+"""One gRPC call that ASGI brings: its headers, its bytes, and its status."""
 
 import asyncio
 import base64
@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 from urllib.parse import quote
 
 from engine.errors import DeadlinePassed, InvalidInput, MalformedCall, NotSupported, quoted
-from service.api.method import Call
-from service.transports.admission import Admission
+from engine.statistics import Calls
+from service.api.admission import Admission
 from service.transports.grpc_asgi.framing import ENCODINGS, PREFIX, Encoding, Frames
 
 Event = MutableMapping[str, Any]
@@ -19,55 +19,56 @@ Send = Callable[[Event], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
 _UNIT_SECONDS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
-# What may stand in `grpc-message` as it is: printable ASCII but the percent sign.
+# Characters of `grpc-message` that need no escape: printable ASCII without the percent sign.
 _PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
-# Headers of HTTP and of gRPC itself are no metadata.
+# Headers of HTTP and of gRPC itself are not metadata.
 _RESERVED = (b":", b"grpc-")
 _TRANSPORT = {b"te", b"content-type", b"host", b"connection"}
 
 
-class AsgiCall(Call):
-    """A call that looks at what it was sent along with when a handler does: most handlers look at nothing."""
+class AsgiCall:
+    """A call in flight, and its `Context`. It reads metadata only when a handler does: most handlers do not."""
 
-    # What most calls keep for good stands in the class: a call begins with what is its own.
-    deadline = None
-    identity = None
+    # Defaults stand in the class, since most calls never change them: that makes a call cheaper to begin.
+    deadline: float | None = None
+    identity: str | None = None
     admitted = False
-    calls = None
+    calls: Calls | None = None
+    began = 0
     encoding: Encoding = "identity"
-    """Of those messages of the request that are compressed."""
+    """Of the request's compressed messages."""
     accepted: Encoding = "identity"
-    """Of the answer's: the same, where the client says that it takes it."""
+    """Of the answer's messages: that of the request, if the client accepts it."""
     more = True
     """Whether more of the request may come."""
     started = False
     """Whether an answer has begun."""
     left = False
-    """Whether the client was found to have gone."""
+    """Whether the client has gone."""
     expired: DeadlinePassed | None = None
-    """What it ends with, once its time was found to have passed."""
+    """The error to end with, once the deadline or the time to send the request has passed."""
     streams = False
-    """Whether its request may take as long as it likes."""
+    """Whether its request is a stream, which may take as long as it likes."""
     reading = True
     """Whether the call itself is receiving."""
     ahead: asyncio.Future[Event] | None = None
-    """What was received while it was not."""
+    """An event that the reaper receives, or has received, while the call itself is not receiving."""
     look_at = 0.0
-    """When to look next whether the client has gone, by the loop's time; then after `look_seconds`."""
+    """When the reaper checks next whether the client has gone, in the loop's time; then after `look_seconds`."""
     look_seconds = 0.2
     task: asyncio.Future[Any] | None = None
-    """What the call waits in: cancelling it ends the call."""
+    """What to cancel to end the call."""
 
     def __init__(self, scope: Event, headers: dict[bytes, bytes], receive: Receive) -> None:
         self.scope = scope
         self.headers = headers
         self.receive = receive
         self.path: str = scope["path"]
-        self.trailers = {}
+        self.trailers: dict[str, str | bytes] = {}
         self.came = time.perf_counter()
 
     def read_headers(self) -> None:
-        """Find the deadline and the encoding. Raises `InvalidInput` and `NotSupported`."""
+        """Read the deadline and the encoding. Raises `InvalidInput` and `NotSupported`."""
         headers = self.headers
         if (timeout := headers.get(b"grpc-timeout")) is not None:
             self.deadline = time.monotonic() + _seconds(timeout)
@@ -80,7 +81,7 @@ class AsgiCall(Call):
                 self.accepted = name
 
     def leave(self) -> NoReturn:
-        """The client cancelled the call or its connection ended: so is the call cancelled."""
+        """Cancel the call: the client has cancelled it, or its connection has ended."""
         self.left = True
         raise asyncio.CancelledError
 
@@ -92,7 +93,7 @@ class AsgiCall(Call):
         self.more = event.get("more_body", False)
 
     async def read(self) -> bytes:
-        """What came next of the request; empty at its end, and then again and again."""
+        """The next bytes of the request; empty at its end and from then on."""
         if not self.more:
             return b""
         self.reading = True
@@ -103,10 +104,10 @@ class AsgiCall(Call):
         self.more = event.get("more_body", False)
         return event.get("body", b"")  # type: ignore[no-any-return]
 
-    async def read_only(self, frames: Frames, data: bytes, admission: Admission) -> tuple[bytes, int]:
-        """The only message of a request that came in pieces, `data` first: it begins at that place of the bytes.
+    async def read_message(self, frames: Frames, data: bytes, admission: Admission) -> tuple[bytes, int]:
+        """The only message of a request that comes in pieces, `data` first: (bytes, where in them it begins).
 
-        Raises `MalformedCall` and `LimitReached`, and `QueueFull` when there is no room for what comes.
+        Raises `MalformedCall` and `LimitReached`, and `QueueFull` when too many bytes arrive at once.
         """
         parts: list[bytes] = []
         size = 0
@@ -130,13 +131,13 @@ class AsgiCall(Call):
         return frames.message(b"".join(parts))
 
     @property
-    def metadata(self) -> Mapping[str, str | bytes]:  # type: ignore[override]
-        """See `Call`."""
+    def metadata(self) -> Mapping[str, str | bytes]:
+        """See `Context`."""
         return {key.decode("latin-1"): _value(key, value) for key, value in self.headers.items() if _is_metadata(key)}
 
     @property
-    def peer(self) -> str:  # type: ignore[override]
-        """See `Call`."""
+    def peer(self) -> str:
+        """See `Context`."""
         client = self.scope.get("client")
         return f"{client[0]}:{client[1]}" if client else ""
 

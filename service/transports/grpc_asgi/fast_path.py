@@ -1,10 +1,10 @@
-"""The straight way of a call that is answered quickly: two callbacks instead of a task.
+"""A call of the fast path in two callbacks instead of a task, under pyvoy.
 
-Half of what Python does for a small call under Envoy is asyncio's: a task is made, begun in a later turn of the
-loop, and woken twice. pyvoy asks less of an application than ASGI does, and gives more: it calls it on the loop,
-hands its result to `loop.create_task`, receives into a future at once, and sends as soon as `send` is called.
-So here a call begins when it comes, goes on when its bytes are there, and ends when its batch has been run.
-Whatever is out of the ordinary is left to `GrpcAsgi`, from where it stands.
+Under Envoy, asyncio is half of what Python does for a small call: it makes a task, begins it in a later turn of the
+loop, and wakes it twice. pyvoy differs from other ASGI servers in four ways that make the task unnecessary: it calls
+the application on the loop, gives its result to `loop.create_task`, receives into a future at once, and sends as soon
+as `send` is called. So a call begins when its headers come, continues when its bytes come, and ends when its batch
+has been run. Everything else goes on in `GrpcAsgi`, from where it stands.
 """
 
 import asyncio
@@ -22,108 +22,101 @@ _Bytes = asyncio.Future[bytes]
 
 
 class AlreadyStarted:
-    """Stands for the task of a call that has begun by itself."""
+    """Stands for the task of a call that needs none."""
 
     def add_done_callback(self, callback: Any) -> None:
-        """Never calls it: its end is nobody else's concern."""
+        """Ignore the callback of pyvoy, which only logs what a task raised."""
 
 
-_BEGUN = AlreadyStarted()
+_STARTED = AlreadyStarted()
 
 
-def task_or_begun(loop: asyncio.AbstractEventLoop, work: Any, **given: Any) -> Any:
-    """A task factory, see `asyncio.loop.set_task_factory`, that leaves alone what has begun by itself.
+def task_or_started(loop: asyncio.AbstractEventLoop, work: Any, **given: Any) -> Any:
+    """A task factory, see `asyncio.loop.set_task_factory`, that returns `AlreadyStarted` as it is.
 
-    What is `given` for the task has grown with Python's releases: a context, then a name, then how it starts.
+    The arguments of a task in `given` differ between Python's releases: context, name, eager_start.
     """
-    return work if work is _BEGUN else asyncio.Task(work, loop=loop, **given)
+    return work if work is _STARTED else asyncio.Task(work, loop=loop, **given)
 
 
 class FastPath:
-    """Serves as `GrpcAsgi` does, under pyvoy. Its event loop needs `task_or_begun`."""
+    """Serves as `GrpcAsgi` does, under pyvoy. Its event loop needs `task_or_started`."""
 
-    def __init__(self, front: GrpcAsgi, methods: Methods) -> None:
-        """Serve `methods`, those of `front`."""
-        self._front = front
-        self._quick = {path: method for path, method in methods.items() if method.fast_path is not None}
+    def __init__(self, application: GrpcAsgi, methods: Methods) -> None:
+        """Serve `methods`, those of `application`."""
+        self._application = application
+        self._pipeline = application.pipeline
+        self._methods = {path: method for path, method in methods.items() if method.fast_path is not None}
         self._loop = asyncio.get_running_loop()
         self.tasks: set[asyncio.Task[Any]] = set()
-        """Calls that went on as tasks; the loop itself keeps only weak references."""
+        """Calls that go on as tasks; the loop itself keeps only weak references."""
 
     def __call__(self, scope: Event, receive: Receive, send: Send) -> AlreadyStarted | Coroutine[Any, Any, Any]:
         """Begin to answer one HTTP request."""
-        method = self._quick.get(scope["path"])
+        method = self._methods.get(scope["path"])
         headers = dict(scope["headers"])
         if method is None or scope["method"] != "POST" or headers.get(b"content-type") != b"application/grpc":
-            return self._front(scope, receive, send)
+            return self._application(scope, receive, send)
         call = AsgiCall(scope, headers, receive)
-        self._front.reaper.add(call)
+        self._application.reaper.add(call)
         try:
-            self._front.found(call)
+            self._pipeline.enter(self._application.find(call), call)
         except ServiceError as error:
-            return self._front.fail(error, call, send)
+            return self._application.fail(error, call, send)
         first = receive()
         if not isinstance(first, asyncio.Future):  # the request is nothing but headers
-            return self._front.answer(call, send)
+            return self._application.answer(call, send)
         call.task = first
         first.add_done_callback(partial(self._received, method, call, send))
-        return _BEGUN
+        return _STARTED
 
     def _received(self, method: Method, call: AsgiCall, send: Send, first: asyncio.Future[Event]) -> None:
         """The first bytes of a call have come, or it has ended before."""
         if first.cancelled():
             return self._cancelled(call, send)
         event = first.result()
-        front, data = self._front, event.get("body", b"")
+        application, data = self._application, event.get("body", b"")
         whole = event["type"] == "http.request" and not event.get("more_body", False) and is_plain(data)
-        if not whole or len(data) > PREFIX + front.max_message_bytes:
-            return self._keep(front.answer(call, send, event))
-        size = len(data)
-        front.admission.entered += 1
+        if not whole or len(data) > PREFIX + application.max_message_bytes:
+            return self._keep(application.answer(call, send, event))
         call.reading = call.more = False
         try:
-            try:
-                front.admission.admit(size)
-            except ServiceError as error:
-                method.refused(error)
-                raise
-            answer = method.fast_path(data, PREFIX, call)  # type: ignore[misc]
+            answer = self._pipeline.start(method, call, data, PREFIX)
         except Exception as error:
-            front.admission.release(size)
-            return self._keep(front.fail(error, call, send))
+            return self._keep(application.fail(error, call, send))
         if answer is None:
-            front.admission.release(size)
-            return self._keep(front.answer(call, send, event))
+            application.admission.release(len(data))
+            return self._keep(application.answer(call, send, event))
         call.task = answer
-        answer.add_done_callback(partial(self._answered, method, call, send, size))
+        answer.add_done_callback(partial(self._answered, method, call, send, len(data)))
         return None
 
     def _answered(self, method: Method, call: AsgiCall, send: Send, size: int, answer: _Bytes) -> None:
         """The batch of a call has been run."""
-        self._front.admission.release(size)
+        self._application.admission.release(size)
         if answer.cancelled():
-            method.ended(call, asyncio.CancelledError())
+            method.fast_path_ended(call, asyncio.CancelledError())
             return self._cancelled(call, send)
         error: Any = answer.exception()
-        method.ended(call, error)
+        method.fast_path_ended(call, error)
         if error is not None:
-            return self._keep(self._front.fail(error, call, send))
+            return self._keep(self._application.fail(error, call, send))
         written = answer.result()
-        self._front.ended(call, "OK")
+        self._application.end(call, "OK")
         if len(written) > LARGE_ANSWER:
-            return self._keep(self._front.write(written, call, send))
-        # What they give to await says no more than that the client has gone, who then misses nothing.
+            return self._keep(self._application.write(written, call, send))
+        # Nothing awaits them: they would only report that the client has gone.
         send(STARTS[call.accepted])
         send({"type": "http.response.body", "body": frame(written, call.accepted)})
         send(END)
         return None
 
     def _cancelled(self, call: AsgiCall, send: Send) -> None:
-        """The leavers have found that the client has gone or that its time has passed."""
+        """The reaper has ended the call."""
         if call.expired is not None:
-            self._keep(self._front.expire(call.expired, call, send))
+            self._keep(self._application.fail(call.expired, call, send))
         else:
-            self._front.ended(call, "CANCELLED")
+            self._application.end(call, "CANCELLED")
 
     def _keep(self, work: Coroutine[Any, Any, Any]) -> None:
         task = self._loop.create_task(work)

@@ -13,7 +13,7 @@ from engine.errors import WORD, NotAuthenticated, RateExceeded, quoted
 from service.api.digits.service import SERVICE
 from service.api.errors import cut
 from service.api.health import HealthApi
-from service.api.method import Call, Kind, Methods
+from service.api.method import Kind, LocalContext, Methods
 from service.api.middleware.auth import Guard
 from service.config import Settings
 from service.telemetry.exposition import render
@@ -141,11 +141,11 @@ class HttpApp:
     def _refusal(self, path: str, scope: Scope) -> Page | None:
         """What a client gets that may not see a page."""
         client = scope.get("client")
-        call = Call(
+        context = LocalContext(
             {"authorization": _header(scope, b"authorization")}, peer=f"{client[0]}:{client[1]}" if client else ""
         )
         try:
-            self._guard.admit(path, call)
+            self._guard.admit(path, context)
         except NotAuthenticated as error:
             return _problem(401, "unauthenticated", str(error), {"www-authenticate": "Bearer"})
         except RateExceeded as error:

@@ -1,8 +1,8 @@
 """Unary RPCs of the table as JSON, Protobuf and gRPC-Web over HTTP, by connectrpc.
 
-See https://connectrpc.com/docs/protocol. connectrpc does the protocols: headers, frames, deadlines, how
-errors look. Its codecs here hand over bytes as they came; they are unpacked and written next to the handler,
-in a thread where they are many, so that the event loop gets its turns.
+connectrpc does the protocols: headers, frames, deadlines, the form of errors; see https://connectrpc.com/docs/protocol.
+The codecs here hand over bytes as they came. They are parsed and written next to the handler, large ones in a thread,
+so that the event loop gets its turns.
 """
 
 import asyncio
@@ -22,25 +22,26 @@ from connectrpc.method import IdempotencyLevel, MethodInfo, StreamType
 from connectrpc.request import RequestContext
 from connectrpc.server import ConnectASGIApplication, Endpoint
 from google.protobuf.json_format import MessageToJson
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 from protobuf.wkt import Any as PackedAny
 
-from engine.errors import InvalidInput, ServiceError
-from service.api.errors import Failure, translate
-from service.api.method import Call, Method, Methods
+from engine.errors import InvalidInput
+from service.api.admission import Admission
+from service.api.errors import Failure
+from service.api.method import LocalContext, Method, Methods
+from service.api.pipeline import Pipeline, parse
 from service.telemetry.logs import debugging, log
 from service.transports import limits
 from service.transports.http.json_request import read_json
-from service.transports.limits import Pending, not_arrived
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 Scope = Any
 
 JSON, PROTO = "json", "proto"
-# Bytes of a request, or of an answer as Protobuf, from which on it is unpacked or written in a thread.
-ASIDE_BYTES = 32 * 1024
-# How often a server is asked for a disconnect that returns at once instead of waiting for one.
+# Bytes of a request, or of an answer as Protobuf, from which on it is parsed or written in a thread.
+THREAD_BYTES = 32 * 1024
+# Seconds between two questions to a server that returns at once instead of waiting for a disconnect.
 DISCONNECT_POLL_SECONDS = 0.1
 
 
@@ -52,51 +53,49 @@ class Connect(ConnectASGIApplication[None]):
     def __init__(
         self, methods: Methods, *, max_message_bytes: int, max_pending_bytes: int, max_concurrent_calls: int
     ) -> None:
-        """Answer `methods`, all unary, within limits that are kept apart from those of other fronts."""
+        """Answer `methods`, all unary, within limits of their own, apart from those of gRPC."""
+        self._admission = Admission(max_pending_bytes, max_concurrent_calls)
+        pipeline = Pipeline(methods, self._admission)
         endpoints = {path: _endpoint(method, max_message_bytes) for path, method in methods.items()}
         super().__init__(
             service=None,
             endpoints=lambda _: endpoints,
-            interceptors=[_Watch(methods), _Gate(methods)],
+            interceptors=[_Status(pipeline), _Enter(pipeline)],
             read_max_bytes=max_message_bytes,
             compressions=[_Gzip(level=1)],
             codecs=[_Codec(JSON), _Codec(PROTO)],
         )
-        self._methods = methods
-        self._pending = Pending(max_pending_bytes)
-        self._max_calls = max_concurrent_calls
         self._calls = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, whatever becomes of it."""
         self._calls += 1
-        request = _Request(receive, self._pending, full=self._calls > self._max_calls)
+        request = _Request(receive, self._admission, full=self._calls > self._admission.max_calls)
         _REQUEST.set(request)
         try:
             await super().__call__(scope, request, send)
         finally:
             self._calls -= 1
-            self._pending.release(request.size)
+            self._admission.release(request.size)
 
 
 class _Request:
     """One request while it arrives and is answered; stands for the server's `receive`."""
 
-    def __init__(self, receive: Receive, pending: Pending, *, full: bool) -> None:
+    def __init__(self, receive: Receive, admission: Admission, *, full: bool) -> None:
         self._receive = receive
-        self._pending = pending
+        self._admission = admission
         self._full = full
         self._until = time.monotonic() + limits.ARRIVAL_SECONDS
         self._whole = False
         self.size = 0
         self.began = time.perf_counter()
-        self.counted = False
-        """Whether the call was, or will be by its handler."""
+        self.context = LocalContext()
 
     def admit(self, size: int) -> None:
-        """There are `size` bytes more of it. Raises `QueueFull`."""
+        """Count `size` bytes more of it. Raises `QueueFull`."""
         self.size += size
-        self._pending.admit(size, self.size - size)
+        self._admission.admit(size, self.size - size)
 
     async def __call__(self) -> Any:
         if self._whole:
@@ -107,7 +106,7 @@ class _Request:
             async with asyncio.timeout(self._until - time.monotonic()):
                 message = await self._receive()
         except TimeoutError:
-            raise ConnectError(Code.DEADLINE_EXCEEDED, str(not_arrived())) from None
+            raise ConnectError(Code.DEADLINE_EXCEEDED, str(limits.not_arrived())) from None
         self._whole = not message.get("more_body", False)
         self.admit(len(message.get("body", b"")))
         return message
@@ -122,34 +121,34 @@ class _Request:
 _REQUEST: ContextVar[_Request] = ContextVar("request")
 
 
-class _Watch:
-    """At the end of each call: translates its error, counts it if no handler did, and writes a debug line."""
+class _Status:
+    """At the end of each call: translates its error and writes a debug line."""
 
-    def __init__(self, methods: Methods) -> None:
-        self._methods = methods
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
         self._traced = debugging()
 
     async def on_start(self, ctx: RequestContext[Any, Any]) -> None:
-        """Nothing yet."""
+        """Do nothing yet."""
 
     async def on_end(self, token: None, ctx: RequestContext[Any, Any], error: Exception | None) -> None:
-        """The call ended with `error`, or well; what is raised here is what connectrpc tells the client."""
+        """Note how the call ended; what is raised here is what connectrpc tells the client."""
         request = _REQUEST.get()
-        path = f"/{ctx.method.service_name}/{ctx.method.name}"
+        method = _method(self._pipeline, ctx)
         failure = None
         if error is None:
             code = "OK"
         elif isinstance(error, ConnectError):
             code = "CANCELLED" if error.code is Code.CANCELED else error.code.name  # as gRPC spells it
+            if request.context.calls is None:
+                method.count_rejection(code)
         else:
-            failure = translate(error, path)
+            failure = self._pipeline.failure(error, method, request.context)
             code = failure.code.name
-        if not request.counted:
-            self._methods[path].refused(error if isinstance(error, ServiceError) else code)
         if self._traced:
             log.debug(
                 "call",
-                method=path,
+                method=method.path,
                 code=code,
                 peer=ctx.client_address,
                 request_bytes=request.size,
@@ -159,31 +158,38 @@ class _Watch:
             raise _error(failure, ctx)
 
 
-class _Gate:
-    """At the start of each call, before its body is read: finds out whose it is."""
+class _Enter:
+    """At the start of each call, before its body is read: verifies the caller."""
 
-    def __init__(self, methods: Methods) -> None:
-        self._methods = methods
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
 
     async def on_start(self, ctx: RequestContext[Any, Any]) -> None:
-        """The headers have come. Raises `NotAuthenticated`."""
-        method = self._methods[f"/{ctx.method.service_name}/{ctx.method.name}"]
-        if method.identify is not None:
-            method.identify(_call(ctx))
+        """Take the headers, which have come. Raises `NotAuthenticated`."""
+        context = _REQUEST.get().context
+        remaining = ctx.timeout_ms
+        context.metadata = _metadata(ctx.request_headers)
+        context.deadline = None if remaining is None else time.monotonic() + remaining / 1000
+        context.peer = ctx.client_address or ""
+        self._pipeline.enter(_method(self._pipeline, ctx), context)
 
     async def on_end(self, token: None, ctx: RequestContext[Any, Any], error: Exception | None) -> None:
-        """Nothing more."""
+        """Do nothing more."""
+
+
+def _method(pipeline: Pipeline, ctx: RequestContext[Any, Any]) -> Method:
+    return pipeline.methods[f"/{ctx.method.service_name}/{ctx.method.name}"]
 
 
 class _Body(bytes):
-    """A request as it came, still to be unpacked."""
+    """A request as it came, not parsed yet."""
 
     codec = PROTO
     compressed = False
 
 
 class _Codec(Codec[bytes, _Body]):
-    """Passes bytes through, and remembers what they are."""
+    """Passes bytes through, and notes their codec and compression."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -201,11 +207,11 @@ class _Codec(Codec[bytes, _Body]):
 
 
 class _Compressed(bytes):
-    """Bytes that are to be decompressed."""
+    """Bytes that are still compressed."""
 
 
 class _Gzip(GzipCompression, Compression):
-    """Leaves decompressing for later."""
+    """Leaves decompression to the endpoint."""
 
     def decompress(self, data: bytes | bytearray | memoryview, read_max_bytes: int | None = None) -> bytes:
         return _Compressed(data)
@@ -224,38 +230,28 @@ def _endpoint(method: Method, max_bytes: int) -> Any:
     handler: Any = method.handler
 
     async def answer(body: _Body, ctx: RequestContext[Any, Any]) -> bytes:
-        call = _call(ctx)
+        context = _REQUEST.get().context
         request = await _read(body, method, max_bytes)
-        _REQUEST.get().counted = True
-        response: Message = await handler(request, call)
-        ctx.response_trailers.update(_headers(call.trailers))
-        written: bytes = await _aside(response.ByteSize(), _write, response, body.codec)
+        response: Message = await handler(request, context)
+        ctx.response_trailers.update(_headers(context.trailers))
+        written: bytes = await _in_thread(response.ByteSize(), _write, response, body.codec)
         return written
 
     return Endpoint.unary(info, answer)
 
 
-def _call(ctx: RequestContext[Any, Any]) -> Call:
-    remaining = ctx.timeout_ms
-    return Call(
-        metadata=_metadata(ctx.request_headers),
-        deadline=None if remaining is None else time.monotonic() + remaining / 1000,
-        peer=ctx.client_address or "",
-    )
-
-
-async def _aside(size: int, work: Callable[..., Any], *args: Any) -> Any:
-    """What `work` gives, in a thread if there is much of it."""
-    return work(*args) if size < ASIDE_BYTES else await asyncio.to_thread(work, *args)
+async def _in_thread(size: int, work: Callable[..., Any], *args: Any) -> Any:
+    """The result of `work`, run in a thread if `size` bytes are much."""
+    return work(*args) if size < THREAD_BYTES else await asyncio.to_thread(work, *args)
 
 
 async def _read(body: _Body, method: Method, max_bytes: int) -> Message:
-    """The request. Raises `InvalidInput`, `QueueFull`, or `ConnectError` when it is too large unpacked."""
+    """The request. Raises `InvalidInput`, `QueueFull`, and `ConnectError` when it is too large once decompressed."""
     data: bytes = body
     if body.compressed:
         data = await asyncio.to_thread(_decompress, body, max_bytes)
         _REQUEST.get().admit(len(data))
-    message: Message = await _aside(len(data), _parse, data, body.codec, method.request)
+    message: Message = await _in_thread(len(data), _parse, data, body.codec, method)
     return message
 
 
@@ -268,13 +264,8 @@ def _decompress(data: bytes, max_bytes: int) -> bytes:
         raise InvalidInput("message", f"{len(data)} bytes that are not compressed by gzip") from None
 
 
-def _parse(data: bytes, codec: str, kind: type[Message]) -> Message:
-    if codec == JSON:
-        return read_json(data, kind)
-    try:
-        return kind.FromString(data)
-    except DecodeError:
-        raise InvalidInput("message", f"{len(data)} bytes that are no {kind.DESCRIPTOR.full_name}") from None
+def _parse(data: bytes, codec: str, method: Method) -> Message:
+    return read_json(data, method.request) if codec == JSON else parse(method, data)
 
 
 def _write(response: Message, codec: str) -> bytes:
@@ -285,9 +276,9 @@ def _write(response: Message, codec: str) -> bytes:
 
 
 def _error(failure: Failure, ctx: RequestContext[Any, Any]) -> ConnectError:
-    """The same for connectrpc, and its trailers left in `ctx`."""
+    """The error that connectrpc sends; its trailers go into `ctx`."""
     ctx.response_trailers.update(_headers(failure.trailers))
-    if "grpc-retry-pushback-ms" in failure.trailers:  # HTTP's word for it counts seconds
+    if "grpc-retry-pushback-ms" in failure.trailers:  # HTTP's header counts seconds
         ctx.response_headers["retry-after"] = str(math.ceil(int(failure.trailers["grpc-retry-pushback-ms"]) / 1000))
     details = [ErrorDetail(PackedAny(type_url=each.type_url, value=each.value)) for each in failure.status().details]
     return ConnectError(Code[failure.code.name], failure.message, details)

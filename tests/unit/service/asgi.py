@@ -8,10 +8,10 @@ from urllib.parse import unquote
 from google.protobuf.wrappers_pb2 import StringValue
 
 from engine.errors import InvalidInput, QueueFull
-from service.api.method import Call, Kind, Method, Methods, table
-from service.api.middleware.metrics import counted
+from service.api.method import Kind, LocalContext, Method, Methods, table
+from service.api.middleware.metrics import count_calls
 from service.transports.grpc_asgi.application import GrpcAsgi
-from service.transports.grpc_asgi.fast_path import AlreadyStarted, FastPath, task_or_begun
+from service.transports.grpc_asgi.fast_path import AlreadyStarted, FastPath, task_or_started
 from service.transports.grpc_asgi.framing import Encoding, FrameReader, Frames, frame
 
 LIMITS = {"max_message_bytes": 1000, "max_pending_bytes": 1500, "max_concurrent_calls": 10}
@@ -27,13 +27,13 @@ class Table:
         self.release = asyncio.Event()
         self.hung = asyncio.Event()
         self.ended: list[str] = []
-        self.calls: list[Call] = []
+        self.calls: list[LocalContext] = []
         self.methods: Methods = table(
-            counted(Method(SPEAK, StringValue, StringValue, Kind.UNARY, self.speak, self.speak_quickly)),
-            counted(Method(REPEAT, StringValue, StringValue, Kind.STREAM, self.repeat)),
+            count_calls(Method(SPEAK, StringValue, StringValue, Kind.UNARY, self.speak, self.speak_quickly)),
+            count_calls(Method(REPEAT, StringValue, StringValue, Kind.STREAM, self.repeat)),
         )
 
-    async def speak(self, request: StringValue, call: Call) -> StringValue:
+    async def speak(self, request: StringValue, call: LocalContext) -> StringValue:
         self.calls.append(call)
         try:
             return await self._do(request.value, call)
@@ -41,7 +41,7 @@ class Table:
             self.ended.append(type(error).__name__)
             raise
 
-    def speak_quickly(self, data: bytes, start: int, call: Call) -> asyncio.Future[bytes] | None:
+    def speak_quickly(self, data: bytes, start: int, call: LocalContext) -> asyncio.Future[bytes] | None:
         if (word := data[start + 2 :].decode("latin-1")) not in QUICK:
             return None
 
@@ -50,7 +50,7 @@ class Table:
 
         return asyncio.ensure_future(spoken())
 
-    async def repeat(self, requests: AsyncIterator[StringValue], call: Call) -> AsyncIterator[StringValue]:
+    async def repeat(self, requests: AsyncIterator[StringValue], call: LocalContext) -> AsyncIterator[StringValue]:
         self.calls.append(call)
         try:
             async for request in requests:
@@ -60,7 +60,7 @@ class Table:
             raise
         self.ended.append("end")
 
-    async def _do(self, word: str, call: Call) -> StringValue:
+    async def _do(self, word: str, call: LocalContext) -> StringValue:
         if word == "hang":
             self.hung.set()
             await self.release.wait()
@@ -82,7 +82,7 @@ class Table:
     def failures(self, path: str) -> dict[str, int]:
         """How often calls were counted as failed, by the reason."""
         failures = self.methods[path].counts.calls.failures
-        return {reason: tally.count for reason, tally in failures.items()}
+        return {reason: timer.count for reason, timer in failures.items()}
 
 
 class NoBody:
@@ -99,7 +99,7 @@ class UnderPyvoy:
     def __init__(self, front: GrpcAsgi, methods: Methods) -> None:
         self.front = front
         self._straight = FastPath(front, methods)
-        asyncio.get_running_loop().set_task_factory(task_or_begun)
+        asyncio.get_running_loop().set_task_factory(task_or_started)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.front, name)

@@ -7,7 +7,7 @@ import numpy as np
 from digits_protocol.inference import open_inference_pb2 as pb
 from google.protobuf.message import Message
 
-from service.api.method import Call
+from service.api.method import LocalContext
 from service.app import App
 from tests.unit.service.fast_path_equivalence import both_ways
 
@@ -22,7 +22,7 @@ async def ask(app: App, name: str, request: Message, fast_path: bool | None = No
 
 async def ask_once(app: App, name: str, request: Message) -> Any:
     """The same by the handler alone, for who counts."""
-    return await app.methods[STEM + name].handler(request, Call())
+    return await app.methods[STEM + name].handler(request, LocalContext())
 
 
 def raw(pixels: np.ndarray, *outputs: str, **fields: Any) -> pb.ModelInferRequest:
@@ -84,4 +84,4 @@ async def stream(app: App, requests: Iterable[pb.ModelInferRequest]) -> list[pb.
         for request in requests:
             yield request
 
-    return [answer async for answer in app.methods[STEM + "ModelStreamInfer"].handler(send(), Call())]
+    return [answer async for answer in app.methods[STEM + "ModelStreamInfer"].handler(send(), LocalContext())]

@@ -22,7 +22,7 @@ from engine.errors import (
     quoted,
 )
 from service.api.errors import CODES, translate
-from service.api.method import Call
+from service.api.method import LocalContext
 from service.app import App
 from service.config import Settings
 from tests.support.server import MODELS
@@ -40,10 +40,10 @@ async def test_a_deadline_already_past_is_never_run():
     async with App.open(settings()) as app:
         statistics = app.repository.find("", "").statistics
         with pytest.raises(DeadlinePassed) as raised:
-            await app.methods[CLASSIFY].handler(ONE, Call(deadline=time.monotonic() - 0.001))
+            await app.methods[CLASSIFY].handler(ONE, LocalContext(deadline=time.monotonic() - 0.001))
         assert translate(raised.value, CLASSIFY).code is grpc.StatusCode.DEADLINE_EXCEEDED
         assert statistics.executions == 0
-        await app.methods[CLASSIFY].handler(ONE, Call())
+        await app.methods[CLASSIFY].handler(ONE, LocalContext())
         assert statistics.executions == 1
 
 
@@ -51,12 +51,12 @@ async def test_before_and_after_serving_calls_are_unavailable():
     """While the models load, and once the server drains; both say so."""
     app = App(settings())
     with pytest.raises(NotReady, match="no version of model mnist-16x16 is ready: the model is being loaded"):
-        await app.methods[CLASSIFY].handler(ONE, Call())
+        await app.methods[CLASSIFY].handler(ONE, LocalContext())
     await app.load()
-    assert len((await app.methods[CLASSIFY].handler(ONE, Call())).predictions) == 1
+    assert len((await app.methods[CLASSIFY].handler(ONE, LocalContext())).predictions) == 1
     app.drain()
     with pytest.raises(NotReady, match="the server is draining") as raised:
-        await app.methods[CLASSIFY].handler(ONE, Call())
+        await app.methods[CLASSIFY].handler(ONE, LocalContext())
     assert translate(raised.value, CLASSIFY).code is grpc.StatusCode.UNAVAILABLE
     app.close()
 
@@ -67,7 +67,7 @@ async def test_a_run_that_fails_is_internal_and_keeps_its_words_to_the_log():
         broken = app.repository.find("", "").session
         broken._plain = ["secret"]  # an output that the graph has not: onnxruntime itself refuses
         with pytest.raises(RunFailed) as raised, capture_logs() as logged:
-            await app.methods[CLASSIFY].handler(ONE, Call())
+            await app.methods[CLASSIFY].handler(ONE, LocalContext())
     failure = translate(raised.value, CLASSIFY)
     assert failure.code is grpc.StatusCode.INTERNAL
     assert "secret" not in failure.message

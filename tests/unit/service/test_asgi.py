@@ -13,10 +13,10 @@ from google.rpc.status_pb2 import Status
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.transports.grpc_asgi import fast_path as asgi_straight
+from service.transports.grpc_asgi import fast_path as fast_path_module
 from service.transports.grpc_asgi.application import GrpcAsgi
 from service.transports.grpc_asgi.call import metadata_headers, status_headers
-from service.transports.grpc_asgi.fast_path import task_or_begun
+from service.transports.grpc_asgi.fast_path import task_or_started
 from tests.unit.service.asgi import REPEAT, SPEAK, Request, Table, UnderPyvoy, say
 
 Code = grpc.StatusCode
@@ -336,7 +336,7 @@ async def test_a_message_of_just_the_limit_is_taken(front: GrpcAsgi):
 async def test_a_task_is_made_of_whatever_python_gives_for_it(more: dict[str, Any]):
     """Its releases give the factory of tasks ever more; what has begun by itself stays what it is."""
     loop = asyncio.get_running_loop()
-    task = task_or_begun(loop, asyncio.sleep(0, "slept"), **more)
+    task = task_or_started(loop, asyncio.sleep(0, "slept"), **more)
     assert await task == "slept"
     assert "name" not in more or task.get_name() == more["name"]
-    assert task_or_begun(loop, asgi_straight._BEGUN, **more) is asgi_straight._BEGUN
+    assert task_or_started(loop, fast_path_module._STARTED, **more) is fast_path_module._STARTED

@@ -8,7 +8,7 @@ import grpc
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
-from service.api.method import Call, Kind, Method
+from service.api.method import Kind, LocalContext, Method
 from service.transports.grpc_asgi.application import GrpcAsgi
 from service.transports.grpc_asgi.framing import frame
 from tests.unit.service.asgi import REPEAT, SPEAK, Request, Table, UnderPyvoy, say
@@ -202,7 +202,7 @@ async def test_whatever_a_handler_does_nothing_is_left(front: GrpcAsgi, path: st
 
 async def test_calls_beyond_those_allowed_at_once_are_refused(table: Table, front: GrpcAsgi):
     """And let in again when one has ended."""
-    getattr(front, "front", front)._max_calls = 2
+    front.admission.max_calls = 2
     running = [asyncio.create_task(Request(say("hang"), path=path).run(front)) for path in (SPEAK, REPEAT)]
     await asyncio.sleep(0.01)
     for path in (SPEAK, REPEAT):
@@ -240,7 +240,7 @@ async def test_streams_of_a_draining_server_end_after_what_was_read(table: Table
     front.drain()
     await asyncio.sleep(0.01)
     assert not running[0].done()  # nobody has yet told the client to come back no more
-    front.leave()
+    front.allow_rejections()
     await asyncio.sleep(0.01)
     assert running[0].done()
     table.release.set()
@@ -257,7 +257,7 @@ async def test_a_large_answer_stays_in_flight_until_it_is_taken():
     """So that clients who read nothing count among the calls at once; a small one is not waited for."""
     taken, events = asyncio.Event(), []
 
-    async def large(request: StringValue, call: Call) -> StringValue:
+    async def large(request: StringValue, call: LocalContext) -> StringValue:
         return StringValue(value=request.value * 200_000)
 
     front = GrpcAsgi(

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from engine.batcher import Answer, Batcher
+from engine.batcher import Batcher, BatchSlice
 from engine.errors import DeadlinePassed, NotReady, QueueFull, RunFailed
 from engine.session import InferenceResult
 
@@ -52,7 +52,7 @@ def make(recorder: Recorder):
     executor.shutdown()
 
 
-def same(answer: Answer) -> Answer:
+def same(answer: BatchSlice) -> BatchSlice:
     return answer
 
 
@@ -66,8 +66,8 @@ async def test_calls_that_queued_together_become_one_batch_and_get_their_own_row
     first, second = batcher.submit(rows(1, 2), same), batcher.submit(rows(3), same)
     a, b = await asyncio.gather(first, second)
     assert [batch[:, 0].tolist() for batch in recorder.batches] == [[1, 2, 3]]
-    assert a.scored.labels.tolist() == [1, 2]
-    assert b.scored.labels.tolist() == [3]
+    assert a.result.labels.tolist() == [1, 2]
+    assert b.result.labels.tolist() == [3]
     assert a.batch_rows == b.batch_rows == 3
 
 
@@ -76,7 +76,7 @@ async def test_a_batch_never_exceeds_its_limit_nor_tears_a_call_apart(make, reco
     batcher = make(max_batch_rows=4)
     answers = await asyncio.gather(*(batcher.submit(rows(*[i] * 3), same) for i in range(1, 5)))
     assert [len(batch) for batch in recorder.batches] == [3, 3, 3, 3]
-    assert [answer.scored.labels.tolist() for answer in answers] == [[i] * 3 for i in range(1, 5)]
+    assert [answer.result.labels.tolist() for answer in answers] == [[i] * 3 for i in range(1, 5)]
 
 
 async def test_an_idle_batcher_runs_a_single_call_at_once(make, recorder):
@@ -106,15 +106,15 @@ async def test_rows_that_come_during_a_run_form_the_next_batch(make, recorder):
     recorder.gate.set()
     answers = await asyncio.gather(first, *later)
     assert [batch[:, 0].tolist() for batch in recorder.batches] == [[1], [2, 3, 4]]
-    assert [answer.scored.labels.tolist() for answer in answers] == [[1], [2], [3], [4]]
+    assert [answer.result.labels.tolist() for answer in answers] == [[1], [2], [3], [4]]
 
 
 async def test_hidden_layers_go_to_those_who_asked_when_any_did(make, recorder):
     """A batch fetches the union of what its callers asked."""
     batcher = make()
     plain, asked = await asyncio.gather(batcher.submit(rows(1), same), batcher.submit(rows(2), same, hidden=True))
-    assert asked.scored.hidden[0].tolist() == [[4.0]]
-    assert plain.scored.labels.tolist() == [1]
+    assert asked.result.hidden[0].tolist() == [[4.0]]
+    assert plain.result.labels.tolist() == [1]
 
 
 async def test_a_full_queue_refuses_at_once_and_says_when_to_return(make, recorder):
@@ -129,7 +129,7 @@ async def test_a_full_queue_refuses_at_once_and_says_when_to_return(make, record
     assert refused.value.retry_after > 0
     recorder.gate.set()
     await asyncio.gather(running, waiting)
-    assert (await batcher.submit(rows(3), same)).scored.labels.tolist() == [3]
+    assert (await batcher.submit(rows(3), same)).result.labels.tolist() == [3]
 
 
 async def test_a_caller_that_is_gone_is_never_run_and_frees_its_room(make, recorder):
@@ -174,17 +174,17 @@ async def test_a_run_that_fails_fails_its_callers_and_the_next_batch_goes_on(mak
     batcher = make(inline_rows=inline_rows)
     with pytest.raises(RunFailed, match=r"^onnxruntime failed$"):
         await batcher.submit(rows(13), same)
-    assert (await batcher.submit(rows(5), same)).scored.labels.tolist() == [5]
+    assert (await batcher.submit(rows(5), same)).result.labels.tolist() == [5]
 
 
 async def test_waiting_for_room_ends_when_the_queue_gets_shorter(make, recorder):
-    """`room` neither refuses nor returns early."""
+    """`wait_for_capacity` neither refuses nor returns early."""
     batcher = make(inline_rows=0, max_queue_rows=8)
     recorder.gate.clear()
     running = batcher.submit(rows(1), same)
     await asyncio.to_thread(recorder.started.wait, 5)
     waiting = batcher.submit(rows(*[2] * 8), same)
-    room = asyncio.create_task(batcher.room(4))
+    room = asyncio.create_task(batcher.wait_for_capacity(4))
     await asyncio.sleep(0.02)
     assert not room.done()
     recorder.gate.set()
@@ -200,7 +200,7 @@ async def test_waiting_for_room_ends_at_the_deadline(make, recorder):
     await asyncio.to_thread(recorder.started.wait, 5)
     waiting = batcher.submit(rows(*[2] * 8), same)
     with pytest.raises(DeadlinePassed):
-        await batcher.room(1, time.monotonic() + 0.02)
+        await batcher.wait_for_capacity(1, time.monotonic() + 0.02)
     recorder.gate.set()
     await asyncio.gather(running, waiting)
 
@@ -214,7 +214,7 @@ async def test_closing_fails_what_waits_and_lets_the_run_in_progress_end(make, r
     waiting = batcher.submit(rows(2), same)
     batcher.close()
     recorder.gate.set()
-    assert (await running).scored.labels.tolist() == [1]
+    assert (await running).result.labels.tolist() == [1]
     with pytest.raises(NotReady):
         await waiting
     with pytest.raises(NotReady):
@@ -252,11 +252,11 @@ async def test_calls_that_never_stop_coming_do_not_delay_a_batch_for_ever(make, 
 async def test_an_answer_that_cannot_be_written_fails_its_caller_alone(make, recorder):
     """What `finish` raises goes to the one caller whose it is."""
 
-    def broken(answer: Answer) -> Answer:
+    def broken(answer: BatchSlice) -> BatchSlice:
         raise ValueError("no ink")
 
     batcher = make()
     bad, good = batcher.submit(rows(1), broken), batcher.submit(rows(2), same)
     with pytest.raises(ValueError, match="no ink"):
         await bad
-    assert (await good).scored.labels.tolist() == [2]
+    assert (await good).result.labels.tolist() == [2]

@@ -11,7 +11,7 @@ from digits_protocol.digits.v1 import digits_pb2 as pb
 from artifact.card import Card
 from artifact.prediction_sets import COVERAGES
 from engine.errors import InvalidInput
-from service.api.method import Call
+from service.api.method import LocalContext
 from service.app import App
 from service.config import Settings
 from tests.support.calibrated_model import export_sure
@@ -85,7 +85,7 @@ async def test_at_a_coverage_that_is_named(app: App, pixels: np.ndarray, coverag
 async def test_nothing_is_ruled_out_beyond_the_last_threshold(app: App, pixels: np.ndarray):
     """All classes, best first, with activations as well."""
     request = pb.ClassifyRequest(pixels=pixels[:3].tobytes(), coverage=0.9995, include_activations=True)
-    answer = await app.methods[CLASSIFY].handler(request, Call())
+    answer = await app.methods[CLASSIFY].handler(request, LocalContext())
     card = app.repository.find("", "").session.card
     for prediction in answer.predictions:
         assert list(prediction.candidates) == expected(prediction, card, 1.0)
@@ -98,11 +98,15 @@ async def test_callers_of_one_batch_get_their_own(app: App, pixels: np.ndarray):
     """Those that are quick and those that are not, each what it gets alone."""
     method = app.methods[CLASSIFY]
     requests = [pb.ClassifyRequest(pixels=pixels[start : start + 1 + start % 4].tobytes()) for start in range(0, 60, 3)]
-    alone = [await method.handler(request, Call()) for request in requests]
+    alone = [await method.handler(request, LocalContext()) for request in requests]
 
     async def quickly(request: pb.ClassifyRequest) -> pb.ClassifyResponse:
-        future = method.fast_path(request.SerializeToString(), 0, Call())
-        return await method.handler(request, Call()) if future is None else pb.ClassifyResponse.FromString(await future)
+        future = method.fast_path(request.SerializeToString(), 0, LocalContext())
+        return (
+            await method.handler(request, LocalContext())
+            if future is None
+            else pb.ClassifyResponse.FromString(await future)
+        )
 
     together = await asyncio.gather(*map(quickly, requests))
     assert [answer.predictions for answer in together] == [answer.predictions for answer in alone]

@@ -10,14 +10,14 @@ from hpack import Encoder
 from hyperframe.frame import HeadersFrame, SettingsFrame
 
 from engine.errors import NotReady
-from service.api.method import Call, Kind, Method, table
-from service.api.middleware.metrics import counted
-from service.transports.grpcio import GrpcioFront
+from service.api.method import Kind, LocalContext, Method, table
+from service.api.middleware.metrics import count_calls
+from service.transports.grpcio.server import GrpcioTransport
 
 LIMITS = {"max_message_bytes": 1000, "max_pending_bytes": 1500, "max_concurrent_calls": 10}
 
 
-async def speak(request: StringValue, call: Call) -> StringValue:
+async def speak(request: StringValue, call: LocalContext) -> StringValue:
     if request.value == "trailers":
         call.trailers["x-note"] = "kept"
     if request.value == "metadata":
@@ -27,7 +27,7 @@ async def speak(request: StringValue, call: Call) -> StringValue:
     return request
 
 
-async def repeat(requests: AsyncIterator[StringValue], call: Call) -> AsyncIterator[StringValue]:
+async def repeat(requests: AsyncIterator[StringValue], call: LocalContext) -> AsyncIterator[StringValue]:
     async for request in requests:
         if request.value == "crash":
             raise KeyError("secret")
@@ -40,7 +40,7 @@ async def channel():
         Method("/t.T/Speak", StringValue, StringValue, Kind.UNARY, speak),
         Method("/t.T/Repeat", StringValue, StringValue, Kind.STREAM, repeat),
     )
-    front = GrpcioFront(methods, **LIMITS)
+    front = GrpcioTransport(methods, **LIMITS)
     port = await front.start("127.0.0.1", 0)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as made:
         yield made
@@ -52,7 +52,7 @@ def say(value: str) -> bytes:
 
 
 async def test_a_handler_sees_metadata_deadline_and_peer(channel):
-    """All that Call promises."""
+    """All that LocalContext promises."""
     answer = await channel.unary_unary("/t.T/Speak")(say("metadata"), metadata=(("x-name", "Ada"),), timeout=9)
     assert StringValue.FromString(answer).value == "Ada True ipv4:"
 
@@ -98,8 +98,8 @@ async def test_a_request_that_never_comes_is_given_up(monkeypatch):
     """Its headers came, to a server that looks at who calls; the room that it took is free again."""
     monkeypatch.setattr("service.transports.limits.ARRIVAL_SECONDS", 0.3)
     speaking = Method("/t.T/Speak", StringValue, StringValue, Kind.UNARY, speak, identify=lambda call: None)
-    method = counted(speaking)
-    front = GrpcioFront(table(method), **LIMITS | {"max_concurrent_calls": 1})
+    method = count_calls(speaking)
+    front = GrpcioTransport(table(method), **LIMITS | {"max_concurrent_calls": 1})
     port = await front.start("127.0.0.1", 0)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         silent, *_ = [channel.stream_unary("/t.T/Speak")(timeout=10) for _ in range(3)]  # two as if they were apart
@@ -115,19 +115,22 @@ async def test_a_request_that_never_comes_is_given_up(monkeypatch):
         assert await unended.code() is grpc.StatusCode.INTERNAL
         assert "before its message was whole" in await unended.details()
     await front.stop(0)
-    assert {reason: tally.count for reason, tally in method.counts.calls.failures.items()} == {"DeadlinePassed": 3}
+    assert {reason: timer.count for reason, timer in method.counts.calls.failures.items()} == {
+        "DeadlinePassed": 3,
+        "MalformedCall": 1,
+    }
 
 
 async def test_stopping_waits_for_calls_within_the_grace_time():
     """The handler that was entered ends; the front stops right after it."""
     entered, release = asyncio.Event(), asyncio.Event()
 
-    async def slow(request: StringValue, call: Call) -> StringValue:
+    async def slow(request: StringValue, call: LocalContext) -> StringValue:
         entered.set()
         await release.wait()
         return request
 
-    front = GrpcioFront(table(Method("/t.T/Slow", StringValue, StringValue, Kind.UNARY, slow)), **LIMITS)
+    front = GrpcioTransport(table(Method("/t.T/Slow", StringValue, StringValue, Kind.UNARY, slow)), **LIMITS)
     port = await front.start("127.0.0.1", 0)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         call = asyncio.ensure_future(channel.unary_unary("/t.T/Slow")(say("x")))
@@ -144,13 +147,13 @@ async def test_requests_beyond_the_bytes_that_may_wait_are_refused_like_a_full_q
     """With RetryInfo; a request that is alone always fits, and room comes back however a call ends."""
     release = asyncio.Event()
 
-    async def slow(request: StringValue, call: Call) -> StringValue:
+    async def slow(request: StringValue, call: LocalContext) -> StringValue:
         await release.wait()
         if request.value.startswith("crash"):
             raise KeyError("secret")
         return request
 
-    front = GrpcioFront(table(Method("/t.T/Slow", StringValue, StringValue, Kind.UNARY, slow)), **LIMITS)
+    front = GrpcioTransport(table(Method("/t.T/Slow", StringValue, StringValue, Kind.UNARY, slow)), **LIMITS)
     port = await front.start("127.0.0.1", 0)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         call = channel.unary_unary("/t.T/Slow")
@@ -173,7 +176,7 @@ async def test_refusals_of_a_draining_server_wait_until_nobody_listens():
     """Whoever hears one comes back at once: to this server, or to another that is about to go."""
     entered, refuse, gone = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-    async def refused(request: StringValue, call: Call) -> StringValue:
+    async def refused(request: StringValue, call: LocalContext) -> StringValue:
         entered.set()
         await refuse.wait()
         raise NotReady("the server is draining")
@@ -181,7 +184,7 @@ async def test_refusals_of_a_draining_server_wait_until_nobody_listens():
     async def stopped_listening() -> None:
         await gone.wait()
 
-    front = GrpcioFront(table(Method("/t.T/Refused", StringValue, StringValue, Kind.UNARY, refused)), **LIMITS)
+    front = GrpcioTransport(table(Method("/t.T/Refused", StringValue, StringValue, Kind.UNARY, refused)), **LIMITS)
     port = await front.start("127.0.0.1", 0)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         call = channel.unary_unary("/t.T/Refused")(say(""))
@@ -199,7 +202,7 @@ async def test_refusals_of_a_draining_server_wait_until_nobody_listens():
 
 async def test_a_path_that_is_no_utf8_does_not_end_the_front():
     """grpc's own server ends of it; the next one listens on the same port, as often as it takes."""
-    front = GrpcioFront(table(Method("/t.T/Speak", StringValue, StringValue, Kind.UNARY, speak)), **LIMITS)
+    front = GrpcioTransport(table(Method("/t.T/Speak", StringValue, StringValue, Kind.UNARY, speak)), **LIMITS)
     port = await front.start("127.0.0.1", 0)
     fields = {":method": "POST", ":scheme": "http", ":path": b"/\xff", ":authority": "x", "te": "trailers"}
     block = Encoder().encode({**fields, "content-type": "application/grpc"})
@@ -218,12 +221,12 @@ async def test_a_path_that_is_no_utf8_does_not_end_the_front():
 @pytest.mark.parametrize("kind", ["unary", "stream"])
 async def test_bytes_that_are_no_message_are_one_call_that_failed(kind):
     """Counted once, by whoever notices."""
-    method = counted(
+    method = count_calls(
         Method("/t.T/Speak", StringValue, StringValue, Kind.UNARY, speak)
         if kind == "unary"
         else Method("/t.T/Repeat", StringValue, StringValue, Kind.STREAM, repeat)
     )
-    front = GrpcioFront(table(method), **LIMITS)
+    front = GrpcioTransport(table(method), **LIMITS)
     port = await front.start("127.0.0.1", 0)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         bad = b"\xff"
@@ -235,4 +238,4 @@ async def test_bytes_that_are_no_message_are_one_call_that_failed(kind):
             await call
     await front.stop(0)
     assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert {reason: tally.count for reason, tally in method.counts.calls.failures.items()} == {"InvalidInput": 1}
+    assert {reason: timer.count for reason, timer in method.counts.calls.failures.items()} == {"InvalidInput": 1}

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
-from service.api.method import Call, Kind, Method, table
-from service.api.middleware.metrics import counted
+from service.api.method import Kind, LocalContext, Method, table
+from service.api.middleware.metrics import count_calls
 from service.app import App
 from service.config import Settings
 from service.transports.http.application import HttpApp
@@ -26,7 +26,7 @@ class Handler:
         self.entered = asyncio.Event()
         self.cancelled = False
 
-    async def __call__(self, request: StringValue, call: Call) -> StringValue:
+    async def __call__(self, request: StringValue, call: LocalContext) -> StringValue:
         if request.value == "trailers":
             call.trailers |= {"x-note": "kept", "x-note-bin": b"\1\2"}
         if request.value == "metadata":
@@ -52,7 +52,7 @@ def handler() -> Handler:
 
 @pytest.fixture
 def method(handler: Handler) -> Method:
-    return counted(Method(PATH, StringValue, StringValue, Kind.UNARY, handler))
+    return count_calls(Method(PATH, StringValue, StringValue, Kind.UNARY, handler))
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ async def test_an_unexpected_error_is_internal_and_tells_nothing(connect, method
     """The log has it in full."""
     status, _, answer = await Exchange("crash").through(connect)
     assert (status, answer) == (500, {"code": "internal", "message": "internal error"})
-    assert {reason: tally.count for reason, tally in method.counts.calls.failures.items()} == {"Internal": 1}
+    assert {reason: timer.count for reason, timer in method.counts.calls.failures.items()} == {"Internal": 1}
 
 
 @pytest.mark.parametrize("again", [False, True])

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from engine.errors import DeadlinePassed, InvalidInput, NotFound, QueueFull
 from engine.histogram import TIME_BOUNDS_NS, Histogram
-from service.api.method import Call
+from service.api.method import LocalContext
 from service.app import App
 from service.config import Settings
 from service.telemetry.exposition import render
@@ -42,8 +42,8 @@ async def app() -> AsyncIterator[App]:
         yield opened
 
 
-async def ask(app: App, method: str, request: Message, call: Call | None = None) -> Message:
-    return await app.methods[f"/{method}"].handler(request, call or Call())
+async def ask(app: App, method: str, request: Message, call: LocalContext | None = None) -> Message:
+    return await app.methods[f"/{method}"].handler(request, call or LocalContext())
 
 
 async def values(app: App, name: str) -> dict[tuple[str, ...], object]:
@@ -113,7 +113,7 @@ async def test_a_stream_is_one_call_and_its_messages_are_counted_apart(app):
         for request in (ONE, ONE, pb.ClassifyRequest(pixels=b"x"), pb.ClassifyRequest(model="nobody")):
             yield pb.ClassifyStreamRequest(request=request)
 
-    answers = [answer async for answer in app.methods[f"/{STREAM}"].handler(send(), Call())]
+    answers = [answer async for answer in app.methods[f"/{STREAM}"].handler(send(), LocalContext())]
     assert len(answers) == 4
     assert await values(app, "digits_requests_total") == {(STREAM, "", "", "OK"): 1}
     assert await values(app, "digits_stream_messages_total") == {
@@ -166,11 +166,11 @@ async def test_refusals_of_a_full_queue_are_counted():
 async def test_calls_dropped_for_their_deadline_are_counted_once(app):
     """Late already, late in the queue, and given up there by a front whose timer was faster."""
     with pytest.raises(DeadlinePassed):
-        await ask(app, CLASSIFY, ONE, Call(deadline=time.monotonic() - 1))
+        await ask(app, CLASSIFY, ONE, LocalContext(deadline=time.monotonic() - 1))
     batcher = app.repository.find("", "").batcher
     batcher._running = True
     late = time.monotonic() + 0.05
-    tasks = [asyncio.create_task(ask(app, CLASSIFY, ONE, Call(deadline=late))) for _ in range(2)]
+    tasks = [asyncio.create_task(ask(app, CLASSIFY, ONE, LocalContext(deadline=late))) for _ in range(2)]
     await asyncio.sleep(0.06)
     tasks[0].cancel()
     batcher._running = False

@@ -12,7 +12,7 @@ from artifact.store import NOT_A_DIGIT, VersionFolder
 from engine.errors import InvalidInput
 from engine.providers import candidates
 from engine.session import ModelError, load_session
-from service.api.method import Call
+from service.api.method import LocalContext
 from service.app import App
 from service.config import Settings
 from tests.support.calibrated_model import export_sure
@@ -70,10 +70,12 @@ async def test_callers_of_one_batch_get_their_own(app: App, pixels: np.ndarray):
 
     async def ask(place: int, part: np.ndarray) -> list[float]:
         request = pb.ClassifyRequest(pixels=part.tobytes(), coverage=0.9 if place % 2 else 0)
-        future = method.fast_path(request.SerializeToString(), 0, Call())
+        future = method.fast_path(request.SerializeToString(), 0, LocalContext())
         assert (future is None) == bool(place % 2)
         answer = (
-            await method.handler(request, Call()) if future is None else pb.ClassifyResponse.FromString(await future)
+            await method.handler(request, LocalContext())
+            if future is None
+            else pb.ClassifyResponse.FromString(await future)
         )
         assert answer.timings.batch_rows > len(part)
         return [prediction.not_a_digit for prediction in answer.predictions]
@@ -88,7 +90,7 @@ async def test_a_model_that_cannot_tell_says_nothing():
     async with App.open(Settings(models=MODELS, log_level="error")) as app:
         answer = await both_ways(app.methods[CLASSIFY], pb.ClassifyRequest(pixels=bytes(784)), fast_path=True)
         assert not answer.predictions[0].HasField("not_a_digit")
-        metadata = await app.methods[METADATA].handler(oip.ModelMetadataRequest(name="mnist-16x16"), Call())
+        metadata = await app.methods[METADATA].handler(oip.ModelMetadataRequest(name="mnist-16x16"), LocalContext())
         assert NOT_A_DIGIT not in [output.name for output in metadata.outputs]
         with pytest.raises(
             InvalidInput, match=r"outputs\[0\]\.name: is 'not_a_digit', expected one of label, scores, hidden"
@@ -106,7 +108,7 @@ def infer(pixels: np.ndarray, model: str, *outputs: str) -> oip.ModelInferReques
 
 async def test_it_is_an_output_of_the_open_inference_protocol(app: App, pixels: np.ndarray):
     """In the metadata with its shape, sent to who asks for it, among others in any order."""
-    metadata = await app.methods[METADATA].handler(oip.ModelMetadataRequest(name="sure"), Call())
+    metadata = await app.methods[METADATA].handler(oip.ModelMetadataRequest(name="sure"), LocalContext())
     assert {output.name: list(output.shape) for output in metadata.outputs} == {
         "label": [-1],
         "scores": [-1, 10],

@@ -11,7 +11,7 @@ from digits_protocol.digits.v1 import digits_pb2
 from artifact.store import VersionFolder
 from engine.errors import QueueFull
 from engine.session import InferenceResult
-from service.api.method import Call
+from service.api.method import LocalContext
 from service.api.open_inference import fast_path as quick_infer
 from service.api.open_inference import inputs as tensors
 from service.app import App
@@ -170,7 +170,7 @@ async def test_rows_of_both_services_share_one_batch(app, pixels):
     """The batcher does not know where they came from."""
     theirs, ours = await asyncio.gather(
         ask_once(app, "ModelInfer", raw(pixels[:3])),
-        app.methods[CLASSIFY].handler(digits_pb2.ClassifyRequest(pixels=pixels[3:7].tobytes()), Call()),
+        app.methods[CLASSIFY].handler(digits_pb2.ClassifyRequest(pixels=pixels[3:7].tobytes()), LocalContext()),
     )
     assert parameters(theirs)["batch_rows"] == ours.timings.batch_rows == 7
     wanted = scored(app, pixels).scores
@@ -215,7 +215,7 @@ async def test_a_stream_that_ends_early_takes_its_requests_out_of_the_queue(pixe
                 yield raw(pixels)
 
         before = asyncio.all_tasks()
-        answers = app.methods[STEM + "ModelStreamInfer"].handler(endless(), Call())
+        answers = app.methods[STEM + "ModelStreamInfer"].handler(endless(), LocalContext())
         assert not (await anext(answers)).error_message
         assert len(asyncio.all_tasks() - before) > 2
         await answers.aclose()

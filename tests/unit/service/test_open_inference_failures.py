@@ -12,7 +12,7 @@ from digits_protocol.inference import open_inference_pb2 as pb
 
 from engine.errors import DeadlinePassed, InvalidInput, NotFound, NotReady, ServiceError
 from service.api.errors import translate
-from service.api.method import Call
+from service.api.method import LocalContext
 from service.app import App
 from service.config import Settings
 from tests.support.server import MODELS, NAMES
@@ -373,7 +373,7 @@ async def test_there_is_no_region_of_a_gpu_to_list_or_to_forget(app: App):
 async def test_a_deadline_already_past_is_never_run(app: App):
     """As in digits.v1."""
     with pytest.raises(DeadlinePassed):
-        await app.methods[STEM + "ModelInfer"].handler(raw(ONE), Call(deadline=time.monotonic() - 1))
+        await app.methods[STEM + "ModelInfer"].handler(raw(ONE), LocalContext(deadline=time.monotonic() - 1))
 
 
 async def test_before_and_after_serving_calls_are_unavailable():

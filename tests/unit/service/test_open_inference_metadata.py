@@ -16,7 +16,7 @@ from digits_protocol.inference import open_inference_pb2 as pb
 
 from engine.errors import InvalidInput, NotAllowed, NotFound, NotReady, NotSupported
 from service.api.errors import translate
-from service.api.method import Call
+from service.api.method import LocalContext
 from service.app import App
 from service.config import Settings
 from tests.support.repositories import place
@@ -114,7 +114,7 @@ async def test_statistics_agree_with_what_was_sent(app):
     await asyncio.gather(
         ask_once(app, "ModelInfer", raw(ROWS, **small)), ask_once(app, "ModelInfer", raw(ROWS[:1], **small))
     )
-    await app.methods[CLASSIFY].handler(digits_pb2.ClassifyRequest(model=SMALL, pixels=bytes(64)), Call())
+    await app.methods[CLASSIFY].handler(digits_pb2.ClassifyRequest(model=SMALL, pixels=bytes(64)), LocalContext())
     await stream(app, [raw(ROWS, **small), raw(ROWS + 17, **small)])
     for _ in range(2):
         with pytest.raises(InvalidInput):
@@ -128,7 +128,7 @@ async def test_statistics_agree_with_what_was_sent(app):
     assert (told.name, told.version) == (SMALL, "1")
     stats = told.inference_stats
     assert (stats.success.count, stats.fail.count) == (5, 4)
-    assert {reason: tally.count for reason, tally in told.failures.items()} == {"InvalidInput": 3, "Cancelled": 1}
+    assert {reason: timer.count for reason, timer in told.failures.items()} == {"InvalidInput": 3, "Cancelled": 1}
     assert (told.inference_count, told.execution_count) == (3 + 4 + 1 + 3, 4)
     assert {batch.batch_size: batch.compute_infer.count for batch in told.batch_stats} == {1: 1, 3: 2, 4: 1}
     assert stats.queue.count == 5

@@ -13,11 +13,11 @@ from digits_protocol.inference import open_inference_pb2 as pb
 
 from engine.errors import DeadlinePassed
 from engine.session import InferenceResult
-from service.api.method import Call
-from service.api.middleware.metrics import try_fast_path
+from service.api.method import LocalContext
 from service.app import App
 from service.config import Settings
 from tests.support.server import MODELS
+from tests.unit.service.fast_path_equivalence import answer_by_fast_path
 from tests.unit.service.open_inference import MNIST, STEM, ask, raw, set_parameters, stream, typed
 
 ONE = np.zeros((1, 784), np.uint8)
@@ -38,17 +38,17 @@ def timed(microseconds: int, request: pb.ModelInferRequest | None = None) -> pb.
     return request
 
 
-async def by_handler(app: App, request: pb.ModelInferRequest, call: Call) -> Any:
+async def by_handler(app: App, request: pb.ModelInferRequest, call: LocalContext) -> Any:
     return await app.methods[STEM + "ModelInfer"].handler(request, call)
 
 
-async def quickly(app: App, request: pb.ModelInferRequest, call: Call) -> Any:
-    answer = await try_fast_path(app.methods[STEM + "ModelInfer"], request.SerializeToString(), 0, call)
+async def quickly(app: App, request: pb.ModelInferRequest, call: LocalContext) -> Any:
+    answer = await answer_by_fast_path(app.methods[STEM + "ModelInfer"], request.SerializeToString(), 0, call)
     assert answer is not None
     return answer
 
 
-async def in_a_stream(app: App, request: pb.ModelInferRequest, call: Call) -> Any:
+async def in_a_stream(app: App, request: pb.ModelInferRequest, call: LocalContext) -> Any:
     [answer] = await stream(app, [request])
     if "deadline" in answer.error_message:
         raise DeadlinePassed(answer.error_message)
@@ -73,7 +73,7 @@ async def busy(app: App) -> AsyncIterator[list[int]]:
         return run(pixels, hidden, warnings)
 
     batcher._run = slow
-    first = asyncio.ensure_future(by_handler(app, raw(np.zeros((3, 784), np.uint8)), Call()))
+    first = asyncio.ensure_future(by_handler(app, raw(np.zeros((3, 784), np.uint8)), LocalContext()))
     await asyncio.to_thread(begun.wait)
     try:
         yield rows
@@ -88,8 +88,8 @@ async def test_a_request_whose_time_has_passed_ends_and_is_never_run(app, way):
     statistics = app.repository.find(MNIST, "").statistics
     async with busy(app) as rows:
         with pytest.raises(DeadlinePassed):
-            await asyncio.wait_for(way(app, timed(1000), Call()), PATIENCE_SECONDS)
-    await by_handler(app, raw(np.zeros((2, 784), np.uint8)), Call())
+            await asyncio.wait_for(way(app, timed(1000), LocalContext()), PATIENCE_SECONDS)
+    await by_handler(app, raw(np.zeros((2, 784), np.uint8)), LocalContext())
     assert rows == [3, 2]
     assert statistics.failures["DeadlinePassed"].count == 1
     assert statistics.dropped == 1
@@ -99,7 +99,7 @@ async def test_a_request_whose_time_has_passed_ends_and_is_never_run(app, way):
 async def test_one_that_has_time_waits_for_its_turn(app, way):
     """And is answered as without a timeout."""
     async with busy(app) as rows:
-        waiting: Awaitable[Any] = asyncio.ensure_future(way(app, timed(HOUR), Call()))
+        waiting: Awaitable[Any] = asyncio.ensure_future(way(app, timed(HOUR), LocalContext()))
         await asyncio.sleep(0)
     await waiting
     assert rows == [3, 1]
@@ -114,19 +114,19 @@ async def test_the_sooner_of_both_is_the_deadline_of_the_call(app, way):
         (HOUR, began + 60, 60, 60),
         (HOUR, began + 7200, 3600, 3700),
     ):
-        call = Call(deadline=own)
+        call = LocalContext(deadline=own)
         await way(app, timed(microseconds), call)
         assert call.deadline is not None
         assert least - 1e-6 <= call.deadline - began <= most + 1e-6
     with pytest.raises(DeadlinePassed):
-        await way(app, timed(HOUR), Call(deadline=began))
+        await way(app, timed(HOUR), LocalContext(deadline=began))
 
 
 @unary
 @pytest.mark.parametrize("microseconds", [0, -1, -(2**63)])
 async def test_nothing_and_less_bounds_nothing(app, way, microseconds):
     """As Triton has it."""
-    call = Call()
+    call = LocalContext()
     await way(app, timed(microseconds), call)
     assert call.deadline is None
 

@@ -14,16 +14,13 @@ from artifact.store import VersionFolder
 from engine.errors import DeadlinePassed, InvalidInput
 from engine.shared_memory import Region
 from engine.shared_memory import SharedMemory as Regions
-from service.api.digits import fast_path as quick_classify
 from service.api.digits.fast_path import ClassifyFastPath
-from service.api.method import Call
-from service.api.middleware.metrics import try_fast_path
-from service.api.open_inference import fast_path as quick_infer
+from service.api.method import LocalContext
 from service.api.open_inference.fast_path import InferFastPath
 from service.app import App
 from service.config import Settings
 from tests.support.server import MODELS
-from tests.unit.service.fast_path_equivalence import both_ways, timeless
+from tests.unit.service.fast_path_equivalence import answer_by_fast_path, both_ways, timeless
 from tests.unit.service.open_inference import MNIST, SMALL, STEM, arrays, ask, raw, set_parameters, typed
 
 CLASSIFY = "/digits.v1.DigitsService/Classify"
@@ -109,9 +106,9 @@ async def test_callers_of_one_batch_get_their_own_rows(app, pixels):
     infer, classify = app.methods[STEM + "ModelInfer"], app.methods[CLASSIFY]
     requests = [(infer, raw(pixels[i : i + 1 + i % 3], "scores", "hidden_1")) for i in range(12)]
     requests += [(classify, digits_pb2.ClassifyRequest(pixels=pixels[i : i + 2].tobytes())) for i in range(12)]
-    alone = [await method.handler(request, Call()) for method, request in requests]
+    alone = [await method.handler(request, LocalContext()) for method, request in requests]
     together = await asyncio.gather(
-        *(method.fast_path(request.SerializeToString(), 0, Call()) for method, request in requests)
+        *(method.fast_path(request.SerializeToString(), 0, LocalContext()) for method, request in requests)
     )
     batches = set()
     for (method, _), one, data in zip(requests, alone, together, strict=True):
@@ -160,47 +157,49 @@ async def test_classify_warns_and_refuses_as_the_handler_does(app, pixels):
 async def test_a_deadline_that_passed_is_kept(app, pixels):
     """As by the handler."""
     with pytest.raises(DeadlinePassed):
-        await app.methods[STEM + "ModelInfer"].fast_path(raw(pixels[:1]).SerializeToString(), 0, Call(deadline=0.0))
+        await app.methods[STEM + "ModelInfer"].fast_path(
+            raw(pixels[:1]).SerializeToString(), 0, LocalContext(deadline=0.0)
+        )
     request = digits_pb2.ClassifyRequest(pixels=pixels[:1].tobytes())
     with pytest.raises(DeadlinePassed):
-        await app.methods[CLASSIFY].fast_path(request.SerializeToString(), 0, Call(deadline=0.0))
+        await app.methods[CLASSIFY].fast_path(request.SerializeToString(), 0, LocalContext(deadline=0.0))
 
 
 async def test_quick_calls_are_counted(app, pixels):
     """In the statistics of their version."""
     statistics = app.repository.find(MNIST, "").statistics
     classify = digits_pb2.ClassifyRequest(pixels=pixels[:1].tobytes())
-    assert await try_fast_path(app.methods[STEM + "ModelInfer"], raw(pixels[:3]).SerializeToString(), 0, Call())
-    assert await try_fast_path(app.methods[CLASSIFY], classify.SerializeToString(), 0, Call())
+    infer = raw(pixels[:3]).SerializeToString()
+    assert await answer_by_fast_path(app.methods[STEM + "ModelInfer"], infer, 0, LocalContext())
+    assert await answer_by_fast_path(app.methods[CLASSIFY], classify.SerializeToString(), 0, LocalContext())
     assert (statistics.success.count, statistics.rows) == (2, 4)
 
 
 async def test_what_is_remembered_is_bounded(app, pixels, monkeypatch):
     """However many different heads come."""
-    monkeypatch.setattr(quick_infer, "MAX_TEMPLATES", 8)
-    monkeypatch.setattr(quick_classify, "MAX_TEMPLATES", 8)
+    monkeypatch.setattr("service.api.cache.MAX_TEMPLATES", 8)
     infer = InferFastPath(app.repository, Regions(""), 100)
     classify = ClassifyFastPath(app.repository, 100)
     for number in range(30):
         request = raw(pixels[:1])
         request.parameters["n"].int64_param = number
-        assert await infer.answer(request.SerializeToString(), 0, Call())
+        assert await infer.start(request.SerializeToString(), 0, LocalContext())
         asked = digits_pb2.ClassifyRequest(pixels=pixels[:1].tobytes(), version=str(number))
-        answer = classify.answer(asked.SerializeToString(), 0, Call())
+        answer = classify.start(asked.SerializeToString(), 0, LocalContext())
         assert (answer is None) == (number not in (1, 2))
-    for kept in (infer._names, classify._names, app.repository.find(MNIST, "").templates):
+    for kept in (infer.templates, classify.templates):
         assert 0 < len(kept) <= 8
 
 
 async def test_answers_to_one_head_differ_in_their_id_alone(app, pixels):
     """The id is no part of what is remembered."""
-    method = app.methods[STEM + "ModelInfer"]
+    infer = InferFastPath(app.repository, Regions(""), 100)
     answers = []
     for id_ in ("a", "b", ""):
-        data = await method.fast_path(raw(pixels[:1], id=id_).SerializeToString(), 0, Call())
+        data = await infer.start(raw(pixels[:1], id=id_).SerializeToString(), 0, LocalContext())
         answers.append(timeless(open_inference_pb2.ModelInferResponse.FromString(data)))
     assert [answer.id for answer in answers] == ["a", "b", ""]
     for answer in answers:
         answer.id = ""
     assert answers[0] == answers[1] == answers[2]
-    assert len(app.repository.find(MNIST, "").templates) == 1
+    assert len(infer.templates) == 1

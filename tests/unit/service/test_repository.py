@@ -115,7 +115,7 @@ async def test_a_call_in_flight_finishes_on_the_version_it_began_with(models):
     await repository.refresh()
     assert listed(repository) == {2: State.READY}
     answer = await found.batcher.submit(np.zeros((1, 64), np.uint8), lambda answer: answer)
-    assert answer.scored.scores.shape == (1, 10)
+    assert answer.result.scores.shape == (1, 10)
     assert found.session.sha256 == before
     del found, answer
     await asyncio.sleep(0)

@@ -133,8 +133,8 @@ async def test_more_images_than_may_wait_are_refused_or_waited_for(decode_pool: 
     with pytest.raises(QueueFull):
         await decode_pool.prepare([png()] * 3, session.card, None)
     with pytest.raises(DeadlinePassed):
-        await decode_pool.room(3, time.monotonic())
-    await decode_pool.room(3, time.monotonic() + 30)
+        await decode_pool.wait_for_capacity(3, time.monotonic())
+    await decode_pool.wait_for_capacity(3, time.monotonic() + 30)
     assert many.done()
     for _ in range(3):
         with pytest.raises(InvalidInput):

@@ -13,7 +13,7 @@ from artifact.store import VersionFolder
 from engine.providers import candidates
 from engine.repository import RepositoryError
 from engine.session import ModelError, load_session
-from service.api.method import Call
+from service.api.method import LocalContext
 from service.app import App
 from service.config import Settings, SettingsError, read_settings
 from tests.support.calibrated_model import export_sure
@@ -49,8 +49,10 @@ async def test_it_answers_in_the_place_of_the_version(models: Path, kind: str):
     async with App.open(Settings(models=models, log_level="error", variant=f"sure={kind}")) as app:
         answer = await both_ways(app.methods[CLASSIFY], request, fast_path=True)
         other = await both_ways(app.methods[CLASSIFY], replace_model(request, "digits-8x8"), fast_path=True)
-        metadata = await app.methods[METADATA].handler(oip.ModelMetadataRequest(name="sure"), Call())
-        [layer] = (await app.methods[NETWORK].handler(pb.GetNetworkRequest(model="sure", layer=1), Call())).layers
+        metadata = await app.methods[METADATA].handler(oip.ModelMetadataRequest(name="sure"), LocalContext())
+        [layer] = (
+            await app.methods[NETWORK].handler(pb.GetNetworkRequest(model="sure", layer=1), LocalContext())
+        ).layers
     assert (plain.model.variant, answer.model.variant, other.model.variant) == ("", kind, "")
     assert answer.model.sha256 != plain.model.sha256
     before, after = (np.array([each.scores for each in given.predictions]) for given in (plain, answer))

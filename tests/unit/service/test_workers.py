@@ -14,7 +14,7 @@ from engine.cpus import SHARE, usable_cores
 from engine.errors import InvalidInput, QueueFull, RateExceeded, ServiceError, error_classes
 from engine.statistics import Statistics, Summary
 from service.api.method import Mutation
-from service.api.middleware.broadcast import Aggregates, shared
+from service.api.middleware.broadcast import Aggregates, broadcast_changes
 from service.app import App
 from service.config import Settings, SettingsError, read_settings, variables
 from service.telemetry.sums import deep_sum
@@ -224,7 +224,7 @@ async def test_only_calls_that_change_something_go_by_way_of_the_siblings():
     """All others are the very same methods as without any."""
     methods = App(Settings(models=MODELS)).methods
     told = Told()
-    through = shared(methods, told)
+    through = broadcast_changes(methods, told)
     assert {path.rpartition("/")[2] for path in methods if through[path] is not methods[path]} == {
         "RepositoryModelLoad",
         "RepositoryModelUnload",

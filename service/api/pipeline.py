@@ -1,0 +1,105 @@
+"""The life of a call, whichever transport brings it.
+
+1. `enter`, once the headers have come: verify the caller, and hold a reserved place.
+2. `start`, once the message has come: admit its bytes, and try the fast path.
+3. Without a fast path, parse the message and run the handler.
+4. Release the bytes.
+5. `failure`, when something went wrong: count what no handler counted, and translate the error into a status.
+
+A transport brings headers and bytes, and takes a status and bytes.
+"""
+
+from asyncio import Future
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractContextManager, aclosing
+from typing import Any
+
+from google.protobuf.message import DecodeError, Message
+
+from engine.errors import InvalidInput, NotReady
+from service.api.admission import Admission
+from service.api.errors import Failure, translate
+from service.api.method import Context, Method, Methods
+
+
+class Pipeline:
+    """What the calls of one transport pass through. Belongs to one event loop."""
+
+    def __init__(self, methods: Methods, admission: Admission) -> None:
+        self.methods = methods
+        self.admission = admission
+
+    def enter(self, method: Method, context: Context) -> AbstractContextManager[None]:
+        """Verify the caller; the call holds a place while it is in what this returns.
+
+        Raises `NotAuthenticated`, and `LimitReached` as it is entered.
+        """
+        if method.identify is not None:
+            method.identify(context)
+        return self.admission.place(method)
+
+    def start(self, method: Method, context: Context, data: bytes, start: int = 0) -> "Future[bytes] | None":
+        """Admit the request that begins at data[start], and try the fast path; None: its handler must take it.
+
+        The bytes stay admitted until `Admission.release(len(data))`, unless this raises: `QueueFull`, or an error of
+        the fast path.
+        """
+        try:
+            self.admission.admit(len(data))
+            return None if method.fast_path is None else method.fast_path(data, start, context)
+        except BaseException:
+            self.admission.release(len(data))
+            raise
+
+    async def unary(self, method: Method, context: Context, data: bytes, start: int = 0) -> bytes:
+        """The serialized answer to the serialized request that begins at data[start]. Raises what ends the call."""
+        future = self.start(method, context, data, start)
+        try:
+            if future is None:
+                handler: Any = method.handler
+                response: Message = await handler(parse(method, data[start:]), context)
+                return response.SerializeToString()
+            try:
+                answer = await future
+            except BaseException as error:
+                method.fast_path_ended(context, error)
+                raise
+            method.fast_path_ended(context, None)
+            return answer
+        finally:
+            self.admission.release(len(data))
+
+    async def stream(self, method: Method, context: Context, messages: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+        """The serialized answers to serialized messages.
+
+        While draining it reads no further, answers what was read, and raises `NotReady`.
+        """
+        cut = False
+
+        async def requests() -> AsyncIterator[Message]:
+            nonlocal cut
+            async for data in self.admission.until_draining(messages):
+                yield parse(method, data)
+            cut = self.admission.draining.is_set()
+
+        handler: Any = method.handler
+        async with aclosing(handler(requests(), context)) as responses:
+            async for response in responses:
+                yield response.SerializeToString()
+        if cut:
+            raise NotReady("the server is draining")
+
+    def failure(self, error: Exception, method: Method, context: Context) -> Failure:
+        """The status of a call that raised `error`; send it after `Admission.wait_until_rejections_allowed`."""
+        if context.calls is None:  # its handler, which counts, was not entered
+            method.count_rejection(error)
+        return translate(error, method.path)
+
+
+def parse(method: Method, data: bytes) -> Message:
+    """The message of a request. Raises `InvalidInput`."""
+    try:
+        return method.request.FromString(data)
+    except DecodeError:
+        name = method.request.DESCRIPTOR.full_name
+        raise InvalidInput("message", f"{len(data)} bytes that are no {name}") from None

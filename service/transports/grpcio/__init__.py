@@ -1,0 +1,1 @@
+"""gRPC by grpc.aio, in this process: the default transport."""
