@@ -18,7 +18,7 @@ from service.api.middleware.metrics import try_fast_path
 from service.app import App
 from service.config import Settings
 from tests.support.server import MODELS
-from tests.unit.service.open_inference import MNIST, STEM, ask, raw, set_parameters, stream, typed
+from tests.unit.service.api.open_inference.calls import MNIST, STEM, ask, raw, set_parameters, stream, typed
 
 ONE = np.zeros((1, 784), np.uint8)
 HOUR = 3_600_000_000
