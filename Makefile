@@ -69,10 +69,10 @@ check: lint types .cache/bin/grpcurl  ## all that must be green before a change 
 	PATH=$(CURDIR)/.cache/bin:$$PATH REQUIRE_EXTRAS=1 $(MAKE) --no-print-directory test
 
 soak: setup-dev  ## models change under half a minute of full load
-	SOAK_SECONDS=30 $(BIN)/python -m pytest tests/end_to_end/test_changes_under_load.py $(ARGS)
+	SOAK_SECONDS=30 $(BIN)/python -m pytest tests/end_to_end/models/test_changes_under_load.py $(ARGS)
 
 endure: setup-dev  ## ten minutes of full load on each front
-	ENDURE_SECONDS=600 $(BIN)/python -m pytest -s tests/end_to_end/test_endurance.py $(ARGS)
+	ENDURE_SECONDS=600 $(BIN)/python -m pytest -s tests/end_to_end/process/test_endurance.py $(ARGS)
 
 fuzz: setup-dev  ## 200,000 mutated frames, headers and messages thrown at each front; FUZZ_COUNT=n for fewer
 	FUZZ_COUNT=$${FUZZ_COUNT:-200000} $(BIN)/python -m pytest -s tests/fuzz $(ARGS)
@@ -81,7 +81,7 @@ long: setup-dev  ## batch jobs killed twenty times in each format, under a serve
 	KILL_COUNT=20 RESTART_COUNT=5 $(BIN)/python -m pytest tests/unit/scoring -n 2 $(ARGS)
 
 ray: setup-dev  ## batch jobs on Ray, which is installed into an environment of its own (five minutes)
-	RAY=1 $(BIN)/python -m pytest tests/unit/scoring/test_ray.py $(ARGS)
+	RAY=1 $(BIN)/python -m pytest tests/unit/scoring/whole_jobs/test_ray.py $(ARGS)
 
 image:  ## build the image digits:cpu, or with VARIANT=gpu digits:gpu
 	docker build --build-arg VARIANT=$(VARIANT) $(if $(BASE_IMAGE),--build-arg BASE=$(BASE_IMAGE)) --build-arg REVISION=$$(git rev-parse HEAD) -t digits:$(VARIANT) .

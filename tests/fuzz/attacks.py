@@ -114,7 +114,8 @@ def wrong_call(chance: Chance) -> tuple[list[tuple[bytes, bytes]], bytes, bytes]
         if chance.random() < 0.3:
             fields.append((b"grpc-encoding", chance.choice([b"gzip", b"deflate"])))
     if kind >= 8:
-        # A path that is no UTF-8 ends grpc's server, see tests/unit/service/test_front.py: too slow to do often.
+        # A path that is no UTF-8 ends grpc's server: too slow to do often. See
+        # tests/unit/service/transports/test_grpcio.py.
         fields = [
             (key, value.decode("ascii", "replace").encode() if key == b":path" else value)
             for key, value in mutated_headers(chance, fields)

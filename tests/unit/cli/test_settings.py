@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.support.server import DIGITS, MODELS, environment
-from tests.unit.service.test_settings import KUBERNETES
+from tests.unit.service.test_config import KUBERNETES
 
 # What no server would start with.
 WRONG = {

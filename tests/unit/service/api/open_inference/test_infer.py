@@ -17,7 +17,7 @@ from service.api.open_inference import inputs as tensors
 from service.app import App
 from service.config import Settings
 from tests.support.server import MODELS
-from tests.unit.service.open_inference import (
+from tests.unit.service.api.open_inference.calls import (
     MNIST,
     SMALL,
     STEM,

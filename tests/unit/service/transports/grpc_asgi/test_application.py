@@ -17,7 +17,7 @@ from service.transports.grpc_asgi import fast_path as fast_path_module
 from service.transports.grpc_asgi.application import GrpcAsgi
 from service.transports.grpc_asgi.call import metadata_headers, status_headers
 from service.transports.grpc_asgi.fast_path import task_or_started
-from tests.unit.service.asgi import REPEAT, SPEAK, Request, Table, UnderPyvoy, say
+from tests.unit.service.transports.grpc_asgi.under_pyvoy import REPEAT, SPEAK, Request, Table, UnderPyvoy, say
 
 Code = grpc.StatusCode
 

@@ -218,7 +218,7 @@ import os, random, shutil, signal, sys, time
 from pathlib import Path
 output = Path(sys.argv[1])
 sys.path.insert(0, sys.argv[2])
-from tests.unit.scoring.test_parts import COLUMNS, COUNT, JOB, Journal, finish, whole, write
+from tests.unit.scoring.test_journal import COLUMNS, COUNT, JOB, Journal, finish, whole, write
 seed = random.Random(7)
 expected = None
 killed = finished = 0

@@ -23,7 +23,7 @@ from service.api.open_inference import inputs as tensors
 from service.app import App
 from service.config import Settings, SettingsError, read_settings
 from tests.support.server import MODELS
-from tests.unit.service.open_inference import MNIST, STEM, arrays, ask, parameters, raw, set_parameters
+from tests.unit.service.api.open_inference.calls import MNIST, STEM, arrays, ask, parameters, raw, set_parameters
 
 PREFIX = f"digits-test-{secrets.token_hex(4)}-"
 

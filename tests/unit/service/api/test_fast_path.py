@@ -20,8 +20,8 @@ from service.api.open_inference.fast_path import InferFastPath
 from service.app import App
 from service.config import Settings
 from tests.support.server import MODELS
-from tests.unit.service.fast_path_equivalence import answer_by_fast_path, both_ways, timeless
-from tests.unit.service.open_inference import MNIST, SMALL, STEM, arrays, ask, raw, set_parameters, typed
+from tests.unit.service.api.fast_path_equivalence import answer_by_fast_path, both_ways, timeless
+from tests.unit.service.api.open_inference.calls import MNIST, SMALL, STEM, arrays, ask, raw, set_parameters, typed
 
 CLASSIFY = "/digits.v1.DigitsService/Classify"
 PREFIX = "digits-test-quick"

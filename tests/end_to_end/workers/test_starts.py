@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.cpus import usable_cores
-from tests.end_to_end.workers import (
+from tests.end_to_end.workers.two_workers import (
     NAME,
     classify,
     pids,

@@ -9,7 +9,7 @@ import pytest
 from digits_protocol.digits.v1 import digits_pb2 as pb
 from digits_protocol.inference import open_inference_pb2 as oip
 
-from tests.end_to_end.workers import (
+from tests.end_to_end.workers.two_workers import (
     BOTH,
     CREW,
     FOLDER,

@@ -19,7 +19,7 @@ from service.config import Settings, SettingsError, read_settings
 from tests.support.calibrated_model import export_sure
 from tests.support.repositories import place
 from tests.support.server import MODELS
-from tests.unit.service.fast_path_equivalence import both_ways
+from tests.unit.service.api.fast_path_equivalence import both_ways
 from training.data.datasets import digits
 from training.variants.variants import make_variant
 

@@ -11,7 +11,7 @@ import pytest
 from digits_client import DigitsClient
 from digits_protocol.digits.v1 import digits_pb2 as pb
 
-from tests.end_to_end.workers import (
+from tests.end_to_end.workers.two_workers import (
     CREW,
     NAME,
     Load,

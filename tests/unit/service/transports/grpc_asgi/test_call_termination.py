@@ -11,7 +11,7 @@ from google.protobuf.wrappers_pb2 import StringValue
 from service.api.method import Kind, LocalContext, Method
 from service.transports.grpc_asgi.application import GrpcAsgi
 from service.transports.grpc_asgi.framing import frame
-from tests.unit.service.asgi import REPEAT, SPEAK, Request, Table, UnderPyvoy, say
+from tests.unit.service.transports.grpc_asgi.under_pyvoy import REPEAT, SPEAK, Request, Table, UnderPyvoy, say
 
 CANCELLED = {"Cancelled": 1}
 

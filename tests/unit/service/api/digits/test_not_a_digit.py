@@ -17,7 +17,7 @@ from service.app import App
 from service.config import Settings
 from tests.support.calibrated_model import export_sure
 from tests.support.server import MODELS
-from tests.unit.service.fast_path_equivalence import both_ways
+from tests.unit.service.api.fast_path_equivalence import both_ways
 from training.data.datasets import digits
 
 CLASSIFY = "/digits.v1.DigitsService/Classify"

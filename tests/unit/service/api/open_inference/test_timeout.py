@@ -17,8 +17,8 @@ from service.api.method import LocalContext
 from service.app import App
 from service.config import Settings
 from tests.support.server import MODELS
-from tests.unit.service.fast_path_equivalence import answer_by_fast_path
-from tests.unit.service.open_inference import MNIST, STEM, ask, raw, set_parameters, stream, typed
+from tests.unit.service.api.fast_path_equivalence import answer_by_fast_path
+from tests.unit.service.api.open_inference.calls import MNIST, STEM, ask, raw, set_parameters, stream, typed
 
 ONE = np.zeros((1, 784), np.uint8)
 HOUR = 3_600_000_000

@@ -16,7 +16,7 @@ from service.api.method import LocalContext
 from service.app import App
 from service.config import Settings
 from tests.support.server import MODELS, NAMES
-from tests.unit.service.open_inference import MNIST, SMALL, STEM, ask, raw, set_parameters, typed
+from tests.unit.service.api.open_inference.calls import MNIST, SMALL, STEM, ask, raw, set_parameters, typed
 
 ONE = np.zeros((1, 784), np.uint8)
 FLOATS = ONE.astype(np.float32)

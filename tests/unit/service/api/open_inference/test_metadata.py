@@ -21,7 +21,7 @@ from service.app import App
 from service.config import Settings
 from tests.support.repositories import place
 from tests.support.server import MODELS
-from tests.unit.service.open_inference import MNIST, SMALL, STEM, ask, ask_once, raw, stream
+from tests.unit.service.api.open_inference.calls import MNIST, SMALL, STEM, ask, ask_once, raw, stream
 
 ROWS = np.zeros((3, 64), np.uint8)
 CLASSIFY = "/digits.v1.DigitsService/Classify"

@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 
 from service.api.method import LocalContext
 from service.app import App
-from tests.unit.service.fast_path_equivalence import both_ways
+from tests.unit.service.api.fast_path_equivalence import both_ways
 
 STEM = "/inference.GRPCInferenceService/"
 MNIST, SMALL = "mnist-16x16", "digits-8x8"
