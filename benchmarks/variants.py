@@ -17,7 +17,8 @@ from digits_protocol.inference import open_inference_pb2 as oip
 from rich.console import Console
 
 from artifact.card import Card, Variant
-from artifact.store import INPUT, LABEL, SCORES, VersionFolder
+from artifact.names import INPUT, LABEL, SCORES
+from artifact.store import VersionFolder
 from benchmarks import digits_server as ours
 from benchmarks.load import Shape
 from benchmarks.machine_load import Neighbours, sentence

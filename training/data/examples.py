@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnxruntime import InferenceSession
 
 from artifact.card import CARD_KEY, Card
-from artifact.store import INPUT, SCORES
+from artifact.names import INPUT, SCORES
 from training.data.datasets import Part, held_out_digits
 from training.data.mnist import read_part
 

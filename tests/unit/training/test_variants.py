@@ -11,7 +11,8 @@ import skops.io
 from PIL import Image
 from typer.testing import CliRunner
 
-from artifact.store import DETECTOR_BIAS, LABEL, NOT_A_DIGIT, SCORES, VersionFolder
+from artifact.names import DETECTOR_BIAS, LABEL, NOT_A_DIGIT, SCORES
+from artifact.store import VersionFolder
 from artifact.weights import read_layer
 from tests.support.calibrated_model import SCALE, export_sure
 from tests.unit.training.running import run
