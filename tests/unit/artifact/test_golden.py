@@ -42,7 +42,7 @@ def test_a_malformed_file_is_refused(tmp_path: Path, changed: dict, sentence: st
 
 def test_a_missing_file_is_refused(tmp_path: Path):
     """By its name."""
-    with pytest.raises(GoldenError, match="golden.npz is missing"):
+    with pytest.raises(GoldenError, match=r"golden\.npz is missing"):
         read_golden(tmp_path / "golden.npz")
 
 
