@@ -105,7 +105,7 @@ class Card:
     seed: Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)] | None = None
     dataset: str
     dataset_sha256: str
-    """Over the pixels (uint8) and labels of the data set, see `training.data.datasets`."""
+    """Over the pixels (uint8) and labels of the data set, see `training.data.dataset.Dataset`."""
     test_rows: _Count
     """Images in the test set."""
     accuracy: _Share

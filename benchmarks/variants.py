@@ -28,7 +28,7 @@ from benchmarks.series import Series
 from benchmarks.servers import Server, end_on_sigterm, running
 from benchmarks.tables import Table, count, document, setting, times
 from engine.providers import CPU, open_session
-from training.data.datasets import Part
+from training.data.dataset import Part
 from training.data.mnist import read_part
 from training.variants.variants import Kind, make_variant, read_version
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from artifact.card import CARD_KEY, Card, CardError
 from artifact.names import INPUT, LABEL, SCORES, main_outputs
 from artifact.store import LayoutError, VersionFolder
-from training.data.datasets import SHAPES, Part, load
+from training.data.dataset import Part
+from training.data.datasets import SHAPES, load
 from training.data.images import image_folder, read_images
 from training.evaluate.calibration import calibration
 from training.evaluate.evaluate import evaluate

@@ -11,7 +11,8 @@ from PIL import Image
 
 import training.data.mnist
 from imaging.idx import IdxError, read_idx, write_idx
-from training.data.datasets import DatasetError, digits, held_out_digits, load
+from training.data.dataset import DatasetError
+from training.data.datasets import digits, held_out_digits, load
 from training.data.images import image_folder, read_images
 from training.data.mnist import mnist, read_part
 

@@ -16,7 +16,8 @@ from artifact.store import VersionFolder
 from artifact.weights import read_layer
 from tests.support.calibrated_model import SCALE, export_sure
 from tests.unit.training.running import run
-from training.data.datasets import Part, digits
+from training.data.dataset import Part
+from training.data.datasets import digits
 from training.data.inputs import scaled
 from training.export.checks import ExportError
 from training.export.export import export
