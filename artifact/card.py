@@ -8,10 +8,20 @@ model repeats it for people and adds the date.
 import dataclasses
 import itertools
 import json
-import math
 import re
-from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    StrictFloat,
+    StrictInt,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
+from pydantic.dataclasses import dataclass
 
 from artifact.classes import class_numbers
 from artifact.prediction_sets import COVERAGES
@@ -29,172 +39,135 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 MAX_VERSION = 2**31 - 1
 MAX_MEMBERS = 256
 
+_Side = Annotated[StrictInt, Field(ge=1, le=4096)]
+_Count = Annotated[StrictInt, Field(ge=0, lt=2**32)]
+_Share = Annotated[StrictFloat, Field(ge=0, le=1)]
 
-class CardError(ValueError):
-    """A card cannot be read, or contradicts itself; the message names the field."""
+_FINITE = ConfigDict(allow_inf_nan=False)
 
 
-@dataclass(frozen=True, slots=True)
+class CardError(Exception):
+    """A card cannot be read, or contradicts itself; the message names the field.
+
+    It is no `ValueError`, because pydantic would wrap that into an error of its own.
+    """
+
+
+@dataclass(frozen=True, slots=True, config=_FINITE)
 class Bin:
     """Images whose best score lies in one range, and how often it was right."""
 
-    images: int
-    mean_score: float
+    images: _Count
+    mean_score: _Share
     """Mean of their best scores, 0..1; 0 without images."""
-    accuracy: float
+    accuracy: _Share
     """Share of them that is classified right, 0..1; 0 without images."""
 
-    @property
-    def sound(self) -> bool:
-        """Whether a card may hold it."""
-        return 0 <= self.images < 2**32 and 0 <= self.mean_score <= 1 and 0 <= self.accuracy <= 1
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, config=_FINITE)
 class Card:
-    """One version of one model.
+    """One version of one model. Raises `CardError` for a field of a wrong type or out of bounds.
 
     The network's input for a pixel `p` is `(p - pixel_offset) * pixel_scale`; both are folded into
     the first layer of the ONNX graph, whose input is the raw uint8 pixel.
     """
 
-    name: str
+    name: Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
     """Name of the model, see `NAME`."""
-    version: int
-    """Positive; the greatest is the newest."""
-    rows: int
+    version: Annotated[StrictInt, Field(ge=1, le=MAX_VERSION)]
+    """The greatest is the newest."""
+    rows: _Side
     """Height of an image in pixels."""
-    cols: int
+    cols: _Side
     """Width of an image in pixels."""
-    pixel_max: int
-    """Pixels lie in 0..pixel_max, at most 255; ink is bright."""
-    pixel_scale: float
-    pixel_offset: float = 0.0
+    pixel_max: Annotated[StrictInt, Field(ge=1, le=255)]
+    """Pixels lie in 0..pixel_max; ink is bright."""
+    pixel_scale: StrictFloat
+    """Not 0."""
+    pixel_offset: StrictFloat = 0.0
     preparation: Preparation
     """How a picture of any size becomes pixels, see `imaging.prepare`."""
-    classes: tuple[str, ...]
+    classes: Annotated[tuple[str, ...], Field(min_length=2)]
     """Names of the classes, in score order."""
-    labels: tuple[int, ...]
+    labels: tuple[Annotated[StrictInt, Field(ge=-(2**31), lt=2**31)], ...]
     """What the output `label` and `Prediction.digit` hold for each class, in score order: the class where its name
     is a whole number, see `artifact.classes`."""
-    layer_widths: tuple[int, ...]
+    layer_widths: Annotated[tuple[StrictInt, ...], Field(min_length=2)]
     """Neurons per layer from input to output, e.g. (784, 16, 16, 10)."""
     activation: Activation
     """Of the hidden layers."""
     output_activation: OutputActivation = "softmax"
     """`logistic` only for a model of two classes, which has one output neuron."""
-    members: int = 1
+    members: Annotated[StrictInt, Field(ge=1, le=MAX_MEMBERS)] = 1
     """Networks in the committee whose scores are averaged."""
-    recipe: dict[str, Any] = field(default_factory=dict)
+    recipe: dict[str, Any] = Field(default_factory=dict)
     """How it was trained; empty when unknown."""
-    seed: int | None = None
+    seed: Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)] | None = None
     dataset: str
     dataset_sha256: str
-    """Over the pixels (uint8) and labels of the data set, see `training.data.datasets`."""
-    test_rows: int
+    """Over the pixels (uint8) and labels of the data set, see `training.data.dataset.Dataset`."""
+    test_rows: _Count
     """Images in the test set."""
-    accuracy: float
-    """Share of the test set that is classified right, 0..1."""
-    confusion: tuple[tuple[int, ...], ...]
+    accuracy: _Share
+    """Share of the test set that is classified right."""
+    confusion: tuple[tuple[_Count, ...], ...]
     """Test images by true class (outer) and predicted class (inner)."""
-    tolerance: dict[str, float]
+    tolerance: dict[str, Annotated[StrictFloat, Field(ge=0)]]
     """Largest absolute difference of a golden score that is accepted, by execution provider."""
-    libraries: dict[str, str] = field(default_factory=dict)
+    libraries: dict[str, str] = Field(default_factory=dict)
     """Versions of the libraries that trained and exported the model."""
-    temperature: float | None = None
+    temperature: Annotated[StrictFloat, Field(gt=0)] | None = None
     """By which the values before the softmax were divided, so that scores are chances; already in the weights."""
-    calibration_error: float | None = None
-    """Expected calibration error on the test set, 0..1, see `training.evaluate.calibration`."""
+    calibration_error: _Share | None = None
+    """Expected calibration error on the test set, see `training.evaluate.calibration`."""
     reliability: tuple[Bin, ...] = ()
     """The test images by their best score, in bins of equal width from 0 to 1."""
-    thresholds: tuple[float, ...] = ()
+    thresholds: tuple[_Share, ...] = ()
     """1 - the least score of a candidate for each of `artifact.prediction_sets.COVERAGES`; empty if unknown."""
-    outlier_auc: dict[str, float] = field(default_factory=dict)
+    outlier_auc: dict[str, _Share] = Field(default_factory=dict)
     """How well `not_a_digit` tells the test images from those without a digit, by their kind: the area under the
-    curve, 0..1. Empty for a model that does not have this output."""
+    curve. Empty for a model that does not have this output."""
     variant: Variant = ""
     """Of a file that holds the version's weights in another form; its accuracy and tolerance are its own."""
 
-    def __post_init__(self) -> None:
-        numbers = class_numbers(self.classes)
+    @model_validator(mode="wrap")
+    @classmethod
+    def _check(cls, values: Any, build: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            card = build(values)
+        except ValidationError as error:
+            raise CardError(_sentence(error)) from None
+        numbers, classes = class_numbers(card.classes), len(card.classes)
+        outputs = 1 if card.output_activation == "logistic" else classes
         for name, wanted, holds in (
-            ("name", "1 to 64 letters, digits, '.', '_' or '-'", NAME.fullmatch(self.name)),
-            ("version", f"1..{MAX_VERSION}", 1 <= self.version <= MAX_VERSION),
-            ("rows", "1..4096", 1 <= self.rows <= 4096),
-            ("cols", "1..4096", 1 <= self.cols <= 4096),
-            ("pixel_max", "1..255", 1 <= self.pixel_max <= 255),
-            ("preparation", f"one of {get_args(Preparation)}", self.preparation in get_args(Preparation)),
-            ("classes", "at least two names", len(self.classes) >= 2),
-            ("pixel_scale", "a finite number, not 0", math.isfinite(self.pixel_scale) and self.pixel_scale != 0),
-            ("pixel_offset", "a finite number", math.isfinite(self.pixel_offset)),
+            ("pixel_scale", "another number than 0", card.pixel_scale != 0),
+            ("labels", "one for each class", len(card.labels) == classes),
             (
                 "labels",
-                "one for each class, each of 32 bits",
-                len(self.labels) == len(self.classes) and all(-(2**31) <= label < 2**31 for label in self.labels),
+                f"{numbers}, the numbers that the classes are called; export the model again",
+                numbers is None or card.labels == numbers,
             ),
-            (
-                "labels",
-                f"{numbers}, for so the classes are called; export the model again",
-                numbers is None or self.labels == numbers,
-            ),
-            ("seed", "a whole number of 64 bits, or none", self.seed is None or -(2**63) <= self.seed < 2**63),
-            ("test_rows", "0 or more", 0 <= self.test_rows < 2**32),
             (
                 "confusion",
-                "counts, a row for each class",
-                not self.confusion
-                or (
-                    [len(row) for row in self.confusion] == [len(self.classes)] * len(self.classes)
-                    and all(0 <= count < 2**32 for row in self.confusion for count in row)
-                ),
-            ),
-            ("activation", f"one of {get_args(Activation)}", self.activation in get_args(Activation)),
-            (
-                "output_activation",
-                f"one of {get_args(OutputActivation)}",
-                self.output_activation in get_args(OutputActivation),
+                "a row and a column for each class",
+                not card.confusion or [len(row) for row in card.confusion] == [classes] * classes,
             ),
             (
                 "layer_widths",
-                "input = rows*cols, at least two layers, output = number of classes (1 for logistic)",
-                len(self.layer_widths) >= 2
-                and self.layer_widths[0] == self.features
-                and self.layer_widths[-1] == (1 if self.output_activation == "logistic" else len(self.classes)),
+                f"{card.features} (rows * cols) inputs and {outputs} outputs",
+                (card.layer_widths[0], card.layer_widths[-1]) == (card.features, outputs),
             ),
-            ("members", f"1..{MAX_MEMBERS}", 1 <= self.members <= MAX_MEMBERS),
-            ("accuracy", "0..1", 0 <= self.accuracy <= 1),
-            (
-                "tolerance",
-                "a number of 0 or more for each execution provider, CPUExecutionProvider among them",
-                "CPUExecutionProvider" in self.tolerance
-                and all(isinstance(value, (int, float)) and value >= 0 for value in self.tolerance.values()),
-            ),
-            ("libraries", "text for each library", all(isinstance(text, str) for text in self.libraries.values())),
-            (
-                "temperature",
-                "a finite number above 0, or none",
-                self.temperature is None or 0 < self.temperature < math.inf,
-            ),
-            ("calibration_error", "0..1, or none", self.calibration_error is None or 0 <= self.calibration_error <= 1),
-            ("reliability", "bins with shares in 0..1", all(each.sound for each in self.reliability)),
+            ("tolerance", "CPUExecutionProvider among the providers", "CPUExecutionProvider" in card.tolerance),
             (
                 "thresholds",
-                f"{len(COVERAGES)} numbers in 0..1 that do not fall, or none",
-                not self.thresholds
-                or (
-                    len(self.thresholds) == len(COVERAGES)
-                    and all(a <= b for a, b in itertools.pairwise((0, *self.thresholds, 1)))
-                ),
+                f"{len(COVERAGES)} numbers that do not fall, or none",
+                len(card.thresholds) in (0, len(COVERAGES))
+                and all(a <= b for a, b in itertools.pairwise(card.thresholds)),
             ),
-            (
-                "outlier_auc",
-                "a number in 0..1 for each kind",
-                all(isinstance(value, (int, float)) and 0 <= value <= 1 for value in self.outlier_auc.values()),
-            ),
-            ("variant", f"one of {get_args(Variant)}", self.variant in get_args(Variant)),
         ):
             if not holds:
-                raise CardError(f"card: {name} is {getattr(self, name)!r}, expected {wanted}")
+                raise CardError(f"card: {name} is {getattr(card, name)!r}, expected {wanted}")
+        return card
 
     @property
     def features(self) -> int:
@@ -225,7 +198,7 @@ class Card:
     def to_json(self, **extra: Any) -> str:
         """The card as JSON with sorted keys (same card, same bytes), `extra` keys added.
 
-        What came to cards later is left out where there is none, so that older ones keep their bytes.
+        Fields that cards did not always have are left out where they are empty, so that older cards keep their bytes.
         """
         values = dataclasses.asdict(self)
         for name in _LATER:
@@ -240,69 +213,22 @@ class Card:
         Raises `CardError` naming the field that is missing, of a wrong type or out of bounds.
         """
         try:
-            raw = json.loads(text)
-            json.dumps(raw, ensure_ascii=False).encode()  # half of a surrogate pair is text to JSON, but to nobody else
-        except (ValueError, RecursionError) as error:
-            raise CardError(f"card: not JSON ({error})") from None
-        if not isinstance(raw, dict):
-            raise CardError(f"card: expected a JSON object, got {type(raw).__name__}")
-        values = {}
-        for spec in dataclasses.fields(cls):
-            if spec.name in raw:
-                values[spec.name] = _read(spec.name, raw[spec.name])
-            elif spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING:
-                raise CardError(f"card: {spec.name} is missing")
-        return cls(**values)
+            return _ADAPTER.validate_json(text)
+        except ValidationError as error:
+            raise CardError(_sentence(error)) from None
 
 
 _LATER = ("temperature", "calibration_error", "reliability", "thresholds", "outlier_auc", "variant")
-_LISTS = {"classes": str, "labels": int, "layer_widths": int}
-_NUMBERS = ("pixel_scale", "pixel_offset", "accuracy", "temperature", "calibration_error")
-_WHOLE = ("version", "rows", "cols", "pixel_max", "members", "test_rows")
-_OBJECTS = ("recipe", "tolerance", "libraries", "outlier_auc")
+_ADAPTER = TypeAdapter(Card)
 
 
-def _read(name: str, value: Any) -> Any:
-    """`value` of the field `name` as the dataclass holds it, or a `CardError`."""
-
-    def expect(kind: type | tuple[type, ...], wanted: str, item: Any = value) -> Any:
-        if not isinstance(item, kind) or isinstance(item, bool):
-            raise CardError(f"card: {name} is {item!r}, expected {wanted}")
-        return item
-
-    if name in _LISTS:
-        kind = _LISTS[name]
-        return tuple(expect(kind, f"a list of {kind.__name__}", item) for item in expect(list, "a list"))
-    if name == "confusion":
-        rows = expect(list, "a list of lists of int")
-        return tuple(
-            tuple(expect(int, "a list of lists of int", cell) for cell in expect(list, "a list of lists of int", row))
-            for row in rows
-        )
-
-    def number(item: Any = value) -> float:
-        try:
-            return float(expect((int, float), "a number", item))
-        except OverflowError:
-            raise CardError(f"card: {name} is out of range, expected a number of 64 bits") from None
-
-    if name == "reliability":
-        return tuple(
-            Bin(
-                expect(int, "a whole number", each.get("images")),
-                number(each.get("mean_score")),
-                number(each.get("accuracy")),
-            )
-            for each in (expect(dict, "a list of objects", item) for item in expect(list, "a list"))
-        )
-    if name == "thresholds":
-        return tuple(number(item) for item in expect(list, "a list of numbers"))
-    if name in _NUMBERS:
-        return number()
-    if name in _WHOLE:
-        return expect(int, "a whole number")
-    if name in _OBJECTS:
-        return expect(dict, "an object")
-    if name == "seed":
-        return value if value is None else expect(int, "a whole number or null")
-    return expect(str, "a string")
+def _sentence(error: ValidationError) -> str:
+    """The first of pydantic's findings, as `CardError` says it."""
+    found = error.errors(include_url=False)[0]
+    if found["type"] == "json_invalid":
+        return f"card: not JSON ({found['msg']})"
+    where = "".join(f"[{key!r}]" if place else str(key) for place, key in enumerate(found["loc"])) or "it"
+    if found["type"] == "missing":
+        return f"card: {where} is missing"
+    wanted = found["msg"].partition(" should ")[2] or found["msg"]
+    return f"card: {where} is {found['input']!r}, expected to {wanted}"

@@ -3,61 +3,18 @@
 A faster variant of the same version stands beside it as `model.int8.onnx` or `model.fp16.onnx`.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from artifact.card import MAX_VERSION, NAME, Variant
+from artifact.golden import Golden, read_golden, write_golden
 
-# The names inside model.onnx. Hidden layers are `Card.hidden_names`; the parameters of layer 1, 2, …
-# of member 0, 1, … are initializers named by `weights_name` and `biases_name`.
-INPUT = "pixels"
-LABEL = "label"
-SCORES = "scores"
-NOT_A_DIGIT = "not_a_digit"  # where the card has an `outlier_auc`, from the two initializers:
-DETECTOR_WEIGHTS = "detector.weights"  # float32 [width of the last hidden layers of all members]
-DETECTOR_BIAS = "detector.bias"  # float32, one number
-
-
-def weights_name(member: int, layer: int) -> str:
-    """Initializer with the weights, float32 [inputs, neurons], of `layer` (from 1) of `member` (from 0)."""
-    return f"member_{member}.weights_{layer}"
-
-
-def biases_name(member: int, layer: int) -> str:
-    """Initializer with the biases, float32 [neurons], of `layer` (from 1) of `member` (from 0)."""
-    return f"member_{member}.biases_{layer}"
-
-
-def scales_name(member: int, layer: int) -> str:
-    """Initializer, in the variant int8, with what the whole numbers under `weights_name` are to be multiplied by."""
-    return f"member_{member}.scales_{layer}"
-
-
-HALF_INK = 256.0
-"""The variant fp16 divides pixels by it, and its first-layer weights are multiplied by it: float16 has few digits for
-numbers as small as weights that take pixels up to 255, and a power of two costs none."""
+PREFERRED_MODEL = "mnist-16x16"
 
 
 class LayoutError(ValueError):
     """A models folder or a file in it is missing or malformed; the message names it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Golden:
-    """The parity receipt: real test images and what scikit-learn made of them."""
-
-    pixels: NDArray[np.uint8]
-    """uint8 [K, rows*cols], in the card's pixel range."""
-    labels: NDArray[np.int64]
-    """int64 [K], scikit-learn's predictions, as the output `label` gives them."""
-    scores: NDArray[np.float32]
-    """float32 [K, classes], scikit-learn's `predict_proba`."""
-    not_a_digit: NDArray[np.float32] | None = None
-    """float32 [K], the chance that it is none, of a model that can tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +44,7 @@ class VersionFolder:
 
     @property
     def golden(self) -> Path:
-        """The parity receipt, see `Golden`."""
+        """The golden rows, see `artifact.golden`."""
         return self.path / "golden.npz"
 
     @property
@@ -117,40 +74,12 @@ class VersionFolder:
             raise LayoutError(f"{self.onnx} cannot be read: {error.strerror}") from None
 
     def write_golden(self, golden: Golden) -> None:
-        """Write `golden.npz`; the same rows give the same bytes."""
-        np.savez_compressed(self.golden, allow_pickle=False, **_arrays(golden))
+        """Write `golden.npz`, see `artifact.golden`."""
+        write_golden(self.golden, golden)
 
     def read_golden(self) -> Golden:
-        """Read `golden.npz`; raises `LayoutError` when it is missing or not of the form `Golden` states."""
-        try:
-            if not self.golden.is_file() and self.golden.exists():
-                raise LayoutError("it is no file")
-            with np.load(self.golden, allow_pickle=False) as arrays:
-                golden = Golden(arrays["pixels"], arrays["labels"], arrays["scores"], arrays.get(NOT_A_DIGIT))
-        except FileNotFoundError:
-            raise LayoutError(f"{self.golden} is missing") from None
-        except Exception as error:  # a damaged zip raises what it likes
-            raise LayoutError(f"{self.golden} cannot be read: {error}") from None
-        forms: dict[str, tuple[type, int]] = {
-            "pixels": (np.uint8, 2),
-            "labels": (np.int64, 1),
-            "scores": (np.float32, 2),
-            NOT_A_DIGIT: (np.float32, 1),
-        }
-        for key, array in _arrays(golden).items():
-            dtype, ndim = forms[key]
-            if array.dtype != dtype or array.ndim != ndim or len(array) != len(golden.labels) or len(array) == 0:
-                raise LayoutError(
-                    f"{self.golden}: {key} is {array.dtype}{list(array.shape)}, expected {np.dtype(dtype)} with "
-                    f"{ndim} dimension{'s' * (ndim > 1)} and as many rows, at least 1, as the other arrays"
-                )
-        return golden
-
-
-def _arrays(golden: Golden) -> dict[str, NDArray[Any]]:
-    """By their names in the file."""
-    arrays: dict[str, NDArray[Any]] = {"pixels": golden.pixels, "labels": golden.labels, "scores": golden.scores}
-    return arrays if golden.not_a_digit is None else arrays | {NOT_A_DIGIT: golden.not_a_digit}
+        """Read `golden.npz`; raises `GoldenError`."""
+        return read_golden(self.golden)
 
 
 def find_versions(models: Path) -> list[VersionFolder]:
@@ -174,6 +103,11 @@ def find_versions(models: Path) -> list[VersionFolder]:
     except OSError as error:
         raise LayoutError(f"models folder {error.filename or models} cannot be read: {error.strerror}") from None
     return sorted(found, key=lambda folder: (folder.name, folder.version))
+
+
+def default_model(names: Collection[str]) -> str:
+    """The model that a caller means who names none: `PREFERRED_MODEL` if there, else the first by name, else ""."""
+    return PREFERRED_MODEL if PREFERRED_MODEL in names else min(names, default="")
 
 
 def is_version(text: str) -> bool:

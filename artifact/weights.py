@@ -7,7 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artifact.card import Card
-from artifact.store import HALF_INK, biases_name, scales_name, weights_name
+from artifact.names import biases_name, scales_name, weights_name
+
+HALF_INK = 256.0
+"""The variant fp16 divides pixels by it and multiplies its first-layer weights by it: weights for pixels up to 255 are
+so small that float16 has few digits for them, and a power of two loses none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from artifact.store import INPUT
+from artifact.names import INPUT
 from benchmarks.requests import MODEL
 from training.export.skops_file import read_fitted
 

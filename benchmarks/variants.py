@@ -17,7 +17,8 @@ from digits_protocol.inference import open_inference_pb2 as oip
 from rich.console import Console
 
 from artifact.card import Card, Variant
-from artifact.store import INPUT, LABEL, SCORES, VersionFolder
+from artifact.names import INPUT, LABEL, SCORES
+from artifact.store import VersionFolder
 from benchmarks import digits_server as ours
 from benchmarks.load import Shape
 from benchmarks.machine_load import Neighbours, sentence
@@ -27,7 +28,7 @@ from benchmarks.series import Series
 from benchmarks.servers import Server, end_on_sigterm, running
 from benchmarks.tables import Table, count, document, setting, times
 from engine.providers import CPU, open_session
-from training.data.datasets import Part
+from training.data.dataset import Part
 from training.data.mnist import read_part
 from training.variants.variants import Kind, make_variant, read_version
 

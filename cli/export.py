@@ -60,7 +60,7 @@ def export(
     ] = False,
 ) -> None:
     """Export a fitted MLPClassifier to ONNX, once it gives scikit-learn's scores on all test data."""
-    from training.data.datasets import DatasetError
+    from training.data.dataset import DatasetError
     from training.export.checks import ExportError
     from training.export.import_classifier import ExportOptions, import_classifier
     from training.export.skops_file import FittedFileError

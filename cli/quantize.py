@@ -52,7 +52,7 @@ def quantize(
 
 def _made(folder: "VersionFolder", to: "Kind", test_data: Path | None, data_dir: Path | None) -> str:
     """Make it and say so; or why it could not be made."""
-    from training.data.datasets import DatasetError
+    from training.data.dataset import DatasetError
     from training.export.checks import ExportError
     from training.variants.variants import add_variant
 

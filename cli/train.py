@@ -37,7 +37,7 @@ def train(
 ) -> None:
     """Train a recipe, export it and write its report; the same command goes on after Ctrl-C or a crash."""
     from artifact.card import NAME
-    from training.data.datasets import DatasetError
+    from training.data.dataset import DatasetError
     from training.export.checks import ExportError
     from training.fit.epochs import EpochError
     from training.recipes import RecipeError, find

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-from artifact.store import LayoutError, VersionFolder, find_versions
+from artifact.store import LayoutError, VersionFolder, default_model, find_versions
 from engine.batcher import Batcher
 from engine.cpus import usable_cores
 from engine.errors import NotAllowed, NotFound, NotReady, listed, quoted
@@ -19,8 +19,6 @@ from engine.settings import EngineSettings
 from engine.statistics import Statistics
 from engine.version import State, Version
 from engine.version_policy import Policy, PolicyError, read_policy
-
-PREFERRED_MODEL = "mnist-16x16"
 
 
 class RepositoryError(Exception):
@@ -83,8 +81,7 @@ class Repository:
     @property
     def default_model(self) -> str:
         """Name of the model that an empty name means; empty when there is none."""
-        names = self._models
-        return self._settings.default_model or (PREFERRED_MODEL if PREFERRED_MODEL in names else min(names, default=""))
+        return self._settings.default_model or default_model(self._models)
 
     @property
     def models(self) -> dict[str, list[Version]]:

@@ -11,13 +11,18 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from artifact.card import CARD_KEY, Card, CardError
-from artifact.store import INPUT, LABEL, NOT_A_DIGIT, SCORES, Golden, LayoutError, VersionFolder
+from artifact.golden import GoldenError
+from artifact.names import INPUT, NOT_A_DIGIT, Form, inputs, main_outputs, outputs
+from artifact.store import LayoutError, VersionFolder
 from engine.log import log
 from engine.providers import Provider, open_session
 from imaging.pixels import ImageWarning, find_warnings
 
 # Characters of what onnxruntime says that a reason repeats.
 LINE = 150
+
+# As onnxruntime writes the types of a graph's inputs and outputs.
+_TYPES = {np.uint8: "tensor(uint8)", np.int64: "tensor(int64)", np.float32: "tensor(float)"}
 
 
 class ModelError(Exception):
@@ -61,8 +66,8 @@ class Session:
         """The execution provider actually in use."""
         self._session = session
         self._knows_digits = card.detects_outliers
-        self._plain = [LABEL, SCORES, NOT_A_DIGIT] if self._knows_digits else [LABEL, SCORES]
-        self._with_hidden = [*self._plain, *card.hidden_names]
+        self._plain = list(main_outputs(card))
+        self._with_hidden = list(outputs(card))
 
     def run(self, pixels: NDArray[np.uint8], *, hidden: bool = False, warnings: bool = True) -> InferenceResult:
         """Class scores of `pixels`, uint8 [N, rows*cols]; the hidden layers as well when `hidden`.
@@ -146,33 +151,25 @@ def _open(folder: VersionFolder, model: bytes, provider: Provider, threads: int,
 
 def _check_graph(session: onnxruntime.InferenceSession, card: Card, folder: VersionFolder) -> None:
     """Hold the graph's inputs and outputs against what the card says of them."""
-    wanted = {
-        LABEL: ("tensor(int64)", None),
-        SCORES: ("tensor(float)", len(card.classes)),
-        **({NOT_A_DIGIT: ("tensor(float)", None)} if card.detects_outliers else {}),
-        **{name: ("tensor(float)", width) for name, width in zip(card.hidden_names, card.hidden_widths, strict=True)},
-    }
-    _check_nodes(session.get_inputs(), {INPUT: ("tensor(uint8)", card.features)}, "input", folder)
-    _check_nodes(session.get_outputs(), wanted, "output", folder)
+    _check_nodes(session.get_inputs(), inputs(card), "input", folder)
+    _check_nodes(session.get_outputs(), outputs(card), "output", folder)
 
 
-def _check_nodes(
-    nodes: Sequence[Any], wanted: dict[str, tuple[str, int | None]], kind: str, folder: VersionFolder
-) -> None:
+def _check_nodes(nodes: Sequence[Any], wanted: dict[str, Form], kind: str, folder: VersionFolder) -> None:
     found = {node.name: (node.type, node.shape) for node in nodes}
     if kind == "input" and found.keys() - wanted.keys():
         raise ModelError(f"{folder.onnx} wants the inputs {sorted(found)}, expected {sorted(wanted)} alone")
-    for name, (dtype, width) in wanted.items():
+    for name, form in wanted.items():
         if name not in found:
             raise ModelError(f"{folder.onnx} has no {kind} {name}, which its card promises")
         got, shape = found[name]
         # A graph need not state widths; one it does state must be the card's.
-        fits = len(shape) == (1 if width is None else 2) and (
-            width is None or not isinstance(shape[1], int) or shape[1] == width
+        fits = len(shape) == 1 + len(form.shape) and all(
+            stated == width or not isinstance(stated, int) for stated, width in zip(shape[1:], form.shape, strict=True)
         )
-        if got != dtype or not fits:
-            form = "[N]" if width is None else f"[N, {width}]"
-            raise ModelError(f"{folder.onnx}: {kind} {name} is {got}{shape}, its card says {dtype}{form}")
+        if got != _TYPES[form.dtype] or not fits:
+            expected = f"{_TYPES[form.dtype]}[{', '.join(map(str, ('N', *form.shape)))}]"
+            raise ModelError(f"{folder.onnx}: {kind} {name} is {got}{shape}, its card says {expected}")
 
 
 def _check_golden(session: Session, folder: VersionFolder) -> None:
@@ -180,7 +177,7 @@ def _check_golden(session: Session, folder: VersionFolder) -> None:
     card = session.card
     try:
         golden = folder.read_golden()
-    except LayoutError as error:
+    except GoldenError as error:
         raise ModelError(str(error)) from None
     if golden.pixels.shape[1] != card.features or golden.scores.shape[1] != len(card.classes):
         raise ModelError(
@@ -201,25 +198,16 @@ def _check_golden(session: Session, folder: VersionFolder) -> None:
         raise ModelError(
             f"the card of {folder.name} version {folder.version} states no tolerance for {session.provider}"
         )
-    difference = float(np.abs(ours.scores - golden.scores).max())
-    if card.detects_outliers:
-        difference = float(np.maximum(difference, _chances_apart(ours, golden, folder)))  # lets NaN through, not `max`
-    # Where the two best scores are so close that the tolerance lets them change places, either label is right.
-    second, best = np.sort(golden.scores, axis=1)[:, -2:].T
-    wrong = int(((ours.labels != golden.labels) & (best - second > 2 * tolerance)).sum())
+    shapes = [None if each.not_a_digit is None else each.not_a_digit.shape for each in (ours, golden)]
+    if card.detects_outliers and (None in shapes or shapes[0] != shapes[1]):
+        raise ModelError(f"{folder.golden} and {folder.onnx} do not both have {NOT_A_DIGIT} for each row")
+    difference, wrong = golden.compare(ours.labels, ours.scores, ours.not_a_digit, tolerance)
     if not difference <= tolerance or wrong:  # `not <=` so that NaN fails as well
         raise ModelError(
             f"{folder.name} version {folder.version} does not reproduce its golden rows on {session.provider}: "
             f"scores differ by {difference:.2g} where {tolerance:.2g} is allowed, "
             f"{wrong} of {len(golden.labels)} labels differ"
         )
-
-
-def _chances_apart(ours: InferenceResult, golden: Golden, folder: VersionFolder) -> float:
-    """By how much the chances of being no digit differ from the golden ones."""
-    if golden.not_a_digit is None or ours.not_a_digit is None or ours.not_a_digit.shape != golden.not_a_digit.shape:
-        raise ModelError(f"{folder.golden} and {folder.onnx} do not both have {NOT_A_DIGIT} for each row")
-    return float(np.abs(ours.not_a_digit - golden.not_a_digit).max())
 
 
 def first_line(error: Exception) -> str:

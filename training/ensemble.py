@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from artifact.card import Card
 from artifact.store import VersionFolder
-from training.data.datasets import Dataset, DatasetError, Part
+from training.data.dataset import Dataset, DatasetError, Part
 from training.data.inputs import scaled
 from training.evaluate.calibration import at_temperature, calibration, tempered
 from training.evaluate.detector import Curve, fit_detector

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from artifact.card import Card
 from artifact.store import VersionFolder
-from training.data.datasets import SHAPES, Dataset, load
+from training.data.dataset import Dataset
+from training.data.datasets import SHAPES, load
 from training.data.images import image_folder
 from training.data.inputs import scaled
 from training.ensemble import train_committee

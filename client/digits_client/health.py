@@ -6,6 +6,8 @@ other packages in the process live under the same names.
 
 from enum import IntEnum
 
+from digits_protocol.wire import length_delimited
+
 PATH = "/grpc.health.v1.Health/Check"
 
 
@@ -23,14 +25,7 @@ class Health(IntEnum):
 
 def write_request(service: str) -> bytes:
     """`HealthCheckRequest{string service = 1}` on the wire."""
-    name = service.encode()
-    if not name:
-        return b""
-    length, size = len(name), bytearray()
-    while length > 0x7F:
-        size.append(length & 0x7F | 0x80)
-        length >>= 7
-    return b"\x0a" + bytes(size) + bytes([length]) + name
+    return length_delimited(1, service.encode()) if service else b""
 
 
 def read_response(data: bytes) -> Health:

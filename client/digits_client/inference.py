@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import grpc
 import numpy as np
+from digits_protocol.wire import tag, varint
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
@@ -27,8 +28,8 @@ INPUT = "pixels"
 LABEL = "label"
 SCORES = "scores"
 
-# Field 7 of ModelInferRequest, raw_input_contents, length-delimited; it may follow the rest of the message.
-_RAW = bytes([7 << 3 | 2])
+# The tag of raw_input_contents in ModelInferRequest; the field may follow the rest of the message.
+_RAW = bytes([tag(7)])
 
 
 @cache
@@ -143,7 +144,7 @@ class InferenceClient:
         head = self._heads.get(key)
         if head is None:
             request = _request(model, version, rows, features)
-            head = self._heads[key] = request.SerializeToString() + _RAW + _varint(rows * features)
+            head = self._heads[key] = request.SerializeToString() + _RAW + varint(rows * features)
         return self._infer_call(b"".join((head, pixels.data)), deadline, partial(_inferred, rows=rows, classes=classes))
 
     def infer_shared(
@@ -228,12 +229,3 @@ def _place(tensor: Any, region: str, offset: int, size: int) -> None:
     tensor.parameters["shared_memory_region"].string_param = region
     tensor.parameters["shared_memory_byte_size"].int64_param = size
     tensor.parameters["shared_memory_offset"].int64_param = offset
-
-
-def _varint(value: int) -> bytes:
-    """Seven bits a byte, the lowest first, the top bit set on all but the last."""
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes((*out, value))

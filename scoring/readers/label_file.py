@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.idx import is_idx
 from scoring.chunk import InputError, Shape
 from scoring.readers.arrays import idx, npy
 from scoring.readers.files import Content, reading
@@ -17,7 +18,7 @@ def read_label_file(path: Path, shape: Shape) -> NDArray[np.int32]:
     source = Content(path)
     with source.open() as file, reading(path):
         content = file.read()
-    if content.startswith(npy.MAGIC) or idx.is_idx(content):
+    if content.startswith(npy.MAGIC) or is_idx(content):
         layout = (npy if content.startswith(npy.MAGIC) else idx).read_layout(io.BytesIO(content), str(path))
         if len(layout.shape) not in (1, 2) or layout.size != len(content):
             raise InputError(

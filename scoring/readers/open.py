@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from imaging.folder import is_hidden
+from imaging.idx import is_idx
 from scoring.chunk import UNKNOWN, InputError, Shape
 from scoring.readers.arrays import idx, npy
 from scoring.readers.files import Content, reading
@@ -169,7 +170,7 @@ class _Opener:
             raise InputError(f"{content} is empty: 0 bytes")
         if head.startswith(npy.MAGIC):
             return npy.open_npy(content, self._shape)
-        if idx.is_idx(head):
+        if is_idx(head):
             return idx.open_idx(content, self._shape)
         if head.startswith(parquet.MAGIC) and not content.packed:
             return parquet.ParquetReader(

@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artifact.card import Variant
-from artifact.store import LayoutError, VersionFolder, find_versions
+from artifact.store import LayoutError, VersionFolder, default_model, find_versions
 from engine.cpus import usable_cores
 from engine.providers import CPU, candidates
-from engine.repository import PREFERRED_MODEL
 from engine.session import ModelError, load_session
 from engine.version_policy import PolicyError, read_policy
 from scoring.scorers.scorer import Model, ScorerError
@@ -88,7 +87,7 @@ def _find(models: Path, name: str, version: str) -> VersionFolder:
         names = list(dict.fromkeys(folder.name for folder in found))
         if not names:
             raise ScorerError(f"models folder {models} holds no model, expected <name>/<version>/model.onnx in it")
-        name = name or (PREFERRED_MODEL if PREFERRED_MODEL in names else names[0])
+        name = name or default_model(names)
         if name not in names:
             raise ScorerError(f"there is no model {name!r} in {models}; there is {', '.join(names)}")
         policy = read_policy(models / name)

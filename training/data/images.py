@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from artifact.card import Card, CardError, Preparation
 from imaging.folder import is_hidden, walk
 from imaging.prepare import ImageError, prepare
-from training.data.datasets import Dataset, DatasetError, Part
+from training.data.dataset import Dataset, DatasetError, Part
 
 _MAX_IMAGE_PIXELS = 50_000_000
 _FEWEST = 8  # images of a class, so that each part of the split has some

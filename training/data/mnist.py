@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from imaging.idx import IdxError, read_idx, write_idx
-from training.data.datasets import Dataset, DatasetError, Part, check_sha256
+from training.data.dataset import Dataset, DatasetError, Part, check_sha256
 
 # SHA-256 over a part's pixels, then its labels, as bytes: the same however they were packed.
 TRAIN_SHA256 = "edc0d1098aa497be14ace79ddd5171e5a3dcf9c4d196c015389203eb3ba1f59b"

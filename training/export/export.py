@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artifact.card import Card, CardError
-from artifact.store import INPUT, LABEL, NOT_A_DIGIT, SCORES, Golden, VersionFolder
+from artifact.golden import Golden
+from artifact.names import INPUT, LABEL, NOT_A_DIGIT, SCORES
+from artifact.store import VersionFolder
 from training.data.inputs import scaled
 from training.evaluate.calibration import Calibration, calibration
 from training.evaluate.detector import Curve, Detector, areas, judge
@@ -29,7 +31,7 @@ from training.export.checks import (
     class_positions,
     complete,
 )
-from training.export.golden import golden_rows
+from training.export.golden_rows import choose_golden_rows
 from training.export.graph import GraphError, build_graph
 from training.export.skops_file import skops_bytes
 
@@ -95,7 +97,7 @@ def export(
     card_predicted = np.array(labelled, dtype=np.int64)[predicted]
     check_parity(model, pixels, reference, card_predicted, chances)
 
-    golden = golden_rows(truth, reference)
+    golden = choose_golden_rows(truth, reference)
     receipt = Golden(
         pixels[golden],
         card_predicted[golden],

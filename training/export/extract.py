@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from artifact.card import Card
-from artifact.store import DETECTOR_BIAS, DETECTOR_WEIGHTS
+from artifact.names import DETECTOR_BIAS, DETECTOR_WEIGHTS
 from artifact.weights import read_layer
 from training.evaluate.detector import Detector
 from training.export.assembled import assemble

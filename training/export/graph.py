@@ -1,7 +1,7 @@
 """Fitted `MLPClassifier`s as an ONNX graph that takes raw pixels and shows its hidden layers.
 
 skl2onnx writes the networks; here their graphs are cut down to the arithmetic, given one uint8 input, and their
-tensors get the names that `artifact.store` promises to the server.
+tensors get the names that `artifact.names` promises to the server.
 """
 
 import copy
@@ -14,14 +14,17 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from artifact.card import CARD_KEY, Card
-from artifact.store import (
+from artifact.names import (
     DETECTOR_BIAS,
     DETECTOR_WEIGHTS,
     INPUT,
     LABEL,
     NOT_A_DIGIT,
     SCORES,
+    Form,
     biases_name,
+    inputs,
+    outputs,
     weights_name,
 )
 from training.evaluate.detector import Detector
@@ -67,15 +70,6 @@ def build_graph(classifiers: Sequence[Any], card: Card, detector: Detector | Non
         own_nodes, own_initializers = _detector(detector, card)
         nodes += own_nodes
         initializers += own_initializers
-    outputs = [
-        helper.make_tensor_value_info(LABEL, TensorProto.INT64, ["N"]),
-        helper.make_tensor_value_info(SCORES, TensorProto.FLOAT, ["N", len(card.classes)]),
-    ]
-    if detector is not None:
-        outputs.append(helper.make_tensor_value_info(NOT_A_DIGIT, TensorProto.FLOAT, ["N"]))
-    for name, width in zip(card.hidden_names, card.hidden_widths, strict=True):
-        outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", width]))
-
     counting = card.labels == tuple(range(len(card.labels)))
     winner = LABEL if counting else "winner"
     nodes.append(helper.make_node("ArgMax", [SCORES], [winner], axis=1, keepdims=0))
@@ -88,8 +82,8 @@ def build_graph(classifiers: Sequence[Any], card: Card, detector: Detector | Non
     graph = helper.make_graph(
         nodes,
         card.name,
-        [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["N", card.features])],
-        outputs,
+        _value_infos(inputs(card)),
+        _value_infos(outputs(card)),
         initializers,
     )
     model = helper.make_model(
@@ -103,6 +97,13 @@ def build_graph(classifiers: Sequence[Any], card: Card, detector: Detector | Non
     onnx.checker.check_model(model, full_check=True)
     encoded: bytes = model.SerializeToString(deterministic=True)
     return encoded
+
+
+def _value_infos(forms: dict[str, Form]) -> list[onnx.ValueInfoProto]:
+    return [
+        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(form.dtype)), ["N", *form.shape])
+        for name, form in forms.items()
+    ]
 
 
 def _member(classifier: Any, card: Card, member: int) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from artifact.card import Card, Preparation
 from artifact.store import VersionFolder
-from training.data.datasets import Part
+from training.data.dataset import Part
 from training.data.images import read_images
 from training.export.checks import Description, ExportError, class_positions, complete
 from training.export.export import export

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.datasets import Dataset, Part
+from training.data.dataset import Dataset, Part
 from training.data.inputs import scaled
 from training.fit.checkpoint import Checkpoint
 from training.fit.epochs import epoch_images

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artifact.card import Card
-from training.data.datasets import Part
+from training.data.dataset import Part
 from training.evaluate.calibration import Calibration
 from training.evaluate.detector import Curve
 

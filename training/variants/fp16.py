@@ -4,7 +4,8 @@ import numpy as np
 import onnx
 
 from artifact.card import Card
-from artifact.store import HALF_INK, INPUT, biases_name, weights_name
+from artifact.names import INPUT, biases_name, weights_name
+from artifact.weights import HALF_INK
 from training.variants.rewriting import Part, Product, rewrite
 
 _BETWEEN_PRODUCTS = ("Add", "Relu", "Sigmoid", "Tanh")

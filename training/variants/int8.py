@@ -13,7 +13,7 @@ import onnx
 from numpy.typing import NDArray
 
 from artifact.card import Card
-from artifact.store import INPUT, scales_name, weights_name
+from artifact.names import INPUT, scales_name, weights_name
 from training.variants.rewriting import Part, Product, rewrite
 
 # Weights of 7 bits, sign included: processors without dot products of bytes (VNNI) add two products of a pixel or

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from artifact.card import CARD_KEY, Card
-from artifact.store import biases_name, weights_name
+from artifact.names import biases_name, weights_name
 
 
 @dataclass(slots=True)

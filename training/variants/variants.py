@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artifact.card import CARD_KEY, Card, CardError
-from artifact.store import INPUT, LABEL, NOT_A_DIGIT, SCORES, LayoutError, VersionFolder
-from training.data.datasets import SHAPES, Part, load
+from artifact.names import INPUT, LABEL, SCORES, main_outputs
+from artifact.store import LayoutError, VersionFolder
+from training.data.dataset import Part
+from training.data.datasets import SHAPES, load
 from training.data.images import image_folder, read_images
 from training.evaluate.calibration import calibration
 from training.evaluate.evaluate import evaluate
@@ -47,7 +49,7 @@ def make_variant(folder: VersionFolder, kind: Kind, learned: NDArray[np.uint8], 
     if test.pixels.shape[1] != card.features or learned.shape[1] != card.features:
         raise ExportError(f"{folder.path} takes {card.features} pixels, and the data has {test.pixels.shape[1]}")
     plain = _Runner(model)
-    truth = plain.run(test.pixels, [LABEL, SCORES, *_chances(card)])
+    truth = plain.run(test.pixels, list(main_outputs(card)))
     variant_card = replace(card, variant=kind, tolerance=dict.fromkeys(_PROVIDERS[kind], TOLERANCE[kind]))
     if kind == "int8":
         ranges = plain.ranges(learned, card.hidden_names)
@@ -175,10 +177,6 @@ def _with_figures(build: Callable[[Card], bytes], card: Card, truth: dict[str, N
         judged = calibration(got[SCORES].astype(np.float64), test.labels)
         card = replace(card, calibration_error=round(judged.error, 6), reliability=judged.rounded)
     return build(card)
-
-
-def _chances(card: Card) -> list[str]:
-    return [NOT_A_DIGIT] if card.detects_outliers else []
 
 
 class _Runner:

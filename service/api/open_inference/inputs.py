@@ -10,7 +10,7 @@ from digits_protocol.inference import open_inference_pb2 as pb
 from numpy.typing import NDArray
 
 from artifact.card import Card
-from artifact.store import INPUT
+from artifact.names import INPUT
 from engine.errors import InvalidInput, quoted
 from engine.shared_memory import Region, SharedMemory
 from imaging.pixels import PixelError, check_range

@@ -8,7 +8,7 @@ from digits_protocol.inference import model_statistics_pb2 as statistics_pb
 from digits_protocol.inference import open_inference_pb2 as pb
 
 from artifact.card import Card
-from artifact.store import INPUT, LABEL, NOT_A_DIGIT, SCORES
+from artifact.names import INPUT, LABEL, outputs
 from engine.providers import CPU
 from engine.statistics import Summary, Timer
 from engine.version import Version
@@ -19,12 +19,8 @@ BACKEND = "onnxruntime"
 
 
 def dims(card: Card) -> dict[str, list[int]]:
-    """The shape of the values of one image by output, in the order of the metadata; `label`, no floats, aside."""
-    return {
-        SCORES: [len(card.classes)],
-        **({NOT_A_DIGIT: []} if card.detects_outliers else {}),
-        **{name: [width] for name, width in zip(card.hidden_names, card.hidden_widths, strict=True)},
-    }
+    """The shape of the values of one image by output, in the order of the metadata, without `label`."""
+    return {name: list(form.shape) for name, form in outputs(card).items() if name != LABEL}
 
 
 def metadata(version: Version, ready: Iterable[Version]) -> pb.ModelMetadataResponse:

@@ -9,7 +9,7 @@ from digits_protocol.inference import open_inference_pb2 as pb
 from numpy.typing import NDArray
 
 from artifact.card import Card
-from artifact.store import LABEL, NOT_A_DIGIT, SCORES
+from artifact.names import LABEL, NOT_A_DIGIT, SCORES, main_outputs
 from engine.batcher import BatchSlice
 from engine.errors import InvalidInput, listed, quoted
 from engine.session import InferenceResult
@@ -89,7 +89,7 @@ def read_plan(request: pb.ModelInferRequest, card: Card, memory: SharedMemory) -
     typed = is_typed(only_input(request))
     if not request.outputs:
         return Plan(_DEFAULT, typed) if typed else PLAIN
-    plain = (LABEL, SCORES, NOT_A_DIGIT) if card.detects_outliers else (LABEL, SCORES)
+    plain = main_outputs(card)
     names = (*plain, *card.hidden_names)
     outputs: list[Output] = []
     for index, wanted in enumerate(request.outputs):

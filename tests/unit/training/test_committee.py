@@ -14,7 +14,8 @@ from artifact.store import VersionFolder
 from tests.support.tiny_ensemble import TINY, fit_members, layers_by_hand, train_tiny
 from tests.unit.training.cut_off import contents, start_slow, wait_for
 from tests.unit.training.running import run
-from training.data.datasets import DatasetError, digits
+from training.data.dataset import DatasetError
+from training.data.datasets import digits
 from training.evaluate.calibration import calibration
 from training.evaluate.conformal import find_thresholds, measure
 from training.evaluate.evaluate import evaluate

@@ -11,7 +11,8 @@ from PIL import Image
 
 import training.data.mnist
 from imaging.idx import IdxError, read_idx, write_idx
-from training.data.datasets import DatasetError, digits, held_out_digits, load
+from training.data.dataset import DatasetError
+from training.data.datasets import digits, held_out_digits, load
 from training.data.images import image_folder, read_images
 from training.data.mnist import mnist, read_part
 
@@ -46,10 +47,10 @@ def test_plain_files_of_either_spelling(tmp_path, name):
     [
         (lambda raw: raw[:-1], "is cut short: 7840015 bytes, expected 7840016"),
         (lambda raw: raw + b"x", "is too long"),
-        (lambda raw: raw[:10], "is cut short: 10 bytes, and its header alone has 16"),
-        (lambda raw: b"", "is no IDX file of bytes: it starts with nothing"),
-        (lambda raw: b"<!DOCTYPE html>" * 9, "is no IDX file of bytes: it starts with 3c 21 44 4f"),
-        (lambda raw: raw[:2] + b"\x0d" + raw[3:], "is no IDX file of bytes"),
+        (lambda raw: raw[:10], "is cut short: its header alone has 16 bytes"),
+        (lambda raw: b"", "is no IDX file: it starts with nothing"),
+        (lambda raw: b"<!DOCTYPE html>" * 9, "is no IDX file: it starts with 3c 21 44 4f"),
+        (lambda raw: raw[:2] + b"\x0d" + raw[3:], "holds numbers of the type >f4, expected unsigned bytes"),
         (lambda raw: raw[:8] + struct.pack(">II", 56, 14) + raw[16:], r"shape \[10000, 56, 14\], expected"),
         (lambda raw: raw[:5000] + bytes([raw[5000] ^ 1]) + raw[5001:], "is not the data set .* SHA-256"),
     ],

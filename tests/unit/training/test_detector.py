@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.neural_network import MLPClassifier
 
-from artifact.store import LABEL, NOT_A_DIGIT, SCORES
+from artifact.names import LABEL, NOT_A_DIGIT, SCORES
 from imaging.prepare import place
 from tests.unit.training.running import run
 from training.data.datasets import digits

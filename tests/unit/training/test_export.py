@@ -13,10 +13,11 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 import training.export.export
 from artifact.card import CARD_KEY, Card
-from artifact.store import biases_name, find_versions, weights_name
+from artifact.names import biases_name, weights_name
+from artifact.store import find_versions
 from training.export.checks import ExportError
 from training.export.export import check_parity, export
-from training.export.golden import golden_rows
+from training.export.golden_rows import choose_golden_rows
 
 ACTIVATIONS = {
     "identity": lambda z: z,
@@ -205,7 +206,7 @@ def test_golden_rows_hold_the_hardest_of_every_class():
     random = np.random.default_rng(1)
     scores = random.dirichlet(np.ones(10), 500)
     truth = random.integers(0, 10, 500)
-    rows = golden_rows(truth, scores)
+    rows = choose_golden_rows(truth, scores)
     assert len(set(rows.tolist())) == 64
     assert np.bincount(truth[rows]).tolist() == [7] * 4 + [6] * 6
     ordered = np.sort(scores, axis=1)
@@ -213,7 +214,7 @@ def test_golden_rows_hold_the_hardest_of_every_class():
     for value in range(10):
         of_class = np.flatnonzero(truth == value)
         assert of_class[margin[of_class].argmin()] in rows
-    np.testing.assert_array_equal(golden_rows(truth[:30], scores[:30]), np.arange(30))
+    np.testing.assert_array_equal(choose_golden_rows(truth[:30], scores[:30]), np.arange(30))
 
 
 def test_an_existing_version_stays(make_stranger, tmp_path):

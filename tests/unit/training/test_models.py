@@ -11,7 +11,8 @@ import onnxruntime
 import pytest
 
 from artifact.card import CARD_KEY, Card
-from artifact.store import INPUT, VersionFolder, find_versions
+from artifact.names import INPUT
+from artifact.store import VersionFolder, find_versions
 from tests.unit.training.running import run
 from training.data.datasets import held_out_digits
 from training.data.inputs import scaled

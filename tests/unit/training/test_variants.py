@@ -11,11 +11,13 @@ import skops.io
 from PIL import Image
 from typer.testing import CliRunner
 
-from artifact.store import DETECTOR_BIAS, LABEL, NOT_A_DIGIT, SCORES, VersionFolder
+from artifact.names import DETECTOR_BIAS, LABEL, NOT_A_DIGIT, SCORES
+from artifact.store import VersionFolder
 from artifact.weights import read_layer
 from tests.support.calibrated_model import SCALE, export_sure
 from tests.unit.training.running import run
-from training.data.datasets import Part, digits
+from training.data.dataset import Part
+from training.data.datasets import digits
 from training.data.inputs import scaled
 from training.export.checks import ExportError
 from training.export.export import export

@@ -8,7 +8,8 @@ import pytest
 from digits_protocol.digits.v1 import digits_pb2 as pb
 from digits_protocol.inference import open_inference_pb2 as oip
 
-from artifact.store import NOT_A_DIGIT, VersionFolder
+from artifact.names import NOT_A_DIGIT
+from artifact.store import VersionFolder
 from engine.errors import InvalidInput
 from engine.providers import candidates
 from engine.session import ModelError, load_session

@@ -1,4 +1,4 @@
-"""Which test images become the parity receipt beside a model, see `artifact.store.Golden`."""
+"""Which test images become the golden rows beside a model, see `artifact.golden`."""
 
 from typing import Any
 
@@ -10,11 +10,11 @@ from training.evaluate.evaluate import margins
 GOLDEN_ROWS = 64
 
 
-def golden_rows(truth: NDArray[np.int64], scores: NDArray[Any], count: int = GOLDEN_ROWS) -> NDArray[np.int64]:
-    """Which rows become the receipt: `count` of them, ascending, each class in turn, hardest and easiest.
+def choose_golden_rows(truth: NDArray[np.int64], scores: NDArray[Any], count: int = GOLDEN_ROWS) -> NDArray[np.int64]:
+    """Which `count` rows to take, ascending: each class in turn, hardest and easiest.
 
     A row is hard when the best score is little above the second. From each class come, alternately, the
-    hardest row left and the one in the middle of those left.
+    hardest row left and the one in the middle of those left. `truth` is int64 [N], `scores` is [N, classes].
     """
     margin = margins(scores)
     queues = [rows[np.argsort(margin[rows], kind="stable")].tolist() for rows in _by_class(truth)]

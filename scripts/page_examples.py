@@ -1,8 +1,8 @@
-"""`python -m training.data.examples`: test digits for the page, packed into service/web/examples-<data set>.gz.
+"""Write the page's test digits, service/web/examples-<data set>.gz: `python -m scripts.page_examples`.
 
-They are those that a model of the repository takes for another, and a few of each digit that all get right, so
+They are those that a committed model takes for another, and a few of each digit that all models get right, so
 that the page can show what is behind a model's confusion matrix. Unpacked, each is a byte with the position of
-its class, and its pixels, uint8 row-major, as the models take them.
+its class, and its pixels, uint8 row-major, as the models take them. MNIST's are read from tests/data/mnist.
 """
 
 import gzip
@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from onnxruntime import InferenceSession
 
 from artifact.card import CARD_KEY, Card
-from artifact.store import INPUT, SCORES
-from training.data.datasets import Part, held_out_digits
+from artifact.names import INPUT, SCORES
+from training.data.dataset import Part
+from training.data.datasets import held_out_digits
 from training.data.mnist import read_part
 
-_ROOT = Path(__file__).resolve().parents[2]
+_ROOT = Path(__file__).resolve().parent.parent
 _RIGHT_EACH = 6
 
 
