@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cli.errors import fail
-from scoring.api import MOST_CALLS, SHARED_MEMORY
-from scoring.pipeline import CHUNK_ROWS, IMAGE_CHUNK_ROWS
+from scoring.job import CHUNK_ROWS, IMAGE_CHUNK_ROWS
+from scoring.options import MAX_CALLS, JobOptions, OnError
 from scoring.readers.open import RULES
+from scoring.scorers.in_process import Provider
+from scoring.writers.write import Format
 
 if TYPE_CHECKING:
     from scoring import Summary
 
-# Options that mean something in one place alone, and by what one gets there.
-_PLACES = {"--server": ("calls", "patience", "shared_memory"), "--engine ray": ("address", "actors", "gpus")}
+# Flags, and the options that have an effect only with them.
+_ONLY_WITH = {"--server": ("calls", "patience", "shared_memory"), "--engine ray": ("address", "actors", "gpus")}
 
-# What of the environment says how to score in this process.
+# Settings of the environment that apply to a job in this process.
 _SETTINGS = ("models", "default_model", "provider", "require_provider")
 
 
@@ -29,7 +31,7 @@ def score(  # noqa: D103 - below, since it is put together
     ],
     out: Annotated[Path, typer.Option(metavar="OUTPUT", help="The table to write.")],
     format_: Annotated[
-        Literal["parquet", "csv", "jsonl"] | None,
+        Format | None,
         typer.Option("--format", help="Of the table.", show_default="by the ending of OUTPUT"),
     ] = None,
     server: Annotated[
@@ -44,7 +46,7 @@ def score(  # noqa: D103 - below, since it is put together
         Path | None, typer.Option(help="Models folder, without --server.", show_default="models, or DIGITS_MODELS")
     ] = None,
     provider: Annotated[
-        Literal["cpu", "cuda", "auto"] | None,
+        Provider | None,
         typer.Option(help="What onnxruntime runs on, without --server.", show_default="auto, or DIGITS_PROVIDER"),
     ] = None,
     variant: Annotated[
@@ -62,7 +64,7 @@ def score(  # noqa: D103 - below, since it is put together
     ] = None,
     top_k: Annotated[
         int, typer.Option(metavar="K", help="Name the K best digits of each row beside all scores.", min=0)
-    ] = 0,
+    ] = JobOptions.top_k,
     chunk_rows: Annotated[
         int | None,
         typer.Option(
@@ -74,25 +76,25 @@ def score(  # noqa: D103 - below, since it is put together
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a job that was interrupted.")] = False,
     on_error: Annotated[
-        Literal["fail", "record"] | None,
+        OnError | None,
         typer.Option(
             help="Whether a bad row ends the job, or gets its error in the table.",
             show_default="record for image files, fail for all else",
         ),
     ] = None,
     calls: Annotated[
-        int, typer.Option(help="Calls in flight to the server, each on a connection of its own.", min=1, max=MOST_CALLS)
-    ] = 4,
+        int, typer.Option(help="Calls in flight to the server, each on a connection of its own.", min=1, max=MAX_CALLS)
+    ] = JobOptions.calls,
     patience: Annotated[
         float, typer.Option(help="How long the server may give no answer, seconds.", min=0.001, max=1e6)
-    ] = 60.0,
+    ] = JobOptions.patience,
     shared_memory: Annotated[
         str,
         typer.Option(
             metavar="PREFIX",
             help="What the server was told by --shared-memory; empty: send pixels by gRPC even on this host.",
         ),
-    ] = SHARED_MEMORY,
+    ] = JobOptions.shared_memory,
     engine: Annotated[Literal["here", "ray"], typer.Option(help="Work in this process, or on Ray's workers.")] = "here",
     address: Annotated[
         str | None,
@@ -111,84 +113,108 @@ def score(  # noqa: D103 - below, since it is put together
     from digits_client import DigitsError, Unavailable
 
     from scoring import InputError, JournalError, ScorerError
-    from service.config import SettingsError, read_settings
     from service.telemetry.logs import configure_logs
 
-    if server is not None:
-        for flag, given in (
-            ("--local", local),
-            ("--models", models),
-            ("--provider", provider),
-            ("--variant", variant),
-        ):
-            if given:
-                fail(f"{flag} goes without --server, which has models of its own", code=2)
-        if engine == "ray":
-            fail("--engine ray goes without --server: its workers have the model with them", code=2)
-    here = {"--server": server is not None, "--engine ray": engine == "ray"}
-    for place, names in _PLACES.items():
-        for name in names:
-            source = context.get_parameter_source(name)
-            if not here[place] and source is not None and source.name == "COMMANDLINE":
-                fail(f"--{name.replace('_', '-')} goes with {place}, and means nothing without", code=2)
-    if report is not None and not next(each for each in (report, *report.absolute().parents) if each.exists()).is_dir():
-        fail(f"the report cannot be written: {report} is no folder, nor can it become one")
+    _check_flags(context, server=server, engine=engine, report=report)
     configure_logs("error", "auto")
-    options: dict[str, Any] = {
-        "model": model,
+    values: dict[str, Any] = {
+        "inputs": inputs,
+        "output": out,
         "format": format_,
+        "model": model,
+        "server": server,
+        "variant": variant,
         "pixels": pixels,
         "labels": labels,
         "top_k": top_k,
         "chunk_rows": chunk_rows,
         "resume": resume,
         "on_error": on_error,
+        "calls": calls,
+        "patience": patience,
+        "shared_memory": shared_memory,
         "show": True,
     }
     if server is None:
-        told = {name: value for name, value in (("models", models), ("provider", provider)) if value is not None}
-        try:
-            settings = read_settings(told, only=_SETTINGS)
-        except SettingsError as error:
-            fail(str(error), code=2)
-        options |= {name: getattr(settings, name) for name in ("models", "provider", "require_provider")}
-        options |= {"model": model or settings.default_model, "variant": variant}
+        values |= _local_values(model, models=models, provider=provider)
+    try:
+        options = JobOptions.parse(**values)
+    except ValueError as error:
+        fail(str(error), code=2)
     try:
         if engine == "ray":
-            from scoring.ray_job import score_on_ray
+            from scoring.ray.job import score_on_ray
 
-            summary = score_on_ray(inputs, out, address=address, actors=actors, gpus=gpus, **options)
+            summary = score_on_ray(options, address=address, actors=actors, gpus=gpus)
         else:
-            from scoring import score as run
+            from scoring.api import run
 
-            options |= {"server": server, "calls": calls, "patience": patience, "shared_memory": shared_memory}
-            summary = run(inputs, out, **options)
+            summary = run(options)
         if report is not None:
-            from scoring.report import write_report
+            from scoring.reporting.report import write_report
 
             write_report(summary, report)
     except KeyboardInterrupt:
-        again = engine == "here" and "-" not in inputs
-        fail("stopped" + "; the same command with --resume goes on" * again, code=130)
+        resumable = engine == "here" and "-" not in inputs
+        fail("stopped" + "; the same command with --resume goes on" * resumable, code=130)
     except Unavailable as error:
         fail(f"{error}; start one with `digits serve`, or leave --server out")
     except JournalError as error:
         fail(str(error))
     except (InputError, ScorerError, DigitsError) as error:
-        fail(f"{error}{_kept(out)}")
+        fail(f"{error}{_finished_chunks(out)}")
     except OSError as error:
-        fail(f"{error.filename or out}: {error.strerror or error}{_kept(out)}")
-    except ValueError as error:  # of the options
+        fail(f"{error.filename or out}: {error.strerror or error}{_finished_chunks(out)}")
+    except ValueError as error:  # an option that does not fit the model, or an address that is none
         fail(str(error), code=2)
     _print(summary, as_json)
     raise typer.Exit(3 if summary.failed else 0)
 
 
-def _kept(out: Path) -> str:
-    """How to go on, where something was scored."""
-    from scoring.journal import count_chunks
+def _check_flags(context: typer.Context, *, server: str | None, engine: str, report: Path | None) -> None:
+    """End the command for flags that exclude each other, or have no effect together."""
 
-    count = count_chunks(out)
+    def given(name: str) -> bool:
+        source = context.get_parameter_source(name)
+        return source is not None and source.name == "COMMANDLINE"
+
+    if server is not None:
+        for name in ("local", "models", "provider", "variant"):
+            if given(name):
+                fail(f"--{name} goes without --server, which has models of its own", code=2)
+        if engine == "ray":
+            fail("--engine ray goes without --server: its workers have the model with them", code=2)
+    active = {"--server": server is not None, "--engine ray": engine == "ray"}
+    for flag, names in _ONLY_WITH.items():
+        for name in names:
+            if not active[flag] and given(name):
+                fail(f"--{name.replace('_', '-')} goes with {flag}, and means nothing without", code=2)
+    if report is not None and not next(each for each in (report, *report.absolute().parents) if each.exists()).is_dir():
+        fail(f"the report cannot be written: {report} is no folder, nor can it become one")
+
+
+def _local_values(model: str, *, models: Path | None, provider: str | None) -> dict[str, Any]:
+    """Options that DIGITS_ variables set for a job in this process, unless flags do."""
+    from service.config import SettingsError, read_settings
+
+    flags = {name: value for name, value in (("models", models), ("provider", provider)) if value is not None}
+    try:
+        settings = read_settings(flags, only=_SETTINGS)
+    except SettingsError as error:
+        fail(str(error), code=2)
+    return {
+        "model": model or settings.default_model,
+        "models": settings.models,
+        "provider": settings.provider,
+        "require_provider": settings.require_provider,
+    }
+
+
+def _finished_chunks(out: Path) -> str:
+    """How to resume, if the job finished some chunks."""
+    from scoring.journal.journal import find_chunks, journal_folder
+
+    count = len(find_chunks(journal_folder(out)))
     return f"; {count} finished chunks are kept, --resume goes on from there" if count else ""
 
 

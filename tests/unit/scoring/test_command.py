@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from scoring import InputError, score
-from scoring.progress import progress
+from scoring.reporting.progress import progress
 from tests.support.server import MODELS, Server
 from tests.unit.scoring.conftest import MNIST
 from tests.unit.scoring.jobs import ended, run, start, write_images
@@ -141,7 +141,7 @@ def test_a_report_that_has_no_room_is_refused_before_the_work(name: str, files: 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--out=scores.txt"], "ends in no format's name"),
+        (["--out=scores.txt"], "has the suffix of no format"),
         (["--out=a.csv", "--server=x:1", "--local"], "--local goes without --server"),
         (["--out=a.csv", "--server=x:1", "--engine=ray"], "--engine ray goes without --server"),
         (["--out=a.csv", "--server=no/address"], "expected HOST:PORT"),
@@ -224,7 +224,7 @@ def test_progress_without_a_terminal_is_plain_lines(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     """Rows, rate, errors and the time left."""
-    monkeypatch.setattr("scoring.progress.LINE_SECONDS", 0.0)
+    monkeypatch.setattr("scoring.reporting.progress.LINE_SECONDS", 0.0)
     with progress(1000, 200) as on_rows:
         on_rows(300, 2)
     line = capsys.readouterr().err

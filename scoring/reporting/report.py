@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from scoring.summary import MARGIN_BINS, Summary
+from scoring.reporting.summary import MARGIN_BINS, Summary
 
 _BLUE = "#3b6ea5"
 
