@@ -1,4 +1,4 @@
-"""A network and what it made of a digit, as a picture for papers and lessons: `digits classify --picture`."""
+"""A network with its activations for one digit, as a picture for papers and lessons: `digits classify --picture`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,30 +16,30 @@ Floats = NDArray[np.float32]
 _INK, _FAINT, _RING, _DARK = "#1b2233", "#5b6478", "#bcb6a8", "#efece4"
 _EXCITES, _INHIBITS = "#d65a16", "#2a6fc4"
 _LIGHTS = ("#efece4", "#fbc766", "#f59a0b")
-# Layers with more neurons are heat maps.
-_MOST_NEURONS = 64
-# Neurons in a line of a layer.
-_LINE = 16
-# Edges that are brought out: from the image into each neuron, and between two layers.
-_PIXELS_EACH, _STRONG = 7, 56
-# The height of the picture in its own unit, and the sides of the image.
+# Layers with more neurons are drawn as heat maps.
+_MAX_CIRCLES = 64
+# Neurons in one column of a layer.
+_COLUMN_NEURONS = 16
+# Highlighted edges: from the image into each neuron, and between two layers.
+_PIXEL_EDGES, _LAYER_EDGES = 7, 56
+# Height of the picture, and the longer side of the image, in units of the axes.
 _HEIGHT, _IMAGE = 6.0, 2.6
 _NAMES = {"logistic": "sigmoid", "relu": "ReLU"}
 
 
 def draw_network(
-    path: Path, card: "ModelCard", layers: Sequence["NetworkLayer"], answer: "Classification", *, title: str
+    path: Path, card: "ModelCard", layers: Sequence["NetworkLayer"], result: "Classification", *, title: str
 ) -> None:
-    """Write a picture of the network of `card` at work on the image of `answer`, which has its activations.
+    """Write a picture of the network of `card` with the activations of `result`.
 
-    `layers` are the network's, of a committee those of the first member. The ending of `path` says the format:
-    png, pdf, svg. Raises `OSError` when it cannot be written, `ValueError` when there is no such format.
+    `layers` are those of the network; of an ensemble, those of the first member. The suffix of `path` is the format:
+    png, pdf or svg. Raises `OSError` if it cannot be written, `ValueError` for an unknown format.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    assert answer.activations is not None
-    values = list(answer.activations.values())[: len(card.layer_widths) - 1]
+    assert result.activations is not None
+    values = list(result.activations.values())[: len(card.layer_widths) - 1]
     with rc_context({"font.family": "DejaVu Sans", "text.color": _INK}):
         figure = Figure(figsize=(3.2 + 2.6 * len(layers), 6.4))
         axes: Any = figure.add_axes((0.01, 0.01, 0.98, 0.9))
@@ -52,26 +52,26 @@ def draw_network(
         _image(axes, values[0].reshape(card.rows, card.cols), card.pixel_max)
         inputs = [(values[0] - card.pixel_offset) * card.pixel_scale, *values[1:]]
         for number, layer in enumerate(layers, 1):
-            if _drawn(layer.weights.shape[1]) and len(places[number]) == layer.weights.shape[1]:
+            if _as_circles(layer.weights.shape[1]) and len(places[number]) == layer.weights.shape[1]:
                 _edges(axes, inputs[number - 1], layer.weights, places[number - 1], places[number], first=number == 1)
-        for number, held in enumerate(values[1:], 1):
+        for number, activations in enumerate(values[1:], 1):
             bounded = card.activation in ("logistic", "tanh")
-            _layer(axes, places[number], held / (1 if bounded else max(float(np.abs(held).max()), 1e-9)))
-            label = f"{len(held):,} neurons, {_NAMES.get(card.activation, card.activation)}"
+            _layer(axes, places[number], activations / (1 if bounded else max(float(np.abs(activations).max()), 1e-9)))
+            label = f"{len(activations):,} neurons, {_NAMES.get(card.activation, card.activation)}"
             axes.text(places[number][:, 0].mean(), -0.35, label, ha="center", va="top", fontsize=8, color=_FAINT)
-        _outputs(axes, places[-1], answer, card)
+        _outputs(axes, places[-1], result, card)
         axes.set_xlim(-0.1, places[-1][0, 0] + 2.4)
         axes.set_ylim(-0.6, _HEIGHT + 0.1)
         figure.suptitle(title, fontsize=11, y=0.975)
         figure.savefig(path, dpi=150, metadata=None if path.suffix != ".png" else {"Software": None})
 
 
-def _drawn(neurons: int) -> bool:
-    return neurons <= _MOST_NEURONS
+def _as_circles(neurons: int) -> bool:
+    return neurons <= _MAX_CIRCLES
 
 
 def _image_places(rows: int, cols: int) -> Floats:
-    """The middle of each pixel, [rows*cols, 2]."""
+    """The centre of each pixel, [rows*cols, 2]."""
     cell = _IMAGE / max(rows, cols)
     row, col = np.divmod(np.arange(rows * cols), cols)
     top = _HEIGHT / 2 + rows * cell / 2
@@ -79,9 +79,9 @@ def _image_places(rows: int, cols: int) -> Floats:
 
 
 def _places(along: float, neurons: int) -> Floats:
-    """The middle of each neuron of a layer, [neurons, 2]: lines from top to bottom, or the cells of a heat map."""
-    if _drawn(neurons):
-        lines, each = -(-neurons // _LINE), min(neurons, _LINE)
+    """The centre of each neuron of a layer around `along`, [neurons, 2]: columns of circles, or cells of a heat map."""
+    if _as_circles(neurons):
+        lines, each = -(-neurons // _COLUMN_NEURONS), min(neurons, _COLUMN_NEURONS)
         pitch = min(_HEIGHT / each, 0.56)
         line, seat = np.divmod(np.arange(neurons), each)
         return np.column_stack(
@@ -104,17 +104,17 @@ def _image(axes: Any, pixels: Floats, pixel_max: int) -> None:
 
 
 def _edges(axes: Any, inputs: Floats, weights: Floats, start: Floats, end: Floats, *, first: bool) -> None:
-    """All edges between two layers faintly, where both are drawn by neurons, and the strongest of this digit."""
+    """The edges between two layers that matter most for this digit; behind them, faintly, all edges if they are few."""
     shares = inputs[:, None] * weights
-    if not first and _drawn(len(start)) and weights.size <= 1200:
+    if not first and _as_circles(len(start)) and weights.size <= 1200:
         strength = np.abs(weights) / np.abs(weights).max()
         source, target = np.nonzero(strength > 0.06)
         _curves(axes, start[source], end[target], weights[source, target], 0.05 + 0.18 * strength[source, target], 0.6)
     if first:
-        source = np.argsort(-np.abs(shares), axis=0)[:_PIXELS_EACH].T.ravel()
+        source = np.argsort(-np.abs(shares), axis=0)[:_PIXEL_EDGES].T.ravel()
         target = np.repeat(np.arange(weights.shape[1]), len(source) // weights.shape[1])
     else:
-        source, target = np.unravel_index(np.argsort(-np.abs(shares), axis=None)[:_STRONG], shares.shape)
+        source, target = np.unravel_index(np.argsort(-np.abs(shares), axis=None)[:_LAYER_EDGES], shares.shape)
     strength = np.abs(shares[source, target])
     kept = strength > 0
     source, target, strength = source[kept], target[kept], strength[kept] / max(float(strength.max()), 1e-9)
@@ -123,7 +123,7 @@ def _edges(axes: Any, inputs: Floats, weights: Floats, start: Floats, end: Float
 
 
 def _curves(axes: Any, start: Floats, end: Floats, weights: Floats, alpha: Floats, width: Any) -> None:
-    """Smooth lines from [N, 2] to [N, 2], coloured by the sign of their weights [N]."""
+    """Curves from `start` [N, 2] to `end` [N, 2], coloured by the sign of their weights [N]."""
     from matplotlib.collections import LineCollection
     from matplotlib.colors import to_rgba_array
 
@@ -138,24 +138,24 @@ def _curves(axes: Any, start: Floats, end: Floats, weights: Floats, alpha: Float
 
 
 def _layer(axes: Any, places: Floats, lights: Floats) -> None:
-    """Neurons [N, 2] by their light [N], -1..1: circles, or squares side by side where they are many."""
+    """Neurons [N, 2] coloured by `lights` [N], -1..1: circles, or adjacent squares if they are many."""
     from matplotlib.colors import LinearSegmentedColormap
 
     steps = zip((0, 0.5, 0.75, 1), (_INHIBITS, *_LIGHTS), strict=True)
     colours = LinearSegmentedColormap.from_list("light", list(steps))
-    many = not _drawn(len(places))
+    many = not _as_circles(len(places))
     pitch = float(abs(places[1, 0] - places[0, 0])) if many else 0.27
-    size = (pitch * 66) ** 2  # points²: the picture has about 66 points to its unit
+    size = (pitch * 66) ** 2  # in points²; a unit of the axes has about 66 points
     axes.scatter(
         *places.T, c=lights, cmap=colours, vmin=-1, vmax=1, s=size, marker="s" if many else "o",
         edgecolors="none" if many else _RING, linewidths=0.7, zorder=3,
     )  # fmt: skip
 
 
-def _outputs(axes: Any, places: Floats, answer: "Classification", card: "ModelCard") -> None:
-    best = int(np.argmax(answer.scores))
-    _layer(axes, places, answer.scores)
-    for seat, ((x, y), score) in enumerate(zip(places.tolist(), answer.scores.tolist(), strict=True)):
+def _outputs(axes: Any, places: Floats, result: "Classification", card: "ModelCard") -> None:
+    best = int(np.argmax(result.scores))
+    _layer(axes, places, result.scores)
+    for seat, ((x, y), score) in enumerate(zip(places.tolist(), result.scores.tolist(), strict=True)):
         colour = _EXCITES if seat == best else _FAINT
         weight = "bold" if seat == best else "normal"
         axes.text(x + 0.3, y, card.classes[seat], va="center", fontsize=11, color=colour, weight=weight)

@@ -1,4 +1,4 @@
-"""A digit in the terminal: what the network saw, beside its scores."""
+"""A digit in the terminal: the model's pixels beside its scores."""
 
 from collections.abc import Sequence
 
@@ -12,29 +12,29 @@ from rich.text import Text
 
 Floats = NDArray[np.float32]
 
-# Pictures are drawn this many characters wide, or a little less; two pixels share a character's height.
-_WIDE = 28
+# Width of a picture in characters, at most; a character shows two pixels, one above the other.
+_PICTURE_WIDTH = 28
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
-_RISING = " ▁▂▃▄▅▆▇█"
+_LEVELS = " ▁▂▃▄▅▆▇█"
 _SHADES = " ░▒▓█"
 _BEST = "bold green"
-# Beyond this many classes only the best are drawn.
-_MOST_CLASSES = 12
+# Of more classes only the best are drawn.
+_MAX_CLASSES = 12
 
 
 def draw_picture(pixels: Floats, pixel_max: int, *, coloured: bool) -> list[Text]:
     """The image [rows, cols], 0 dark to `pixel_max` bright, as lines of half blocks in shades of grey.
 
-    Without colour each half block is on or off, and what is faint is a dot pattern.
+    Without colour each half block is on or off, and faint pixels become a dot pattern.
     """
     rows, cols = pixels.shape
     pixels = pixels / np.float32(pixel_max)
-    if cols > 2 * _WIDE or rows > 2 * _WIDE:
-        step = -(-max(rows, cols) // _WIDE)
+    if cols > 2 * _PICTURE_WIDTH or rows > 2 * _PICTURE_WIDTH:
+        step = -(-max(rows, cols) // _PICTURE_WIDTH)
         padded = np.pad(pixels, [(0, -rows % step), (0, -cols % step)])
         pixels = padded.reshape(padded.shape[0] // step, step, padded.shape[1] // step, step).mean(axis=(1, 3))
     else:
-        times = max(1, _WIDE // max(rows, cols))
+        times = max(1, _PICTURE_WIDTH // max(rows, cols))
         pixels = pixels.repeat(times, axis=0).repeat(times, axis=1)
     if len(pixels) % 2:
         pixels = np.pad(pixels, [(0, 1), (0, 0)])
@@ -51,7 +51,7 @@ def draw_picture(pixels: Floats, pixel_max: int, *, coloured: bool) -> list[Text
 
 
 def _grey(value: float) -> Color:
-    """Paper is not quite black, so that the picture stands out on a dark terminal."""
+    """The grey of a value 0..1; 0 is not quite black, so that a picture is visible on a dark terminal."""
     level = round(24 + 231 * min(max(value, 0.0), 1.0))
     return Color.from_rgb(level, level, level)
 
@@ -64,14 +64,14 @@ def _half(top: float, bottom: float) -> str:
 
 
 def draw_bars(scores: Floats, classes: Sequence[str], *, width: int) -> list[Text]:
-    """One line for each class: its name, its score as a bar of up to `width` characters and in percent.
+    """One line for each class: its name, and its score as a bar of up to `width` characters and in percent.
 
-    The best stands out. Of many classes the best twelve are drawn, by score.
+    The best class is highlighted. Of more than twelve classes the best twelve are drawn, by score.
     """
     order = list(range(len(scores)))
     best = int(np.argmax(scores))
-    if len(order) > _MOST_CLASSES:
-        order = np.argsort(-scores, kind="stable")[:_MOST_CLASSES].tolist()
+    if len(order) > _MAX_CLASSES:
+        order = np.argsort(-scores, kind="stable")[:_MAX_CLASSES].tolist()
     margin = max(cell_len(classes[each]) for each in order)
     lines = []
     for each in order:
@@ -92,18 +92,18 @@ def _bar(score: float, width: int) -> str:
 
 
 def draw_layer(name: str, values: Floats, *, width: int) -> Text:
-    """A layer of neurons as one line, each neuron a bar between the layer's least and greatest value."""
+    """A layer as one line: each neuron is a bar between the minimum and the maximum of the layer."""
     low, high = float(values.min()), float(values.max())
     shown = values[: max(width - len(name) - 32, 8)]
     heights = np.rint((shown - low) / (high - low or 1) * 8).astype(int)
     line = Text.assemble((f"{name} ", "dim"))
-    line.append("".join(_RISING[height] for height in heights), "cyan")
+    line.append("".join(_LEVELS[height] for height in heights), "cyan")
     rest = len(values) - len(shown)
     return line.append(f" {low:.2g}..{high:.2g}" + (f" and {rest} more" if rest else ""), "dim")
 
 
 def draw_beside(left: list[Text], right: list[Text]) -> Text:
-    """Two blocks of lines side by side, the shorter one in the middle."""
+    """Two blocks of lines side by side, the shorter one centred vertically."""
     height, wide = max(len(left), len(right)), max(line.cell_len for line in left)
     lead = (height - len(left)) // 2, (height - len(right)) // 2
     drawn = Text()
@@ -117,5 +117,5 @@ def draw_beside(left: list[Text], right: list[Text]) -> Text:
 
 
 def is_coloured(console: Console) -> bool:
-    """Whether the terminal shows enough shades of grey for a picture."""
+    """Whether the terminal has enough shades of grey for a picture."""
     return console.color_system in ("256", "truecolor", "windows") and not console.no_color

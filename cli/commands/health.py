@@ -1,17 +1,15 @@
-"""`digits health`: a probe with an exit code."""
+"""`digits health`: a health check with an exit code."""
 
 from typing import Annotated
 
 import typer
 
-from cli.server import Server, Timeout, TlsCa, TlsCert, TlsKey, TokenFile, access
+from cli.server.options import Server, Timeout, TlsCa, TlsCert, TlsKey, TokenFile, client_options
 
 
 def health(
     server: Server = None,
-    service: Annotated[
-        str, typer.Option(help="A service or a model to ask about.", show_default="the whole server")
-    ] = "",
+    service: Annotated[str, typer.Option(help="A service or a model.", show_default="the whole server")] = "",
     timeout: Timeout = 5.0,
     tls_ca: TlsCa = "",
     tls_cert: TlsCert = None,
@@ -20,10 +18,10 @@ def health(
 ) -> None:
     """Ask a server whether it serves; the exit code tells.
 
-    0: serving. 1: it answers, and is not serving or knows no such service. 2: wrong usage. 3: no answer.
+    0: serving. 1: not serving, or an unknown service. 2: wrong usage. 3: no answer.
 
-    Without --server, one that asks for a client certificate and takes neither that of --tls-cert nor its own can only
-    be seen to listen: 0, and LISTENING.
+    Without --server: if the server requires a client certificate and accepts neither that of --tls-cert nor its own,
+    the command checks only that it listens. It then prints LISTENING, with exit code 0.
     """
     from digits_client import DigitsClient, DigitsError, Unavailable
 
@@ -31,7 +29,7 @@ def health(
 
     try:
         with DigitsClient(
-            **access(server, tls_ca, tls_cert, tls_key, token_file, timeout=timeout, for_health=True)
+            **client_options(server, tls_ca, tls_cert, tls_key, token_file, timeout=timeout, for_health=True)
         ) as client:
             status = client.health(service)
     except ValueError as error:  # of the options
@@ -48,8 +46,8 @@ def health(
 
 
 def _listens(timeout: float) -> bool:
-    """Whether the server that the environment describes is there, and asks for a client certificate."""
-    from cli.environment import OwnServer
+    """Whether the server that the environment describes runs and requires a client certificate."""
+    from cli.server.own_server import OwnServer
 
-    own = OwnServer.described()
-    return bool(own.settings.tls_client_ca) and own.name(timeout) is not None
+    own = OwnServer.from_environment()
+    return bool(own.settings.tls_client_ca) and own.certificate_name(timeout) is not None

@@ -1,11 +1,11 @@
-"""`digits models`: what a server has."""
+"""`digits models`: the models of a server, with the limits of a call."""
 
 import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.server import Server, Timeout, TlsCa, TlsCert, TlsKey, TokenFile, access
+from cli.server.options import Server, Timeout, TlsCa, TlsCert, TlsKey, TokenFile, client_options
 
 if TYPE_CHECKING:
     from digits_client import Listing, ModelCard
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def models(
     server: Server = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, for machines.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     timeout: Timeout = 10.0,
     tls_ca: TlsCa = "",
     tls_cert: TlsCert = None,
@@ -26,7 +26,7 @@ def models(
     from cli.errors import fail
 
     try:
-        with DigitsClient(**access(server, tls_ca, tls_cert, tls_key, token_file, timeout=timeout)) as client:
+        with DigitsClient(**client_options(server, tls_ca, tls_cert, tls_key, token_file, timeout=timeout)) as client:
             listing = client.models()
             cards = {
                 (model.name, version.version): client.model(model.name, version.version)
@@ -39,12 +39,12 @@ def models(
     except DigitsError as error:
         fail(str(error))
     if as_json:
-        typer.echo(json.dumps(_as_object(listing, cards), ensure_ascii=False))
+        typer.echo(json.dumps(_as_json(listing, cards), ensure_ascii=False))
     else:
         _print_table(listing, cards)
 
 
-def _as_object(listing: "Listing", cards: dict[tuple[str, str], "ModelCard"]) -> dict[str, Any]:
+def _as_json(listing: "Listing", cards: dict[tuple[str, str], "ModelCard"]) -> dict[str, Any]:
     return {
         "default_model": listing.default_model,
         "max_rows": listing.max_rows,
@@ -80,13 +80,13 @@ def _print_table(listing: "Listing", cards: dict[tuple[str, str], "ModelCard"]) 
         table.add_column(title, justify="right" if title in ("version", "accuracy") else "left")
     reasons = []
     for model in listing.models:
-        answers = max((each.version for each in model.versions if each.ready), key=int, default=None)
+        newest = max((each.version for each in model.versions if each.ready), key=int, default=None)
         for version in model.versions:
-            meant = model.name == listing.default_model and version.version == answers
+            is_default = model.name == listing.default_model and version.version == newest
             card = cards.get((model.name, version.version))
             colour = {"ready": "green", "failed": "red"}.get(version.state, "yellow")
             table.add_row(
-                Text(model.name + (" (default)" if meant else ""), style="bold" if meant else ""),
+                Text(model.name + (" (default)" if is_default else ""), style="bold" if is_default else ""),
                 version.version + (f" {card.model.variant}" if card and card.model.variant else ""),
                 Text(version.state, style=colour),
                 f"{version.rows}×{version.cols}" if version.rows else "",
@@ -107,7 +107,7 @@ def _print_table(listing: "Listing", cards: dict[tuple[str, str], "ModelCard"]) 
 
 
 def _classes(names: tuple[str, ...]) -> str:
-    """Names of the classes, or how many there are when they would fill the table."""
+    """The names of the classes, or their number if the names are too long for the table."""
     if names == tuple(str(number) for number in range(len(names))) and names:
         return f"0..{len(names) - 1}"
     text = " ".join(names)

@@ -1,4 +1,4 @@
-"""The options by which a command finds its server, and is let in."""
+"""The options with which a command finds its server and authenticates to it."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,26 +11,26 @@ Server = Annotated[
     str | None,
     typer.Option(
         metavar="HOST:PORT",
-        help="Where the server listens; without, the one that DIGITS_HOST, DIGITS_PORT, DIGITS_TLS_… and "
-        "DIGITS_TOKEN_FILE describe.",
+        help="Address of the server; the default is the one that DIGITS_HOST, DIGITS_PORT, DIGITS_TLS_… "
+        "and DIGITS_TOKEN_FILE describe.",
         show_default="localhost:8001",
     ),
 ]
-Timeout = Annotated[float, typer.Option(help="How long to wait for an answer, seconds.", min=0.001)]
+Timeout = Annotated[float, typer.Option(help="Timeout of a call, seconds.", min=0.001)]
 TlsCa = Annotated[
     str,
     typer.Option(
         metavar="FILE",
-        help="Use TLS; the server's certificate must be signed by one of these authorities (PEM), or by one that "
-        "the public trusts, for `public`.",
+        help="Use TLS, and verify the server's certificate against these authorities (PEM); `public`: those that "
+        "gRPC trusts by default.",
     ),
 ]
-TlsCert = Annotated[Path | None, typer.Option(metavar="FILE", help="Certificate to show to the server (PEM).")]
+TlsCert = Annotated[Path | None, typer.Option(metavar="FILE", help="Client certificate (PEM).")]
 TlsKey = Annotated[Path | None, typer.Option(metavar="FILE", help="Its private key (PEM).")]
-TokenFile = Annotated[Path | None, typer.Option(metavar="FILE", help="File with the token to send with each call.")]
+TokenFile = Annotated[Path | None, typer.Option(metavar="FILE", help="File with the token of each call.")]
 
 
-def access(
+def client_options(
     server: str | None,
     tls_ca: str,
     tls_cert: Path | None,
@@ -40,27 +40,27 @@ def access(
     timeout: float,
     for_health: bool = False,
 ) -> dict[str, Any]:
-    """What a `DigitsClient` is given to reach that server, None: the one that the environment describes.
+    """Arguments of a `DigitsClient` for `server`; None means the server that the environment describes.
 
-    `for_health` says that nothing but health is asked for. Ends the command when a file cannot be read.
+    With `for_health` only health checks follow. Ends the command if a file cannot be read.
     """
     if (tls_cert is None) != (tls_key is None):
         fail("--tls-cert and --tls-key go together", code=2)
     own = None
     if server is None:
-        from cli.environment import OwnServer
+        from cli.server.own_server import OwnServer
 
-        own = OwnServer.described()
-    given: dict[str, Any] = {"target": server if own is None else own.address, "timeout": timeout}
+        own = OwnServer.from_environment()
+    options: dict[str, Any] = {"target": server if own is None else own.address, "timeout": timeout}
     pair = None
     if tls_cert is not None and tls_key is not None:
         pair = _read(tls_key, "--tls-key"), _read(tls_cert, "--tls-cert")
     if tls_ca:
         roots = None if tls_ca == "public" else _read(Path(tls_ca), "--tls-ca")
-        given["credentials"] = _credentials(roots, pair)
+        options["credentials"] = _credentials(roots, pair)
     elif own is not None and own.certificate:
-        given["credentials"] = _credentials(own.certificate, pair or own.pair())
-        given["server_name"] = own.name(timeout) or ""
+        options["credentials"] = _credentials(own.certificate, pair or own.key_and_certificates())
+        options["server_name"] = own.certificate_name(timeout) or ""
     elif pair is not None:
         fail("--tls-cert needs --tls-ca", code=2)
     token = ""
@@ -72,8 +72,8 @@ def access(
     elif own is not None:
         token = own.token(for_health=for_health)
     if token:
-        given["metadata"] = [("authorization", f"Bearer {token}")]
-    return given
+        options["metadata"] = [("authorization", f"Bearer {token}")]
+    return options
 
 
 def _credentials(roots: bytes | None, pair: tuple[bytes, bytes] | None) -> Any:

@@ -23,7 +23,7 @@ _ONLY_WITH = {"--server": ("calls", "patience", "shared_memory"), "--engine ray"
 _SETTINGS = ("models", "default_model", "provider", "require_provider")
 
 
-def score(  # noqa: D103 - below, since it is put together
+def score(  # noqa: D103 - set below
     context: typer.Context,
     inputs: Annotated[
         list[str],
@@ -32,7 +32,7 @@ def score(  # noqa: D103 - below, since it is put together
     out: Annotated[Path, typer.Option(metavar="OUTPUT", help="The table to write.")],
     format_: Annotated[
         Format | None,
-        typer.Option("--format", help="Of the table.", show_default="by the ending of OUTPUT"),
+        typer.Option("--format", help="Format of the table.", show_default="by the suffix of OUTPUT"),
     ] = None,
     server: Annotated[
         str | None,
@@ -47,66 +47,71 @@ def score(  # noqa: D103 - below, since it is put together
     ] = None,
     provider: Annotated[
         Provider | None,
-        typer.Option(help="What onnxruntime runs on, without --server.", show_default="auto, or DIGITS_PROVIDER"),
+        typer.Option(help="Execution provider, without --server.", show_default="auto, or DIGITS_PROVIDER"),
     ] = None,
     variant: Annotated[
         Literal["int8", "fp16"] | None,
         typer.Option(help="Faster variant of the version, without --server.", show_default="the version itself"),
     ] = None,
     pixels: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Where the pixels are, see below.", show_default=False)
+        str | None,
+        typer.Option(metavar="NAME", help="Column, array or field with the pixels, see below.", show_default=False),
     ] = None,
     labels: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME|FILE", help="Where the labels are: adds accuracy and confusion matrix.", show_default=False
+            metavar="NAME|FILE",
+            help="Column, array, field or file with the labels; adds accuracy and confusion matrix.",
+            show_default=False,
         ),
     ] = None,
     top_k: Annotated[
-        int, typer.Option(metavar="K", help="Name the K best digits of each row beside all scores.", min=0)
+        int, typer.Option(metavar="K", help="Add columns with the K best digits of each row.", min=0)
     ] = JobOptions.top_k,
     chunk_rows: Annotated[
         int | None,
         typer.Option(
             metavar="N",
-            help="Rows that are read and kept together.",
+            help="Rows that are read and stored together.",
             min=1,
-            show_default=f"{CHUNK_ROWS}; {IMAGE_CHUNK_ROWS} of image files",
+            show_default=f"{CHUNK_ROWS}; {IMAGE_CHUNK_ROWS} for image files",
         ),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a job that was interrupted.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted job.")] = False,
     on_error: Annotated[
         OnError | None,
         typer.Option(
-            help="Whether a bad row ends the job, or gets its error in the table.",
-            show_default="record for image files, fail for all else",
+            help="Whether a bad row ends the job or has its error in the table.",
+            show_default="record for image files, fail for everything else",
         ),
     ] = None,
     calls: Annotated[
         int, typer.Option(help="Calls in flight to the server, each on a connection of its own.", min=1, max=MAX_CALLS)
     ] = JobOptions.calls,
     patience: Annotated[
-        float, typer.Option(help="How long the server may give no answer, seconds.", min=0.001, max=1e6)
+        float, typer.Option(help="How long the server may be unreachable, seconds.", min=0.001, max=1e6)
     ] = JobOptions.patience,
     shared_memory: Annotated[
         str,
         typer.Option(
             metavar="PREFIX",
-            help="What the server was told by --shared-memory; empty: send pixels by gRPC even on this host.",
+            help="The --shared-memory prefix of the server; empty: send pixels by gRPC even on this host.",
         ),
     ] = JobOptions.shared_memory,
-    engine: Annotated[Literal["here", "ray"], typer.Option(help="Work in this process, or on Ray's workers.")] = "here",
+    engine: Annotated[
+        Literal["here", "ray"], typer.Option(help="Score in this process, or on a Ray cluster.")
+    ] = "here",
     address: Annotated[
         str | None,
-        typer.Option(help="Of the Ray cluster.", show_default="a new one on this machine, for this job"),
+        typer.Option(help="Address of the Ray cluster.", show_default="a new one on this machine"),
     ] = None,
     actors: Annotated[
-        int, typer.Option(help="Actors of Ray that score; 0: one for each CPU, or for what --gpus leaves.", min=0)
+        int, typer.Option(help="Ray actors; 0: one for each CPU, or as many as --gpus allows.", min=0)
     ] = 0,
-    gpus: Annotated[float, typer.Option(help="Part of a GPU that each actor of Ray gets.", min=0, max=1)] = 0.0,
+    gpus: Annotated[float, typer.Option(help="Fraction of a GPU for each Ray actor.", min=0, max=1)] = 0.0,
     report: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Draw margins and confusion matrix there.", show_default=False),
+        typer.Option(metavar="FOLDER", help="Write a report with pictures there.", show_default=False),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")] = False,
 ) -> None:
@@ -183,14 +188,14 @@ def _check_flags(context: typer.Context, *, server: str | None, engine: str, rep
             if given(name):
                 fail(f"--{name} goes without --server, which has models of its own", code=2)
         if engine == "ray":
-            fail("--engine ray goes without --server: its workers have the model with them", code=2)
+            fail("--engine ray goes without --server: its workers load the model", code=2)
     active = {"--server": server is not None, "--engine ray": engine == "ray"}
     for flag, names in _ONLY_WITH.items():
         for name in names:
             if not active[flag] and given(name):
-                fail(f"--{name.replace('_', '-')} goes with {flag}, and means nothing without", code=2)
+                fail(f"--{name.replace('_', '-')} has an effect only with {flag}", code=2)
     if report is not None and not next(each for each in (report, *report.absolute().parents) if each.exists()).is_dir():
-        fail(f"the report cannot be written: {report} is no folder, nor can it become one")
+        fail(f"the report cannot be written: {report} is not a folder and cannot become one")
 
 
 def _local_values(model: str, *, models: Path | None, provider: str | None) -> dict[str, Any]:
@@ -222,16 +227,16 @@ def _print(summary: "Summary", as_json: bool) -> None:
     typer.echo(json.dumps(summary.as_json(), ensure_ascii=False) if as_json else "\n".join(summary.lines()))
 
 
-score.__doc__ = f"""Score many images: files in, one table out, a row for each image and in their order.
+score.__doc__ = f"""Score many images: files in, one table out, with one row for each image in input order.
 
 The table has the columns id, digit, a score for each label (score_0 …), margin, top_1 … with --top-k, warnings, and
-error. Warnings are those of `digits classify`: an image that is blank, inverted, or whose pixels look scaled to 0..1;
-it is scored all the same, and the summary counts them.
+error. Warnings are those of `digits classify`: an image is blank or inverted, or its pixels look scaled to 0..1. It
+is scored, and the summary counts the warnings.
 
 {RULES}
 
-A job that was killed goes on with --resume, where it was; finished chunks lie beside OUTPUT until then.
+An interrupted job continues with --resume; its finished chunks stay beside OUTPUT until then.
 
-Exit code: 0 all rows have scores; 1 the job failed; 2 wrong usage; 3 it is finished, and some rows have an error
-instead of scores; 130 stopped by Ctrl-C.
+Exit code: 0 all rows have scores; 1 the job failed; 2 wrong usage; 3 the job finished, and some rows have an
+error instead of scores; 130 stopped by Ctrl-C.
 """

@@ -1,4 +1,4 @@
-"""`digits export`: anyone's fitted `MLPClassifier` becomes a model of the repository."""
+"""`digits export`: a fitted `MLPClassifier` from a file becomes a model of the repository."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +7,8 @@ import typer
 
 from cli.errors import fail
 
-_POOR = 0.5  # accuracy below which something was most likely said wrong
+# Accuracy below which an option is most likely wrong.
+_LOW_ACCURACY = 0.5
 
 
 def export(
@@ -20,16 +21,16 @@ def export(
         ),
     ],
     name: Annotated[
-        str | None, typer.Option(help="Name of the model.", show_default="the file's name without its ending")
+        str | None, typer.Option(help="Name of the model.", show_default="the file's name without its suffix")
     ] = None,
-    version: Annotated[int, typer.Option(help="Positive; the greatest is the newest.", min=1)] = 1,
+    version: Annotated[int, typer.Option(help="Positive; the greatest version is the newest.", min=1)] = 1,
     rows: Annotated[
-        int | None, typer.Option(help="Height of an image in pixels.", min=1, show_default="found out")
+        int | None, typer.Option(help="Height of an image in pixels.", min=1, show_default="from the data")
     ] = None,
     cols: Annotated[
-        int | None, typer.Option(help="Width of an image in pixels.", min=1, show_default="found out")
+        int | None, typer.Option(help="Width of an image in pixels.", min=1, show_default="from the data")
     ] = None,
-    pixel_max: Annotated[int, typer.Option(help="Greatest value of a pixel.", min=1, max=255)] = 255,
+    pixel_max: Annotated[int, typer.Option(help="Maximum value of a pixel.", min=1, max=255)] = 255,
     pixel_scale: Annotated[
         float | None,
         typer.Option(
@@ -39,27 +40,25 @@ def export(
     ] = None,
     pixel_offset: Annotated[float, typer.Option(help="See --pixel-scale.")] = 0.0,
     preparation: Annotated[
-        str, typer.Option(help="How pictures become pixels: mass (like MNIST) or blocks (like 8×8 digits).")
+        str, typer.Option(help="How images become pixels: mass (like MNIST) or blocks (like 8×8 digits).")
     ] = "mass",
     classes: Annotated[
         str | None,
         typer.Option(
-            help="Names of the classes in score order, with commas between.",
+            help="Names of the classes in score order, separated by commas.",
             show_default="the classifier's own",
         ),
     ] = None,
     dataset_name: Annotated[
-        str | None, typer.Option(help="What the test data is called.", show_default="its file's name")
+        str | None, typer.Option(help="Name of the test data.", show_default="the name of its file")
     ] = None,
     out: Annotated[Path, typer.Option(help="Models folder.")] = Path("models"),
     trust: Annotated[
         bool, typer.Option("--trust", help="Read a .joblib or .pkl file, which runs the code in it.")
     ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace the version if it is there, its variants with it.")
-    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing version and its variants.")] = False,
 ) -> None:
-    """Export a fitted MLPClassifier to ONNX, once it gives scikit-learn's scores on all test data."""
+    """Export a fitted MLPClassifier to ONNX, if the model's scores are scikit-learn's on all test data."""
     from training.data.datasets import DatasetError
     from training.export.checks import ExportError
     from training.export.import_classifier import ExportOptions, import_classifier
@@ -87,5 +86,5 @@ def export(
         f"{folder.path} written: {'-'.join(map(str, card.layer_widths))} {card.activation}, "
         f"{card.accuracy:.2%} of {card.test_rows:,} test images right"
     )
-    if card.accuracy < _POOR:
-        typer.echo("so few right may mean that it was fitted on pixels of another scale: see --pixel-scale", err=True)
+    if card.accuracy < _LOW_ACCURACY:
+        typer.echo("the accuracy is low; was it fitted on pixels of another scale? See --pixel-scale", err=True)

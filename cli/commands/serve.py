@@ -10,7 +10,7 @@ from cli.errors import fail
 
 
 def serve_command() -> Callable[..., None]:
-    """The command, its flags made from the fields of `Settings`."""
+    """The command; its flags follow from the fields of `Settings`."""
     from service.config import Settings, bounds, flag, variable
 
     def serve(**given: Any) -> None:
@@ -39,7 +39,7 @@ def serve_command() -> Callable[..., None]:
             help=f"{field.description} ({', '.join(notes)})",
             show_default=False,
         )
-        kind = bool if switch else str  # Settings parses and bounds the text, so that one place does
+        kind = bool if switch else str  # `Settings` parses and checks the text
         parameters.append(
             inspect.Parameter(
                 name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
