@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.requests import Request, WrongAnswerError, answer
+from benchmarks.load.requests import Request, WrongAnswerError, answer
 
 READY_SECONDS = 120
 STOP_SECONDS = 20

@@ -7,12 +7,12 @@ seconds see the same machine; what is reported is the median over the rounds.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from benchmarks import load
-from benchmarks.h2load import FailedCallsError
-from benchmarks.load import Shape
-from benchmarks.requests import Request, answer
-from benchmarks.series import Key, Series
-from benchmarks.servers import Running
+from benchmarks.load import load
+from benchmarks.load.h2load import FailedCallsError
+from benchmarks.load.load import Shape
+from benchmarks.load.requests import Request, answer
+from benchmarks.load.series import Key, Series
+from benchmarks.servers.process import Running
 
 SAMPLES = 10
 
@@ -28,7 +28,7 @@ class Target:
 
     @classmethod
     def checked(cls, server: Running, request: Request, name: str = "") -> "Target":
-        """Ask a few times and look at the answers. Raises what `benchmarks.requests.answer` does."""
+        """Ask a few times and look at the answers. Raises what `benchmarks.load.requests.answer` does."""
         size = min(len(answer(server.port, request)) for _ in range(SAMPLES))
         return cls(name or server.name, server.port, request, size)
 

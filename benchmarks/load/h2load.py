@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.requests import Request
-from benchmarks.servers import CLIENT_CORES, placed
+from benchmarks.load.requests import Request
+from benchmarks.servers.process import CLIENT_CORES, placed
 
 PROGRAM = shutil.which("h2load")
 

@@ -25,7 +25,7 @@ from training.data.inputs import scaled
 CLASSIFY = "/digits.v1.DigitsService/Classify"
 INFER = "/inference.GRPCInferenceService/ModelInfer"
 REGISTER = "/inference.GRPCInferenceService/SystemSharedMemoryRegister"
-MODEL = VersionFolder(Path(__file__).resolve().parent.parent / "models", "mnist-16x16", 2)
+MODEL = VersionFolder(Path(__file__).resolve().parents[2] / "models", "mnist-16x16", 2)
 TOLERANCE = 1e-5
 PREFIX = "digits-bench"
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks import h2load
-from benchmarks.h2load import FailedCallsError
-from benchmarks.requests import Request
-from benchmarks.servers import CLIENT_CORES, placed
+from benchmarks.load import h2load
+from benchmarks.load.h2load import FailedCallsError
+from benchmarks.load.requests import Request
+from benchmarks.servers.process import CLIENT_CORES, placed
 
-NAME = "h2load" if h2load.PROGRAM else "our own client (benchmarks/client.py): h2load is not installed"
-PACED_NAME = "our own client (benchmarks/client.py)"
+NAME = "h2load" if h2load.PROGRAM else "our own client (benchmarks/load/client.py): h2load is not installed"
+PACED_NAME = "our own client (benchmarks/load/client.py)"
 QUANTILES = {"p50_us": 50.0, "p90_us": 90.0, "p99_us": 99.0, "p999_us": 99.9, "max_us": 100.0}
 
 
@@ -68,7 +68,7 @@ def paced(port: int, request: Request, *, rate: float, seconds: float, connectio
 
 
 def _own(port: int, request: Request, connections: int, mode: str, *numbers: float) -> tuple[float, float, np.ndarray]:
-    command = [sys.executable, "-m", "benchmarks.client", str(port), request.path, str(connections), mode]
+    command = [sys.executable, "-m", "benchmarks.load.client", str(port), request.path, str(connections), mode]
     with placed(CLIENT_CORES):
         done = subprocess.run([*command, *map(str, numbers)], input=request.message, capture_output=True)
     if done.returncode:

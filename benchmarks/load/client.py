@@ -1,6 +1,6 @@
 """Our own client: calls when they are due, whatever became of those before; or, without h2load, as fast as it goes.
 
-`python -m benchmarks.client PORT PATH CONNECTIONS closed STREAMS CALLS` keeps STREAMS calls in flight on each
+`python -m benchmarks.load.client PORT PATH CONNECTIONS closed STREAMS CALLS` keeps STREAMS calls in flight on each
 connection. `… paced RATE SECONDS` begins calls at RATE a second, at random like those of many callers who know
 nothing of one another (exponential gaps, from a fixed seed). The message comes on stdin; on stdout come float64:
 the seconds it took, how many calls failed, by how many microseconds the client itself was late for one call in a
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.http2 import Connection
+from benchmarks.load.http2 import Connection
 
 LINGER_SECONDS = 20
 """How long answers are waited for after the last call was due."""

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from benchmarks import load
+from benchmarks.load import load
 
 
 @dataclass
@@ -44,7 +44,7 @@ class Table:
 
 def document(title: str, command: str, tables: Sequence[Table], *paragraphs: str) -> str:
     """A page written by a run, with what it ran on."""
-    head = [f"# {title}", "", f"Written by `{command}`; how it is measured stands in [README.md](README.md).", ""]
+    head = [f"# {title}", "", f"Written by `{command}`; how it is measured stands in [README.md](../README.md).", ""]
     head += [f"{paragraph}\n" for paragraph in paragraphs]
     return "\n".join([*head, *(table.markdown() for table in tables), f"{setting()}\n"])
 

@@ -2,7 +2,6 @@
 
 import statistics
 
-from benchmarks import load
 from benchmarks.front import (
     ALONE,
     BATCHES,
@@ -14,8 +13,9 @@ from benchmarks.front import (
     FrontOutcome,
     median_of,
 )
-from benchmarks.series import Key
-from benchmarks.tables import Table, count, microseconds, times
+from benchmarks.load import load
+from benchmarks.load.series import Key
+from benchmarks.report.tables import Table, count, microseconds, times
 
 
 def tables(outcome: FrontOutcome) -> list[Table]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.front import BATCHES, CLASSIFY, ECHO, SHARED_MEMORY, SINGLE_SHAPES, FrontOutcome, median_of
-from benchmarks.series import Key
+from benchmarks.load.series import Key
 
 COLOURS = ("#2a78b5", "#d1603d", "#4f9d4a")
 INK, FAINT = "#333333", "#999999"

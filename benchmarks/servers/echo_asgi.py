@@ -1,6 +1,6 @@
-"""A bare gRPC server on ASGI: the floor under the envoy front, as `benchmarks.echo` is that under grpc.aio.
+"""A bare gRPC server on ASGI: the floor under the envoy front, as `benchmarks.servers.echo` is that under grpc.aio.
 
-Under Envoy by the package pyvoy, `pyvoy benchmarks.echo_asgi:app --port PORT`. The variable `ECHO_ANSWERS`
+Under Envoy by the package pyvoy, `pyvoy benchmarks.servers.echo_asgi:app --port PORT`. The variable `ECHO_ANSWERS`
 names a JSON file, `{"<request bytes>": "<answer in hexadecimal>"}`.
 """
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from benchmarks.load import Load, Shape
+from benchmarks.load.load import Load, Shape
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from artifact.store import INPUT
-from benchmarks.requests import MODEL
+from benchmarks.load.requests import MODEL
 from training.export.skops_file import read_fitted
 
 

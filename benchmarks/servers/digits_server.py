@@ -1,47 +1,36 @@
-"""Our own servers as entries: each front that `digits serve` has, and the bare echo on the same front."""
+"""`digits serve` on each of its fronts, and the bare echo on the same front."""
 
 import importlib.util
 import json
 import shutil
-import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
-from benchmarks.requests import PREFIX, Request, answer
-from benchmarks.servers import Server, running
+from benchmarks.load.requests import PREFIX, Request, answer
+from benchmarks.servers.process import Server, running
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache" / "bench"
 LOGS = CACHE / "logs"
 LIMITS = ("--max-concurrent-calls=4096", "--max-queue-rows=100000")
 """More than any load here has in flight: limits that refuse calls are not what is measured."""
 
 
-@cache
-def _help() -> str:
-    return subprocess.run([_bin("digits"), "serve", "--help"], capture_output=True, text=True, check=True).stdout
-
-
-def _bin(name: str) -> str:
+def program(name: str) -> str:
+    """A command of this Python's environment."""
     return str(Path(sys.executable).with_name(name))
 
 
 def fronts() -> list[str]:
     """The fronts this installation can serve by."""
-    if "--front" not in _help():
-        return ["grpcio"]
     return ["grpcio", "envoy"] if importlib.util.find_spec("pyvoy") else ["grpcio"]
 
 
 def digits(front: str) -> Server:
     """`digits serve` with the committed models."""
-    command = [_bin("digits"), "serve", "--port={port}", "--log-format=json", f"--models={ROOT / 'models'}"]
+    command = [program("digits"), "serve", "--port={port}", "--log-format=json", f"--models={ROOT / 'models'}"]
     command += [*LIMITS, f"--shared-memory={PREFIX}"]
-    if "--front" in _help():
-        command.append(f"--front={front}")
-    if "--http-port" in _help():
-        command.append("--http-port={port_2}")
+    command += [f"--front={front}", "--http-port={port_2}"]
     return Server(f"digits, {front} front", tuple(command))
 
 
@@ -49,8 +38,8 @@ def echo(front: str, recorded: Path) -> Server:
     """A server on the same front that sends back what was recorded, see `record`."""
     name = f"bare echo, {front} front"
     if front == "grpcio":
-        return Server(name, (sys.executable, "-m", "benchmarks.echo", "{port}", str(recorded)))
-    command = (_bin("pyvoy"), "benchmarks.echo_asgi:app", "--port={port}", "--loop=uvloop")
+        return Server(name, (sys.executable, "-m", "benchmarks.servers.echo", "{port}", str(recorded)))
+    command = (program("pyvoy"), "benchmarks.servers.echo_asgi:app", "--port={port}", "--loop=uvloop")
     return Server(name, command, {"ECHO_ANSWERS": str(recorded)})
 
 
@@ -67,6 +56,6 @@ def missing_tools() -> list[str]:
     missing = []
     if not shutil.which("h2load"):
         missing.append("h2load (Debian: nghttp2-client) is not installed: load comes from a heavier client")
-    if "--front" in _help() and not importlib.util.find_spec("pyvoy"):
+    if not importlib.util.find_spec("pyvoy"):
         missing.append("the extra `envoy` is not installed: only the grpcio front is measured")
     return missing

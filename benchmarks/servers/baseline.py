@@ -2,7 +2,7 @@
 
 import time
 
-from benchmarks.requests import MODEL, images
+from benchmarks.load.requests import MODEL, images
 from engine.providers import CPU, open_session
 
 

@@ -1,6 +1,6 @@
 """A bare `grpc.aio` server: the floor that any Python gRPC service stands on.
 
-`python -m benchmarks.echo PORT ANSWERS` answers every method, and does nothing but send the bytes that
+`python -m benchmarks.servers.echo PORT ANSWERS` answers every method, and does nothing but send the bytes that
 ANSWERS, a JSON file, has for a request of that size: `{"<request bytes>": "<answer in hexadecimal>"}`. It
 runs under the same loop and settings as the service.
 """
