@@ -87,4 +87,4 @@ def export(
         f"{card.accuracy:.2%} of {card.test_rows:,} test images right"
     )
     if card.accuracy < _LOW_ACCURACY:
-        typer.echo("the accuracy is low; was it fitted on pixels of another scale? See --pixel-scale", err=True)
+        typer.echo("the accuracy is low; if it was fitted on pixels of another scale, see --pixel-scale", err=True)
