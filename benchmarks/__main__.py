@@ -6,15 +6,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import digits_server as ours
 from benchmarks.front import measure_front
-from benchmarks.machine_load import Neighbours, sentence
-from benchmarks.picture import draw
-from benchmarks.report import tables
-from benchmarks.servers import end_on_sigterm
-from benchmarks.tables import document, setting
+from benchmarks.report.front_tables import tables
+from benchmarks.report.picture import draw
+from benchmarks.report.tables import document, setting
+from benchmarks.servers import digits_server
+from benchmarks.servers.machine_load import Neighbours, sentence
+from benchmarks.servers.process import end_on_sigterm
 
-OUT = Path(__file__).parent
+OUT = Path(__file__).parent / "results"
 
 console = Console()
 
@@ -24,16 +24,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0, help="of load, for each figure in each round")
-    parser.add_argument("--front", choices=ours.fronts(), action="append", help="default: all there are")
+    parser.add_argument("--front", choices=digits_server.fronts(), action="append", help="default: all there are")
     parser.add_argument("--out", type=Path, default=OUT, help="folder for what is written")
     chosen = parser.parse_args()
     end_on_sigterm()
-    for missing in ours.missing_tools():
+    for missing in digits_server.missing_tools():
         console.print(missing, style="yellow")
 
     neighbours = Neighbours()
     outcomes = []
-    for front in chosen.front or ours.fronts():
+    for front in chosen.front or digits_server.fronts():
 
         def say(progress: str, front: str = front) -> None:
             console.print(f"{front} front: {progress}", style="dim", highlight=False)

@@ -6,15 +6,15 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from benchmarks import digits_server as ours
-from benchmarks import load
-from benchmarks.baseline import onnxruntime_alone
-from benchmarks.h2load import FailedCallsError
-from benchmarks.load import Load, Shape
-from benchmarks.requests import Request, classify, infer, infer_by_shared_memory
-from benchmarks.rounds import Target, one_round
-from benchmarks.series import Series
-from benchmarks.servers import Running, running
+from benchmarks.load import load
+from benchmarks.load.h2load import FailedCallsError
+from benchmarks.load.load import Load, Shape
+from benchmarks.load.requests import Request, classify, infer, infer_by_shared_memory
+from benchmarks.load.rounds import Target, one_round
+from benchmarks.load.series import Series
+from benchmarks.servers import digits_server
+from benchmarks.servers.baseline import onnxruntime_alone
+from benchmarks.servers.process import Running, running
 
 ALONE = Shape(1, 1)
 SINGLE_SHAPES = (ALONE, Shape(1, 32), Shape(4, 32), Shape(8, 64), Shape(8, 96))
@@ -78,19 +78,19 @@ def measure_front(front: str, rounds: int, seconds: float, say: Callable[[str], 
     outcome = FrontOutcome(front)
     singles = {name: make(1) for name, make in WAYS.items()}
     everything = [make(rows) for rows in BATCHES for make in WAYS.values()]
-    recorded = ours.record(everything, ours.CACHE / f"{front}-answers.json")
-    served, echoing = ours.digits(front), ours.echo(front, recorded)
+    recorded = digits_server.record(everything, digits_server.CACHE / f"{front}-answers.json")
+    served, echoing = digits_server.digits(front), digits_server.echo(front, recorded)
 
     for name, server in ((CLASSIFY, served), (ECHO, echoing)):
         for _ in range(STARTS):
-            with running(server, singles[CLASSIFY], ours.LOGS, "pinned") as process:
+            with running(server, singles[CLASSIFY], digits_server.LOGS, "pinned") as process:
                 outcome.ready_seconds.setdefault(name, []).append(process.ready_seconds)
                 outcome.resident_mb.setdefault(f"{name}, ready", process.resident_mb())
     say("started and stopped")
 
     with ExitStack() as stack:
-        digits = stack.enter_context(running(served, singles[CLASSIFY], ours.LOGS, "pinned"))
-        echo = stack.enter_context(running(echoing, singles[CLASSIFY], ours.LOGS, "pinned"))
+        digits = stack.enter_context(running(served, singles[CLASSIFY], digits_server.LOGS, "pinned"))
+        echo = stack.enter_context(running(echoing, singles[CLASSIFY], digits_server.LOGS, "pinned"))
         targets = [Target.checked(digits, singles[name], name) for name in (CLASSIFY, "ModelInfer uint8")]
         targets.append(Target.checked(echo, singles[CLASSIFY], ECHO))
         for number in range(rounds):

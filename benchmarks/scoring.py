@@ -20,16 +20,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from benchmarks import digits_server as ours
-from benchmarks.machine_load import Neighbours, sentence
-from benchmarks.requests import PREFIX, classify
-from benchmarks.servers import Server, end_on_sigterm, running
-from benchmarks.tables import Table, count, document
-from scoring.pipeline import CHUNK_ROWS
+from benchmarks.load.requests import PREFIX, classify
+from benchmarks.report.tables import Table, count, document
+from benchmarks.servers import digits_server
+from benchmarks.servers.machine_load import Neighbours, sentence
+from benchmarks.servers.process import Server, end_on_sigterm, running
+from scoring.job import CHUNK_ROWS
 
-OUT = Path(__file__).parent
-MNIST = ours.ROOT / "tests" / "data" / "mnist" / "t10k-images-idx3-ubyte.gz"
-MODELS = ours.ROOT / "models"
+OUT = Path(__file__).parent / "results"
+MNIST = digits_server.ROOT / "tests" / "data" / "mnist" / "t10k-images-idx3-ubyte.gz"
+MODELS = digits_server.ROOT / "models"
 FEATURES = 784
 # Rows of a run in the bare loop: those of the scorer.
 RUN_ROWS = 512
@@ -59,9 +59,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench-scoring")
     parser.add_argument("--rows", type=int, default=5_000_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--front", choices=ours.fronts(), action="append", help="default: all there are")
+    parser.add_argument("--front", choices=digits_server.fronts(), action="append", help="default: all there are")
     parser.add_argument("--out", type=Path, default=OUT, help="folder for what is written")
-    parser.add_argument("--data", type=Path, default=ours.CACHE / "scoring", help="folder for inputs and outputs")
+    parser.add_argument(
+        "--data", type=Path, default=digits_server.CACHE / "scoring", help="folder for inputs and outputs"
+    )
     parser.add_argument("--make", type=int, help="only make the inputs of so many rows")
     parser.add_argument("--bare", type=Path, help="only run the bare loop over this .npy file")
     parser.add_argument("--threads", type=int, default=1, help="of the bare loop")
@@ -77,11 +79,11 @@ def main() -> None:
     for rows in (chosen.rows, max(chosen.rows // 10, 1)):
         # In a process of its own: what this one ever held counts as the memory of all that it starts.
         command = [sys.executable, "-m", "benchmarks.scoring", f"--make={rows}", f"--data={chosen.data}"]
-        subprocess.run(command, cwd=ours.ROOT, check=True)
+        subprocess.run(command, cwd=digits_server.ROOT, check=True)
         inputs[rows] = input_paths(chosen.data, rows)
     neighbours = Neighbours()
     figures: dict[str, Figures] = {}
-    fronts = chosen.front or ours.fronts()
+    fronts = chosen.front or digits_server.fronts()
     for round_ in range(chosen.rounds):
         for name, measure in ways(inputs, chosen.rows, fronts, chosen.data):
             console.print(f"round {round_ + 1} of {chosen.rounds}: {name}", style="dim", highlight=False)
@@ -199,7 +201,15 @@ def measure_job(figures: Figures, file: Path, data: Path, *options: str) -> None
     output = data / "scores.parquet"
     output.unlink(missing_ok=True)
     shutil.rmtree(f"{output}.parts", ignore_errors=True)
-    command = [ours._bin("digits"), "score", str(file), "--json", f"--out={output}", "--model=mnist-16x16:2", *options]
+    command = [
+        digits_server.program("digits"),
+        "score",
+        str(file),
+        "--json",
+        f"--out={output}",
+        "--model=mnist-16x16:2",
+        *options,
+    ]
     if not options:
         command.append(f"--models={MODELS}")
     told, cpu_seconds, peak_mb = in_process(command)
@@ -211,16 +221,16 @@ def measure_job(figures: Figures, file: Path, data: Path, *options: str) -> None
 
 def measure_server(figures: Figures, file: Path, data: Path, front: str, flags: tuple[str, ...], memory: str) -> None:
     """The same from a server on this host."""
-    plain = ours.digits(front)
+    plain = digits_server.digits(front)
     server = Server(plain.name, (*plain.command, *flags))
-    with running(server, classify(1), ours.LOGS) as up:
+    with running(server, classify(1), digits_server.LOGS) as up:
         measure_job(figures, file, data, f"--server=127.0.0.1:{up.port}", f"--shared-memory={memory}")
 
 
 def in_process(command: list[str]) -> tuple[dict[str, float], float, float]:
     """The JSON that a command prints, its CPU seconds and its greatest resident memory in MiB."""
     with tempfile.TemporaryFile("w+") as out:
-        process = subprocess.Popen(command, stdout=out, cwd=ours.ROOT)
+        process = subprocess.Popen(command, stdout=out, cwd=digits_server.ROOT)
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:

@@ -19,25 +19,25 @@ from rich.console import Console
 from artifact.card import Card, Variant
 from artifact.names import INPUT, LABEL, SCORES
 from artifact.store import VersionFolder
-from benchmarks import digits_server as ours
-from benchmarks.load import Shape
-from benchmarks.machine_load import Neighbours, sentence
-from benchmarks.requests import INFER, Request, WrongAnswerError, outputs
-from benchmarks.rounds import Target, one_round
-from benchmarks.series import Series
-from benchmarks.servers import Server, end_on_sigterm, running
-from benchmarks.tables import Table, count, document, setting, times
+from benchmarks.load.load import Shape
+from benchmarks.load.requests import INFER, Request, WrongAnswerError, outputs
+from benchmarks.load.rounds import Target, one_round
+from benchmarks.load.series import Series
+from benchmarks.report.tables import Table, count, document, setting, times
+from benchmarks.servers import digits_server
+from benchmarks.servers.machine_load import Neighbours, sentence
+from benchmarks.servers.process import Server, end_on_sigterm, running
 from engine.providers import CPU, open_session
 from training.data.dataset import Part
 from training.data.mnist import read_part
 from training.variants.variants import Kind, make_variant, read_version
 
-OUT = Path(__file__).parent
+OUT = Path(__file__).parent / "results"
 MODELS = ("mnist-large", "mnist-committee")
 VARIANTS: tuple[Variant, ...] = ("", "int8", "fp16")
 BATCHES = (1, 32, 256)
 SHAPES = (Shape(2, 4), Shape(4, 8))
-MNIST = ours.ROOT / "tests" / "data" / "mnist"
+MNIST = digits_server.ROOT / "tests" / "data" / "mnist"
 
 console = Console()
 
@@ -86,7 +86,7 @@ def measure(
     """The variants of one model in turn, round by round; those that are not beside it are made first."""
     test = read_part(MNIST, "t10k")
     version = VersionFolder(folder, name, 1)
-    shutil.copytree(ours.ROOT / "models" / name, folder / name)
+    shutil.copytree(digits_server.ROOT / "models" / name, folder / name)
     for kind in VARIANTS:
         if kind and not replace(version, variant=kind).onnx.exists():
             make_variant(version, as_kind(kind), test.pixels, test)
@@ -100,7 +100,7 @@ def measure(
                 rate = alone(lambda pixels, session=session: session.run([LABEL, SCORES], {INPUT: pixels}), test, batch)
                 found[kind].alone.setdefault(batch, []).append(rate)
     console.print(f"{name}: onnxruntime alone", style="dim")
-    return found, {front: serve(front, version, found, rounds, seconds) for front in ours.fronts()}
+    return found, {front: serve(front, version, found, rounds, seconds) for front in digits_server.fronts()}
 
 
 def as_kind(kind: Variant) -> Kind:
@@ -139,12 +139,12 @@ def serve(
     with ExitStack() as stack:
         up = {}
         for kind in VARIANTS:
-            plain = ours.digits(front)
+            plain = digits_server.digits(front)
             told = [f"--models={version.models}", f"--default-model={version.name}"]
             command = (*plain.command, *told, *([f"--variant={version.name}={kind}"] if kind else []))
             probe = infer(version, found[kind].card, 1)
             server = Server(f"{version.name} {label(kind)} {front}", command)
-            up[kind] = stack.enter_context(running(server, probe, ours.LOGS, "pinned"))
+            up[kind] = stack.enter_context(running(server, probe, digits_server.LOGS, "pinned"))
         for batch, series in measured.items():
             targets = [
                 Target.checked(server, infer(version, found[kind].card, batch), label(kind))

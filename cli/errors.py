@@ -1,4 +1,4 @@
-"""The one way in which a command fails: one sentence, an exit code, no traceback."""
+"""How a command fails: one sentence, an exit code, no traceback."""
 
 import sys
 from typing import NoReturn

@@ -1,9 +1,9 @@
-"""What a command needs beyond the base install, said in one sentence when it is missing."""
+"""One sentence about the package that a command needs, when an extra is not installed."""
 
 import sys
 from types import TracebackType
 
-# The top of each module that belongs to an extra; any other missing module is a fault, and is shown as one.
+# Top-level modules of the extras. Any other missing module is a bug and keeps its traceback.
 _OPTIONAL = {
     *("typer", "rich", "PIL", "onnx", "onnxruntime", "structlog", "pydantic", "pydantic_settings", "uvloop"),
     *("grpc_health", "grpc_reflection", "sklearn", "skl2onnx", "skops", "joblib", "scipy", "matplotlib"),
@@ -12,10 +12,10 @@ _OPTIONAL = {
 
 
 class Needs:
-    """A block that may import what the extras bring."""
+    """A context manager around imports of the packages of some extras; exits with code 1 if one is missing."""
 
     def __init__(self, extras: str) -> None:
-        """`extras` as pip takes them, e.g. `serve,cpu`."""
+        """`extras` as pip writes them, e.g. `serve,cpu`."""
         self._extras = extras
 
     def __enter__(self) -> None:

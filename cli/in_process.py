@@ -1,4 +1,4 @@
-"""The same handlers that a server has, in this process: `digits classify --local`."""
+"""The handlers of the service in this process, for `digits classify --local`."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -11,7 +11,7 @@ from digits_client.models import ModelCard, Network, read_card, read_layer, read
 from digits_client.results import read_identity, read_response
 from digits_protocol.digits.v1 import digits_pb2 as pb
 
-from engine.errors import InvalidInput as Refused
+from engine.errors import InvalidInput as EngineInvalidInput
 from engine.errors import NotFound, ServiceError
 from engine.repository import RepositoryError
 from service.api.method import LocalContext
@@ -20,7 +20,7 @@ from service.config import Settings, SettingsError, read_settings
 from service.telemetry.logs import configure_logs
 
 _STEM = "/digits.v1.DigitsService/"
-# What of the environment is about more than a server: the models, what they run on, and which images are taken.
+# Settings that apply without a server: the models, what they run on, and the limits of images.
 _SETTINGS = (
     *("models", "default_model", "variant", "provider", "require_provider", "cuda_device", "cuda_memory_mb", "threads"),
     *("max_image_megapixels", "max_message_mb"),
@@ -28,16 +28,16 @@ _SETTINGS = (
 
 
 class LocalDigits:
-    """Answers like `DigitsClient`, without a server; used with `with`."""
+    """Has methods of `DigitsClient`, without a server; a context manager."""
 
     def __init__(self, models: Path | None, *, model: str, version: str) -> None:
-        """Raises `DigitsError` when the settings in the environment are wrong."""
+        """Raises `DigitsError` for an invalid setting in the environment."""
         try:
             self._settings: Settings = read_settings({} if models is None else {"models": models}, only=_SETTINGS)
         except SettingsError as error:
             raise DigitsError(str(error)) from None
         configure_logs("error", "auto")
-        self._names = (model, version)
+        self._model, self._version = model, version
         self._runner = asyncio.Runner()
         self._stack = AsyncExitStack()
 
@@ -57,15 +57,14 @@ class LocalDigits:
         self._runner.close()
 
     def models(self) -> Listing:
-        """The models of the folder."""
+        """The models in the models folder."""
         return read_listing(self._call("ListModels", pb.ListModelsRequest()))
 
     def classify(self, images: list[bytes], *, activations: bool, coverage: float | None = None) -> Classifications:
         """Classify image files."""
-        name, number = self._names
         request = pb.ClassifyRequest(
-            model=name,
-            version=number,
+            model=self._model,
+            version=self._version,
             encoded_images=images,
             include_activations=activations,
             coverage=coverage,
@@ -73,15 +72,15 @@ class LocalDigits:
         return read_response(self._call("Classify", request), count=len(images), activations=activations)
 
     def model(self, name: str, version: str) -> ModelCard:
-        """What a model says of itself."""
+        """The card of a model."""
         return read_card(self._call("GetModel", pb.GetModelRequest(model=name, version=version)))
 
     def network(self, name: str, version: str) -> Network:
-        """The weights and biases of a model, of a committee those of its first member."""
-        asked: dict[str, Any] = {"model": name, "version": version}
-        shapes = self._call("GetNetwork", pb.GetNetworkRequest(**asked))
+        """The weights and biases of a model; of an ensemble, those of its first member."""
+        selected: dict[str, Any] = {"model": name, "version": version}
+        shapes = self._call("GetNetwork", pb.GetNetworkRequest(**selected))
         layers = [
-            read_layer(self._call("GetNetwork", pb.GetNetworkRequest(**asked, layer=layer.layer)))
+            read_layer(self._call("GetNetwork", pb.GetNetworkRequest(**selected, layer=layer.layer)))
             for layer in shapes.layers
         ]
         return Network(read_identity(shapes.model), tuple(shapes.layer_widths), tuple(layers))
@@ -93,7 +92,7 @@ class LocalDigits:
     def _run(self, work: Any) -> Any:
         try:
             return self._runner.run(work)
-        except Refused as error:
+        except EngineInvalidInput as error:
             raise InvalidInput(str(error)) from error
         except NotFound as error:
             raise ModelNotFound(str(error)) from error

@@ -1,7 +1,7 @@
 """The console script `digits`.
 
-Each command lives in a file of its own, which is imported when the command is called: `digits --help` does
-not wait for onnxruntime, and `digits health` runs where scikit-learn is not installed.
+The file of a command is imported when the command is called: `digits --help` does not wait for onnxruntime, and
+`digits health` runs without scikit-learn.
 """
 
 import importlib
@@ -13,7 +13,7 @@ from typing import Any
 
 from cli.extras import Needs
 
-# Name of the command, its line in `digits --help`, and the extras that it needs.
+# Name of each command, its line in `digits --help`, and the extras it needs.
 COMMANDS = {
     "serve": ("Serve models over gRPC until SIGTERM or Ctrl-C.", "serve,cpu"),
     "score": ("Score many images in files; a table out.", "score,cpu"),
@@ -22,12 +22,12 @@ COMMANDS = {
     "health": ("Ask a server whether it serves; the exit code tells.", "serve"),
     "train": ("Train a recipe, export it and write its report.", "train,cpu"),
     "quantize": ("Make a faster variant of a version, int8 or fp16.", "train,cpu"),
-    "export": ("Export anyone's fitted MLPClassifier to ONNX.", "train,cpu"),
+    "export": ("Export a fitted MLPClassifier to ONNX.", "train,cpu"),
 }
 
 
 def build(arguments: list[str]) -> Any:
-    """The Typer app for these arguments: all commands by name, the one that is called in full."""
+    """The Typer app for these arguments: the called command, and a placeholder for each other one."""
     import typer
 
     app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -46,22 +46,22 @@ def build(arguments: list[str]) -> Any:
     digits_callback.invoke_without_command = True
     called = next((argument for argument in arguments if not argument.startswith("-")), None)
     for name, (line, _) in COMMANDS.items():
-        app.command(name, short_help=line)(_command(name) if name == called else _named(name))
+        app.command(name, short_help=line)(_command(name) if name == called else _placeholder(name))
     return app
 
 
 def _command(name: str) -> Callable[..., None]:
-    """The function of a command, with all that it imports."""
-    module = importlib.import_module(f"cli.{name}")
+    """The function of a command; imports its file."""
+    module = importlib.import_module(f"cli.commands.{name}")
     if name == "serve":
-        made: Callable[..., None] = module.serve_command()
-        return made
+        serve: Callable[..., None] = module.serve_command()
+        return serve
     function: Callable[..., None] = getattr(module, name)
     return function
 
 
-def _named(name: str) -> Callable[..., None]:
-    """Stands for a command that is not called, for the list in `digits --help`."""
+def _placeholder(name: str) -> Callable[..., None]:
+    """A command that is not called, for the list in `digits --help`."""
 
     def command() -> None:
         raise AssertionError(f"{name} was not loaded")
@@ -70,13 +70,13 @@ def _named(name: str) -> Callable[..., None]:
 
 
 def main() -> None:
-    """Run the command line on `sys.argv`; ends with an exit code, 2 for wrong usage."""
+    """Run the command line on `sys.argv`; exits with code 2 for wrong usage."""
     arguments = sys.argv[1:]
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # an old terminal gets `?` for what it cannot show
+        if hasattr(stream, "reconfigure"):  # characters that the terminal cannot encode become `?`
             stream.reconfigure(errors="replace")
     called = next((argument for argument in arguments if not argument.startswith("-")), "")
-    if called != "serve":  # a command fails by one sentence, and gRPC would write its traces before it
+    if called != "serve":  # gRPC would log its traces before the one sentence of a failed command
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     with Needs(COMMANDS.get(called, ("", "serve"))[1]):
         build(arguments)(arguments, prog_name="digits")

@@ -9,9 +9,9 @@
 
 from scoring.api import score
 from scoring.chunk import InputError
-from scoring.journal import JournalError
+from scoring.journal.errors import JournalError
 from scoring.readers.open import RULES
+from scoring.reporting.summary import Summary
 from scoring.scorers.scorer import ScorerError
-from scoring.summary import Summary
 
 __all__ = ["RULES", "InputError", "JournalError", "ScorerError", "Summary", "score"]

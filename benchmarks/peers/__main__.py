@@ -15,18 +15,18 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import digits_server as ours
-from benchmarks.baseline import onnxruntime_alone
-from benchmarks.load import Shape
-from benchmarks.machine_load import Neighbours, sentence
+from benchmarks.load.load import Shape
+from benchmarks.load.requests import Request, WrongAnswerError, infer
+from benchmarks.load.rounds import Target, one_round
+from benchmarks.load.series import Series
 from benchmarks.peers.entries import PEERS, TRITON
 from benchmarks.peers.install import InstallError
 from benchmarks.peers.report import tables
-from benchmarks.requests import Request, WrongAnswerError, infer
-from benchmarks.rounds import Target, one_round
-from benchmarks.series import Series
-from benchmarks.servers import PLACEMENTS, Running, Server, StartError, end_on_sigterm, running
-from benchmarks.tables import document, setting
+from benchmarks.report.tables import document, setting
+from benchmarks.servers import digits_server
+from benchmarks.servers.baseline import onnxruntime_alone
+from benchmarks.servers.machine_load import Neighbours, sentence
+from benchmarks.servers.process import PLACEMENTS, Running, Server, StartError, end_on_sigterm, running
 
 ALONE = Shape(1, 1)
 SHAPES = {
@@ -38,7 +38,7 @@ SHAPES = {
 
 Never a thousand: beyond that grpc's own servers begin to cancel calls at random (`grpc.server.max_pending_requests`).
 """
-OUT = Path(__file__).resolve().parent.parent
+OUT = Path(__file__).resolve().parents[1] / "results"
 
 console = Console()
 
@@ -73,7 +73,7 @@ def contenders(outcome: Outcome, placement: str) -> Iterator[list[Contender]]:
         def start(server: Server, requests: dict[int, Request]) -> None:
             console.print(f"starting {server.name}", style="dim")
             try:
-                process = stack.enter_context(running(server, requests[1], ours.LOGS, placement))
+                process = stack.enter_context(running(server, requests[1], digits_server.LOGS, placement))
             except StartError as error:
                 leave_out(server.name, str(error))
                 return
@@ -84,10 +84,10 @@ def contenders(outcome: Outcome, placement: str) -> Iterator[list[Contender]]:
             console.print(f"{name} is left out: {reason}", style="red", markup=False)
             outcome.left_out[name] = reason
 
-        recorded = ours.record(list(same.values()), ours.CACHE / "peers-answers.json")
-        for front in ours.fronts():
-            start(ours.digits(front), same)
-            start(ours.echo(front, recorded), same)
+        recorded = digits_server.record(list(same.values()), digits_server.CACHE / "peers-answers.json")
+        for front in digits_server.fronts():
+            start(digits_server.digits(front), same)
+            start(digits_server.echo(front, recorded), same)
         for peer in PEERS:
             scratch = stack.enter_context(tempfile.TemporaryDirectory())
             try:
@@ -130,7 +130,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OUT, help="folder for what is written")
     chosen = parser.parse_args()
     end_on_sigterm()
-    for missing in ours.missing_tools():
+    for missing in digits_server.missing_tools():
         console.print(missing, style="yellow")
 
     neighbours = Neighbours()

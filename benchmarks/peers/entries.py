@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.digits_server import CACHE
-from benchmarks.float32 import write_default_float32
+from benchmarks.load.requests import MODEL, Request, infer, infer_scaled
+from benchmarks.peers.float32 import write_default_float32
 from benchmarks.peers.install import ENVIRONMENTS, HERE, environment
-from benchmarks.requests import MODEL, Request, infer, infer_scaled
-from benchmarks.servers import Server
+from benchmarks.servers.digits_server import CACHE
+from benchmarks.servers.process import Server
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Peer:
     environment: dict[str, str] = field(default_factory=dict)
     request: Callable[[int], Request] = infer
     float32: bool = False
-    """Whether it serves skl2onnx's own float32 model instead of ours."""
+    """Whether it serves skl2onnx's own float32 model instead of digits_server."""
 
     def prepare(self, scratch: Path) -> Server:
         """Install it, and say how it is started. Raises `InstallError`."""

@@ -3,9 +3,9 @@
 import statistics
 from typing import Protocol
 
-from benchmarks.load import Shape
-from benchmarks.series import Series
-from benchmarks.tables import Table, count, microseconds, times
+from benchmarks.load.load import Shape
+from benchmarks.load.series import Series
+from benchmarks.report.tables import Table, count, microseconds, times
 
 ALONE = Shape(1, 1)
 PLACED = {

@@ -1,4 +1,4 @@
-"""The model in this process, on all cores it may use, or on a GPU."""
+"""The model in this process, on all usable cores or on a GPU."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -17,17 +17,17 @@ from scoring.scorers.scorer import Model, ScorerError
 
 Provider = Literal["cpu", "cuda", "auto"]
 
-# Rows of one run. On the CPU so many that the calls cost nothing and so few that hidden layers and the pixels as
-# floats stay in a core's cache; on a GPU so many that it is busy.
+# Rows of one run. On the CPU enough to make the cost of a run negligible, and few enough to keep hidden layers and the
+# pixels as floats in a core's cache; on a GPU enough to keep it busy.
 _RUN_ROWS = {CPU: 512}
 _GPU_RUN_ROWS = 16_384
-# A GPU's thread is busy copying while the other's run is computed.
+# One thread copies while the run of the other is computed.
 _GPU_THREADS = 2
 _SPAN_RUNS = 16
 
 
 class LocalScorer:
-    """A session with one thread a run, called by as many threads as there are cores."""
+    """A session with one thread for each run, called from as many threads as there are cores."""
 
     def __init__(
         self,
@@ -40,10 +40,10 @@ class LocalScorer:
         threads: int = 0,
         variant: Variant = "",
     ) -> None:
-        """Load a version from the folder `models` and hold it against its golden rows, as a server does.
+        """Load a version from the folder `models` and check it against its golden rows, as a server does.
 
-        No `name`: mnist-16x16 if there, else the first by name; no `version`: the newest that may be served.
-        `threads` 0: one for each usable core. `variant`: a faster one that lies beside the version, `int8` or `fp16`.
+        An empty `name` means the default model, an empty `version` the newest that the model's policy serves.
+        `threads` 0: one for each usable core on the CPU. `variant` is a faster one of the version, `int8` or `fp16`.
         Raises `ScorerError`.
         """
         folder = replace(_find(models, name, version), variant=variant)
@@ -67,7 +67,7 @@ class LocalScorer:
         """Nothing to close."""
 
     def stop(self) -> None:
-        """Nothing to do: a span is scored in milliseconds."""
+        """Nothing to do: a call takes milliseconds."""
 
     def score(self, pixels: NDArray[np.uint8], digits: NDArray[np.int64], scores: NDArray[np.float32]) -> None:
         """As `Scorer.score`."""
@@ -75,7 +75,7 @@ class LocalScorer:
             rows = slice(start, start + self._run_rows)
             try:
                 scored = self._session.run(pixels[rows], warnings=False)
-            except Exception as error:  # onnxruntime has no common base for what it raises
+            except Exception as error:  # the errors of onnxruntime have no common base class
                 raise ScorerError(f"onnxruntime failed on {self.model}: {error}") from error
             digits[rows] = scored.labels
             scores[rows] = scored.scores

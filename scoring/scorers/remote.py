@@ -1,4 +1,4 @@
-"""The model on a server: several connections, a call in flight on each, and patience with a server that restarts."""
+"""The model on a server: several connections with a call in flight on each, and retries while the server restarts."""
 
 import json
 import queue
@@ -25,47 +25,47 @@ from numpy.typing import NDArray
 
 from artifact.card import Card, CardError
 from scoring.scorers.scorer import Model, ScorerError
-from scoring.scorers.shared_region import SharedRegion, share
+from scoring.scorers.shared_region import SharedRegion, open_region
 
-# Rows of one call, where the server allows so many: what a call costs is spread over them.
+# Rows of one call, if the server allows as many: the cost of a call is spread over them.
 _CALL_ROWS = 4096
 # Bytes of a request beside its pixels: names, field numbers, lengths.
-_ROOM = 4096
-# Pauses before an unreachable server is asked again, seconds: from the first to the longest, doubling.
+_REQUEST_OVERHEAD = 4096
+# Pauses before an unreachable server is called again, seconds; each is twice the one before.
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 2.0
-# What a last call has, seconds, when patience ends in a pause: enough to be told why there is no answer.
+# Deadline of the last call, seconds, when the retry timeout ends in a pause: enough to learn why there is no answer.
 _LAST_CALL = 0.2
-# How often the same rows are refused for want of the region, before it is for something else.
-_MOST_REFUSALS = 3
-# Pauses are stretched by up to this part, so that callers refused together do not come back together.
+# How often the server may reject the same rows for lack of the region, before the rows themselves are at fault.
+_MAX_REJECTIONS = 3
+# Pauses are lengthened by up to this share, so that callers rejected together do not return together.
 _JITTER = 0.2
-# Fields of the card that are text; a server tells the others as JSON.
-_TEXTS = ("name", "preparation", "activation", "output_activation", "dataset", "dataset_sha256", "variant")
+# Fields of the card that are text; a server sends the others as JSON.
+_TEXT_FIELDS = ("name", "preparation", "activation", "output_activation", "dataset", "dataset_sha256", "variant")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Session:
-    """What holds from one restart of the server to the next."""
+    """What is valid until the server restarts."""
 
     region: SharedRegion | None
-    """Shared memory that the server has open, one window for each connection."""
+    """Shared memory that the server has open, with one window for each connection."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Connection:
-    """A connection with the place of its values in shared memory."""
+    """A connection, and the index of its window in shared memory."""
 
     client: InferenceClient
     index: int
 
 
 class RemoteScorer:
-    """Sends raw uint8 pixels over the Open Inference Protocol, or by shared memory to a server on this host.
+    """Sends raw uint8 pixels over the Open Inference Protocol, or through shared memory to a server on this host.
 
-    Calls that find no server are repeated with growing pauses, those that find its queue full after the pause it
-    asks for, until for `patience` seconds no call at all was answered while there was one to answer. After each
-    interruption the model is compared with the one that the job began with.
+    Calls that do not reach a server are repeated with growing pauses, and calls that its queue rejects after the
+    pause that the server asks for, until no call has been answered for `retry_timeout` seconds. After each
+    interruption the model is compared with the one that the job started with.
     """
 
     def __init__(
@@ -75,46 +75,46 @@ class RemoteScorer:
         name: str = "",
         version: str = "",
         calls: int = 4,
-        patience: float = 60.0,
+        retry_timeout: float = 60.0,
         shared_memory: str = "",
         job: str = "",
     ) -> None:
-        """Ask the server at `target` for the model; no `version`: its newest, and that one to the end.
+        """Ask the server at `target` for the model; an empty `version` means the newest, which then stays the same.
 
-        `shared_memory` begins the names of the objects that the server may open, see `digits serve
-        --shared-memory`; empty: none is tried. `job` is what regions of this job are called, so that one that was
-        killed leaves nothing behind. Raises a `DigitsError` or `ScorerError`; `ValueError` for a bad address.
+        `shared_memory` is the prefix of the objects that the server may open, see `digits serve --shared-memory`;
+        empty: pixels go through gRPC. `job` is part of the names of this job's objects, so that a resumed job
+        removes those of the killed one. Raises a `DigitsError` or `ScorerError`; `ValueError` or `TypeError` for an
+        address that cannot be one.
         """
-        self._place, self._patience = str(Endpoint(target)), patience
+        self._place, self._retry_timeout = str(Endpoint(target)), retry_timeout
         self._prefix, self._job = shared_memory, job
-        self._lock = threading.Lock()
+        self._reconnect_lock = threading.Lock()
         self._stopped = threading.Event()
         self._closed = False
-        self._link = _Session(None)
-        deadline = Deadline(patience, self._place)
-        with DigitsClient(target, timeout=patience) as client:
+        self._session = _Session(None)
+        deadline = Deadline(retry_timeout, self._place)
+        with DigitsClient(target, timeout=retry_timeout) as client:
             listing = client.models()
-        self._clients = [InferenceClient(target, timeout=patience) for _ in range(calls)]
+        self._clients = [InferenceClient(target, timeout=retry_timeout) for _ in range(calls)]
         try:
             served = self._clients[0].model(name, version, deadline=deadline)
-            self.model = Model(_card(served), served.sha256, served.execution_provider)
-            card = self.model.card
-            fitting = (listing.max_message_bytes - _ROOM) // card.features
-            self.span_rows = max(min(listing.max_rows, _CALL_ROWS, fitting), 1)
+            self.model = Model(_read_card(served), served.sha256, served.execution_provider)
+            message_rows = (listing.max_message_bytes - _REQUEST_OVERHEAD) // self.model.card.features
+            self.span_rows = max(min(listing.max_rows, _CALL_ROWS, message_rows), 1)
             self.threads = calls
-            self._link = self._connect(deadline)
+            self._session = self._open_session(deadline)
         except BaseException:
             self.close()
             raise
-        self._answered = time.monotonic()
-        self._lanes: queue.SimpleQueue[_Connection] = queue.SimpleQueue()
+        self._last_answer = time.monotonic()
+        self._idle: queue.SimpleQueue[_Connection] = queue.SimpleQueue()
         for index, each in enumerate(self._clients):
-            self._lanes.put(_Connection(each, index))
+            self._idle.put(_Connection(each, index))
 
     @property
     def how(self) -> str:
-        """How the scores come, for people."""
-        by = "shared memory" if self._link.region else "gRPC"
+        """As `Scorer.how`."""
+        by = "shared memory" if self._session.region else "gRPC"
         return f"by {by} from {self._place}, {self.model.provider}"
 
     def __enter__(self) -> Self:
@@ -124,130 +124,137 @@ class RemoteScorer:
         self.close()
 
     def close(self) -> None:
-        """Give back what the server has open, and close the connections."""
+        """Unregister shared memory and close the connections. Idempotent."""
         if self._closed:
             return
         self._closed = True
-        if self._link.region is not None:
-            self._link.region.close(self._clients[0])
+        if self._session.region is not None:
+            self._session.region.close(self._clients[0])
         for client in self._clients:
             client.close()
 
     def stop(self) -> None:
-        """Do not wait for the server any longer."""
+        """As `Scorer.stop`: ends pauses, and closes the connections."""
         self._stopped.set()
         self.close()
 
     def score(self, pixels: NDArray[np.uint8], digits: NDArray[np.int64], scores: NDArray[np.float32]) -> None:
         """As `Scorer.score`."""
-        lane = self._lanes.get()
+        connection = self._idle.get()
         try:
             for start in range(0, len(pixels), self.span_rows):
                 rows = slice(start, start + self.span_rows)
-                self._score_patiently(lane, pixels[rows], digits[rows], scores[rows])
+                self._score_with_retries(connection, pixels[rows], digits[rows], scores[rows])
         finally:
-            self._lanes.put(lane)
+            self._idle.put(connection)
 
-    def _score_patiently(
-        self, lane: _Connection, pixels: NDArray[np.uint8], digits: NDArray[np.int64], scores: NDArray[np.float32]
+    def _score_with_retries(
+        self,
+        connection: _Connection,
+        pixels: NDArray[np.uint8],
+        digits: NDArray[np.int64],
+        scores: NDArray[np.float32],
     ) -> None:
         began = time.monotonic()
         pause = _FIRST_PAUSE
         broken: _Session | None = None
-        refused = 0
+        rejections = 0
         while True:
-            link = self._link
-            deadline = Deadline(max(self._left(began), _LAST_CALL), self._place)
+            session = self._session
+            deadline = Deadline(max(self._time_left(began), _LAST_CALL), self._place)
             try:
                 if broken is not None:
-                    self._reconnect(lane, broken, deadline)
-                    broken, link = None, self._link
-                sha256 = self._score_once(lane, link, pixels, digits, scores, deadline)
+                    self._reconnect(connection, broken, deadline)
+                    broken, session = None, self._session
+                sha256 = self._call(connection, session, pixels, digits, scores, deadline)
             except Overloaded as error:
-                self._be_patient(began, error)
+                self._check_time_left(began, error)
                 wait = max(error.retry_after, 0.001)
             except (Unavailable, DeadlineExceeded) as error:
-                # A call that was given up may still be running, and write to shared memory late.
-                self._be_patient(began, error)
-                broken = broken or link
+                # A call that was given up may still be running, and write to the shared memory of this session.
+                self._check_time_left(began, error)
+                broken = broken or session
                 wait, pause = pause, min(2 * pause, _LONGEST_PAUSE)
             except InvalidInput:
-                refused += 1
-                if broken is not None or link.region is None or refused > _MOST_REFUSALS:
+                rejections += 1
+                if broken is not None or session.region is None or rejections > _MAX_REJECTIONS:
                     raise
-                broken, wait = link, 0.0  # another process of the server, which does not have the region
+                broken, wait = session, 0.0  # another process of the server answered, which has not the region
             except ModelNotFound as error:
                 raise ScorerError(f"{self._place} has no longer what the job began with: {error}") from None
             else:
-                if sha256 != self.model.sha256:
-                    raise self._changed(f"its file has the SHA-256 {sha256[:12]}…, not {self.model.sha256[:12]}…")
-                self._answered = time.monotonic()
+                self._check_sha256(sha256)
+                self._last_answer = time.monotonic()
                 return
             wait *= random.uniform(1, 1 + _JITTER)  # noqa: S311 no secret
-            if self._stopped.wait(min(wait, self._left(began))):
+            if self._stopped.wait(min(wait, self._time_left(began))):
                 raise ScorerError("the job was stopped")
 
-    def _score_once(
+    def _call(
         self,
-        lane: _Connection,
-        link: _Session,
+        connection: _Connection,
+        session: _Session,
         pixels: NDArray[np.uint8],
         digits: NDArray[np.int64],
         scores: NDArray[np.float32],
         deadline: Deadline,
     ) -> str:
-        """Returns the SHA-256 of the model that answered."""
-        name, version = self.model.card.name, str(self.model.card.version)
-        if link.region is not None:
-            window = link.region.put(lane.index, pixels)
-            sha256 = lane.client.infer_shared(name, version, pixels.shape, scores.shape[1], window, deadline=deadline)
-            link.region.take(lane.index, digits, scores)
+        """One call; returns the SHA-256 of the model that answered."""
+        client, region = connection.client, session.region
+        name, version, classes = self.model.card.name, str(self.model.card.version), scores.shape[1]
+        if region is not None:
+            window = region.write(connection.index, pixels)
+            sha256 = client.infer_shared(name, version, pixels.shape, classes, window, deadline=deadline)
+            region.read(connection.index, digits, scores)
             return sha256
-        answer = lane.client.infer(name, version, pixels, scores.shape[1], deadline=deadline)
+        answer = client.infer(name, version, pixels, classes, deadline=deadline)
         digits[:], scores[:] = answer.labels, answer.scores
         return answer.sha256
 
-    def _left(self, began: float) -> float:
-        """Seconds of patience that are left for rows whose first call `began` then; 0 or less when it is spent."""
-        return max(self._answered, began) + self._patience - time.monotonic()
+    def _time_left(self, began: float) -> float:
+        """Seconds until the retry timeout of rows whose first call `began` then; 0 or less when it is over."""
+        return max(self._last_answer, began) + self._retry_timeout - time.monotonic()
 
-    def _be_patient(self, began: float, error: DigitsError) -> None:
-        """Raise what `error` says when no call was answered for too long."""
-        if self._left(began) <= 0:
+    def _check_time_left(self, began: float, error: DigitsError) -> None:
+        """Raise a `ScorerError` with the reason of `error` when the retry timeout is over."""
+        if self._time_left(began) <= 0:
             why = "" if isinstance(error, DeadlineExceeded) else f": {error}"
-            raise ScorerError(f"{self._place} gave no answer for {self._patience:g} s{why}") from error
+            raise ScorerError(f"{self._place} gave no answer for {self._retry_timeout:g} s{why}") from error
 
-    def _reconnect(self, lane: _Connection, broken: _Session, deadline: Deadline) -> None:
-        """After an interruption: the same model as before, and shared memory anew. One thread does it for all."""
-        with self._lock:
-            if self._link is not broken:
+    def _reconnect(self, connection: _Connection, broken: _Session, deadline: Deadline) -> None:
+        """After an interruption, check that the model is the same and open a new session, once for all threads."""
+        with self._reconnect_lock:
+            if self._session is not broken:
                 return
             card = self.model.card
-            served = lane.client.model(card.name, str(card.version), deadline=deadline)
-            if served.sha256 != self.model.sha256:
-                raise self._changed(f"its file has the SHA-256 {served.sha256[:12]}…, not {self.model.sha256[:12]}…")
+            served = connection.client.model(card.name, str(card.version), deadline=deadline)
+            self._check_sha256(served.sha256)
             if served.execution_provider != self.model.provider:
-                raise self._changed(f"it runs on {served.execution_provider}, not {self.model.provider}")
+                raise self._model_changed(f"it runs on {served.execution_provider}, not {self.model.provider}")
             if broken.region is not None:
-                broken.region.close(lane.client)
-            self._link = self._connect(deadline)
+                broken.region.close(connection.client)
+            self._session = self._open_session(deadline)
 
-    def _connect(self, deadline: Deadline) -> _Session:
+    def _open_session(self, deadline: Deadline) -> _Session:
         if not self._prefix:
             return _Session(None)
         card = self.model.card
         size = (len(self._clients), self.span_rows, card.features, len(card.classes))
-        return _Session(share(self._clients[0], self._prefix, self._job, *size, deadline=deadline))
+        return _Session(open_region(self._clients[0], self._prefix, self._job, *size, deadline=deadline))
 
-    def _changed(self, what: str) -> ScorerError:
+    def _check_sha256(self, found: str) -> None:
+        if found != self.model.sha256:
+            raise self._model_changed(f"its file has the SHA-256 {found[:12]}…, not {self.model.sha256[:12]}…")
+
+    def _model_changed(self, what: str) -> ScorerError:
         return ScorerError(f"{self.model} on {self._place} is not what it was when the job began: {what}")
 
 
-def _card(served: ServedModel) -> Card:
-    """The card as the server tells it: text as it is, everything else as JSON."""
+def _read_card(served: ServedModel) -> Card:
+    """The card from the properties that the server sends: some as text, the others as JSON."""
     try:
         values = {
-            key: text if key in _TEXTS else json.loads(text)
+            key: text if key in _TEXT_FIELDS else json.loads(text)
             for key, text in served.properties.items()
             if key in Card.__dataclass_fields__
         }

@@ -1,4 +1,4 @@
-"""What gives a job its scores: a model in this process or on a server."""
+"""The interface of what scores rows: a model in this process or on a server."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ from scoring.chunk import Shape
 from scoring.readers.images.decoding import prepare_pixels
 
 MAX_IMAGE_PIXELS = 25_000_000
-"""Largest image file that is decoded, as on a server that was told nothing else."""
+"""Pixels of the largest image file that is decoded, the default of a server."""
 
 
 class ScorerError(Exception):
-    """There is no such model, or it is not any more what it was; the message is a sentence."""
+    """The model does not exist, cannot run, or has changed during the job; the message is a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """The very model that a job's scores are of."""
+    """The model that scores a job."""
 
     card: Card
     sha256: str
@@ -32,7 +32,7 @@ class Model:
 
     @property
     def identity(self) -> Mapping[str, str]:
-        """What is written beside the scores, and what must not change until the job ends."""
+        """Metadata of the output, which must stay the same until the job ends."""
         return {
             "name": self.card.name,
             "version": str(self.card.version),
@@ -42,7 +42,7 @@ class Model:
         }
 
     def shape(self) -> Shape:
-        """What readers know of it."""
+        """The properties of the model that readers need."""
         card = self.card
         prepare = partial(prepare_pixels, card=card, max_image_pixels=MAX_IMAGE_PIXELS)
         return Shape(card.rows, card.cols, card.pixel_max, card.labels, card.classes, prepare)
@@ -52,26 +52,26 @@ class Model:
 
 
 class Scorer(Protocol):
-    """Scores rows for several threads at once; used with `with`."""
+    """Scores rows, called from several threads; a context manager."""
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *_: object) -> None: ...
 
     model: Model
     threads: int
-    """How many threads should call `score` at once."""
+    """Recommended number of threads that call `score`."""
     span_rows: int
-    """How many rows a call of `score` is best given: more are cut into several."""
+    """Recommended rows of a call of `score`; it splits more into several runs or calls."""
 
     @property
     def how(self) -> str:
-        """How the scores come, for people."""
+        """Where the scores are computed, for people."""
 
     def score(self, pixels: NDArray[np.uint8], digits: NDArray[np.int64], scores: NDArray[np.float32]) -> None:
         """Fill digits [N] and scores [N, classes] for pixels uint8 [N, rows*cols], C-contiguous.
 
-        A row's bytes do not depend on the rows it comes with. Raises `ScorerError`, or a `DigitsError` of a call.
+        The scores of a row do not depend on the other rows. Raises `ScorerError`, or a `DigitsError` of a call.
         """
 
     def stop(self) -> None:
-        """Let calls of `score` end soon, with an error; there will be no more."""
+        """Make running calls of `score` fail soon; none may follow."""

@@ -8,8 +8,8 @@ import grpc
 import numpy as np
 import pytest
 
-from benchmarks.client import closed, due_times, paced, since_due
-from benchmarks.http2 import Connection
+from benchmarks.load.client import closed, due_times, paced, since_due
+from benchmarks.load.http2 import Connection
 
 PATH = "/any.Service/Method"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.h2load import FailedCallsError, durations, parse
+from benchmarks.load.h2load import FailedCallsError, durations, parse
 
 PRINTED = """\
 starting benchmark...

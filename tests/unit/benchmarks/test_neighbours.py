@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from benchmarks.machine_load import Neighbours, busy_seconds
+from benchmarks.servers.machine_load import Neighbours, busy_seconds
 
 WORK = """
 import time

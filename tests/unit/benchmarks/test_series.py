@@ -2,8 +2,8 @@
 
 import pytest
 
-from benchmarks.load import Load, Shape
-from benchmarks.series import Key, Series
+from benchmarks.load.load import Load, Shape
+from benchmarks.load.series import Key, Series
 
 SMALL, LARGE = Shape(1, 1), Shape(4, 32)
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from digits_protocol.inference import open_inference_pb2 as oip
 
-from benchmarks.requests import MODEL, WrongAnswerError, compare, images, infer, outputs
-from benchmarks.servers import Server, StartError, alive, descendants, running
+from benchmarks.load.requests import MODEL, WrongAnswerError, compare, images, infer, outputs
+from benchmarks.servers.process import Server, StartError, alive, descendants, running
 
 # Starts a child that would live for an hour, and then the echo.
 WITH_CHILD = """
 import runpy, subprocess, sys
 subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
-runpy.run_module("benchmarks.echo", run_name="__main__", alter_sys=True)
+runpy.run_module("benchmarks.servers.echo", run_name="__main__", alter_sys=True)
 """
 
 
@@ -33,7 +33,7 @@ def echo(folder: Path, answer: oip.ModelInferResponse, *before: str) -> Server:
     """A server that gives this answer to one image."""
     file = folder / "answers.json"
     file.write_text(json.dumps({str(len(infer(1).body)): answer.SerializeToString().hex()}))
-    start = before or ("-m", "benchmarks.echo")
+    start = before or ("-m", "benchmarks.servers.echo")
     return Server("an echo", (sys.executable, *start, "{port}", str(file)))
 
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from benchmarks.load import Load, Shape
+from benchmarks.load.load import Load, Shape
+from benchmarks.load.series import Key
 from benchmarks.peers.__main__ import Outcome
 from benchmarks.peers.report import tables
-from benchmarks.series import Key
-from benchmarks.tables import Table, count, document, microseconds, times
+from benchmarks.report.tables import Table, count, document, microseconds, times
 
 
 def test_a_table_in_markdown():

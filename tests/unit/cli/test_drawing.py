@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from rich.text import Text
 
-from cli.drawing import draw_bars, draw_beside, draw_layer, draw_picture
+from cli.drawing.terminal import draw_bars, draw_beside, draw_layer, draw_picture
 
 
 @pytest.mark.parametrize("coloured", [True, False])

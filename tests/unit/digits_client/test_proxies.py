@@ -212,7 +212,7 @@ def test_a_batch_job_whose_proxy_goes_silent_names_it(server, proxy: Proxy, monk
     proxy.answer, proxy.to = b"HTTP/1.1 200 OK\r\n\r\n", server.port
     monkeypatch.setenv("grpc_proxy", f"http://{proxy.address}")
     rows, digits, scores = np.zeros((2, 784), np.uint8), np.zeros(2, np.int64), np.zeros((2, 10), np.float32)
-    with RemoteScorer(ELSEWHERE, patience=3) as scorer:
+    with RemoteScorer(ELSEWHERE, retry_timeout=3) as scorer:
         scorer.score(rows, digits, scores)
         proxy.answer = None
         proxy.cut()

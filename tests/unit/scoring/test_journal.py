@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from scoring.chunk import UNKNOWN, Chunk, Kind, RowError
-from scoring.journal import Journal, JournalError
+from scoring.journal.errors import JournalError
+from scoring.journal.journal import Journal
 from scoring.writers.columns import Columns
 from scoring.writers.write import FORMATS, Format
 from tests.unit.scoring.jobs import SHAPE
@@ -44,7 +45,7 @@ def write(parts: Journal, *indices: int) -> None:
 
 def finish(parts: Journal, count: int, format_: Format, metadata: dict[str, str]) -> None:
     """Make the output of parts that are all there."""
-    parts.make_output(format_, metadata)
+    parts.start_output(format_, metadata)
     parts.finish(count, {"told": 1})
 
 
@@ -269,7 +270,7 @@ def test_killed_while_it_clears_up(stage, tmp_path):
             raise KeyboardInterrupt
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("scoring.journal._sync", stop)
+            patch.setattr("scoring.journal.journal.sync", stop)
             with pytest.raises(KeyboardInterrupt):
                 finish(parts, COUNT, "parquet", {"model": "digits"})
     folder = parts.folder
@@ -279,7 +280,7 @@ def test_killed_while_it_clears_up(stage, tmp_path):
     if stage == "job removed":
         (folder / "job.json").unlink()
     with Journal.open(output, JOB, COLUMNS, resume=True) as parts:
-        assert parts.complete == {"told": 1}
+        assert parts.finished_tally == {"told": 1}
         parts.clear()
     assert output.read_bytes() == expected
     assert not folder.exists()

@@ -20,8 +20,8 @@ from typer.testing import CliRunner, Result
 
 from artifact.card import Card
 from artifact.store import VersionFolder
-from cli.export import export
-from cli.train import train
+from cli.commands.export import export
+from cli.commands.train import train
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -162,7 +162,7 @@ def test_out_is_a_file(tmp_path):
 
 def test_ctrl_c_says_how_to_go_on(tmp_path):
     """Ctrl-C in training: one sentence, exit code 130, no traceback."""
-    code = "import typer; from cli.train import train; a = typer.Typer(); a.command()(train); a()"
+    code = "import typer; from cli.commands.train import train; a = typer.Typer(); a.command()(train); a()"
     process = subprocess.Popen(
         [sys.executable, "-c", code, "digits-8x8", "--out", str(tmp_path)],
         cwd=ROOT,
@@ -175,7 +175,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
     process.send_signal(signal.SIGINT)
     told = process.communicate(timeout=30)[1]
     assert process.returncode == 130
-    assert told.endswith("digits: stopped; the same command goes on where it was\n")
+    assert told.endswith("digits: stopped; the same command continues\n")
     assert "Traceback" not in told
 
 

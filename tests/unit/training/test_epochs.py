@@ -14,7 +14,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from cli.train import train
+from cli.commands.train import train
 from training.data.augment import Distortion, Warp, augmented
 from training.data.datasets import digits
 from training.export.skops_file import skops_bytes
@@ -144,7 +144,7 @@ def test_digits_train_says_that_the_second_process_died(tmp_path, monkeypatch):
     app.command()(train)
     result = CliRunner().invoke(app, ["digits-8x8", "--out", str(tmp_path)])
     assert result.exit_code == 1
-    assert result.stderr.endswith("ended, exit code -9; the same command goes on where it was\n")
+    assert result.stderr.endswith("ended, exit code -9; the same command continues\n")
 
 
 def test_every_epoch_has_its_checkpoint(tmp_path):

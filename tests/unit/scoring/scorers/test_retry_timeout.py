@@ -56,7 +56,7 @@ def test_a_server_that_falls_silent_is_given_up_when_patience_ends(
     """It is not waited for a second time to be told goodbye."""
     server = start_server(SHARING)
     try:
-        with RemoteScorer(server.address, patience=5, shared_memory=shared_memory, job="x") as scorer:
+        with RemoteScorer(server.address, retry_timeout=5, shared_memory=shared_memory, job="x") as scorer:
             scorer.score(*arrays)
             server.signal(signal.SIGSTOP)
             began = time.monotonic()
@@ -72,10 +72,10 @@ def test_a_server_that_falls_silent_is_given_up_when_patience_ends(
 def test_patience_begins_when_there_is_something_to_wait_for(start_server: StartServer, arrays: Arrays):
     """Not with the last answer: rows may take their time to come, and a server that restarts then is waited for."""
     server = start_server()
-    with RemoteScorer(server.address, patience=60) as scorer:
+    with RemoteScorer(server.address, retry_timeout=60) as scorer:
         scorer.score(*arrays)
         expected = arrays[2].copy()
-        scorer._answered -= 1000
+        scorer._last_answer -= 1000
         server.process.kill()
         server.process.wait()
         arrays[2][:] = 0

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from scoring import InputError, score
-from scoring.progress import progress
+from scoring.reporting.progress import progress
 from tests.support.server import MODELS, Server
 from tests.unit.scoring.conftest import MNIST
 from tests.unit.scoring.jobs import ended, run, start, write_images
@@ -134,22 +134,22 @@ def test_a_report_that_has_no_room_is_refused_before_the_work(name: str, files: 
     """A file of that name stays as it is, and no table is written."""
     (tmp_path / "report").write_text("precious")
     _, err = run(files / "good.npy", "--out", tmp_path / "a.csv", "--report", tmp_path / name, code=1)
-    assert f"{tmp_path / name} is no folder, nor can it become one" in err
+    assert f"{tmp_path / name} is not a folder and cannot become one" in err
     assert [path.read_text() for path in tmp_path.iterdir()] == ["precious"]
 
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--out=scores.txt"], "ends in no format's name"),
+        (["--out=scores.txt"], "has the suffix of no format"),
         (["--out=a.csv", "--server=x:1", "--local"], "--local goes without --server"),
         (["--out=a.csv", "--server=x:1", "--engine=ray"], "--engine ray goes without --server"),
         (["--out=a.csv", "--server=no/address"], "expected HOST:PORT"),
-        (["--out=a.csv", "--patience=3"], "--patience goes with --server, and means nothing without"),
-        (["--out=a.csv", "--shared-memory=x-"], "--shared-memory goes with --server"),
-        (["--out=a.csv", "--calls=4", "--local"], "--calls goes with --server"),
-        (["--out=a.csv", "--actors=2"], "--actors goes with --engine ray"),
-        (["--out=a.csv", "--address=auto", "--server=x:1"], "--address goes with --engine ray"),
+        (["--out=a.csv", "--patience=3"], "--patience has an effect only with --server"),
+        (["--out=a.csv", "--shared-memory=x-"], "--shared-memory has an effect only with --server"),
+        (["--out=a.csv", "--calls=4", "--local"], "--calls has an effect only with --server"),
+        (["--out=a.csv", "--actors=2"], "--actors has an effect only with --engine ray"),
+        (["--out=a.csv", "--address=auto", "--server=x:1"], "--address has an effect only with --engine ray"),
         (["", "--out=a.csv"], "inputs[1] is '', expected a path"),
         (["--out=a.csv", "--top-k=11"], "has 10 classes"),
         (["--out=a.csv", "--chunk-rows=0"], "chunk-rows"),
@@ -224,7 +224,7 @@ def test_progress_without_a_terminal_is_plain_lines(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     """Rows, rate, errors and the time left."""
-    monkeypatch.setattr("scoring.progress.LINE_SECONDS", 0.0)
+    monkeypatch.setattr("scoring.reporting.progress.LINE_SECONDS", 0.0)
     with progress(1000, 200) as on_rows:
         on_rows(300, 2)
     line = capsys.readouterr().err

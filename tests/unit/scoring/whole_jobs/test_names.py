@@ -12,7 +12,7 @@ import pytest
 
 from scoring import score
 from scoring.readers.open import open_inputs
-from scoring.report import write_report
+from scoring.reporting.report import write_report
 from tests.support.server import MODELS, Server
 from tests.unit.scoring import formats
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from scoring import score
-from scoring.journal import Journal
+from scoring.journal.journal import Journal
 from tests.support.repositories import place
 from tests.support.server import MODELS
 from tests.unit.scoring.jobs import ended, kill_and_resume, run, start, table, wait_for_parts

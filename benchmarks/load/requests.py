@@ -1,0 +1,170 @@
+"""The requests that are measured, as bytes, and a look at what comes back.
+
+Load that only counts answers would measure errors as gladly, so each kind is sent once and read first. The
+images are real test images from the model's own receipt, with the scores that scikit-learn gave them.
+"""
+
+import json
+import os
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.shared_memory import SharedMemory
+from pathlib import Path
+
+import grpc
+import numpy as np
+from digits_protocol.digits.v1 import digits_pb2 as pb
+from digits_protocol.inference import open_inference_pb2 as oip
+from digits_protocol.inference import shared_memory_pb2 as shm
+
+from artifact.store import VersionFolder
+from training.data.inputs import scaled
+
+CLASSIFY = "/digits.v1.DigitsService/Classify"
+INFER = "/inference.GRPCInferenceService/ModelInfer"
+REGISTER = "/inference.GRPCInferenceService/SystemSharedMemoryRegister"
+MODEL = VersionFolder(Path(__file__).resolve().parents[2] / "models", "mnist-16x16", 2)
+TOLERANCE = 1e-5
+PREFIX = "digits-bench"
+
+
+class WrongAnswerError(Exception):
+    """A server answered, but not what the model says."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One unary call of `rows` images; `check` raises `WrongAnswerError` for an answer that is not theirs."""
+
+    path: str
+    body: bytes
+    rows: int
+    check: Callable[[bytes], None]
+
+    @property
+    def message(self) -> bytes:
+        """The body as gRPC sends it, with its prefix: not compressed, and how long."""
+        return struct.pack(">BI", 0, len(self.body)) + self.body
+
+
+def images(count: int) -> np.ndarray:
+    """Test images of MNIST, uint8 [count, 784]; the receipt's 64 again and again."""
+    return np.resize(MODEL.read_golden().pixels, (count, 784))
+
+
+def classify(count: int) -> Request:
+    """Raw pixels by digits.v1."""
+
+    def check(body: bytes) -> None:
+        predictions = pb.ClassifyResponse.FromString(body).predictions
+        compare([each.digit for each in predictions], [list(each.scores) for each in predictions], count)
+
+    return Request(CLASSIFY, pb.ClassifyRequest(pixels=images(count).tobytes()).SerializeToString(), count, check)
+
+
+def infer(count: int, datatype: str = "UINT8") -> Request:
+    """Raw contents by the Open Inference Protocol, `UINT8` or `FP32`; the label and the scores come back."""
+    pixels = images(count) if datatype == "UINT8" else images(count).astype(np.float32)
+    return _infer(pixels, datatype)
+
+
+def infer_scaled(count: int) -> Request:
+    """The same images as the classifier itself takes them, and so skl2onnx's own float32 model: four bytes a pixel."""
+    card = json.loads(MODEL.card.read_text())
+    scale, offset = card["pixel_scale"], card["pixel_offset"]
+    return _infer(scaled(images(count), pixel_scale=scale, pixel_offset=offset, dtype=np.float32), "FP32")
+
+
+def _infer(pixels: np.ndarray, datatype: str) -> Request:
+    request = oip.ModelInferRequest(model_name=MODEL.name)
+    request.inputs.add(name="pixels", datatype=datatype, shape=pixels.shape)
+    request.raw_input_contents.append(pixels.tobytes())
+
+    def check(body: bytes) -> None:
+        tensors = outputs(oip.ModelInferResponse.FromString(body))
+        scores = tensors.get("scores", tensors.get("probabilities"))
+        if "label" not in tensors or scores is None:
+            raise WrongAnswerError(f"outputs are {', '.join(tensors) or 'none'}, expected label and scores")
+        compare(tensors["label"], scores, len(pixels))
+
+    return Request(INFER, request.SerializeToString(), len(pixels), check)
+
+
+def outputs(response: oip.ModelInferResponse) -> dict[str, np.ndarray]:
+    """The tensors of an answer by name, whether they came raw or typed."""
+    tensors = {}
+    for number, output in enumerate(response.outputs):
+        dtype = {"INT64": np.int64, "FP32": np.float32}.get(output.datatype)
+        if dtype is None:
+            raise WrongAnswerError(f"{output.name} is {output.datatype}")
+        if response.raw_output_contents:
+            flat = np.frombuffer(response.raw_output_contents[number], dtype)
+        else:
+            typed = output.contents
+            flat = np.array(typed.int64_contents if dtype is np.int64 else typed.fp32_contents, dtype)
+        tensors[output.name] = flat.reshape(tuple(output.shape))
+    return tensors
+
+
+def compare(labels: object, scores: object, count: int) -> None:
+    """Raise `WrongAnswerError` unless these are scikit-learn's labels and scores of the first `count` images."""
+    golden = MODEL.read_golden()
+    got_labels, got_scores = np.ravel(np.asarray(labels)), np.asarray(scores)
+    if got_labels.shape != (count,) or got_scores.shape != (count, 10):
+        raise WrongAnswerError(f"{len(got_labels)} labels and scores of shape {list(got_scores.shape)} for {count}")
+    difference = np.abs(got_scores - np.resize(golden.scores, (count, 10))).max()
+    if not difference <= TOLERANCE or (got_labels != np.resize(golden.labels, count)).any():
+        raise WrongAnswerError(f"labels differ, or a score does by {difference:.1e}")
+
+
+@contextmanager
+def infer_by_shared_memory(port: int, count: int) -> Iterator[Request]:
+    """Pixels and scores in a region that client and server share; only their place is sent."""
+    pixels = images(count)
+    scores_bytes = count * 10 * 4
+    region = SharedMemory(f"{PREFIX}-{os.getpid()}-{count}", create=True, size=pixels.nbytes + scores_bytes)
+    region.buf[: pixels.nbytes] = pixels.tobytes()
+
+    def check(body: bytes) -> None:
+        written = np.frombuffer(region.buf[pixels.nbytes : pixels.nbytes + scores_bytes].tobytes(), np.float32)
+        compare(np.resize(MODEL.read_golden().labels, count), written.reshape(count, 10), count)
+
+    try:
+        register = shm.SystemSharedMemoryRegisterRequest(
+            name=f"bench-{count}", key=f"/{PREFIX}-{os.getpid()}-{count}", byte_size=region.size
+        )
+        with _channel(port) as channel:
+            channel.unary_unary(REGISTER)(register.SerializeToString(), timeout=10)
+        request = oip.ModelInferRequest(model_name=MODEL.name)
+        tensor = request.inputs.add(name="pixels", datatype="UINT8", shape=[count, 784])
+        output = request.outputs.add(name="scores")
+        for target, size, offset in ((tensor, pixels.nbytes, 0), (output, scores_bytes, pixels.nbytes)):
+            target.parameters["shared_memory_region"].string_param = f"bench-{count}"
+            target.parameters["shared_memory_byte_size"].int64_param = size
+            target.parameters["shared_memory_offset"].int64_param = offset
+        yield Request(INFER, request.SerializeToString(), count, check)
+    finally:
+        region.close()
+        region.unlink()
+
+
+def answer(port: int, request: Request) -> bytes:
+    """The answer to one call, looked at. Raises `ConnectionError` for a failed call, or `WrongAnswerError`."""
+    with _channel(port) as channel:
+        try:
+            body: bytes = channel.unary_unary(request.path)(request.body, timeout=20)
+        except grpc.RpcError as error:
+            raise ConnectionError(f"{error.code().name}: {error.details()}") from None
+    request.check(body)
+    return body
+
+
+def _channel(port: int) -> grpc.Channel:
+    options = [
+        ("grpc.max_receive_message_length", -1),
+        ("grpc.use_local_subchannel_pool", 1),
+        ("grpc.enable_http_proxy", 0),
+    ]
+    return grpc.insecure_channel(f"127.0.0.1:{port}", options)

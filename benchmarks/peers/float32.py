@@ -1,0 +1,23 @@
+"""The same classifier as skl2onnx converts it when nobody says otherwise: float32 in, no scaling inside."""
+
+from pathlib import Path
+
+from artifact.names import INPUT
+from benchmarks.load.requests import MODEL
+from training.export.skops_file import read_fitted
+
+
+def write_default_float32(path: Path) -> Path:
+    """Convert `model.skops`. `zipmap` is off, for no server can send a list of dictionaries as a tensor."""
+    from skl2onnx import to_onnx
+    from skl2onnx.common.data_types import FloatTensorType
+
+    classifier = read_fitted(MODEL.path / "model.skops")
+    model = to_onnx(
+        classifier,
+        initial_types=[(INPUT, FloatTensorType([None, classifier.n_features_in_]))],
+        options={id(classifier): {"zipmap": False}},
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(model.SerializeToString())
+    return path

@@ -1,0 +1,114 @@
+"""What a run of `make bench` says, as tables."""
+
+import statistics
+
+from benchmarks.front import (
+    ALONE,
+    BATCHES,
+    CLASSIFY,
+    ECHO,
+    SHARED_MEMORY,
+    SINGLE_SHAPES,
+    WAYS,
+    FrontOutcome,
+    median_of,
+)
+from benchmarks.load import load
+from benchmarks.load.series import Key
+from benchmarks.report.tables import Table, count, microseconds, times
+
+
+def tables(outcome: FrontOutcome) -> list[Table]:
+    """All of one front's."""
+    return [single(outcome), paced(outcome), batches(outcome), process(outcome)]
+
+
+def single(outcome: FrontOutcome) -> Table:
+    """One image a call: rates by calls in flight, and how long a lone call takes."""
+    busy = [shape for shape in SINGLE_SHAPES if shape != ALONE]
+    table = Table(
+        f"{outcome.front} front: one image a call",
+        ["calls/s by connections × calls in flight", *map(str, busy), "best ÷ best echo", "p50 alone", "p99 alone"],
+    )
+    series = outcome.single
+    floor = series.best(ECHO, 1, busy)
+    for name in series.servers():
+        keys = [Key(name, 1, shape) for shape in busy]
+        best = series.best(name, 1, busy)
+        cells = [count(series.median(key)) if key in series.loads else "failed" for key in keys]
+        cells.append(f"{series.ratio(best, floor):.0%}" if best and floor else "–")
+        alone = Key(name, 1, ALONE)
+        cells += [microseconds(series.median(alone, figure)) for figure in ("p50_us", "p99_us")]
+        table.rows.append([name, *cells])
+    slower = series.ratio(Key(CLASSIFY, 1, ALONE), Key(ECHO, 1, ALONE), "p50_us")
+    table.notes.append(f"A lone Classify takes {times(slower)} the time of a lone bare echo (p50, median of rounds).")
+    table.notes += [f"Failed: {key.server}, {key.shape}. {reason}" for key, reason in series.failures.items()]
+    return table
+
+
+def paced(outcome: FrontOutcome) -> Table:
+    """Latency when calls come at a fixed rate, whatever became of those before."""
+    figures = [name for name in load.QUANTILES if name != "p90_us"]
+    table = Table(
+        f"{outcome.front} front: latency at fixed rates, one image a call",
+        ["", "calls/s", "of saturated", "p50", "p99", "p99.9", "max", "p99 ÷ p50"],
+    )
+    late = 0.0
+    for fraction, by_name in outcome.paced.items():
+        for name, loads in by_name.items():
+            values = [median_of(loads, figure) for figure in figures]
+            late = max(late, median_of(loads, "late_us"))
+            rate = count(fraction * outcome.saturated())
+            ratio = values[1] / values[0]
+            table.rows.append([name, rate, f"{fraction:.0%}", *map(microseconds, values), times(ratio)])
+    table.notes.append(
+        f"Open loop by {load.PACED_NAME}: calls are due at random moments (exponential gaps) and timed from when "
+        f"they were due, so waiting behind a slow call counts (no coordinated omission). The client itself was at "
+        f"most {microseconds(late)} late for 99 % of the calls."
+    )
+    table.notes += [f"Failed: {name}. {reason}" for name, reason in outcome.paced_failures.items()]
+    return table
+
+
+def batches(outcome: FrontOutcome) -> Table:
+    """Images a second by images a call, and as a part of onnxruntime alone."""
+    ways = [*WAYS, SHARED_MEMORY, ECHO]
+    table = Table(
+        f"{outcome.front} front: images/s, and the part of onnxruntime alone on one core",
+        ["images a call", "onnxruntime alone", *ways],
+    )
+    table.columns = [*table.columns[:-1], f"{ECHO} of uint8"]
+    series = outcome.batches
+    for rows in BATCHES:
+        floor = statistics.median(outcome.floors[rows])
+        cells = [str(rows), count(floor)]
+        for way in ways:
+            best = series.best(way, rows)
+            if best is None:
+                cells.append("failed")
+                continue
+            part = statistics.median(
+                each.calls_per_second * rows / alone
+                for each, alone in zip(series.loads[best], outcome.floors[rows], strict=True)
+            )
+            cells.append(f"{count(series.median(best) * rows)} ({part:.0%})")
+        table.rows.append(cells)
+    table.notes += [
+        f"Failed: {key.server} of {key.images}, {key.shape}. {reason}" for key, reason in series.failures.items()
+    ]
+    return table
+
+
+def process(outcome: FrontOutcome) -> Table:
+    """Start and memory."""
+    table = Table(
+        f"{outcome.front} front: start and memory, with the committed models",
+        ["", "start to first right answer", "resident, ready", "resident, after the load"],
+    )
+    for name in (CLASSIFY, ECHO):
+        ready = statistics.median(outcome.ready_seconds[name])
+        memory = [outcome.resident_mb.get(f"{name}, {when}") for when in ("ready", "after the load")]
+        label = "digits serve" if name == CLASSIFY else name
+        cells = [f"{value:.0f} MiB" if value else "–" for value in memory]
+        table.rows.append([label, f"{ready:.2f} s", *cells])
+    return table

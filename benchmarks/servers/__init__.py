@@ -1,0 +1,1 @@
+"""Servers under load: `digits serve`, the bare echoes, and onnxruntime alone."""

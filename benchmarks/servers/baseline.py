@@ -1,0 +1,18 @@
+"""onnxruntime alone: how many images a second the model takes with no server around it."""
+
+import time
+
+from benchmarks.load.requests import MODEL, images
+from engine.providers import CPU, open_session
+
+
+def onnxruntime_alone(batch: int, seconds: float = 0.5) -> float:
+    """Images a second by one thread of onnxruntime, in this process, `batch` in a run."""
+    session = open_session(MODEL.read_onnx(), (CPU, {}), threads=1)
+    pixels = images(batch)
+    session.run(["label", "scores"], {"pixels": pixels})
+    runs, began = 0, time.perf_counter()
+    while time.perf_counter() - began < seconds:
+        session.run(["label", "scores"], {"pixels": pixels})
+        runs += 1
+    return runs * batch / (time.perf_counter() - began)

@@ -1,0 +1,61 @@
+"""`digits serve` on each of its fronts, and the bare echo on the same front."""
+
+import importlib.util
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from benchmarks.load.requests import PREFIX, Request, answer
+from benchmarks.servers.process import Server, running
+
+ROOT = Path(__file__).resolve().parents[2]
+CACHE = ROOT / ".cache" / "bench"
+LOGS = CACHE / "logs"
+LIMITS = ("--max-concurrent-calls=4096", "--max-queue-rows=100000")
+"""More than any load here has in flight: limits that refuse calls are not what is measured."""
+
+
+def program(name: str) -> str:
+    """A command of this Python's environment."""
+    return str(Path(sys.executable).with_name(name))
+
+
+def fronts() -> list[str]:
+    """The fronts this installation can serve by."""
+    return ["grpcio", "envoy"] if importlib.util.find_spec("pyvoy") else ["grpcio"]
+
+
+def digits(front: str) -> Server:
+    """`digits serve` with the committed models."""
+    command = [program("digits"), "serve", "--port={port}", "--log-format=json", f"--models={ROOT / 'models'}"]
+    command += [*LIMITS, f"--shared-memory={PREFIX}"]
+    command += [f"--front={front}", "--http-port={port_2}"]
+    return Server(f"digits, {front} front", tuple(command))
+
+
+def echo(front: str, recorded: Path) -> Server:
+    """A server on the same front that sends back what was recorded, see `record`."""
+    name = f"bare echo, {front} front"
+    if front == "grpcio":
+        return Server(name, (sys.executable, "-m", "benchmarks.servers.echo", "{port}", str(recorded)))
+    command = (program("pyvoy"), "benchmarks.servers.echo_asgi:app", "--port={port}", "--loop=uvloop")
+    return Server(name, command, {"ECHO_ANSWERS": str(recorded)})
+
+
+def record(requests: list[Request], file: Path) -> Path:
+    """What `digits serve` answers to these, into a JSON file for the echoes: by the size of the request."""
+    with running(digits("grpcio"), requests[0], LOGS) as server:
+        answers = {str(len(request.body)): answer(server.port, request).hex() for request in requests}
+    file.write_text(json.dumps(answers))
+    return file
+
+
+def missing_tools() -> list[str]:
+    """What would make the run better and is not here, as sentences."""
+    missing = []
+    if not shutil.which("h2load"):
+        missing.append("h2load (Debian: nghttp2-client) is not installed: load comes from a heavier client")
+    if not importlib.util.find_spec("pyvoy"):
+        missing.append("the extra `envoy` is not installed: only the grpcio front is measured")
+    return missing

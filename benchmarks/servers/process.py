@@ -1,0 +1,193 @@
+"""Servers under measurement: each a name, a command and what it is asked, each processes of its own."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.load.requests import Request, WrongAnswerError, answer
+
+READY_SECONDS = 120
+STOP_SECONDS = 20
+ORPHAN_SECONDS = 2
+LOG_TAIL_LINES = 30
+
+_CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+CLIENT_CORES = _CORES[-1:]
+PLACEMENTS = {"free": _CORES, "pinned": _CORES[:1]}
+"""Where a server runs while the client has the last core to itself: wherever it likes, or on the first core alone."""
+
+
+class StartError(Exception):
+    """A server did not come up; the message holds the end of its log."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """How one server is started. `{port}` in the command becomes a free port, `{port_2}` … further ones."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Running:
+    """A server that gave a right answer."""
+
+    name: str
+    port: int
+    pid: int
+    ready_seconds: float
+    """From the start of the process to the first right answer."""
+
+    def resident_mb(self) -> float:
+        """Resident memory of all its processes now, MiB; what they share counts for each."""
+        total = 0
+        for pid in [self.pid, *descendants(self.pid)]:
+            try:
+                lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+            except OSError:
+                continue  # ended meanwhile
+            total += sum(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+        return total / 1024
+
+
+def end_on_sigterm() -> None:
+    """Let SIGTERM end this process as Ctrl-C does: with its servers ended first."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+
+
+@contextmanager
+def placed(cores: list[int]) -> Iterator[None]:
+    """Keep the processes that are started inside on these cores, where the system can.
+
+    By way of this very thread, whose cores they inherit: what is run in the child between fork and exec can wait for
+    ever for a lock that a thread of gRPC or onnxruntime held at the fork.
+    """
+    if not cores:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextmanager
+def running(server: Server, probe: Request, logs: Path, placement: str = "free") -> Iterator[Running]:
+    """Start `server`, wait until it answers `probe` rightly, and end it and all that it started afterwards.
+
+    Its output goes to `logs/<name>.log`. Raises `StartError`.
+    """
+    ports = _free_ports(3)
+    names = {"port": ports[0], "port_2": ports[1], "port_3": ports[2]}
+    logs.mkdir(parents=True, exist_ok=True)
+    log = logs / f"{server.name.replace(' ', '-').replace('/', '-')}.log"
+    began = time.perf_counter()
+    with log.open("w") as output, placed(PLACEMENTS[placement]):
+        process = subprocess.Popen(
+            [part.format(**names) for part in server.command],
+            env={**os.environ, **server.environment, **{key.upper(): str(value) for key, value in names.items()}},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        _wait_for_answer(process, ports[0], probe, log)
+        yield Running(server.name, ports[0], process.pid, time.perf_counter() - began)
+    finally:
+        _end(process)
+
+
+def descendants(pid: int) -> list[int]:
+    """Processes that `pid` started, and those that these started."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            children = [int(child) for child in task.read_text().split()]
+        except OSError:
+            continue
+        for child in children:
+            found += [child, *descendants(child)]
+    return found
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs; one that ended and that nobody has asked for its exit code does not."""
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+def tail(log: Path, lines: int = LOG_TAIL_LINES) -> str:
+    """The last lines of a server's log."""
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _wait_for_answer(process: subprocess.Popen[bytes], port: int, probe: Request, log: Path) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    reason = "it did not listen"
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise StartError(f"it ended with {process.returncode}:\n{tail(log)}")
+        if _listens(port):
+            try:
+                answer(port, probe)
+                return
+            except ConnectionError as error:
+                reason = str(error)
+            except WrongAnswerError as error:
+                raise StartError(f"its answer is wrong: {error}\n{tail(log)}") from None
+        time.sleep(0.01)
+    raise StartError(f"no answer within {READY_SECONDS} s: {reason}\n{tail(log)}")
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for item in sockets:
+        item.bind(("127.0.0.1", 0))
+    ports = [item.getsockname()[1] for item in sockets]
+    for item in sockets:
+        item.close()
+    return ports
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """SIGTERM, some patience, then SIGKILL; no process that the server started is left."""
+    family = descendants(process.pid)
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            family += descendants(process.pid)
+            process.kill()
+            process.wait()
+    _wait_until_gone(family, ORPHAN_SECONDS)
+    for pid in filter(alive, family):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    _wait_until_gone(family, STOP_SECONDS)
+
+
+def _wait_until_gone(pids: list[int], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and any(alive(pid) for pid in pids):
+        time.sleep(0.02)

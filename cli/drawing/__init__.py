@@ -1,0 +1,1 @@
+"""Digits and networks, drawn in the terminal or as a picture."""

@@ -1,0 +1,1 @@
+"""How a command finds its server and authenticates to it."""

@@ -1,0 +1,1 @@
+"""What a job reports: progress, counts, a summary and its pictures."""
