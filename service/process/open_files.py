@@ -1,35 +1,27 @@
-"""File descriptors, of which each connection takes one."""
+"""File descriptors: each connection takes one."""
 
-import sys
+import resource
 
 from service.telemetry.logs import log
 
-# For all that is no connection.
-OWN = 128
-# What no system gives more of; "unlimited" is a number for it.
-MOST = 2**20
+# Descriptors for everything but connections.
+RESERVED = 128
+# What "unlimited" counts as.
+MAX_DESCRIPTORS = 2**20
 
 
 def raise_limit() -> None:
-    """Let this process, and those it will start, have as many as they may."""
-    if sys.platform == "win32":
-        return
-    import resource
-
+    """Raise the limit of this process, and of those it starts, to the hard limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = MOST if hard == resource.RLIM_INFINITY else hard
+    most = MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else hard
     if soft != resource.RLIM_INFINITY and soft < most:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def connections_within(wanted: int, ports: int) -> int:
-    """How many connections there is room for on each of so many ports; `wanted`, or fewer; far fewer, the log tells."""
-    if sys.platform == "win32":
-        return wanted
-    import resource
-
+    """How many connections fit on each of `ports` ports, at most `wanted`. Far fewer are logged as a warning."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    room = wanted if soft == resource.RLIM_INFINITY else max(1, (soft - OWN) // ports)
+    room = wanted if soft == resource.RLIM_INFINITY else max(1, (soft - RESERVED) // ports)
     if room < wanted // 2:
         log.warning("fewer connections than are allowed have room", max_connections=wanted, room=room, descriptors=soft)
     return min(wanted, room)

@@ -1,9 +1,8 @@
-"""One process that answers calls: the app and its front, alone or as one of several workers."""
+"""One process that answers calls: the app and its transport, alone or as one of several workers."""
 
 import asyncio
 import gc
 import os
-import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -37,7 +36,7 @@ class Process:
             self.app = App(settings, broadcast, Guard.of(settings))
         except (RepositoryError, TlsError, TokenError) as error:
             raise StartError(str(error)) from None
-        self._front = GrpcioTransport(
+        self._transport = GrpcioTransport(
             self.app.methods,
             max_message_bytes=settings.max_message_bytes,
             max_pending_bytes=settings.max_pending_mb * 2**20,
@@ -70,7 +69,7 @@ class Process:
             if self._http is not None:
                 shared = self._shared_port
                 ports["http_port"] = self._http.start(settings.host, settings.http_port, reuse_port=shared)
-            ports["port"] = await self._front.start(settings.host, settings.port)
+            ports["port"] = await self._transport.start(settings.host, settings.port)
         except ListenError as error:
             raise StartError(str(error)) from None
         return ports
@@ -92,7 +91,7 @@ class Process:
             self._watching.cancel()
         self.app.drain()
         until = time.monotonic() + grace
-        await self._front.stop(grace, stopped_listening)
+        await self._transport.stop(grace, stopped_listening)
         if self._http is not None:  # last: until then it tells probes that the server is draining
             await self._http.stop(max(0.0, until - time.monotonic()))
 
@@ -138,7 +137,7 @@ async def serve_alone(settings: Settings) -> int:
 
 
 def run_and_exit(main: Coroutine[Any, Any, int]) -> NoReturn:
-    """Run `main` on the fastest event loop there is, and end with the exit code that it returns."""
+    """Run `main` on uvloop, and end the process with the exit code that it returns."""
 
     async def exiting() -> NoReturn:
         code = await main
@@ -146,9 +145,7 @@ def run_and_exit(main: Coroutine[Any, Any, int]) -> NoReturn:
         # Python would wait for threads that still decode images whose callers are gone.
         os._exit(code)
 
-    if sys.platform == "win32":
-        asyncio.run(exiting())
-    import uvloop
+    import uvloop  # the supervisor imports this module and has no use for it
 
     uvloop.run(exiting())
     raise AssertionError("it exits")

@@ -149,6 +149,6 @@ class SupervisorLink:
                     told = snapshot
 
     def end(self, grace: float | None = None) -> None:
-        """Tell the worker to end; more than once is no more than once."""
+        """Request shutdown. Idempotent."""
         if not self.shutdown_requested.done():
             self.shutdown_requested.set_result(grace)

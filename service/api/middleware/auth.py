@@ -1,4 +1,4 @@
-"""Who may call, and how often: bearer tokens (RFC 6750), and a rate for each client."""
+"""Authentication by bearer tokens (RFC 6750), and a rate limit for each client."""
 
 import hashlib
 import hmac
@@ -18,13 +18,13 @@ from service.config import Settings
 from service.telemetry.logs import log
 from service.transports.regular_files import read_regular
 
-# How often, at most, it is looked whether the file of tokens has changed, in seconds.
+# Seconds between two checks whether the token file has changed, at least.
 LOOK_SECONDS = 1.0
 MIN_TOKEN = 16
-# Clients whose rate is remembered; beyond that those that were quiet for long enough are forgotten.
+# Clients whose rate is remembered; beyond that, clients below their rate are forgotten.
 MAX_CLIENTS = 10_000
 
-# What health checkers ask, who often cannot be given credentials.
+# What health checkers call; they often cannot be given credentials.
 HEALTH_PATHS = (
     "/grpc.health.v1.Health/",
     "/inference.GRPCInferenceService/ServerLive",
@@ -51,7 +51,7 @@ class Tokens:
         self._look_at = time.monotonic() + LOOK_SECONDS
 
     def owner(self, authorization: str | bytes) -> str | None:
-        """Whose token a header `authorization` carries, or None."""
+        """The name of the token in a header `authorization`; None for an unknown token."""
         if time.monotonic() >= self._look_at:
             self._look()
         scheme, _, token = authorization.partition(" ") if isinstance(authorization, str) else ("", "", "")
@@ -107,7 +107,7 @@ def read_tokens(path: Path) -> list[tuple[str, str]]:
 
 
 class Rates:
-    """So many calls a second for each client, and a second's worth at once."""
+    """A limit of calls a second for each client; bursts may hold one second's worth."""
 
     def __init__(self, per_second: float) -> None:
         self._per_second = per_second
@@ -128,10 +128,10 @@ class Rates:
 
 
 class Guard:
-    """What a call has to pass before its handler is entered."""
+    """The checks that a call passes before its handler is entered."""
 
     def __init__(self, tokens: Tokens | None = None, rates: Rates | None = None, public_paths: tuple[str, ...] = ()):
-        """Paths that begin with one of `public_paths` need no token, and as often as they like."""
+        """Paths with one of the prefixes `public_paths` need no token and are not rate-limited."""
         self._tokens = tokens
         self._rates = rates
         self._public_paths = public_paths
@@ -148,20 +148,20 @@ class Guard:
 
     @property
     def requires_token(self) -> bool:
-        """Whether only those are let in who are known."""
+        """Whether callers must send a token."""
         return self._tokens is not None
 
     @property
     def is_noop(self) -> bool:
-        """Whether everything passes."""
+        """Whether every call passes."""
         return self._tokens is None and self._rates is None
 
     def is_public(self, path: str) -> bool:
-        """Whether that path is open to everyone."""
+        """Whether the path needs no token and has no rate limit."""
         return path.startswith(self._public_paths)
 
     def identify(self, context: Context) -> None:
-        """Find out whose call it is, once. Raises `NotAuthenticated`."""
+        """Verify the token of a call, once. Raises `NotAuthenticated`."""
         if self._tokens is None or context.identity is not None:
             return
         context.identity = self._tokens.owner(context.metadata.get("authorization", ""))
@@ -169,12 +169,12 @@ class Guard:
             raise NotAuthenticated("authorization: expected `Bearer` and a token that this server knows")
 
     def count(self, context: Context) -> None:
-        """Count a call, or a message of a stream, of its client. Raises `RateExceeded`."""
+        """Count a call, or a message of a stream, against its client's rate. Raises `RateExceeded`."""
         if self._rates is not None:
             self._rates.take(context.identity or context.peer.rpartition(":")[0])
 
     def admit(self, path: str, context: Context) -> None:
-        """Both, once for each call, unless the path is open. Raises `NotAuthenticated` and `RateExceeded`."""
+        """Identify and count a call, once, unless its path is public. Raises `NotAuthenticated` and `RateExceeded`."""
         if not context.admitted and not self.is_public(path):
             self.identify(context)
             self.count(context)
@@ -182,8 +182,10 @@ class Guard:
 
 
 def guard_method(method: Method, guard: Guard) -> Method:
-    """The same method for those who pass `guard`; an open one as it is, its streams too, but apart from the others
-    where those are for some."""
+    """The same method behind `guard`.
+
+    A public method stays as it is; where others require a token, its calls count against a separate limit.
+    """
     if guard.is_public(method.path):
         return replace(method, reserved=True) if guard.requires_token else method
     handler, fast_path, path = method.handler, method.fast_path, method.path
