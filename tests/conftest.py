@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from service.transports.envoy.program import EnvoyMissing, check_envoy
-from tests.support.server import DIGITS, MODELS, ROOT, Server, StartServer, Stub, environment
+from tests.support.server import DIGITS, MODELS, ROOT, Server, StartServer, Stub, environment, small_models
 
 MNIST = ROOT / "tests" / "data" / "mnist"
 
@@ -62,19 +62,22 @@ def front(request: pytest.FixtureRequest) -> str:
 
 @contextmanager
 def servers_of(front: str) -> Iterator[StartServer]:
-    """Start `digits serve` with some flags; waits until it serves unless told otherwise. Ends them all at the end."""
+    """Start `digits serve` with some flags and the small models, and wait until it serves; both may be changed.
+
+    Ends all of them at the end.
+    """
     servers: list[Server] = []
 
     def start(
         *flags: str,
-        models: Path = MODELS,
+        models: Path | None = None,
         wait: bool = True,
         env: dict[str, str] | None = None,
         port: int | None = 0,
         group: bool = False,
     ) -> Server:
         given = [f"--front={front}", "--http-port=0", *([] if port is None else [f"--port={port}"])]
-        command = [str(DIGITS), "serve", f"--models={models}", "--log-format=json", *given, *flags]
+        command = [str(DIGITS), "serve", f"--models={models or small_models()}", "--log-format=json", *given, *flags]
         process = subprocess.Popen(
             command,
             stderr=subprocess.PIPE,
@@ -117,7 +120,7 @@ def start_for_module(front: str) -> Iterator[StartServer]:
 def server(front: str) -> Iterator[Server]:
     """One server with the committed models, shared by all tests that leave it as it was."""
     with servers_of(front) as start:
-        yield start()
+        yield start(models=MODELS)
 
 
 @pytest.fixture

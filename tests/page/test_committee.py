@@ -9,7 +9,7 @@ from google.protobuf.json_format import ParseDict
 from playwright.sync_api import expect
 
 from tests.page.page_driver import Visit
-from tests.support.server import StartServer, Stub
+from tests.support.server import MODELS, StartServer, Stub
 
 
 def test_one_member_is_drawn_and_another_can_be_chosen(
@@ -50,7 +50,7 @@ def test_a_single_network_has_no_choice_of_members(visit: Visit):
 
 def test_a_variant_is_named(visits: Callable[..., Visit], start_server: StartServer):
     """Beside what it runs on, so that nobody takes its scores for the version's own."""
-    server = start_server("--variant=mnist-committee=int8", "--default-model=mnist-committee")
+    server = start_server("--variant=mnist-committee=int8", "--default-model=mnist-committee", models=MODELS)
     visit = visits()
     visit.page.goto(f"http://127.0.0.1:{server.http_port}/")
     visit.page.get_by_role("tab", name="The model").click()

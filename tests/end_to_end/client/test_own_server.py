@@ -79,7 +79,7 @@ def test_health_models_and_classify_ask_it(
     """By its address and port, with TLS, a certificate and a token where it wants them, and past any proxy."""
     _, environment_ = described(start_server, folder, **settings)
     assert run("health", **environment_) == (0, "SERVING\n", "")
-    assert run("health", "--service=mnist-large", **environment_) == (0, "SERVING\n", "")
+    assert run("health", "--service=digits-8x8", **environment_) == (0, "SERVING\n", "")
     code, out, _ = run("models", "--json", **environment_)
     assert (code, json.loads(out)["max_rows"]) == (0, 64)
     code, out, _ = run("classify", "--json", str(seven), **environment_)
@@ -111,7 +111,7 @@ def test_clients_authorities_that_did_not_sign_its_own_certificate(start_server:
     """Then it is seen to listen, by its certificate; a client that has one of theirs sees more."""
     server, given = described(start_server, folder, **MUTUAL | {"TLS_CLIENT_CA": "{folder}/other.pem"})
     assert run("health", **given) == (0, "LISTENING\n", "")
-    assert run("health", "--service=mnist-large", **given)[0] == 3
+    assert run("health", "--service=digits-8x8", **given)[0] == 3
     assert run("models", **given)[0] == 1
     own = [f"--tls-cert={folder / 'client.pem'}", f"--tls-key={folder / 'client.key'}"]
     assert run("health", *own, **given) == (0, "SERVING\n", "")

@@ -14,7 +14,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 
 from tests.support.http_calls import CLASSIFY, JSON, METHOD, MNIST, ask, detail, encoded
 from tests.support.repositories import place
-from tests.support.server import Server, StartServer, Stub
+from tests.support.server import MODELS, Server, StartServer, Stub
 
 LARGE = ("mnist-large", "1")
 # A tenth of a second of work, and a short answer.
@@ -71,7 +71,7 @@ def test_calls_beyond_those_allowed_at_once_are_refused(start_server: StartServe
 
 def test_a_full_queue_says_when_to_return(start_server: StartServer):
     """RESOURCE_EXHAUSTED with RetryInfo, by HTTP's own header as well, and counted as a refusal."""
-    server = start_server("--inline-us=0", "--max-batch-rows=1000", "--max-queue-rows=1000")
+    server = start_server("--inline-us=0", "--max-batch-rows=1000", "--max-queue-rows=1000", models=MODELS)
     body = json.dumps({"pixels": encoded(bytes(784 * 900))}).encode()
     refused: list[tuple[dict, bytes]] = []
 
@@ -101,7 +101,7 @@ def test_a_full_queue_says_when_to_return(start_server: StartServer):
 
 def test_a_deadline_that_passes_ends_the_call(start_server: StartServer):
     """By `connect-timeout-ms`: 504, the work dropped from the queue and counted there."""
-    server = start_server("--inline-us=0", "--max-queue-rows=1000000")
+    server = start_server("--inline-us=0", "--max-queue-rows=1000000", models=MODELS)
     with server.channel() as channel:
         calls = [Stub(channel).classify.future(SLOW, timeout=60) for _ in range(20)]
         time.sleep(0.3)  # the first are being run
@@ -117,7 +117,7 @@ def test_a_deadline_that_passes_ends_the_call(start_server: StartServer):
 
 def test_a_client_that_hangs_up_is_not_waited_for(start_server: StartServer):
     """Its call is cancelled and counted so."""
-    server = start_server("--inline-us=0", "--max-queue-rows=1000000")
+    server = start_server("--inline-us=0", "--max-queue-rows=1000000", models=MODELS)
     with server.channel() as channel:
         calls = [Stub(channel).classify.future(SLOW, timeout=60) for _ in range(20)]
         time.sleep(0.3)  # the first are being run
@@ -150,7 +150,7 @@ def test_probes_follow_health(start_server: StartServer, tmp_path: Path):
 @pytest.mark.front("grpcio")  # Envoy listens once the models are loaded
 def test_while_models_load_the_server_lives_but_is_not_ready(start_server: StartServer):
     """It listens before it loads, so that a probe gets an answer."""
-    server = start_server(wait=False)
+    server = start_server(models=MODELS, wait=False)
     server.http_port = server.wait_for("listening")["http_port"]
     seen = set()
     while "serving" not in {line["event"] for line in server.lines}:
@@ -161,7 +161,7 @@ def test_while_models_load_the_server_lives_but_is_not_ready(start_server: Start
 @pytest.mark.front("grpcio")  # Envoy closes both ports at once
 def test_sigterm_turns_readiness_off_and_lets_open_requests_finish(start_server: StartServer, mnist_test):
     """A request that arrives slowly is answered though the server drains; one that comes new is UNAVAILABLE."""
-    server = start_server("--grace-seconds=20", "--inline-us=0", "--max-queue-rows=1000000")
+    server = start_server("--grace-seconds=20", "--inline-us=0", "--max-queue-rows=1000000", models=MODELS)
     pixels = mnist_test[0][:1000]
     body = json.dumps({"model": LARGE[0], "pixels": encoded(pixels.tobytes())}).encode()
     head = f"POST {CLASSIFY} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n".encode()

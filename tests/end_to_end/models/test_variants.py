@@ -18,7 +18,7 @@ CARD = read_version(VersionFolder(MODELS, "mnist-large", 1, "int8"))[1]
 
 @pytest.fixture(scope="module")
 def served(start_for_module: StartServer) -> Server:
-    return start_for_module("--variant=mnist-large=int8")
+    return start_for_module("--variant=mnist-large=int8", models=MODELS)
 
 
 def test_the_whole_test_set_gives_the_figures_of_its_card(served: Server, mnist_test):

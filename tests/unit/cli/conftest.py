@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.conftest import servers_of
-from tests.support.server import Server, StartServer
+from tests.support.server import MODELS, Server, StartServer
 
 
 @pytest.fixture
@@ -19,4 +19,4 @@ def start_server() -> Iterator[StartServer]:
 def server() -> Iterator[Server]:
     """As for all other tests."""
     with servers_of("grpcio") as start:
-        yield start()
+        yield start(models=MODELS)

@@ -58,4 +58,4 @@ def mnist_file() -> Path:
 def sharing_server(front: str) -> Iterator[Server]:
     """One server whose clients may use shared memory, for all tests that leave it as it was."""
     with servers_of(front) as start:
-        yield start("--shared-memory=digits-test-")
+        yield start("--shared-memory=digits-test-", models=MODELS)

@@ -48,13 +48,13 @@ def test_a_server_killed_and_restarted_leaves_no_trace(
     RESTART_COUNT=5 for the long form.
     """
     output = tmp_path / "out.parquet"
-    server = start_server(SHARING)
+    server = start_server(SHARING, models=MODELS)
     process = start(pixels, "--out", output, "--server", server.address, "--model=mnist-large", CHUNK, way)
     for restart in range(RESTARTS):
         wait_for_parts(output, 4 * restart + 1)
         assert process.poll() is None, process.communicate()
         _kill(server)
-        server = start_server(SHARING, port=server.port)
+        server = start_server(SHARING, port=server.port, models=MODELS)
     code, _, err = ended(process)
     assert code == 0, err
     assert output.read_bytes() == calm
@@ -66,11 +66,11 @@ def test_a_server_that_drains_under_a_job_loses_nothing(
 ):
     """SIGTERM, and another one on the port."""
     output = tmp_path / "out.parquet"
-    server = start_server(SHARING)
+    server = start_server(SHARING, models=MODELS)
     process = start(pixels, "--out", output, "--server", server.address, "--model=mnist-large", CHUNK, BY_GRPC)
     wait_for_parts(output, 3)
     server.end()
-    server = start_server(SHARING, port=server.port)
+    server = start_server(SHARING, port=server.port, models=MODELS)
     code, _, err = ended(process)
     assert code == 0, err
     assert output.read_bytes() == calm
@@ -83,7 +83,7 @@ def test_a_server_that_goes_away_for_good_ends_the_job_with_a_sentence(
 ):
     """Once patience is spent; what was scored is kept, and another server, or none, ends the job."""
     output = tmp_path / "out.parquet"
-    server = start_server()
+    server = start_server(models=MODELS)
     job = [pixels, "--out", output, "--model=mnist-large", CHUNK]
     process = start(*job, "--server", server.address, "--patience=2")
     wait_for_parts(output, 2)
@@ -157,7 +157,7 @@ def test_a_full_queue_makes_the_job_wait(start_server: StartServer, pixels: Path
     """More calls in flight than the queue holds: refused ones are repeated, as the server bids."""
     here, there = tmp_path / "here.parquet", tmp_path / "there.parquet"
     score(pixels, here, models=MODELS, model="mnist-large")
-    server = start_server("--max-batch-rows=256", "--max-queue-rows=256")
+    server = start_server("--max-batch-rows=256", "--max-queue-rows=256", models=MODELS)
     score(pixels, there, server=server.address, model="mnist-large", calls=8)
     assert here.read_bytes() == there.read_bytes()
     refused = sum(server.metrics()["digits_refused_total"].values())
@@ -205,7 +205,7 @@ def test_a_killed_job_leaves_no_memory_behind_for_long(sharing_server: Server, p
 def test_several_workers_score_alike(start_server: StartServer, pixels: Path, calm: bytes, tmp_path: Path):
     """Connections are spread over them, memory is registered with all, and one of them may die."""
     output = tmp_path / "out.parquet"
-    server = start_server("--workers=2", SHARING)
+    server = start_server("--workers=2", SHARING, models=MODELS)
     job = [pixels, "--out", output, "--server", server.address, "--model=mnist-large", CHUNK, BY_MEMORY, "--calls=8"]
     process = start(*job)
     wait_for_parts(output, 3)
