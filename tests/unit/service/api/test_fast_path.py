@@ -90,6 +90,7 @@ async def test_shared_memory_is_quick_and_forgotten_with_its_region(app, pixels)
         wanted = app.repository.find(MNIST, "").session.run(pixels[:1]).scores
         assert np.array_equal(np.frombuffer(region.buf[784:].tobytes(), np.float32), wanted[0])
 
+        gc.collect()  # regions of earlier tests may wait for it
         [held] = [weakref.ref(each) for each in gc.get_objects() if isinstance(each, Region)]
         await ask(app, "SystemSharedMemoryUnregister", shared_memory_pb2.SystemSharedMemoryUnregisterRequest(name="r"))
         gc.collect()
