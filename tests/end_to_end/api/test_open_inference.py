@@ -30,7 +30,7 @@ installs = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def controlled(start_for_module: StartServer) -> Server:
     """A server with explicit model control and shared memory."""
-    return start_for_module("--model-control=explicit", f"--shared-memory={PREFIX}")
+    return start_for_module("--model-control=explicit", f"--shared-memory={PREFIX}", models=MODELS)
 
 
 @pytest.fixture(scope="module")
