@@ -173,7 +173,7 @@ def make_inputs(folder: Path, rows: int) -> None:
 def bare_loop(file: Path, threads: int) -> float:
     """Images a second of onnxruntime over an array in memory, nothing read and nothing kept."""
     from artifact.names import INPUT, LABEL, SCORES
-    from engine.providers import candidates, open_session
+    from engine.models.providers import candidates, open_session
 
     array = np.fromfile(file, np.uint8)[-np.load(file, mmap_mode="r").size :].reshape(-1, FEATURES)
     session = open_session((MODELS / "mnist-16x16" / "2" / "model.onnx").read_bytes(), candidates("cpu")[0], 1)

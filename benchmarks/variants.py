@@ -27,7 +27,7 @@ from benchmarks.report.tables import Table, count, document, setting, times
 from benchmarks.servers import digits_server
 from benchmarks.servers.machine_load import Neighbours, sentence
 from benchmarks.servers.process import Server, end_on_sigterm, running
-from engine.providers import CPU, open_session
+from engine.models.providers import CPU, open_session
 from training.data.dataset import Part
 from training.data.mnist import read_part
 from training.variants.variants import Kind, make_variant, read_version

@@ -13,7 +13,7 @@ from digits_protocol.digits.v1 import digits_pb2 as pb
 
 from engine.errors import InvalidInput as EngineInvalidInput
 from engine.errors import NotFound, ServiceError
-from engine.repository import RepositoryError
+from engine.models.repository import RepositoryError
 from service.api.method import LocalContext
 from service.app import App
 from service.config import Settings, SettingsError, read_settings

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from engine.capacity import CapacityWaiter
 from engine.errors import DeadlinePassed, NotReady, QueueFull, RunFailed
 from engine.log import log
-from engine.session import InferenceResult
+from engine.models.session import InferenceResult
 from engine.statistics import Statistics
 
 # Turns of the loop without a new call before a batch is run, once calls have been found to share one.

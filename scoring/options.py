@@ -10,7 +10,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
-from digits_client.channel import check_timeout
+from digits_client.connection.channel import check_timeout
 
 from artifact.card import Variant
 from scoring.scorers.in_process import Provider

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Self
 
 from engine.decode_pool import DecodePool
-from engine.repository import Repository
+from engine.models.repository import Repository
 from engine.shared_memory import SharedMemory
 from service.api import health, reflection, totals
 from service.api.digits import service as digits

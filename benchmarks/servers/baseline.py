@@ -3,7 +3,7 @@
 import time
 
 from benchmarks.load.requests import MODEL, images
-from engine.providers import CPU, open_session
+from engine.models.providers import CPU, open_session
 
 
 def onnxruntime_alone(batch: int, seconds: float = 0.5) -> float:

@@ -13,7 +13,8 @@ from digits_protocol.digits.v1 import digits_pb2 as pb
 from numpy.typing import NDArray
 
 from digits_client import health as health_messages
-from digits_client.channel import (
+from digits_client.coalescing import Coalescer, Kind
+from digits_client.connection.channel import (
     CLASSIFY,
     GET_MODEL,
     GET_NETWORK,
@@ -26,8 +27,8 @@ from digits_client.channel import (
     check_text,
     stream_on,
 )
-from digits_client.coalescing import Coalescer, Kind
-from digits_client.endpoint import Endpoint
+from digits_client.connection.endpoint import Endpoint
+from digits_client.connection.loops import Loops, OnLoop
 from digits_client.errors import (
     Answer,
     DeadlineExceeded,
@@ -39,7 +40,6 @@ from digits_client.errors import (
 )
 from digits_client.health import Health
 from digits_client.images import File, Images, Several, read_images_aside
-from digits_client.loops import Loops, OnLoop
 from digits_client.models import ListedVersion, Listing, ModelCard, Network, read_card, read_layer, read_listing
 from digits_client.results import Classification, Classifications, read_identity, read_response
 from digits_client.stream import Answers, StreamResult, each

@@ -11,7 +11,7 @@ from digits_protocol.digits.v1 import digits_pb2 as pb
 from numpy.typing import NDArray
 
 from digits_client import health as health_messages
-from digits_client.channel import (
+from digits_client.connection.channel import (
     CLASSIFY,
     GET_MODEL,
     GET_NETWORK,
@@ -24,8 +24,8 @@ from digits_client.channel import (
     check_text,
     stream_on,
 )
-from digits_client.channels import Channels
-from digits_client.endpoint import Endpoint
+from digits_client.connection.channels import Channels
+from digits_client.connection.endpoint import Endpoint
 from digits_client.errors import Answer, DigitsError, InvalidInput, ModelNotFound, ServerError, read_answer
 from digits_client.health import Health
 from digits_client.images import File, Images, Several, read_images

@@ -18,9 +18,9 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 from numpy.typing import NDArray
 
-from digits_client.channel import Deadline, Metadata, check_metadata, check_timeout
-from digits_client.channels import Channels
-from digits_client.endpoint import Endpoint
+from digits_client.connection.channel import Deadline, Metadata, check_metadata, check_timeout
+from digits_client.connection.channels import Channels
+from digits_client.connection.endpoint import Endpoint
 from digits_client.errors import Answer, ServerError, read_answer
 
 SERVICE = "inference.GRPCInferenceService"

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from artifact.card import Variant
 from artifact.store import LayoutError, VersionFolder, default_model, find_versions
 from engine.cpus import usable_cores
-from engine.providers import CPU, candidates
-from engine.session import ModelError, load_session
-from engine.version_policy import PolicyError, read_policy
+from engine.models.providers import CPU, candidates
+from engine.models.session import ModelError, load_session
+from engine.models.version_policy import PolicyError, read_policy
 from scoring.scorers.scorer import Model, ScorerError
 
 Provider = Literal["cpu", "cuda", "auto"]

@@ -18,8 +18,8 @@ from digits_client import (
     Overloaded,
     Unavailable,
 )
-from digits_client.channel import Deadline
-from digits_client.endpoint import Endpoint
+from digits_client.connection.channel import Deadline
+from digits_client.connection.endpoint import Endpoint
 from digits_client.inference import InferenceClient, ServedModel
 from numpy.typing import NDArray
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from digits_client import InvalidInput, ServerError
-from digits_client.channel import Deadline
+from digits_client.connection.channel import Deadline
 from digits_client.errors import DigitsError
 from digits_client.inference import InferenceClient, Window
 from numpy.typing import NDArray

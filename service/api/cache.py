@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 from weakref import ref
 
-from engine.repository import Repository
-from engine.session import InferenceResult
-from engine.version import Version
+from engine.models.repository import Repository
+from engine.models.session import InferenceResult
+from engine.models.version import Version
 
 # Bytes of a request without its pixels, and how many such are remembered. Well-meaning clients send few and short ones.
 MAX_TEMPLATE_BYTES = 1024

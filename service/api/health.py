@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Iterable
 from grpc_health.v1 import health_pb2 as pb
 
 from engine.errors import InvalidInput, NotFound, quoted
-from engine.repository import Repository
-from engine.version import State
+from engine.models.repository import Repository
+from engine.models.version import State
 from service.api.method import Context, Kind, Method
 
 SERVICE = "grpc.health.v1.Health"

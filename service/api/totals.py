@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from engine.repository import Repository
+from engine.models.repository import Repository
+from engine.models.version import Version
 from engine.statistics import Summary
-from engine.version import Version
 from service.api.middleware.broadcast import Aggregates
 
 

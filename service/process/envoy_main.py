@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import onnxruntime
 
-from engine.repository import RepositoryError
+from engine.models.repository import RepositoryError
 from service.api.health import SERVING
 from service.api.middleware.auth import Guard, TokenError
 from service.app import App

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import onnxruntime
 
-from engine.repository import RepositoryError
+from engine.models.repository import RepositoryError
 from service.api.health import SERVING
 from service.api.middleware.auth import Guard, TokenError
 from service.api.middleware.broadcast import Broadcast

@@ -14,8 +14,8 @@ from digits_protocol.digits.v1 import digits_pb2 as pb
 from digits_protocol.wire import NO_REQUEST_YET, LastRequest, length_delimited, split_message, tag, varint
 
 from engine.batcher import BatchSlice
-from engine.repository import Repository
-from engine.version import Version
+from engine.models.repository import Repository
+from engine.models.version import Version
 from service.api.cache import MAX_TEMPLATE_BYTES, BatchCache, Names, TemplateCache
 from service.api.digits.models import identity
 from service.api.digits.predictions import Layout, write_response, write_with_candidates

@@ -10,8 +10,8 @@ from artifact.card import Card
 from artifact.store import LayoutError
 from artifact.weights import layer_activation, read_layer
 from engine.errors import InvalidInput, NotReady
-from engine.repository import Repository
-from engine.version import State, Version
+from engine.models.repository import Repository
+from engine.models.version import State, Version
 from service.api.method import Context
 
 _STATES = {

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from artifact.card import Card
 from artifact.prediction_sets import DEFAULT_COVERAGE, rank
 from engine.batcher import BatchSlice
-from engine.session import InferenceResult
-from engine.version import Version
+from engine.models.session import InferenceResult
+from engine.models.version import Version
 from imaging.pixels import ImageWarning
 from service.api.digits.models import identity
 

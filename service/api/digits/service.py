@@ -15,8 +15,8 @@ from artifact.prediction_sets import DEFAULT_COVERAGE
 from engine.batcher import BatchSlice
 from engine.decode_pool import DecodePool
 from engine.errors import InvalidInput
-from engine.repository import Repository
-from engine.version import Version
+from engine.models.repository import Repository
+from engine.models.version import Version
 from imaging.pixels import PixelError, check_range
 from service.api.digits.fast_path import CLASSIFY, ClassifyFastPath
 from service.api.digits.models import ModelsApi

@@ -16,9 +16,9 @@ from digits_protocol.wire import NO_REQUEST_YET, LastRequest, length_delimited, 
 
 from engine.batcher import BatchSlice
 from engine.errors import ServiceError
-from engine.repository import Repository
+from engine.models.repository import Repository
+from engine.models.version import Version
 from engine.shared_memory import SharedMemory
-from engine.version import Version
 from service.api.cache import MAX_TEMPLATE_BYTES, BatchCache, Names, TemplateCache
 from service.api.method import Context
 from service.api.open_inference.infer import INFER

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from digits_protocol.inference import open_inference_pb2 as pb
 
 from engine.batcher import BatchSlice
-from engine.repository import Repository
+from engine.models.repository import Repository
 from engine.shared_memory import SharedMemory
 from service.api.errors import translate
 from service.api.method import Context, LocalContext

@@ -9,10 +9,10 @@ from digits_protocol.inference import open_inference_pb2 as pb
 
 from artifact.card import Card
 from artifact.names import INPUT, LABEL, outputs
-from engine.providers import CPU
+from engine.models.providers import CPU
+from engine.models.version import Version
+from engine.models.version_policy import Policy
 from engine.statistics import Summary, Timer
-from engine.version import Version
-from engine.version_policy import Policy
 
 PLATFORM = "onnxruntime_onnx"
 BACKEND = "onnxruntime"

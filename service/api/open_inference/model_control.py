@@ -5,8 +5,8 @@ from contextlib import suppress
 from digits_protocol.inference import model_repository_pb2 as pb
 
 from engine.errors import WORD, InvalidInput, NotFound, NotSupported, quoted
-from engine.repository import Repository
-from engine.version import State
+from engine.models.repository import Repository
+from engine.models.version import State
 from service.api.method import Context, Mutation
 
 _STATES = {

@@ -12,9 +12,9 @@ from artifact.card import Card
 from artifact.names import LABEL, NOT_A_DIGIT, SCORES, main_outputs
 from engine.batcher import BatchSlice
 from engine.errors import InvalidInput, listed, quoted
-from engine.session import InferenceResult
+from engine.models.session import InferenceResult
+from engine.models.version import Version
 from engine.shared_memory import SharedMemory
-from engine.version import Version
 from service.api.open_inference.inputs import Window, find_window, is_typed, only_input, whole
 
 Values = NDArray[np.int64] | NDArray[np.float32]

@@ -14,9 +14,9 @@ from digits_protocol.inference import shared_memory_pb2 as memory_pb
 from google.protobuf.message import Message
 
 from engine.errors import InvalidInput, NotFound, NotReady, NotSupported
-from engine.repository import Repository
+from engine.models.repository import Repository
+from engine.models.version import State, Version
 from engine.shared_memory import SharedMemory
-from engine.version import State, Version
 from service.api.health import SERVING, HealthApi
 from service.api.method import Context, Kind, Method, Mutation, UnaryHandler
 from service.api.middleware.broadcast import Broadcast

@@ -6,9 +6,9 @@ from typing import Any
 
 from engine.errors import QueueFull
 from engine.histogram import Histogram
-from engine.repository import Repository
+from engine.models.repository import Repository
+from engine.models.version import State
 from engine.statistics import Calls, Statistics
-from engine.version import State
 from service.api.errors import code_name
 from service.api.method import Kind, Methods
 from service.telemetry.metrics import ROW_BOUNDS, Snapshot

@@ -9,8 +9,8 @@ from typing import Any
 from digits_protocol.inference import open_inference_pb2 as pb
 
 from engine.errors import DeadlinePassed, InvalidInput, quoted
-from engine.repository import Repository
-from engine.version import Version
+from engine.models.repository import Repository
+from engine.models.version import Version
 from service.api.method import Context
 
 # What a version can be: more digits are beyond the protocol's 64 bits.

@@ -22,7 +22,7 @@ from digits_client import (
     TooLarge,
     Unavailable,
 )
-from digits_client.channel import OPTIONS
+from digits_client.connection.channel import OPTIONS
 
 IMAGE = np.arange(12, dtype=np.uint8).reshape(4, 3)
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE

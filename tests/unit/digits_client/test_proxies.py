@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from digits_client import AsyncDigitsClient, DeadlineExceeded, DigitsClient, Unavailable
-from digits_client.endpoint import proxy_variable
+from digits_client.connection.endpoint import proxy_variable
 from digits_client.inference import InferenceClient
 
 from scoring import ScorerError

@@ -10,7 +10,7 @@ import pytest
 
 from engine.batcher import Batcher, BatchSlice
 from engine.errors import DeadlinePassed, NotReady, QueueFull, RunFailed
-from engine.session import InferenceResult
+from engine.models.session import InferenceResult
 
 
 class Recorder:

@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 
 from artifact.store import VersionFolder
-from engine import providers
 from engine.cpus import usable_cores
 from engine.decode_pool import DecodePool
 from engine.errors import DeadlinePassed, InvalidInput, QueueFull
-from engine.providers import CPU, CUDA, candidates, open_session
-from engine.session import ModelError, Session, load_session
+from engine.models import providers
+from engine.models.providers import CPU, CUDA, candidates, open_session
+from engine.models.session import ModelError, Session, load_session
 from tests.support.server import MODELS
 
 FOLDER = VersionFolder(MODELS, "mnist-16x16", 2)
@@ -72,7 +72,7 @@ def test_a_silent_fallback_to_another_provider_is_an_error(monkeypatch: pytest.M
 def test_the_card_must_state_a_tolerance_for_the_device(tmp_path: Path, session: Session):
     """No tolerance, no service on it."""
     other = Session(replace(session.card, tolerance={CPU: 1e-5}), session.sha256, CUDA, session._session)
-    from engine.session import _check_golden
+    from engine.models.session import _check_golden
 
     with pytest.raises(ModelError, match="states no tolerance for CUDAExecutionProvider"):
         _check_golden(other, FOLDER)

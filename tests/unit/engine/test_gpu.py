@@ -11,10 +11,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from artifact.store import VersionFolder, find_versions
-from engine import providers
-from engine.providers import CPU, CUDA, candidates, open_session
-from engine.repository import Repository
-from engine.session import ModelError, load_session
+from engine.models import providers
+from engine.models.providers import CPU, CUDA, candidates, open_session
+from engine.models.repository import Repository
+from engine.models.session import ModelError, load_session
 from service.config import Settings
 from tests.support.repositories import place
 from tests.support.server import MODELS

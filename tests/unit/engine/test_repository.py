@@ -14,8 +14,8 @@ import pytest
 
 from artifact.store import LayoutError
 from engine.errors import NotAllowed, NotFound, NotReady
-from engine.repository import Repository, RepositoryError
-from engine.version import State
+from engine.models.repository import Repository, RepositoryError
+from engine.models.version import State
 from service.config import Settings
 from tests.support.repositories import place
 

@@ -10,9 +10,9 @@ from digits_protocol.digits.v1 import digits_pb2 as pb
 from digits_protocol.inference import open_inference_pb2 as oip
 
 from artifact.store import VersionFolder
-from engine.providers import candidates
-from engine.repository import RepositoryError
-from engine.session import ModelError, load_session
+from engine.models.providers import candidates
+from engine.models.repository import RepositoryError
+from engine.models.session import ModelError, load_session
 from service.api.method import LocalContext
 from service.app import App
 from service.config import Settings, SettingsError, read_settings

@@ -11,8 +11,8 @@ from digits_protocol.inference import open_inference_pb2 as oip
 from artifact.names import NOT_A_DIGIT
 from artifact.store import VersionFolder
 from engine.errors import InvalidInput
-from engine.providers import candidates
-from engine.session import ModelError, load_session
+from engine.models.providers import candidates
+from engine.models.session import ModelError, load_session
 from service.api.method import LocalContext
 from service.app import App
 from service.config import Settings

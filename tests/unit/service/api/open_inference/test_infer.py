@@ -10,7 +10,7 @@ from digits_protocol.digits.v1 import digits_pb2
 
 from artifact.store import VersionFolder
 from engine.errors import QueueFull
-from engine.session import InferenceResult
+from engine.models.session import InferenceResult
 from service.api.method import LocalContext
 from service.api.open_inference import fast_path as quick_infer
 from service.api.open_inference import inputs as tensors

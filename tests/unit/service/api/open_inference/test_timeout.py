@@ -12,7 +12,7 @@ import pytest
 from digits_protocol.inference import open_inference_pb2 as pb
 
 from engine.errors import DeadlinePassed
-from engine.session import InferenceResult
+from engine.models.session import InferenceResult
 from service.api.method import LocalContext
 from service.app import App
 from service.config import Settings

@@ -15,7 +15,7 @@ from artifact.golden import GoldenError
 from artifact.names import INPUT, NOT_A_DIGIT, Form, inputs, main_outputs, outputs
 from artifact.store import LayoutError, VersionFolder
 from engine.log import log
-from engine.providers import Provider, open_session
+from engine.models.providers import Provider, open_session
 from imaging.pixels import ImageWarning, find_warnings
 
 # Characters of what onnxruntime says that a reason repeats.

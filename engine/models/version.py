@@ -7,7 +7,7 @@ from typing import Any
 from artifact.store import VersionFolder
 from engine.batcher import Batcher
 from engine.errors import NotReady
-from engine.session import Session
+from engine.models.session import Session
 from engine.statistics import Statistics
 
 

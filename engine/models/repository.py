@@ -13,12 +13,12 @@ from engine.batcher import Batcher
 from engine.cpus import usable_cores
 from engine.errors import NotAllowed, NotFound, NotReady, listed, quoted
 from engine.log import log
-from engine.providers import Provider, candidates
-from engine.session import ModelError, Session, first_line, load_session
+from engine.models.providers import Provider, candidates
+from engine.models.session import ModelError, Session, first_line, load_session
+from engine.models.version import State, Version
+from engine.models.version_policy import Policy, PolicyError, read_policy
 from engine.settings import EngineSettings
 from engine.statistics import Statistics
-from engine.version import State, Version
-from engine.version_policy import Policy, PolicyError, read_policy
 
 
 class RepositoryError(Exception):

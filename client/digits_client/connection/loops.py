@@ -9,10 +9,10 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from digits_client.channel import OPTIONS, RPCS, Deadline, Defaults, Rpc
 from digits_client.coalescing import Coalescer
+from digits_client.connection.channel import OPTIONS, RPCS, Deadline, Defaults, Rpc
+from digits_client.connection.forks import check_process
 from digits_client.errors import ClientClosed, ServerError, from_rpc
-from digits_client.forks import check_process
 from digits_client.models import Listing
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import grpc
 
-from digits_client.channel import OPTIONS, Deadline
-from digits_client.endpoint import Endpoint
+from digits_client.connection.channel import OPTIONS, Deadline
+from digits_client.connection.endpoint import Endpoint
+from digits_client.connection.forks import check_process
 from digits_client.errors import ClientClosed, from_rpc
-from digits_client.forks import check_process
 
 
 class Channels:

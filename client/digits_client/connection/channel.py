@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 
 from digits_protocol.digits.v1 import digits_pb2 as pb
 
-from digits_client.endpoint import Endpoint
+from digits_client.connection.endpoint import Endpoint
 from digits_client.errors import DeadlineExceeded, DigitsError, Overloaded
 
 SERVICE = "digits.v1.DigitsService"
