@@ -16,8 +16,8 @@ from scoring.chunk import InputError
 _PACKERS: dict[bytes, Callable[[Path], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 _DAMAGE = (
     EOFError,
-    UnicodeDecodeError,  # of names in a zip that says they are UTF-8
-    NotImplementedError,  # of a zip of another version
+    UnicodeDecodeError,  # a zip says that its names are UTF-8, and they are not
+    NotImplementedError,  # a zip needs a newer version of the format
     gzip.BadGzipFile,
     zlib.error,
     lzma.LZMAError,

@@ -127,5 +127,5 @@ def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
     try:
         return archive.read(member)
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-        # Damaged; encrypted, a RuntimeError; or packed in a way of its own, the NotImplementedError among these.
+        # zipfile raises RuntimeError for an encrypted member, and its NotImplementedError for an unknown compression.
         raise ValueError(str(error)) from None

@@ -46,7 +46,9 @@ class FastPath:
         """Serve `methods`, those of `application`."""
         self._application = application
         self._pipeline = application.pipeline
-        self._methods = {path: method for path, method in methods.items() if method.fast_path is not None}
+        self._methods = {
+            path: method for path, method in methods.items() if method.fast_path is not None and not method.reserved
+        }
         self._loop = asyncio.get_running_loop()
         self.tasks: set[asyncio.Task[Any]] = set()
         """Calls that go on as tasks; the loop itself keeps only weak references."""

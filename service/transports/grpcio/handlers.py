@@ -56,13 +56,13 @@ def _unary(method: Method, pipeline: Pipeline, *, reads: bool) -> _Unary:
                 with pipeline.enter(method, context):
                     data = await _read_message(servicer)
                     context.size = len(data)
-                    answer = await pipeline.unary(method, context, data)
+                    response = await pipeline.unary(method, context, data)
             else:
                 context.size = len(data)
-                answer = await pipeline.unary(method, context, data)
+                response = await pipeline.unary(method, context, data)
             if context.trailers:
                 servicer.set_trailing_metadata(tuple(context.trailers.items()))
-            return answer
+            return response
         except Exception as error:
             failure = pipeline.failure(error, method, context)
             _clear_tracebacks(error)

@@ -12,7 +12,6 @@ from digits_client import DigitsClient
 from digits_protocol.digits.v1 import digits_pb2 as pb
 
 from tests.end_to_end.workers.two_workers import (
-    CREW,
     NAME,
     Load,
     channels,
@@ -23,12 +22,6 @@ from tests.end_to_end.workers.two_workers import (
     statistics,
 )
 from tests.support.server import Server, StartServer, Stub
-
-
-@pytest.fixture(scope="module")
-def crew(start_for_module: StartServer) -> Server:
-    """A server of two workers, for tests that leave no change behind but a worker that was restarted."""
-    return start_for_module(*CREW)
 
 
 def test_a_worker_killed_under_load_comes_back_and_nobody_notices(crew: Server):

@@ -11,7 +11,6 @@ from digits_protocol.inference import open_inference_pb2 as oip
 
 from tests.end_to_end.workers.two_workers import (
     BOTH,
-    CREW,
     FOLDER,
     NAME,
     OTHER,
@@ -28,13 +27,7 @@ from tests.end_to_end.workers.two_workers import (
     unload,
     unregister,
 )
-from tests.support.server import Server, StartServer, Stub
-
-
-@pytest.fixture(scope="module")
-def crew(start_for_module: StartServer) -> Server:
-    """A server of two workers, for tests that leave no change behind but a worker that was restarted."""
-    return start_for_module(*CREW)
+from tests.support.server import Server, Stub
 
 
 @pytest.fixture

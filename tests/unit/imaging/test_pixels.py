@@ -6,36 +6,15 @@ from sklearn.datasets import load_digits
 
 from artifact.card import Card
 from imaging.pixels import PixelError, WarningCode, check_range, describe, find_warnings
-
-
-def card(side: int, pixel_max: int) -> Card:
-    return Card(
-        name="m",
-        version=1,
-        rows=side,
-        cols=side,
-        pixel_max=pixel_max,
-        pixel_scale=1.0,
-        preparation="mass",
-        classes=("0", "1"),
-        labels=(0, 1),
-        layer_widths=(side * side, 2),
-        activation="relu",
-        dataset="none",
-        dataset_sha256="",
-        test_rows=1,
-        accuracy=1.0,
-        confusion=(),
-        tolerance={"CPUExecutionProvider": 1e-5},
-    )
+from tests.support.cards import card
 
 
 @pytest.fixture(params=["mnist", "digits"])
 def real(request: pytest.FixtureRequest) -> tuple[np.ndarray, Card]:
     """Real images and a card that fits them."""
     if request.param == "mnist":
-        return request.getfixturevalue("mnist_test")[0], card(28, 255)
-    return load_digits().data.astype(np.uint8), card(8, 16)
+        return request.getfixturevalue("mnist_test")[0], card(28, 28, 255)
+    return load_digits().data.astype(np.uint8), card(8, 8, 16)
 
 
 def test_no_real_image_warns(real: tuple[np.ndarray, Card]):
@@ -67,7 +46,7 @@ def test_a_range_of_one_is_not_a_mistake():
     """A model of black and white images has pixels of 0 and 1."""
     pixels = np.zeros((1, 16), np.uint8)
     pixels[0, 5:11] = 1
-    assert find_warnings(pixels, card(4, 1)) == []
+    assert find_warnings(pixels, card(4, 4, 1)) == []
 
 
 def test_blank_rows_warn_by_their_number():
@@ -75,8 +54,8 @@ def test_blank_rows_warn_by_their_number():
     pixels = np.full((5, 64), 0, np.uint8)
     pixels[[0, 2, 3], 30] = 16
     blank = describe(WarningCode.BLANK, 16)
-    assert find_warnings(pixels, card(8, 16)) == [(1, blank), (4, blank)]
-    assert find_warnings(pixels[1:2], card(8, 16)) == [(0, blank)]
+    assert find_warnings(pixels, card(8, 8, 16)) == [(1, blank), (4, blank)]
+    assert find_warnings(pixels[1:2], card(8, 8, 16)) == [(0, blank)]
 
 
 @pytest.mark.parametrize("rows", [1, 5])
@@ -85,16 +64,16 @@ def test_a_pixel_above_the_range_is_an_error(rows: int):
     pixels = np.zeros((rows, 64), np.uint8)
     pixels[rows // 2 :, 10] = 17
     with pytest.raises(PixelError, match=rf"image {rows // 2} has a pixel of 17, expected 0\.\.16 for model m"):
-        check_range(pixels, card(8, 16))
+        check_range(pixels, card(8, 8, 16))
 
 
 def test_the_range_itself_is_no_error():
     """Neither its ends, nor any byte where the range is that of a byte, nor an empty batch."""
-    check_range(np.array([[0, 16]], np.uint8), card(8, 16))
-    check_range(np.array([[0, 255]], np.uint8), card(8, 255))
-    check_range(np.zeros((0, 64), np.uint8), card(8, 16))
+    check_range(np.array([[0, 16]], np.uint8), card(8, 8, 16))
+    check_range(np.array([[0, 255]], np.uint8), card(8, 8, 255))
+    check_range(np.zeros((0, 64), np.uint8), card(8, 8, 16))
 
 
 def test_no_rows_no_warnings():
     """An empty batch is nothing to warn of."""
-    assert find_warnings(np.zeros((0, 64), np.uint8), card(8, 16)) == []
+    assert find_warnings(np.zeros((0, 64), np.uint8), card(8, 8, 16)) == []

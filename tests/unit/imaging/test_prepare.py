@@ -11,31 +11,10 @@ from PIL import Image, ImageFilter
 
 from artifact.card import CARD_KEY, Card
 from imaging.prepare import prepare
+from tests.support.cards import card
 
 LIMIT = 25_000_000
 COUNT = 400
-
-
-def card(rows: int = 28, cols: int = 28, pixel_max: int = 255, preparation: str = "mass") -> Card:
-    return Card(
-        name="m",
-        version=1,
-        rows=rows,
-        cols=cols,
-        pixel_max=pixel_max,
-        pixel_scale=1.0,
-        preparation=preparation,
-        classes=("0", "1"),
-        labels=(0, 1),
-        layer_widths=(rows * cols, 2),
-        activation="relu",
-        dataset="none",
-        dataset_sha256="",
-        test_rows=1,
-        accuracy=1.0,
-        confusion=(),
-        tolerance={"CPUExecutionProvider": 1e-5},
-    )
 
 
 def png(values: np.ndarray, mode: str | None = None, file_format: str = "PNG", **options: object) -> bytes:

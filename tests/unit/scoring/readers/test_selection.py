@@ -18,16 +18,6 @@ def read(file, shape, **options):
     return np.concatenate([chunk.pixels for chunk in chunks]), labels
 
 
-@pytest.fixture
-def pixels(digits):
-    return digits[0][:50]
-
-
-@pytest.fixture
-def labels(digits):
-    return digits[1][:50]
-
-
 @pytest.mark.parametrize(
     "pattern", ["pixel{n}", "{n}", "px_{r}_{c}", "{r}x{c}"], ids=["numbered", "numbers", "row and column", "1x1"]
 )

@@ -14,16 +14,6 @@ from tests.unit.scoring import formats
 MARK = b"\xef\xbb\xbf"
 
 
-@pytest.fixture
-def pixels(digits):
-    return digits[0][:50]
-
-
-@pytest.fixture
-def labels(digits):
-    return digits[1][:50]
-
-
 def read(file, shape, **options):
     """Pixels, labels and errors by row."""
     [chunk] = open_inputs([str(file)], shape, **options).chunks(1000)

@@ -17,20 +17,9 @@ from service.transports.grpc_asgi import fast_path as fast_path_module
 from service.transports.grpc_asgi.application import GrpcAsgi
 from service.transports.grpc_asgi.call import metadata_headers, status_headers
 from service.transports.grpc_asgi.fast_path import task_or_started
-from tests.unit.service.transports.grpc_asgi.under_pyvoy import REPEAT, SPEAK, Request, Table, UnderPyvoy, say
+from tests.unit.service.transports.grpc_asgi.under_pyvoy import REPEAT, SPEAK, Request, Table, say
 
 Code = grpc.StatusCode
-
-
-@pytest.fixture
-async def table() -> Table:
-    return Table()
-
-
-@pytest.fixture(params=["asgi", "straight"])
-async def front(table: Table, request: pytest.FixtureRequest) -> Any:
-    front = table.front()
-    return front if request.param == "asgi" else UnderPyvoy(front, table.methods)
 
 
 def number(code: grpc.StatusCode) -> int:

@@ -11,20 +11,9 @@ from google.protobuf.wrappers_pb2 import StringValue
 from service.api.method import Kind, LocalContext, Method
 from service.transports.grpc_asgi.application import GrpcAsgi
 from service.transports.grpc_asgi.framing import frame
-from tests.unit.service.transports.grpc_asgi.under_pyvoy import REPEAT, SPEAK, Request, Table, UnderPyvoy, say
+from tests.unit.service.transports.grpc_asgi.under_pyvoy import REPEAT, SPEAK, Request, Table, say
 
 CANCELLED = {"Cancelled": 1}
-
-
-@pytest.fixture
-async def table() -> Table:
-    return Table()
-
-
-@pytest.fixture(params=["asgi", "straight"])
-async def front(table: Table, request: pytest.FixtureRequest) -> Any:
-    front = table.front()
-    return front if request.param == "asgi" else UnderPyvoy(front, table.methods)
 
 
 @pytest.fixture(autouse=True)
