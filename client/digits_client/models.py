@@ -69,7 +69,7 @@ class Listing:
         versions = next((each.versions for each in self.models if each.name == name), None)
         if versions is None:
             known = ", ".join(each.name for each in self.models) or "none"
-            raise ModelNotFound(f"the server has no model {name!r}; it has {known}")
+            raise ModelNotFound(f"there is no model {name!r}; there is {known}")
         if version:
             found = next((each for each in versions if each.version == version), None)
         else:

@@ -10,7 +10,7 @@ class ListenError(Exception):
     """The address cannot be listened on; the message says why in one sentence."""
 
 
-def probe(host: str, port: int, flag: str = "") -> None:
+def probe(host: str, port: int, flag: str) -> None:
     """Find out why an address cannot be listened on before a server does, which would not say.
 
     Raises `ListenError`, which names `flag`, the setting that the port is from.
@@ -19,7 +19,7 @@ def probe(host: str, port: int, flag: str = "") -> None:
         bound.listen(1)
 
 
-def hold(host: str, port: int, flag: str = "") -> socket.socket:
+def hold(host: str, port: int, flag: str) -> socket.socket:
     """Keep a port, a free one for 0, for processes that will listen on it with SO_REUSEPORT; nobody else gets it.
 
     The socket that is returned is bound and does not listen, so no connection ever goes to it. It is bound
@@ -82,10 +82,10 @@ def _bound(host: str, port: int) -> socket.socket:
 
 @contextmanager
 def _refusal_of(host: str, port: int, flag: str) -> Iterator[None]:
-    place = f"{bare(host)}:{port} ({flag})" if flag else f"{bare(host)}:{port}"
+    place = f"{bare(host)}:{port} ({flag})"
     try:
         yield
     except OSError as error:
         raise ListenError(f"cannot listen on {place}: {error.strerror}") from None
     except UnicodeError:
-        raise ListenError(f"cannot listen on {place}: this is no name of a host") from None
+        raise ListenError(f"cannot listen on {place}: it is not a host name") from None

@@ -97,7 +97,7 @@ class Supervisor:
         wanted = {name: getattr(self._settings, name) for name in PORTS}
         try:
             held = {
-                name: stack.enter_context(hold(self._settings.host, port, flag(name) if name != "port" else ""))
+                name: stack.enter_context(hold(self._settings.host, port, flag(name)))
                 for name, port in wanted.items()
                 if port >= 0
             }

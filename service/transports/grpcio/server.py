@@ -87,11 +87,11 @@ class GrpcioTransport:
         host = bare(host)
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         if not self._shared_port:
-            probe(host, port)
+            probe(host, port, "--port")
         try:
             bound = self._add_port(address)
         except RuntimeError as error:
-            raise ListenError(f"cannot listen on {address}: {error}") from None
+            raise ListenError(f"cannot listen on {address} (--port): {error}") from None
         await self._server.start()
         self._keeper = asyncio.create_task(self._keep(address.rpartition(":")[0] + f":{bound}"))
         return bound

@@ -136,7 +136,8 @@ def test_a_port_in_use_is_refused_with_one_sentence(server: Server, start_server
     second = start_server(f"--port={server.port}", wait=False)
     assert second.process.wait(30) == 1
     second.reader.join(5)
-    assert "".join(second.text).strip() == f"digits: cannot listen on 127.0.0.1:{server.port}: Address already in use"
+    sentence = f"digits: cannot listen on 127.0.0.1:{server.port} (--port): Address already in use"
+    assert "".join(second.text).strip() == sentence
 
 
 def test_a_port_that_is_merely_bound_is_refused_too(start_server: StartServer):

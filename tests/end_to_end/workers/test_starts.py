@@ -21,7 +21,7 @@ from tests.support.server import StartServer
 def test_a_second_server_on_the_port_is_refused(start_server: StartServer, first: str, seconds: list[str]):
     """However many workers the two have; of one each it is told among the other tests of a start."""
     server = start_server(f"--workers={first}")
-    sentence = f"digits: cannot listen on 127.0.0.1:{server.port}: Address already in use"
+    sentence = f"digits: cannot listen on 127.0.0.1:{server.port} (--port): Address already in use"
     for second in seconds:
         other = start_server(f"--port={server.port}", f"--workers={second}", wait=False)
         assert other.process.wait(30) == 1

@@ -102,7 +102,9 @@ def test_another_model_with_activations(where, files):
     assert max(found["activations"]["pixels"]) <= 16
 
 
-@pytest.mark.parametrize(("name", "words"), [("x", b"no model 'x'"), ("mnist-16x16:9", b"no version '9'")])
+@pytest.mark.parametrize(
+    ("name", "words"), [("x", b"there is no model 'x'; there is digits-8x8"), ("mnist-16x16:9", b"no version '9'")]
+)
 def test_an_unknown_model_is_named(where, files, name, words):
     """An unknown model or version ends the command with one sentence that says what there is."""
     done = run(files[0], *where, f"--model={name}")

@@ -104,7 +104,7 @@ def test_models_and_limits(client):
     assert listing.find().features == 784
     assert listing.find("digits-8x8").pixel_max == 16
     assert listing.max_rows >= 1
-    with pytest.raises(ModelNotFound, match=rf"no model 'x'; it has {NAMES}"):
+    with pytest.raises(ModelNotFound, match=rf"no model 'x'; there is {NAMES}"):
         listing.find("x")
 
 

@@ -309,10 +309,10 @@ def test_a_port_that_is_held_is_for_those_alone_that_share_it():
 
     def refused() -> None:
         for take in (probe, hold):
-            with pytest.raises(ListenError, match=f"cannot listen on 127.0.0.1:{port}: Address already in use"):
-                take("127.0.0.1", port)
+            with pytest.raises(ListenError, match=rf"127.0.0.1:{port} \(--port\): Address already in use"):
+                take("127.0.0.1", port, "--port")
 
-    with hold("127.0.0.1", 0) as held:
+    with hold("127.0.0.1", 0, "--port") as held:
         port = held.getsockname()[1]
         refused()
         for _ in range(2):
@@ -327,7 +327,7 @@ def test_a_port_that_is_held_is_for_those_alone_that_share_it():
             refused()
             with pytest.raises(ConnectionRefusedError):
                 socket.create_connection(("127.0.0.1", port), timeout=5)
-    probe("127.0.0.1", port)
+    probe("127.0.0.1", port, "--port")
 
 
 def test_pauses_before_a_restart_grow_until_a_worker_has_run_for_long():
