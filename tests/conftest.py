@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from service.transports.envoy.program import EnvoyMissing, check_envoy
-from tests.support.server import DIGITS, MODELS, ROOT, Server, StartServer, Stub, environment, small_models
+from tests.support.processes import ROOT, environment, start_digits
+from tests.support.server import MODELS, Server, StartServer, Stub, small_models
 
 MNIST = ROOT / "tests" / "data" / "mnist"
 
@@ -77,12 +78,13 @@ def servers_of(front: str) -> Iterator[StartServer]:
         group: bool = False,
     ) -> Server:
         given = [f"--front={front}", "--http-port=0", *([] if port is None else [f"--port={port}"])]
-        command = [str(DIGITS), "serve", f"--models={models or small_models()}", "--log-format=json", *given, *flags]
-        process = subprocess.Popen(
-            command,
+        process = start_digits(
+            "serve",
+            f"--models={models or small_models()}",
+            "--log-format=json",
+            *given,
+            *flags,
             stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
             env=environment(**(env or {})),
             start_new_session=group,
         )

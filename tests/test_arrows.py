@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.server import ROOT
+from tests.support.processes import ROOT
 
 TELEMETRY = {"service.config", "service.telemetry", "engine.histogram"}
 # What the supervisor of several processes is made of, and what a process that answers calls is made of.

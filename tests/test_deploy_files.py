@@ -12,7 +12,7 @@ import yaml
 
 from service.config import PREFIX, Settings, bounds
 from service.telemetry.metrics import FAMILIES
-from tests.support.server import ROOT
+from tests.support.processes import ROOT
 
 COMPOSE_TEXT = (ROOT / "docker-compose.yml").read_text()
 COMPOSE = yaml.safe_load(COMPOSE_TEXT)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from scripts.generate_protocol import generate
-from tests.support.server import ROOT
+from tests.support.processes import ROOT
 
 
 def test_regenerating_the_stubs_changes_nothing(tmp_path: Path):

@@ -34,9 +34,13 @@ class Pipeline:
 
         Raises `NotAuthenticated`, and `LimitReached` as it is entered.
         """
+        self.verify(method, context)
+        return self.admission.place(method)
+
+    def verify(self, method: Method, context: Context) -> None:
+        """Verify the caller alone, for a call that needs no reserved place. Raises `NotAuthenticated`."""
         if method.identify is not None:
             method.identify(context)
-        return self.admission.place(method)
 
     def start(self, method: Method, context: Context, data: bytes, start: int = 0) -> "Future[bytes] | None":
         """Admit the request that begins at data[start], and try the fast path; None: its handler must take it.

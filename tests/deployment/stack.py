@@ -2,18 +2,17 @@
 
 import json
 import shutil
-import socket
 import subprocess
 import time
 import urllib.request
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from typing import Any
 
 import grpc
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-from tests.support.server import ROOT, environment
+from tests.support.processes import ROOT, environment, free_port
 
 COMPOSE = ["docker-compose"] if shutil.which("docker-compose") else ["docker", "compose"]
 SECONDS = 120
@@ -48,21 +47,12 @@ def get(url: str) -> str:
         return response.read().decode()
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that nobody listens on."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-
-
 class Stack:
     """One project: what `docker-compose` starts for it, and takes away."""
 
     def __init__(self, name: str, **variables: str) -> None:
         self.name = f"digits-test-{name}"
-        self.grpc, self.http, self.prometheus = free_ports(3)
+        self.grpc, self.http, self.prometheus = (free_port() for _ in range(3))
         self.variables = environment() | {
             "COMPOSE_PROJECT_NAME": self.name,
             "GRPC_PORT": str(self.grpc),

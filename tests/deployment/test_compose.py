@@ -15,7 +15,7 @@ from digits_client import DigitsClient
 
 from tests.deployment.load import call_until_refused
 from tests.deployment.stack import docker, get, inspect, until
-from tests.support.server import ROOT
+from tests.support.processes import ROOT
 
 pytestmark = pytest.mark.extra("docker")
 

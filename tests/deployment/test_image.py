@@ -14,7 +14,7 @@ from digits_client import DigitsClient
 from packaging.markers import Marker
 
 from tests.deployment.stack import docker, inspect, until
-from tests.support.server import ROOT
+from tests.support.processes import ROOT
 
 pytestmark = pytest.mark.extra("docker")
 

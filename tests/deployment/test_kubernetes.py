@@ -4,7 +4,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from tests.support.server import ROOT
+from tests.support.processes import ROOT
 
 FOLDER = ROOT / "deploy" / "kubernetes"
 DOCUMENTS = [

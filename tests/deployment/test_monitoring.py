@@ -14,7 +14,7 @@ from digits_client import DigitsClient
 
 from tests.deployment.load import Load
 from tests.deployment.stack import Stack, docker, get, until
-from tests.support.server import ROOT
+from tests.support.processes import ROOT
 
 pytestmark = pytest.mark.extra("docker")
 

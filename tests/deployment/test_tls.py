@@ -11,8 +11,8 @@ import pytest
 import trustme
 from digits_client import DigitsClient, DigitsError, NotAllowed
 
-from tests.deployment.stack import Stack, free_ports, get, inspect, until
-from tests.support.server import ROOT
+from tests.deployment.stack import Stack, get, inspect, until
+from tests.support.processes import ROOT, free_port
 
 pytestmark = pytest.mark.extra("docker")
 
@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_the_profile_tls_serves_both_ports_encrypted_and_only_with_a_token(image: str, folder: Path):
     """It needs a certificate and its key; here tokens as well. It runs by itself, without the balancer."""
-    grpc_port, http_port = free_ports(2)
+    grpc_port, http_port = free_port(), free_port()
     ports = {"TLS_GRPC_PORT": str(grpc_port), "TLS_HTTP_PORT": str(http_port), "TLS_PUBLISH_ADDRESS": "127.0.0.1"}
     stack = Stack("tls", TLS_FOLDER=str(folder), TLS_TOKEN_FILE="/tls/tokens", **ports)
     try:

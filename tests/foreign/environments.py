@@ -8,7 +8,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from tests.support.server import ROOT, environment
+from tests.support.processes import ROOT, environment
 
 SCRIPTS = Path(__file__).parent
 GO_MODULE = "digits.test/go_client"

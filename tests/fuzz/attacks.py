@@ -12,7 +12,7 @@ from hyperframe.frame import PingFrame
 from tests.fuzz.breaking import HEAD, broken_http1, broken_http2
 from tests.fuzz.mutations import Chance, mutated, mutated_frame, mutated_headers, mutated_json
 from tests.fuzz.traffic import ENCODED, ON_HTTP, headers, request, settings
-from tests.support.server import ROOT
+from tests.support.processes import ROOT
 
 SECONDS = 20.0
 """In which a connection must have been answered or closed."""

@@ -12,7 +12,8 @@ from google.protobuf.json_format import ParseDict
 from playwright.sync_api import expect
 
 from tests.page.page_driver import Visit
-from tests.support.server import MODELS, ROOT, Stub
+from tests.support.processes import ROOT
+from tests.support.server import MODELS, Stub
 
 EXAMPLES = len(gzip.decompress((ROOT / "service" / "web" / "examples-mnist.gz").read_bytes())) // 785
 

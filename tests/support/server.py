@@ -2,10 +2,8 @@
 
 import http.client
 import json
-import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,13 +15,13 @@ import grpc
 from digits_protocol.digits.v1 import digits_pb2 as pb
 from prometheus_client.parser import text_string_to_metric_families as parse
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.processes import ROOT
+
 MODELS = ROOT / "models"
 NAMES = ", ".join(sorted(path.name for path in MODELS.iterdir()))
 """Of the committed models, as sentences list them."""
 SMALL = ("digits-8x8", "mnist-16x16")
 """The models that a server of tests has, unless its test says otherwise: 0.1 of 43 MB."""
-DIGITS = Path(sys.executable).with_name("digits")
 START_SECONDS = 60
 STEM = "/digits.v1.DigitsService/"
 
@@ -146,12 +144,6 @@ def family(pid: int) -> Iterator[int]:
 
 def _resident_mib(pid: int) -> float:
     return int(Path(f"/proc/{pid}/status").read_text().split("VmRSS:")[1].split()[0]) / 1024
-
-
-def environment(**settings: str) -> dict[str, str]:
-    """The environment without any DIGITS_ setting but the given ones."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("DIGITS_")}
-    return kept | settings
 
 
 StartServer = Callable[..., Server]

@@ -82,8 +82,13 @@ class GrpcAsgi:
         """Answer a call that the reaper watches; `first` is the event that was received of it already."""
         call.task = asyncio.current_task()
         try:
-            method = self.find(call) if first is None else self._methods[call.path]
-            with self.pipeline.enter(method, call):
+            if first is None:
+                method = self.find(call)
+                place = self.pipeline.enter(method, call)
+            else:  # the fast path has verified the caller
+                method = self._methods[call.path]
+                place = self.admission.place(method)
+            with place:
                 if method.kind is Kind.UNARY:
                     await self._unary(method, call, send, first)
                 else:

@@ -62,7 +62,7 @@ class FastPath:
         call = AsgiCall(scope, headers, receive)
         self._application.reaper.add(call)
         try:
-            self._pipeline.enter(self._application.find(call), call)
+            self._pipeline.verify(self._application.find(call), call)
         except ServiceError as error:
             return self._application.fail(error, call, send)
         first = receive()

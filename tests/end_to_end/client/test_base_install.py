@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.foreign.environments import make_environment, pip_install
-from tests.support.server import ROOT, Server, environment
+from tests.support.processes import ROOT, environment
+from tests.support.server import Server
 
 SCRIPT = """
 import sys

@@ -1,13 +1,13 @@
 """Commands without --server ask the one that their environment describes, as in its own container."""
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
 import trustme
 
-from tests.support.server import DIGITS, Server, StartServer, environment
+from tests.support.processes import environment, run_digits
+from tests.support.server import Server, StartServer
 
 TOKEN = "anna-anna-anna-anna"
 
@@ -41,7 +41,7 @@ def run(*arguments: str, **settings: str) -> tuple[int, str, str]:
     """The command with proxies in its environment that do not answer, as in a container."""
     proxies = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY"), "http://127.0.0.1:1")
     env = environment(**settings, **proxies)
-    done = subprocess.run([DIGITS, *arguments], capture_output=True, text=True, timeout=60, env=env)
+    done = run_digits(*arguments, env=env)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -9,7 +9,8 @@ from digits_protocol.digits.v1 import digits_pb2 as pb
 
 from service.telemetry.metrics import FAMILIES
 from tests.support.http_calls import CLASSIFY, METHOD, MNIST, ask, encoded
-from tests.support.server import ROOT, Server, StartServer, Stub
+from tests.support.processes import ROOT
+from tests.support.server import Server, StartServer, Stub
 
 
 def test_metrics_show_what_was_sent_over_both_protocols(start_server: StartServer):

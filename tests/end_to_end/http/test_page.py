@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from digits_protocol.digits.v1 import digits_pb2 as pb
 
-from tests.support.server import ROOT, Server, StartServer, Stub
+from tests.support.processes import ROOT
+from tests.support.server import Server, StartServer, Stub
 
 WEB = ROOT / "service" / "web"
 TYPES = {

@@ -1,6 +1,5 @@
 """A model that nobody here has seen: exported, served, and classified right."""
 
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,8 @@ import skops.io
 from digits_protocol.digits.v1 import digits_pb2 as pb
 from sklearn.neural_network import MLPClassifier
 
-from tests.support.server import DIGITS, StartServer, Stub, environment
+from tests.support.processes import environment, run_digits
+from tests.support.server import StartServer, Stub
 
 ROWS, COLS = 12, 9
 LABELS = np.array([2, 3, 5, 7, 11])
@@ -39,9 +39,9 @@ def test_a_strangers_classifier_is_exported_served_and_right(tmp_path: Path, sta
 
         joblib.dump(fitted, model)
     np.savez(data, pixels=unseen.reshape(-1, ROWS, COLS), labels=truth)
-    command = [DIGITS, "export", model, "--test-data", data, "--out", models, "--version", "3"]
+    command = ["export", model, "--test-data", data, "--out", models, "--version", "3"]
     command += ["--trust"] if form == "joblib" else []
-    subprocess.run(command, check=True, env=environment(), capture_output=True)
+    run_digits(*command, env=environment()).check_returncode()
 
     server = start_server(models=models)
     with server.channel() as channel:

@@ -1,7 +1,6 @@
 """A server that was told to take int8: what it says, and that it says so."""
 
 import json
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,8 @@ import pytest
 from digits_client import DigitsClient
 
 from artifact.store import VersionFolder
-from tests.support.server import DIGITS, MODELS, Server, StartServer
+from tests.support.processes import run_digits
+from tests.support.server import MODELS, Server, StartServer
 from training.variants.variants import read_version
 
 CARD = read_version(VersionFolder(MODELS, "mnist-large", 1, "int8"))[1]
@@ -40,9 +40,7 @@ def test_everyone_is_told_which_variant_it_is(served: Server):
     info = {(key[0], key[3]) for key in served.metrics()["digits_model_info"]}
     assert ("mnist-large", "int8") in info
     assert ("mnist-16x16", "") in info
-    told = subprocess.run(
-        [DIGITS, "models", f"--server={served.address}", "--json"], capture_output=True, text=True, check=True
-    )
+    told = run_digits("models", f"--server={served.address}", "--json")
     variants = {each["name"]: each["variant"] for each in json.loads(told.stdout)["models"]}
     assert (variants["mnist-large"], variants["mnist-16x16"]) == ("int8", "")
     [line] = [line for line in served.lines if line["event"] == "model ready" and line["model"] == "mnist-large"]
@@ -55,19 +53,10 @@ def test_a_batch_job_takes_it_too(served: Server, mnist_test, tmp_path: Path):
     tables = []
     for way in (["--variant=int8", f"--models={MODELS}", "--provider=cpu"], [f"--server={served.address}"]):
         out = tmp_path / f"{len(tables)}.parquet"
-        subprocess.run(
-            [DIGITS, "score", tmp_path / "pixels.npy", "--out", out, "--model=mnist-large", *way],
-            capture_output=True,
-            check=True,
-        )
+        run_digits("score", tmp_path / "pixels.npy", "--out", out, "--model=mnist-large", *way).check_returncode()
         tables.append(pq.read_table(out))
     assert tables[0].equals(tables[1])
-    refused = subprocess.run(
-        [DIGITS, "score", tmp_path / "pixels.npy", "--out", tmp_path / "x.csv", "--variant=int8", *way],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    refused = run_digits("score", tmp_path / "pixels.npy", "--out", tmp_path / "x.csv", "--variant=int8", *way)
     assert (refused.returncode, refused.stderr) == (
         2,
         "digits: --variant goes without --server, which has models of its own\n",

@@ -16,7 +16,8 @@ import pytest
 from digits_protocol.digits.v1 import digits_pb2 as pb
 from PIL import Image
 
-from tests.support.server import DIGITS, MODELS, Server, StartServer, Stub, environment
+from tests.support.processes import DIGITS, environment, free_port
+from tests.support.server import MODELS, Server, StartServer, Stub
 
 MIB = 2**20
 CALLS = 800
@@ -124,13 +125,6 @@ def test_nobody_reads_the_log_and_the_server_serves_and_drains_all_the_same(how:
         process.kill()
         if how == "reader asleep":
             os.close(reading)
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return taken.getsockname()[1]
 
 
 def test_the_end_does_not_wait_for_images_that_are_being_decoded(start_server: StartServer, tmp_path: Path):

@@ -15,7 +15,8 @@ from digits_protocol.digits.v1 import digits_pb2 as pb
 from service.config import Settings
 from service.transports.envoy import program
 from service.transports.envoy.program import EnvoyMissing, EnvoyProgram, check_envoy
-from tests.support.server import DIGITS, MODELS, Server, StartServer, Stub, environment, family
+from tests.support.processes import DIGITS, environment, free_port
+from tests.support.server import MODELS, Server, StartServer, Stub, family
 
 IMAGE = pb.ClassifyRequest(pixels=bytes(784))
 
@@ -124,9 +125,7 @@ def test_the_http_port_has_the_same_limit_and_the_log_tells_when_it_is_met(start
 
 def test_open_files_are_as_many_as_may_be_and_connections_have_room_among_them(front: str, tmp_path):
     """The soft limit is raised to the hard one; where that is little, the log says how many connections it lets be."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     flags = f"--front={front} --models={MODELS} --port={port} --http-port=0 --log-format=json"
     script = f"ulimit -S -n 200; ulimit -H -n 400; exec {DIGITS} serve {flags}"
     process = subprocess.Popen(["bash", "-c", script], stderr=subprocess.PIPE, text=True, env=environment())
@@ -239,9 +238,7 @@ def test_a_host_name_is_resolved(start_server: StartServer):
 
 def test_a_server_without_stderr_serves(front: str, tmp_path):
     """Nobody hears its log, that is all."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     flags = f"--front={front} --models={MODELS} --port={port} --http-port=-1"
     process = subprocess.Popen(["bash", "-c", f"exec {DIGITS} serve {flags} 2>&-"], env=environment())
     try:

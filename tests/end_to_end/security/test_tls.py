@@ -19,7 +19,8 @@ import pytest
 import trustme
 from digits_client import DigitsClient, Unavailable
 
-from tests.support.server import DIGITS, Server, StartServer, environment
+from tests.support.processes import environment, run_digits
+from tests.support.server import Server, StartServer
 
 IMAGE = np.zeros((28, 28), np.uint8)
 
@@ -292,17 +293,15 @@ def locked(key: bytes) -> bytes:
 @pytest.mark.front("grpcio")  # it is about the commands
 def test_the_commands_speak_tls(mutual: Server, authority: Authority):
     """With the files that they are told of; without them they say that nobody answers."""
-    import subprocess
-
     mine = authority.ca.issue_cert("someone@example.org")
     mine.private_key_pem.write_to_path(authority.folder / "mine.key")
     mine.cert_chain_pems[0].write_to_path(authority.folder / "mine.pem")
     files = {"ca": "ca.pem", "cert": "mine.pem", "key": "mine.key"}
     flags = [f"--tls-{name}={authority.folder / file}" for name, file in files.items()]
-    command = [DIGITS, "health", f"--server=localhost:{mutual.port}"]
-    told = subprocess.run([*command, *flags], capture_output=True, text=True, env=environment(), check=False)
+    command = ["health", f"--server=localhost:{mutual.port}"]
+    told = run_digits(*command, *flags, env=environment())
     assert (told.returncode, told.stdout) == (0, "SERVING\n")
-    told = subprocess.run([*command, flags[0]], capture_output=True, text=True, env=environment(), check=False)
+    told = run_digits(*command, flags[0], env=environment())
     assert told.returncode == 3
 
 

@@ -19,7 +19,8 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from tests.support.http_calls import ask, detail
-from tests.support.server import DIGITS, STEM, Server, StartServer, Stub, environment
+from tests.support.processes import environment, run_digits
+from tests.support.server import STEM, Server, StartServer, Stub
 
 IMAGE = np.zeros((28, 28), np.uint8)
 ANNA, BEN = "anna-anna-anna-anna", "ben-ben-ben-ben-ben"
@@ -298,14 +299,12 @@ def test_a_pipe_in_the_place_of_the_file_changes_nothing(file: Path, start_serve
 @pytest.mark.front("grpcio")  # it is about the commands
 def test_the_commands_send_a_token(server: Server, tmp_path: Path):
     """From a file, so that no list of processes shows it."""
-    import subprocess
-
     mine = tmp_path / "token"
     mine.write_text(f"{ANNA}\n")
-    command = [DIGITS, "models", f"--server={server.address}"]
-    ran = subprocess.run([*command, f"--token-file={mine}"], capture_output=True, text=True, env=environment())
+    command = ["models", f"--server={server.address}"]
+    ran = run_digits(*command, f"--token-file={mine}", env=environment())
     assert ran.returncode == 0
-    ran = subprocess.run(command, capture_output=True, text=True, env=environment())
+    ran = run_digits(*command, env=environment())
     assert ran.returncode == 1
     assert "authorization" in ran.stderr
 

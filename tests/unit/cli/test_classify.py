@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,21 +10,14 @@ import pytest
 from PIL import Image
 
 from tests.support.calibrated_model import export_sure
-
-DIGITS = str(Path(sys.executable).with_name("digits"))
-ROOT = Path(__file__).resolve().parents[3]
+from tests.support.processes import ROOT, run_digits
 
 
-def run(*arguments: object, stdin: bytes | None = None, **environment: str) -> subprocess.CompletedProcess[bytes]:
+def run(*arguments: object, stdin: bytes = b"", **environment: str) -> subprocess.CompletedProcess[bytes]:
     """The command's result; colours are off unless the environment asks for them."""
     kept = {key: value for key, value in os.environ.items() if key not in ("FORCE_COLOR", "NO_COLOR")}
-    return subprocess.run(
-        [DIGITS, "classify", *map(str, arguments)],
-        input=stdin,
-        capture_output=True,
-        timeout=120,
-        cwd=ROOT,
-        env=kept | {"COLUMNS": "100"} | environment,
+    return run_digits(
+        "classify", *arguments, given=stdin, cwd=ROOT, env=kept | {"COLUMNS": "100"} | environment, text=False
     )
 
 

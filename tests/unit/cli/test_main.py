@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from cli.main import COMMANDS
+from tests.support.processes import run_digits
 
 DIGITS = str(Path(sys.executable).with_name("digits"))
 
 
-def run(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([DIGITS, *arguments], capture_output=True, text=True, timeout=60, **options)
+run = run_digits
 
 
 def test_help_lists_every_command():

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.processes import run_digits
+
 DIGITS = str(Path(sys.executable).with_name("digits"))
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {key: value for key, value in os.environ.items() if key != "FORCE_COLOR"} | {"COLUMNS": "120"}
-    return subprocess.run([DIGITS, *arguments], capture_output=True, text=True, timeout=60, env=environment)
+    return run_digits(*arguments, env=environment)
 
 
 def test_models_as_a_table(server):

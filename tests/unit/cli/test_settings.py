@@ -1,13 +1,13 @@
 """A client reads the settings it needs; what is wrong with a server's does not stop it."""
 
 import json
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.support.server import DIGITS, MODELS, environment
+from tests.support.processes import environment, run_digits
+from tests.support.server import MODELS
 from tests.unit.service.test_config import KUBERNETES
 
 # What no server would start with.
@@ -24,9 +24,7 @@ WRONG = {
 
 
 def run(*arguments: object, **settings: str) -> tuple[int, str, str]:
-    done = subprocess.run(
-        [DIGITS, *map(str, arguments)], capture_output=True, text=True, timeout=120, env=environment(**settings)
-    )
+    done = run_digits(*arguments, env=environment(**settings))
     return done.returncode, done.stdout, done.stderr
 
 

@@ -1,6 +1,5 @@
 """A server that does on demand what a real one cannot be made to do: fail, refuse, and be slow."""
 
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +14,8 @@ from digits_protocol.digits.v1 import digits_pb2 as pb
 from google.protobuf.any_pb2 import Any as Packed
 from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 from google.rpc.status_pb2 import Status
+
+from tests.support.processes import free_port
 
 SERVICE = "digits.v1.DigitsService"
 FEATURES = 12
@@ -121,9 +122,7 @@ def end(context: Any, code: grpc.StatusCode, message: str, *details: Any) -> Non
 @pytest.fixture
 def late_server() -> Iterator[str]:
     """The address of a server that starts a second from now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     done = threading.Event()
 
     def start() -> None:

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.support.server import environment
+from tests.support.processes import environment
 
 # A child with the client that was used before the fork, and one with a new one.
 CODE = """

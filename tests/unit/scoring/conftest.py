@@ -13,7 +13,8 @@ from artifact.card import Card
 from scoring.chunk import Shape
 from scoring.readers.images.decoding import prepare_pixels
 from tests.conftest import servers_of
-from tests.support.server import MODELS, ROOT, Server
+from tests.support.processes import ROOT
+from tests.support.server import MODELS, Server
 
 MNIST = ROOT / "tests" / "data" / "mnist" / "t10k-images-idx3-ubyte.gz"
 

@@ -9,6 +9,7 @@ import time
 import zipfile
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,26 +17,27 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from scoring.chunk import Shape
-from tests.support.server import DIGITS, MODELS, environment
+from tests.support.processes import environment, start_digits
+from tests.support.server import MODELS
 
 SECONDS = 120
 SHAPE = Shape(8, 8, 16, tuple(range(10)), tuple("0123456789"), len)
 """Of a model for which nothing is decoded."""
 
 
-def start(*arguments: object, stdin: int = subprocess.DEVNULL, **env: str) -> subprocess.Popen[str]:
+def start(*arguments: object, stdin: int = subprocess.DEVNULL, **env: str) -> Any:
     """`digits score` with these arguments."""
-    return subprocess.Popen(
-        [str(DIGITS), "score", *map(str, arguments)],
+    return start_digits(
+        "score",
+        *arguments,
         stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
         env=environment(DIGITS_MODELS=str(MODELS), **env),
     )
 
 
-def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+def ended(process: Any) -> tuple[int, str, str]:
     """Its exit code, stdout and stderr."""
     out, err = process.communicate(timeout=SECONDS)
     return process.returncode, out, err

@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.support.server import ROOT
+from tests.support.processes import ROOT
 
 WAIT_SECONDS = 60
 

@@ -1,7 +1,6 @@
 """Models whose classes are named by text: what stands in every answer and table is the class, never its position."""
 
 import json
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,8 @@ from sklearn.neural_network import MLPClassifier
 from artifact.card import Card
 from artifact.store import VersionFolder
 from scoring import score
-from tests.support.server import DIGITS, StartServer, environment
+from tests.support.processes import environment, run_digits
+from tests.support.server import StartServer
 from tests.unit.scoring.jobs import table
 
 Digits = tuple[np.ndarray, np.ndarray]
@@ -25,9 +25,9 @@ def export(folder: Path, name: str, pixels: np.ndarray, labels: np.ndarray, *opt
     fitted = MLPClassifier((16,), max_iter=60, random_state=0).fit(pixels / 16, labels)
     skops.io.dump(fitted, folder / f"{name}.skops")
     np.savez(folder / f"{name}.npz", pixels=pixels, labels=labels)
-    command = [DIGITS, "export", folder / f"{name}.skops", "--test-data", folder / f"{name}.npz"]
+    command = ["export", folder / f"{name}.skops", "--test-data", folder / f"{name}.npz"]
     command += ["--out", folder / "models", "--pixel-max=16", "--preparation=blocks", *options]
-    subprocess.run(command, check=True, env=environment(), capture_output=True)
+    run_digits(*command, env=environment()).check_returncode()
     return Card.from_json(VersionFolder(folder / "models", name, 1).card.read_text())
 
 
@@ -88,11 +88,11 @@ def test_a_network_trained_on_folders_called_by_numbers_answers_them(some: Digit
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray((image.reshape(8, 8) * 15).astype(np.uint8)).save(folder / f"{row}.png")
     models = tmp_path / "models"
-    train = [DIGITS, "train", "digits-8x8", "--images", tmp_path / "images", "--name", "mine", "--out", models]
-    subprocess.run(train, check=True, env=environment(), capture_output=True)
+    train = ["train", "digits-8x8", "--images", tmp_path / "images", "--name", "mine", "--out", models]
+    run_digits(*train, env=environment()).check_returncode()
     files = sorted((tmp_path / "images").glob("*/*.png"))
-    classify = [DIGITS, "classify", "--local", "--models", models, "--json", *files]
-    done = subprocess.run(classify, check=True, env=environment(), capture_output=True, text=True)
+    classify = ["classify", "--local", "--models", models, "--json", *files]
+    done = run_digits(*classify, env=environment())
     said = [json.loads(line)["digit"] for line in done.stdout.splitlines()]
     truth = [int(file.parent.name) for file in files]
     assert np.mean(np.array(said) == truth) > 0.9

@@ -11,7 +11,8 @@ import pytest
 
 from scoring import score
 from tests.foreign.environments import python_with_extras
-from tests.support.server import MODELS, environment
+from tests.support.processes import environment
+from tests.support.server import MODELS
 from tests.unit.scoring.jobs import table, write_array, write_images
 
 pytestmark = pytest.mark.skipif(not os.environ.get("RAY"), reason="`make ray` runs it, in an environment of its own")

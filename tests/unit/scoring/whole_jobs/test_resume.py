@@ -13,6 +13,7 @@ import pytest
 
 from scoring import score
 from scoring.journal.journal import Journal
+from tests.support.processes import environment, run_digits
 from tests.support.repositories import place
 from tests.support.server import MODELS
 from tests.unit.scoring.jobs import ended, kill_and_resume, run, start, table, wait_for_parts
@@ -181,13 +182,16 @@ def test_two_runs_at_once_do_not_mix(pixels: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize("limit", [5_000, 100_000])
-def test_a_disk_that_fills_ends_the_job_and_loses_nothing(pixels: Path, limit: int, tmp_path: Path):
+def test_a_disk_that_fills_ends_the_job_and_loses_nothing(
+    pixels: Path, limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     """While a part or the output is written; with room again the job goes on."""
+    monkeypatch.setenv("REAL_PROCESSES", "1")  # they inherit the limits of this process
     calm, output = tmp_path / "calm.parquet", tmp_path / "out.parquet"
     run(pixels, "--out", calm, CHUNK)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))  # what it starts inherits it
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
         _, err = run(pixels, "--out", output, CHUNK, code=1)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -199,19 +203,13 @@ def test_a_disk_that_fills_ends_the_job_and_loses_nothing(pixels: Path, limit: i
 
 def test_standard_input_is_scored_and_cannot_be_resumed(tmp_path: Path, mnist_test: tuple[np.ndarray, np.ndarray]):
     """JSON lines through a pipe."""
-    import subprocess
-
-    from tests.support.server import DIGITS, environment
-
     lines = "".join(f'{{"pixels": {row}}}\n' for row in mnist_test[0][:50].tolist())
-    command = [str(DIGITS), "score", "-", "--out", str(tmp_path / "out.jsonl"), "--models", str(MODELS)]
-    done = subprocess.run(command, input=lines, text=True, capture_output=True, env=environment(), check=False)
+    command = ["score", "-", "--out", str(tmp_path / "out.jsonl"), "--models", str(MODELS)]
+    done = run_digits(*command, given=lines, env=environment())
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert [row["digit"] for row in rows][:5] == [7, 2, 1, 0, 4]
-    command[4] = str(tmp_path / "again.jsonl")
-    done = subprocess.run(
-        [*command, "--resume"], input=lines, text=True, capture_output=True, env=environment(), check=False
-    )
+    command[3] = str(tmp_path / "again.jsonl")
+    done = run_digits(*command, "--resume", given=lines, env=environment())
     assert done.returncode == 1
     assert "cannot be read a second time" in done.stderr
