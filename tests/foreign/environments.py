@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
 from tests.support.processes import ROOT, environment
@@ -18,23 +17,27 @@ GO_TOOLS = (
 )
 
 
-@cache  # once a run is often enough to look for newer ones
+TRITON = ("tritonclient[grpc]==2.73.0",)
+KSERVE = ("kserve==0.21.0",)
+
+
 def python_with(name: str, *packages: str) -> Path:
-    """The Python of `.cache/venvs/<name>`, with the newest of `packages` installed."""
+    """The Python of `.cache/venvs/<name>`, with exactly these `packages`; installed anew when they change."""
     venvs = ROOT / ".cache" / "venvs"
     venvs.mkdir(parents=True, exist_ok=True)
-    python = venvs / name / "bin" / "python"
+    python, installed = venvs / name / "bin" / "python", venvs / f"{name}.txt"
     with (venvs / f"{name}.lock").open("w") as lock:  # tests may run side by side
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not python.exists():
+        if not installed.exists() or installed.read_text() != "\n".join(packages):
             make_environment(venvs / name)
-        pip_install(python, "--upgrade", *packages)
+            pip_install(python, *packages)
+            installed.write_text("\n".join(packages))
     return python
 
 
 def make_environment(folder: Path) -> None:
     """An empty environment; what is installed there is so by the pip of this one."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--clear", "--without-pip", folder], check=True)
 
 
 def pip_install(python: Path, *arguments: object) -> None:

@@ -16,7 +16,7 @@ from digits_protocol.digits.v1 import digits_pb2
 from digits_protocol.inference import open_inference_pb2 as pb
 from google.protobuf.json_format import Parse
 
-from tests.foreign.environments import build_go_client, python_with, run_script
+from tests.foreign.environments import KSERVE, TRITON, build_go_client, python_with, run_script
 from tests.support.server import MODELS, Server, StartServer, Stub
 
 PREFIX = f"digits-test-{secrets.token_hex(4)}-"
@@ -86,14 +86,14 @@ def test_a_request_ends_when_the_time_that_it_gave_itself_has_passed(controlled:
 @pytest.mark.parametrize("script", ["triton_sync.py", "triton_aio.py"])
 def test_tritonclient_is_answered_in_all_it_can_ask(controlled: Server, expected: Path, script: str):
     """Inference of every kind, streams, metadata, statistics, repository, shared memory; errors with their status."""
-    python = python_with("triton", "tritonclient[grpc]>=2.60")
+    python = python_with("triton", *TRITON)
     assert run_script(python, script, controlled.address, expected, PREFIX) == "all well\n"
 
 
 @installs
 def test_kserve_s_client_is_answered(controlled: Server, expected: Path):
     """Raw and typed contents, both data types."""
-    python = python_with("kserve", "kserve>=0.15")
+    python = python_with("kserve", *KSERVE)
     assert run_script(python, "kserve_client.py", controlled.address, expected) == "all well\n"
 
 

@@ -260,6 +260,7 @@ def test_files_that_do_not_fit_change_nothing(start):
     server.wait_for("certificates read again", 10)
 
 
+@pytest.mark.front("grpcio")  # both read certificates by the same code
 @pytest.mark.parametrize("wrong", ["missing", "no PEM", "another's key", "locked"])
 def test_a_server_does_not_start_with_files_that_are_wrong(start_server: StartServer, tmp_path: Path, wrong: str):
     """One sentence says which."""

@@ -309,6 +309,7 @@ def test_the_commands_send_a_token(server: Server, tmp_path: Path):
     assert "authorization" in ran.stderr
 
 
+@pytest.mark.front("grpcio")  # both read tokens by the same code
 @pytest.mark.front("grpcio")  # either reads the file by the same code
 @pytest.mark.parametrize(
     ("text", "sentence"),
