@@ -41,7 +41,7 @@ serve: setup  ## serve the models under models/ (settings: ARGS="--port 9001", o
 	$(BIN)/digits serve $(ARGS)
 
 test: setup-dev  ## the tests; what needs more than Python packages is skipped, and says so
-	$(BIN)/python -m pytest -rs -n 3 --ignore tests/page $(ARGS)
+	$(BIN)/python -m pytest -rs -n auto --ignore tests/page $(ARGS)
 
 page: setup-dev  ## the page in a real browser, on both fronts (some minutes; needs chromium on the PATH)
 	REQUIRE_EXTRAS=1 $(BIN)/python -m pytest tests/page $(ARGS)

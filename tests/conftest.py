@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engine.cpus import usable_cores
 from service.transports.envoy.program import EnvoyMissing, check_envoy
 from tests.support.processes import ROOT, environment, start_digits
 from tests.support.server import MODELS, Server, StartServer, Stub, small_models
@@ -24,6 +25,11 @@ MNIST = ROOT / "tests" / "data" / "mnist"
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "extra(program): needs a program that is no Python package")
     config.addinivalue_line("markers", "front(name): about what only that front does, or what both do by the same code")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """For `-n auto`: one more than there are cores, since tests also wait for servers."""
+    return usable_cores() + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
