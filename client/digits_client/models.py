@@ -215,7 +215,7 @@ def read_card(response: pb.GetModelResponse) -> ModelCard:
 
 
 def read_layer(response: pb.GetNetworkResponse) -> NetworkLayer:
-    """The one layer that was asked for."""
+    """The one layer of a response to a request that names it."""
     layer = response.layers[0]
     return NetworkLayer(
         activation=layer.activation,

@@ -7,11 +7,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, TypedDict
+from typing import Any
 
 from digits_protocol.digits.v1 import digits_pb2 as pb
 
-from digits_client.connection.endpoint import Endpoint
 from digits_client.errors import DeadlineExceeded, DigitsError, Overloaded
 
 SERVICE = "digits.v1.DigitsService"
@@ -90,16 +89,6 @@ def stream_on(channel: Any) -> Any:
     return channel.stream_stream(f"/{SERVICE}/ClassifyStream")
 
 
-class Options(TypedDict, total=False):
-    """What `classify` can be told beside the images."""
-
-    model: str | None
-    version: str | None
-    activations: bool
-    coverage: float | None
-    timeout: float | None
-
-
 class Deadline:
     """The time a caller grants to one method of the client, whatever calls that takes."""
 
@@ -124,55 +113,6 @@ class Deadline:
         return pause if time.monotonic() + pause < self._end else None
 
 
-@dataclass(frozen=True, slots=True)
-class Defaults:
-    """What a client assumes where a call says nothing."""
-
-    endpoint: Endpoint
-    model: str
-    version: str
-    timeout: float
-    metadata: tuple[tuple[str, str | bytes], ...] = ()
-    channels: int = 1
-
-    def __post_init__(self) -> None:
-        check_metadata(self.metadata)
-        if isinstance(self.channels, bool) or not isinstance(self.channels, int):
-            raise TypeError(f"channels is {self.channels!r}, expected a whole number")
-        if self.channels < 1:
-            raise ValueError(f"channels is {self.channels}, expected at least 1")
-        check_text("model", self.model)
-        check_text("version", self.version)
-        check_timeout(self.timeout)
-
-    def deadline(self, timeout: float | None) -> Deadline:
-        """The deadline of a call that was given this timeout."""
-        return Deadline(self.timeout if timeout is None else timeout, self.place)
-
-    @property
-    def place(self) -> str:
-        """What sentences call the server."""
-        return str(self.endpoint)
-
-    def named(self, model: str | None, version: str | None) -> tuple[str, str]:
-        """The names a request carries; the client's own version belongs to the client's own model alone."""
-        for key, value in (("model", model), ("version", version)):
-            if value is not None:
-                check_text(key, value)
-        if model is None:
-            return self.model, self.version if version is None else version
-        return model, version or ""
-
-    def request(
-        self, model: str | None, version: str | None, activations: bool, coverage: float | None
-    ) -> pb.ClassifyRequest:
-        """A request without images."""
-        name, number = self.named(model, version)
-        if coverage is not None:
-            _check_coverage(coverage)
-        return pb.ClassifyRequest(model=name, version=number, include_activations=activations, coverage=coverage)
-
-
 def check_timeout(seconds: Any) -> float:
     """The timeout as a float. Raises `TypeError` for what is no number, `ValueError` for one that is no span."""
     if isinstance(seconds, bool) or not issubclass(type(seconds), Real):
@@ -182,7 +122,8 @@ def check_timeout(seconds: Any) -> float:
     return float(seconds)
 
 
-def _check_coverage(coverage: Any) -> None:
+def check_coverage(coverage: Any) -> None:
+    """Raises `TypeError` for a value that is not a number, `ValueError` for one that is not between 0 and 1."""
     if isinstance(coverage, bool) or not issubclass(type(coverage), Real):
         raise TypeError(f"the coverage is {coverage!r}, expected a number")
     if not 0 < coverage < 1:

@@ -10,20 +10,22 @@ import grpc
 import grpc.aio
 
 from digits_client.coalescing import Coalescer
-from digits_client.connection.channel import OPTIONS, RPCS, Deadline, Defaults, Rpc
+from digits_client.connection.channel import OPTIONS, RPCS, Deadline, Rpc
+from digits_client.connection.endpoint import Endpoint
 from digits_client.connection.forks import check_process
 from digits_client.errors import ClientClosed, ServerError, from_rpc
 from digits_client.models import Listing
 
 
-class OnLoop:
+class LoopState:
     """Of the loop that runs when it is made; all its methods are for that loop alone."""
 
-    def __init__(self, defaults: Defaults, coalescer: Coalescer | None) -> None:
+    def __init__(self, endpoint: Endpoint, channels: int, coalescer: Coalescer | None) -> None:
+        """`channels` is the number of connections."""
         self.coalescer = coalescer
-        self.asking: asyncio.Task[Listing] | None = None
-        """The question for the listing, as long as it is open."""
-        self._channels = [defaults.endpoint.open(grpc.aio, OPTIONS) for _ in range(defaults.channels)]
+        self.listing_task: asyncio.Task[Listing] | None = None
+        """The ListModels call in flight."""
+        self._channels = [endpoint.open(grpc.aio, OPTIONS) for _ in range(channels)]
         self._methods = {rpc: [rpc.on(channel) for channel in self._channels] for rpc in RPCS}
         self._turn = 0
 
@@ -46,18 +48,18 @@ class OnLoop:
 
 
 class Loops:
-    """One `OnLoop` for each loop that the client was used on."""
+    """One `LoopState` for each loop that the client was used on."""
 
-    def __init__(self, make: Callable[[], OnLoop], place: str) -> None:
+    def __init__(self, make: Callable[[], LoopState], place: str) -> None:
         """`place` is what sentences call the server."""
         self._make = make
         self._place = place
         self._lock = threading.Lock()  # loops of several threads
-        self._kept: dict[asyncio.AbstractEventLoop, OnLoop] = {}
+        self._kept: dict[asyncio.AbstractEventLoop, LoopState] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self.closed = False
 
-    def current(self) -> OnLoop:
+    def current(self) -> LoopState:
         """That of the running loop, made when it is new. Raises `ClientClosed`."""
         check_process("grpc.aio")
         loop = asyncio.get_running_loop()
@@ -101,7 +103,7 @@ class Loops:
         if own is not None:
             await own.close()
 
-    def _close_there(self, its: OnLoop) -> None:
+    def _close_there(self, its: LoopState) -> None:
         task = asyncio.get_running_loop().create_task(its.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
