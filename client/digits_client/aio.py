@@ -27,18 +27,12 @@ from digits_client.connection.channel import (
     stream_on,
 )
 from digits_client.connection.loops import Loops, LoopState
-from digits_client.errors import (
-    Answer,
-    DeadlineExceeded,
-    DigitsError,
-    ModelNotFound,
-    read_answer,
-)
+from digits_client.errors import DeadlineExceeded, DigitsError, ModelNotFound, Result, read_answer
 from digits_client.health import Health
-from digits_client.images import File, Images, Several, read_images_aside
+from digits_client.images import ImageFile, ImageList, Images, read_images_in_thread
 from digits_client.models import ListedVersion, Listing, ModelCard, Network, read_card, read_layer, read_listing
 from digits_client.results import Classification, Classifications, read_identity
-from digits_client.stream import Answers, StreamResult, each
+from digits_client.stream import StreamResult, StreamResults, each
 
 # Bytes of a request beside its pixels: names, field numbers, lengths.
 _REQUEST_OVERHEAD = 1024
@@ -86,9 +80,9 @@ class AsyncDigitsClient(BaseClient):
         await self._loops.close()
 
     @overload
-    async def classify(self, images: Several, **options: Unpack[ClassifyOptions]) -> Classifications: ...
+    async def classify(self, images: ImageList, **options: Unpack[ClassifyOptions]) -> Classifications: ...
     @overload
-    async def classify(self, images: File, **options: Unpack[ClassifyOptions]) -> Classification: ...
+    async def classify(self, images: ImageFile, **options: Unpack[ClassifyOptions]) -> Classification: ...
     @overload
     async def classify(self, images: NDArray[Any], **options: Unpack[ClassifyOptions]) -> Any: ...
     async def classify(
@@ -103,7 +97,7 @@ class AsyncDigitsClient(BaseClient):
     ) -> Classification | Classifications:
         """As `DigitsClient.classify`."""
         deadline = self._deadline(timeout)
-        batch = await read_images_aside(images)
+        batch = await read_images_in_thread(images)
         request = self._classify_request(model, version, activations, coverage)
         listed = await self._find_version(request, deadline) if batch.arrays else None
         single = batch.fill(request, listed)
@@ -129,35 +123,35 @@ class AsyncDigitsClient(BaseClient):
         An iterable that is not asynchronous must not block. Closing the generator cancels the call and the reading.
         """
         deadline = self._deadline(timeout)
-        answers = Answers(activations, self._place)
+        results = StreamResults(activations, self._place)
 
         async def requests() -> AsyncIterator[bytes]:
             try:
                 async for item in each(images):
                     request = self._classify_request(model, version, activations, coverage)
                     try:
-                        batch = await read_images_aside(item)
+                        batch = await read_images_in_thread(item)
                         listed = await self._find_version(request, deadline) if batch.arrays else None
                         single = batch.fill(request, listed)
                     except Exception as error:  # yielded in the place of its result
-                        answers.failed(error)
+                        results.add_failed(error)
                         await asyncio.sleep(0)  # endless bad items would block the loop
                         continue
-                    number = answers.sent(single, batch.count(listed))
+                    number = results.add_sent(single, batch.count(listed))
                     yield pb.ClassifyStreamRequest(id=number, request=request).SerializeToString()
             except Exception as error:  # gRPC would only log it
-                answers.broken = error
+                results.broken = error
 
         stream = stream_on(self._loops.current().channel())
         with self._loops.calling(deadline):
             call = stream(requests(), timeout=deadline.left(), **self._options)
             try:
                 async for data in call:
-                    for result in answers.take(data):
+                    for result in results.take(data):
                         yield result
             finally:
                 call.cancel()
-        for result in answers.rest():
+        for result in results.take_rest():
             yield result
 
     async def models(self, *, timeout: float | None = None) -> Listing:
@@ -252,7 +246,7 @@ class AsyncDigitsClient(BaseClient):
         with self._discard_listing_on_error():
             return await self._call(CLASSIFY, request, deadline, read)
 
-    async def _call(self, rpc: Rpc, request: Any, deadline: Deadline, read: Callable[[Any], Answer]) -> Answer:
+    async def _call(self, rpc: Rpc, request: Any, deadline: Deadline, read: Callable[[Any], Result]) -> Result:
         data = request.SerializeToString()
         while True:
             method = self._loops.current().method(rpc)

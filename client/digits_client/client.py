@@ -24,12 +24,12 @@ from digits_client.connection.channel import (
     stream_on,
 )
 from digits_client.connection.channels import Channels
-from digits_client.errors import Answer, DigitsError, ModelNotFound, read_answer
+from digits_client.errors import DigitsError, ModelNotFound, Result, read_answer
 from digits_client.health import Health
-from digits_client.images import File, Images, Several, read_images
+from digits_client.images import ImageFile, ImageList, Images, read_images
 from digits_client.models import ListedVersion, Listing, ModelCard, Network, read_card, read_layer, read_listing
 from digits_client.results import Classification, Classifications, read_identity
-from digits_client.stream import Answers, StreamResult
+from digits_client.stream import StreamResult, StreamResults
 
 
 class DigitsClient(BaseClient):
@@ -80,9 +80,9 @@ class DigitsClient(BaseClient):
         self._channels.close()
 
     @overload
-    def classify(self, images: Several, **options: Unpack[ClassifyOptions]) -> Classifications: ...
+    def classify(self, images: ImageList, **options: Unpack[ClassifyOptions]) -> Classifications: ...
     @overload
-    def classify(self, images: File, **options: Unpack[ClassifyOptions]) -> Classification: ...
+    def classify(self, images: ImageFile, **options: Unpack[ClassifyOptions]) -> Classification: ...
     @overload
     def classify(self, images: NDArray[Any], **options: Unpack[ClassifyOptions]) -> Any: ...
     def classify(
@@ -136,7 +136,7 @@ class DigitsClient(BaseClient):
         iterable, so an iterable that blocks forever keeps its thread.
         """
         deadline = self._deadline(timeout)
-        answers = Answers(activations, self._place)
+        results = StreamResults(activations, self._place)
 
         def requests() -> Iterator[bytes]:
             try:
@@ -147,25 +147,25 @@ class DigitsClient(BaseClient):
                         listed = self._find_version(request, deadline) if batch.arrays else None
                         single = batch.fill(request, listed)
                     except Exception as error:  # yielded in the place of its result
-                        if answers.closed:
+                        if results.closed:
                             return
-                        answers.failed(error)
+                        results.add_failed(error)
                         continue
-                    number = answers.sent(single, batch.count(listed))
+                    number = results.add_sent(single, batch.count(listed))
                     yield pb.ClassifyStreamRequest(id=number, request=request).SerializeToString()
             except Exception as error:  # gRPC would only log it
-                answers.broken = error
+                results.broken = error
 
         stream = stream_on(self._channels.next())
         with self._channels.calling(deadline):
             call = stream(requests(), timeout=deadline.left(), **self._options)
             try:
                 for data in call:
-                    yield from answers.take(data)
+                    yield from results.take(data)
             finally:
-                answers.closed = True
+                results.closed = True
                 call.cancel()
-        yield from answers.rest()
+        yield from results.take_rest()
 
     def models(self, *, timeout: float | None = None) -> Listing:
         """All models of the server with their versions, and the limits of a call."""
@@ -222,7 +222,7 @@ class DigitsClient(BaseClient):
         assert listing is not None
         return listing.find(request.model, request.version)
 
-    def _call(self, rpc: Rpc, request: Any, deadline: Deadline, read: Callable[[Any], Answer]) -> Answer:
+    def _call(self, rpc: Rpc, request: Any, deadline: Deadline, read: Callable[[Any], Result]) -> Result:
         data = request.SerializeToString()
         while True:
             try:

@@ -1,4 +1,4 @@
-"""Single images asked for in the same turn of the event loop go out as one call."""
+"""Single images that are classified in the same turn of the event loop share one call."""
 
 import asyncio
 import copy
@@ -25,16 +25,16 @@ Send = Callable[[BatchKey, bytes, int], Awaitable[Classifications]]
 
 
 class Coalescer:
-    """Collects images until the loop's next turn."""
+    """Collects images until the next turn of the loop."""
 
     def __init__(self, send: Send) -> None:
-        """`send` classifies so many images that stand back to back."""
+        """`send` classifies contiguous images, given their pixels and their number."""
         self._send = send
         self._waiting: dict[BatchKey, list[Waiting]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def add(self, key: BatchKey, pixels: bytes, max_images: int) -> asyncio.Future[Classification]:
-        """The result of one image, of raw pixels that fit the model; a call carries at most `max_images`."""
+        """The result of one image, given as raw pixels that fit the model. A call carries at most `max_images`."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Classification] = loop.create_future()
         waiting = self._waiting.setdefault(key, [])
@@ -59,11 +59,11 @@ class Coalescer:
         try:
             results = await self._send(key, b"".join([pixels for pixels, _ in waiting]), len(waiting))
         except InvalidInput as error:
-            if len(waiting) > 1:  # one of them is bad: each gets its own answer
+            if len(waiting) > 1:  # one of them is invalid: calls of one image show which
                 await asyncio.gather(*(self._run(key, [each]) for each in waiting))
                 return
             _fail(waiting, error)
-        except Exception as error:  # whatever it is, the callers wait for it
+        except Exception as error:  # the callers wait for the result or the error
             _fail(waiting, error)
         else:
             for (_, future), result in zip(waiting, results, strict=True):
@@ -72,7 +72,7 @@ class Coalescer:
 
 
 def _fail(waiting: list[Waiting], error: Exception) -> None:
-    """Each caller gets an error object of its own, or their tracebacks would grow into each other."""
+    """Give each caller a copy of the error: a shared one would collect the tracebacks of all callers."""
     for _, future in waiting:
         if not future.done():
             own = copy.copy(error)
