@@ -41,11 +41,12 @@ def score(
     `format` is that of the output, by default the one of its suffix; `top_k` adds a column for each of the K best
     digits of a row.
 
-    `model` is NAME or NAME:VERSION in the folder `models` (default "models"), or on the server `server`
-    (HOST:PORT). Empty means the default model in its newest version. Without `server`, onnxruntime runs in this
-    process, on `provider` (default "auto"), the version itself or its faster `variant`. With `server`, `calls` is
-    the number of concurrent calls, `patience` how many seconds the server may be unreachable, and `shared_memory`
-    the prefix of the shared-memory objects that carry pixels to a server on this host (empty: none).
+    `model` is NAME or NAME:VERSION in the folder `models`, or on the server `server` (HOST:PORT). Empty means the
+    default model in its newest version. Without `models`, the folder is `models` in the current folder, or else the
+    installed models. Without `server`, onnxruntime runs in this process, on `provider` (default "auto"), the version
+    itself or its faster `variant`. With `server`, `calls` is the number of concurrent calls, `patience` how many
+    seconds the server may be unreachable, and `shared_memory` the prefix of the shared-memory objects that carry
+    pixels to a server on this host (empty: none).
 
     An interrupted job continues with `resume`; its output has the same bytes. `chunk_rows` is how many rows are
     read and stored together. A bad row ends the job with `on_error="fail"` and has its error in the table with

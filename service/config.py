@@ -15,6 +15,8 @@ from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from artifact.default_folder import default_folder
+
 PREFIX = "DIGITS_"
 
 # Equal to `artifact.card.Variant`, whose module imports NumPy; the supervisor reads settings without it.
@@ -63,7 +65,14 @@ class Settings(BaseSettings):
         int,
         Field(ge=-1, le=65535, description="HTTP port for metrics, probes and JSON; 0: any free port, -1: none"),
     ] = 8000
-    models: Annotated[Path, Field(description="folder with the models, <name>/<version>/model.onnx")] = Path("models")
+    models: Annotated[
+        Path,
+        Field(
+            default_factory=default_folder,
+            description="folder with the models, <name>/<version>/model.onnx; if not set, models in the current folder "
+            "or else the installed models",
+        ),
+    ]
     default_model: Annotated[
         str,
         Field(description="model of requests that name none; empty: mnist-16x16 if it exists, else the first by name"),
@@ -261,7 +270,7 @@ def read_settings(given: Mapping[str, Any], only: Collection[str] | None = None)
         _check_names()
     else:
         passed_over |= Settings.model_fields.keys() - only
-    defaults = {name: Settings.model_fields[name].default for name in passed_over}
+    defaults = {name: Settings.model_fields[name].get_default(call_default_factory=True) for name in passed_over}
     try:
         return Settings(**defaults | dict(given))
     except ValidationError as error:

@@ -27,6 +27,7 @@ BATCH = {"scoring.chunk", "scoring.readers", "scoring.writers", "scoring.sentenc
 # Room -> the rooms it may import. A room is the longest name here that a module starts with.
 ARROWS = {
     "artifact": set(),
+    "artifact.default_folder": set(),
     "imaging": {"artifact"},
     "digits_protocol": set(),
     "digits_client": {"digits_protocol"},
@@ -35,7 +36,7 @@ ARROWS = {
     "engine": {"artifact", "imaging", "engine.cpus", "engine.histogram"},
     "engine.cpus": set(),
     "engine.histogram": set(),
-    "service.config": set(),
+    "service.config": {"artifact.default_folder"},
     "service.telemetry": {"service.config", "engine.histogram"},
     "service.transports.regular_files": set(),
     "service.api": {"engine", "artifact", "imaging", "digits_protocol", "service.transports.regular_files"} | TELEMETRY,
@@ -66,7 +67,7 @@ ARROWS = {
     "service.main": SUPERVISION
     | {"service.process", "service.process.open_files", "service.transports.envoy", "service.workers"},
     # Batch jobs: readers know of no model, and neither readers nor writers of what scores.
-    "scoring": {"digits_client", "engine", "engine.cpus", "artifact", "imaging"} | BATCH,
+    "scoring": {"digits_client", "engine", "engine.cpus", "artifact", "artifact.default_folder", "imaging"} | BATCH,
     "scoring.sentences": set(),
     "scoring.chunk": {"scoring.sentences"},
     "scoring.readers": {"scoring.chunk", "scoring.sentences", "artifact", "imaging"},

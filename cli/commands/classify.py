@@ -38,7 +38,8 @@ def classify(
     server: Server = None,
     local: Annotated[bool, typer.Option("--local", help="Load the models in this process, without a server.")] = False,
     models: Annotated[
-        Path | None, typer.Option(help="Models folder for --local.", show_default="models, or DIGITS_MODELS")
+        Path | None,
+        typer.Option(help="Models folder for --local.", show_default="that of digits serve, or DIGITS_MODELS"),
     ] = None,
     model: Annotated[
         str,

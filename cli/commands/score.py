@@ -43,7 +43,8 @@ def score(  # noqa: D103 - set below
         str, typer.Option(metavar="NAME[:VERSION]", help="Which model.", show_default="the default, newest version")
     ] = "",
     models: Annotated[
-        Path | None, typer.Option(help="Models folder, without --server.", show_default="models, or DIGITS_MODELS")
+        Path | None,
+        typer.Option(help="Models folder, without --server.", show_default="that of digits serve, or DIGITS_MODELS"),
     ] = None,
     provider: Annotated[
         Provider | None,

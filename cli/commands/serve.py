@@ -31,7 +31,8 @@ def serve_command() -> Callable[..., None]:
     parameters = []
     for name, field in Settings.model_fields.items():
         switch = field.annotation is bool
-        default = ("on" if field.default else "off") if switch else str(field.default)
+        value = field.get_default(call_default_factory=True)
+        default = ("on" if value else "off") if switch else str(value)
         notes = [variable(name), *([f"default {default}"] if default else [])]
         option = typer.Option(
             f"{flag(name)}/--no-{flag(name)[2:]}" if switch else flag(name),

@@ -1,5 +1,5 @@
 """The client for asyncio."""
-# ruff: noqa: ASYNC109  a timeout here becomes the deadline that the server is told
+# ruff: noqa: ASYNC109  a timeout becomes the deadline of the RPC
 
 import asyncio
 import copy
@@ -13,52 +13,36 @@ from digits_protocol.digits.v1 import digits_pb2 as pb
 from numpy.typing import NDArray
 
 from digits_client import health as health_messages
-from digits_client.coalescing import Coalescer, Kind
+from digits_client.base import BaseClient, ClassifyOptions
+from digits_client.coalescing import BatchKey, Coalescer
 from digits_client.connection.channel import (
     CLASSIFY,
     GET_MODEL,
     GET_NETWORK,
     LIST_MODELS,
     Deadline,
-    Defaults,
     Metadata,
-    Options,
     Rpc,
     check_text,
     stream_on,
 )
-from digits_client.connection.endpoint import Endpoint
-from digits_client.connection.loops import Loops, OnLoop
-from digits_client.errors import (
-    Answer,
-    DeadlineExceeded,
-    DigitsError,
-    InvalidInput,
-    ModelNotFound,
-    ServerError,
-    read_answer,
-)
+from digits_client.connection.loops import Loops, LoopState
+from digits_client.errors import DeadlineExceeded, DigitsError, ModelNotFound, Result, read_answer
 from digits_client.health import Health
-from digits_client.images import File, Images, Several, read_images_aside
+from digits_client.images import ImageFile, ImageList, Images, read_images_in_thread
 from digits_client.models import ListedVersion, Listing, ModelCard, Network, read_card, read_layer, read_listing
-from digits_client.results import Classification, Classifications, read_identity, read_response
-from digits_client.stream import Answers, StreamResult, each
+from digits_client.results import Classification, Classifications, read_identity
+from digits_client.stream import StreamResult, StreamResults, each
 
 # Bytes of a request beside its pixels: names, field numbers, lengths.
-_ROOM = 1024
+_REQUEST_OVERHEAD = 1024
 
 
-class AsyncDigitsClient:
-    """Calls one digits server; to be shared between tasks, and closed (or used with `async with`).
+class AsyncDigitsClient(BaseClient):
+    """`DigitsClient` for asyncio, with the same deadlines, errors and retries.
 
-    Each event loop that it is used on, of another thread or one after the other, has connections of its own.
-
-    Every method has a deadline of `timeout` seconds, at most a year, and raises a `DigitsError` when the call
-    fails. Calls that find no server, or one that is going away, are repeated by gRPC up to three times; calls
-    refused because a queue is full are repeated, as the server bids, as long as there is time.
-
-    Where nobody listens a call fails with `Unavailable` within a second, whatever its timeout. With
-    `wait_for_ready` it waits for a server until its deadline instead, and fails with `DeadlineExceeded`.
+    Any number of tasks and event loops may share it; each event loop has connections of its own. Close it, or use it
+    with `async with`.
     """
 
     def __init__(
@@ -75,22 +59,15 @@ class AsyncDigitsClient:
         coalesce: bool = False,
         server_name: str = "",
     ) -> None:
-        """A client of the server at `target`, e.g. `localhost:8001`; it connects with the first call.
+        """As `DigitsClient`, with one more option.
 
-        `model` and `version` are meant when a call names none; empty: the server's default model, its newest
-        ready version. `channels` connections are used in turn. With `credentials` they use TLS; the server's
-        certificate must carry `server_name`, empty: the host of `target`.
-        `metadata` goes with every call. With `coalesce` single arrays that are classified in the same turn
-        of the event loop travel in one call; each still gets its own result or error. With `wait_for_ready`
-        calls wait for a server that is still starting.
-
-        Raises `ValueError` or `TypeError` for an option that cannot be what it should.
+        With `coalesce`, single arrays that are classified in the same turn of the event loop share one call; each
+        gets its own result or error.
         """
-        endpoint = Endpoint(target, credentials, server_name)
-        self._defaults = Defaults(endpoint, model, version, timeout, tuple(metadata), channels)
-        self._sent: dict[str, Any] = {"metadata": self._defaults.metadata, "wait_for_ready": wait_for_ready}
-        self._loops = Loops(lambda: OnLoop(self._defaults, Coalescer(self._send) if coalesce else None), str(endpoint))
-        self._listing: Listing | None = None
+        super().__init__(target, credentials, server_name, model, version, timeout, channels, metadata, wait_for_ready)
+        self._loops = Loops(
+            lambda: LoopState(self._endpoint, channels, Coalescer(self._send) if coalesce else None), self._place
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -99,15 +76,15 @@ class AsyncDigitsClient:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections; calls in flight, and all later ones, end with `ClientClosed`."""
+        """Close the connections. Calls in flight and later calls raise `ClientClosed`."""
         await self._loops.close()
 
     @overload
-    async def classify(self, images: Several, **options: Unpack[Options]) -> Classifications: ...
+    async def classify(self, images: ImageList, **options: Unpack[ClassifyOptions]) -> Classifications: ...
     @overload
-    async def classify(self, images: File, **options: Unpack[Options]) -> Classification: ...
+    async def classify(self, images: ImageFile, **options: Unpack[ClassifyOptions]) -> Classification: ...
     @overload
-    async def classify(self, images: NDArray[Any], **options: Unpack[Options]) -> Any: ...
+    async def classify(self, images: NDArray[Any], **options: Unpack[ClassifyOptions]) -> Any: ...
     async def classify(
         self,
         images: Images,
@@ -118,27 +95,17 @@ class AsyncDigitsClient:
         coverage: float | None = None,
         timeout: float | None = None,
     ) -> Classification | Classifications:
-        """Classify one image, which gives a `Classification`, or several, which give `Classifications`.
-
-        An image is an array of raw pixels, [rows, cols] or [rows*cols], whole numbers in the model's range,
-        ink bright; or the path or bytes of an image file, or a PIL image, of any size, which the server
-        prepares. Several are a list of these, or an array [N, rows, cols] or [N, rows*cols].
-
-        With `activations` each result carries the values of every layer. `coverage`, between 0 and 1, says how
-        often the true class shall be among a result's candidates, by default 0.99; a model that has no
-        thresholds refuses it with `InvalidInput`. Raises `ValueError` or `TypeError` for an array that does not
-        fit the model, `OSError` for a file that cannot be read.
-        """
-        deadline = self._defaults.deadline(timeout)
-        batch = await read_images_aside(images)
-        request = self._defaults.request(model, version, activations, coverage)
-        wanted = await self._version(request, deadline) if batch.arrays else None
-        single = batch.fill(request, wanted)
+        """As `DigitsClient.classify`."""
+        deadline = self._deadline(timeout)
+        batch = await read_images_in_thread(images)
+        request = self._classify_request(model, version, activations, coverage)
+        listed = await self._find_version(request, deadline) if batch.arrays else None
+        single = batch.fill(request, listed)
         coalescer = self._loops.current().coalescer
-        if single and wanted is not None and coalescer is not None:
-            kind = Kind(request.model, request.version, activations, coverage, deadline.seconds)
-            return await coalescer.add(kind, request.pixels, self._most(wanted))
-        results = await self._classify(request, deadline, batch.count(wanted), wanted)
+        if single and listed is not None and coalescer is not None:
+            key = BatchKey(request.model, request.version, activations, coverage, deadline.seconds)
+            return await coalescer.add(key, request.pixels, self._max_images(listed))
+        results = await self._classify(request, deadline, batch.count(listed), listed)
         return results[0] if single else results
 
     async def classify_stream(
@@ -151,159 +118,145 @@ class AsyncDigitsClient:
         coverage: float | None = None,
         timeout: float = 600.0,
     ) -> AsyncIterator[StreamResult]:
-        """Classify as images come; yields what `classify` would return for each, in order.
+        """As `DigitsClient.classify_stream`, but the event loop reads the iterable.
 
-        An item that fails yields its error (a `DigitsError`, `ValueError`, `TypeError` or `OSError`) in its
-        place and the stream goes on. What ends the whole stream is raised, as is an error of the iterable.
-        The deadline is for the whole stream. The iterable is read ahead of the answers; one that is not
-        asynchronous is read in the event loop, so it must not block. Closing the generator cancels the call
-        and stops the reading.
+        An iterable that is not asynchronous must not block. Closing the generator cancels the call and the reading.
         """
-        deadline = self._defaults.deadline(timeout)
-        answers = Answers(activations, self._defaults.place)
+        deadline = self._deadline(timeout)
+        results = StreamResults(activations, self._place)
 
         async def requests() -> AsyncIterator[bytes]:
             try:
                 async for item in each(images):
-                    request = self._defaults.request(model, version, activations, coverage)
+                    request = self._classify_request(model, version, activations, coverage)
                     try:
-                        batch = await read_images_aside(item)
-                        wanted = await self._version(request, deadline) if batch.arrays else None
-                        single = batch.fill(request, wanted)
-                    except Exception as error:  # told to the caller in its place
-                        answers.failed(error)
-                        await asyncio.sleep(0)  # or endless bad items would never let go of the loop
+                        batch = await read_images_in_thread(item)
+                        listed = await self._find_version(request, deadline) if batch.arrays else None
+                        single = batch.fill(request, listed)
+                    except Exception as error:  # yielded in the place of its result
+                        results.add_failed(error)
+                        await asyncio.sleep(0)  # endless bad items would block the loop
                         continue
-                    number = answers.sent(single, batch.count(wanted))
+                    number = results.add_sent(single, batch.count(listed))
                     yield pb.ClassifyStreamRequest(id=number, request=request).SerializeToString()
-            except Exception as error:  # gRPC would only log what the iterable raises
-                answers.broken = error
+            except Exception as error:  # gRPC would only log it
+                results.broken = error
 
         stream = stream_on(self._loops.current().channel())
         with self._loops.calling(deadline):
-            call = stream(requests(), timeout=deadline.left(), **self._sent)
+            call = stream(requests(), timeout=deadline.left(), **self._options)
             try:
                 async for data in call:
-                    for result in answers.take(data):
+                    for result in results.take(data):
                         yield result
             finally:
                 call.cancel()
-        for result in answers.rest():
+        for result in results.take_rest():
             yield result
 
     async def models(self, *, timeout: float | None = None) -> Listing:
-        """All models of the server with their versions, and the limits of a call."""
-        self._listing = await self._list(self._defaults.deadline(timeout))
+        """As `DigitsClient.models`."""
+        self._listing = await self._list(self._deadline(timeout))
         return self._listing
 
     async def model(
         self, name: str | None = None, version: str | None = None, *, timeout: float | None = None
     ) -> ModelCard:
-        """What a model says of itself."""
-        name, version = self._defaults.named(name, version)
+        """As `DigitsClient.model`."""
+        name, version = self._select(name, version)
         request = pb.GetModelRequest(model=name, version=version)
-        return await self._call(GET_MODEL, request, self._defaults.deadline(timeout), read_card)
+        return await self._call(GET_MODEL, request, self._deadline(timeout), read_card)
 
     async def network(
         self, name: str | None = None, version: str | None = None, *, member: int = 0, timeout: float | None = None
     ) -> Network:
-        """The weights and biases of a model, or of one member of a committee."""
-        deadline = self._defaults.deadline(timeout)
-        name, version = self._defaults.named(name, version)
+        """As `DigitsClient.network`."""
+        deadline = self._deadline(timeout)
+        name, version = self._select(name, version)
         request = pb.GetNetworkRequest(model=name, version=version, member=member)
-        shapes: pb.GetNetworkResponse = await self._call(GET_NETWORK, request, deadline, lambda answer: answer)
-        # The layers are asked of the version that answered, so that all are of one network.
-        asked: Any = {"model": shapes.model.name, "version": shapes.model.version, "member": member}
+        response: pb.GetNetworkResponse = await self._call(GET_NETWORK, request, deadline, lambda message: message)
+        # The version that answered, so that all layers are of one network.
+        pinned: Any = {"model": response.model.name, "version": response.model.version, "member": member}
         layers = [
-            await self._call(GET_NETWORK, pb.GetNetworkRequest(**asked, layer=layer.layer), deadline, read_layer)
-            for layer in shapes.layers
+            await self._call(GET_NETWORK, pb.GetNetworkRequest(**pinned, layer=each.layer), deadline, read_layer)
+            for each in response.layers
         ]
-        return Network(read_identity(shapes.model), tuple(shapes.layer_widths), tuple(layers))
+        return Network(read_identity(response.model), tuple(response.layer_widths), tuple(layers))
 
     async def health(self, service: str = "", *, timeout: float | None = None) -> Health:
-        """Whether the server, a service or a model serves; true when it does. Not repeated on failure."""
-        deadline = self._defaults.deadline(timeout)
+        """As `DigitsClient.health`."""
+        deadline = self._deadline(timeout)
         check_text("service", service)
         check = self._loops.current().channel().unary_unary(health_messages.PATH)
         try:
             with self._loops.calling(deadline):
-                answer = await check(health_messages.write_request(service), timeout=deadline.left(), **self._sent)
+                answer = await check(health_messages.write_request(service), timeout=deadline.left(), **self._options)
         except ModelNotFound:
             return Health.SERVICE_UNKNOWN
         return health_messages.read_response(answer)
 
-    async def _version(self, request: pb.ClassifyRequest, deadline: Deadline) -> ListedVersion:
-        """What will answer the request, from the listing, which is asked for once."""
-        listing = self._listing
-        if listing is not None:
-            try:
-                return listing.find(request.model, request.version)
-            except ModelNotFound:
-                pass  # it may be there by now
-        # Whoever comes while the question is open shares the answer, and wakes in the same turn as the others.
-        # Nobody's haste ends it for the others: it has the client's own timeout, each waits as long as it may.
+    async def _find_version(self, request: pb.ClassifyRequest, deadline: Deadline) -> ListedVersion:
+        """The version that serves the request, by the listing, which is requested once."""
+        if cached := self._find_cached(request):
+            return cached
+        # Concurrent callers share one ListModels call and wake in the same turn of the loop. A caller with a short
+        # timeout does not end it for the others: the call has at least the client's timeout, each caller its own.
         while True:
-            here = self._loops.current()
-            if here.asking is None:
-                patience = Deadline(max(self._defaults.timeout, deadline.seconds), self._defaults.place)
-                here.asking = asyncio.get_running_loop().create_task(self._list(patience))
-                here.asking.add_done_callback(partial(self._listed, here))
-            asking = here.asking
-            await asyncio.wait([asking], timeout=deadline.left())
-            if asking.done() and not asking.cancelled():
+            state = self._loops.current()
+            if state.listing_task is None:
+                shared = Deadline(max(self._timeout, deadline.seconds), self._place)
+                state.listing_task = asyncio.get_running_loop().create_task(self._list(shared))
+                state.listing_task.add_done_callback(partial(self._store_listing, state))
+            task = state.listing_task
+            await asyncio.wait([task], timeout=deadline.left())
+            if task.done() and not task.cancelled():
                 try:
-                    return asking.result().find(request.model, request.version)
+                    return task.result().find(request.model, request.version)
                 except DeadlineExceeded:
-                    pass  # who has time left asks again
+                    pass  # this caller may have time left
                 except DigitsError as error:
-                    own = copy.copy(error)  # or the callers' tracebacks would grow into each other
+                    own = copy.copy(error)  # a shared error would collect the tracebacks of all callers
                     raise own from error.__cause__
 
     async def _list(self, deadline: Deadline) -> Listing:
         return await self._call(LIST_MODELS, pb.ListModelsRequest(), deadline, read_listing)
 
-    def _listed(self, here: OnLoop, task: asyncio.Task[Listing]) -> None:
-        here.asking = None
+    def _store_listing(self, state: LoopState, task: asyncio.Task[Listing]) -> None:
+        state.listing_task = None
         if not task.cancelled() and task.exception() is None:
             self._listing = task.result()
 
-    def _most(self, version: ListedVersion) -> int:
-        """Images of that version that one call may carry."""
+    def _max_images(self, version: ListedVersion) -> int:
+        """The most images of that version in one call."""
         listing = self._listing
         if listing is None:
             return 1
-        return max(1, min(listing.max_rows, (listing.max_message_bytes - _ROOM) // version.features))
+        return max(1, min(listing.max_rows, (listing.max_message_bytes - _REQUEST_OVERHEAD) // version.features))
 
-    async def _send(self, kind: Kind, pixels: bytes, count: int) -> Classifications:
-        """Classify images that were coalesced."""
-        request = self._defaults.request(kind.model, kind.version, kind.activations, kind.coverage)
+    async def _send(self, key: BatchKey, pixels: bytes, count: int) -> Classifications:
+        """Classify coalesced images."""
+        request = self._classify_request(key.model, key.version, key.activations, key.coverage)
         request.pixels = pixels
-        return await self._classify(request, self._defaults.deadline(kind.timeout), count, None)
+        return await self._classify(request, self._deadline(key.timeout), count, None)
 
     async def _classify(
-        self, request: pb.ClassifyRequest, deadline: Deadline, count: int, wanted: ListedVersion | None
+        self, request: pb.ClassifyRequest, deadline: Deadline, count: int, version: ListedVersion | None
     ) -> Classifications:
-        read = partial(read_response, count=count, activations=request.include_activations)
-        try:
-            results = await self._call(CLASSIFY, request, deadline, read)
-        except (InvalidInput, ModelNotFound, ServerError):
-            self._listing = None
-            raise
-        if wanted is not None and results.model.version != wanted.version:
-            self._listing = None  # a newer version answers by now
-        return results
+        read = partial(self._read_results, count=count, activations=request.include_activations, version=version)
+        with self._discard_listing_on_error():
+            return await self._call(CLASSIFY, request, deadline, read)
 
-    async def _call(self, rpc: Rpc, request: Any, deadline: Deadline, read: Callable[[Any], Answer]) -> Answer:
+    async def _call(self, rpc: Rpc, request: Any, deadline: Deadline, read: Callable[[Any], Result]) -> Result:
         data = request.SerializeToString()
         while True:
             method = self._loops.current().method(rpc)
             try:
                 with self._loops.calling(deadline):
-                    answer = await method(data, timeout=deadline.left(), **self._sent)
+                    answer = await method(data, timeout=deadline.left(), **self._options)
             except DigitsError as error:
                 pause = deadline.pause(error)
                 if pause is None:
                     raise
             else:
-                return read_answer(answer, rpc.response, read, self._defaults.place)
+                return read_answer(answer, rpc.response, read, self._place)
             await asyncio.sleep(pause)

@@ -1,4 +1,4 @@
-"""What can go wrong with a call: one class for each situation."""
+"""The errors of a call, one class for each situation."""
 
 import re
 from collections.abc import Callable
@@ -10,20 +10,20 @@ from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 from google.rpc.status_pb2 import Status
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 class DigitsError(Exception):
-    """A call failed. The message is one sentence; `__cause__` is gRPC's error where there is one."""
+    """A call failed. The message is one sentence; `__cause__` is the error of gRPC, if there is one."""
 
 
 class InvalidInput(DigitsError):
-    """The server refused the images or another field of the request (INVALID_ARGUMENT)."""
+    """The server rejected the images or another field of the request (INVALID_ARGUMENT)."""
 
     def __init__(self, message: str, violations: tuple[tuple[str, str], ...] = ()) -> None:
         super().__init__(message)
         self.violations = violations
-        """What is wrong, as (field of the request, description)."""
+        """Pairs of a field of the request and what is wrong with it."""
 
 
 class ModelNotFound(DigitsError):
@@ -31,39 +31,39 @@ class ModelNotFound(DigitsError):
 
 
 class Overloaded(DigitsError):
-    """The server's queue is full, and stayed so until the deadline (RESOURCE_EXHAUSTED with RetryInfo)."""
+    """The queue of the server was full until the deadline (RESOURCE_EXHAUSTED with RetryInfo)."""
 
     def __init__(self, message: str, retry_after: float = 0.0) -> None:
         super().__init__(message)
         self.retry_after = retry_after
-        """Seconds after which the server wants to be asked again."""
+        """Seconds after which the server asks for a retry."""
 
 
 class TooLarge(DigitsError):
-    """The request or the answer is larger than one message may be (RESOURCE_EXHAUSTED without RetryInfo)."""
+    """The request or the response exceeds the largest message (RESOURCE_EXHAUSTED without RetryInfo)."""
 
 
 class ClientClosed(DigitsError):
-    """The client was closed before the call, or while it was in flight; or its process forked, and gRPC with it."""
+    """The client was closed before or during the call, or its process is a fork that gRPC does not survive."""
 
     def __init__(self, message: str = "the client is closed; make a new one") -> None:
         super().__init__(message)
 
 
 class Unavailable(DigitsError):
-    """The server cannot be reached, is draining, or the model is not ready (UNAVAILABLE)."""
+    """The server is unreachable or draining, or the model is not ready (UNAVAILABLE)."""
 
 
 class DeadlineExceeded(DigitsError):
-    """No answer came within the timeout (DEADLINE_EXCEEDED)."""
+    """No response came within the timeout (DEADLINE_EXCEEDED)."""
 
 
 class NotAllowed(DigitsError):
-    """Credentials are missing, wrong, or do not suffice (UNAUTHENTICATED, PERMISSION_DENIED)."""
+    """Credentials are missing, invalid or insufficient (UNAUTHENTICATED, PERMISSION_DENIED)."""
 
 
 class ServerError(DigitsError):
-    """The server failed, or answered what it should not (INTERNAL and all other codes)."""
+    """The server failed or sent an invalid response (INTERNAL and all other codes)."""
 
 
 _CLASSES: dict[grpc.StatusCode, type[DigitsError]] = {
@@ -74,21 +74,21 @@ _CLASSES: dict[grpc.StatusCode, type[DigitsError]] = {
     grpc.StatusCode.UNAUTHENTICATED: NotAllowed,
     grpc.StatusCode.PERMISSION_DENIED: NotAllowed,
 }
-# How gRPC's own words begin when there is no connection; what they end in is the reason.
+# How gRPC's messages about a failed connection begin; they end with the reason.
 _UNREACHED = ("failed to connect", "DNS resolution failed", "errors resolving", "Socket closed")
-# What they hold where something else listens: no HTTP/2 at all, or HTTP/2 with a status of its own.
+# What they contain if another kind of server listens: no HTTP/2, or HTTP/2 with an HTTP status.
 _BY_HTTP2 = "Received http2 header with status"
 _NO_GRPC = re.compile(f"SETTINGS frame as the first frame|http1.x server|missing selected ALPN|{_BY_HTTP2}")
 _STATUS = re.compile(r"(?:HTTP status|with status:) (\d+)")
-# Codes for statuses that a proxy before a gRPC server may answer with by itself.
+# Codes of HTTP statuses that a proxy in front of a gRPC server may send.
 _BY_PROXY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
-# Behind these there is no reason that could be told, only an OK.
+# TLS errors: their messages end with OK instead of the reason.
 _TLS = re.compile(r"OPENSSL_internal:(\w+)(?:: ([a-z][^:\]]*))?")
 _BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 
 
-def read_answer(data: bytes, response: Any, read: Callable[[Any], Answer], place: str) -> Answer:
-    """What `read` makes of the message `response` in `data`; `ServerError` where it is none, or does not fit."""
+def read_answer(data: bytes, response: Any, read: Callable[[Any], Result], place: str) -> Result:
+    """The result of `read` for the message of type `response` in `data`. Raises `ServerError` for an invalid one."""
     try:
         return read(response.FromString(data))
     except (DecodeError, ValueError, LookupError) as error:
@@ -96,7 +96,7 @@ def read_answer(data: bytes, response: Any, read: Callable[[Any], Answer], place
 
 
 def from_rpc(error: Any, target: str, timeout: float) -> DigitsError:
-    """The error for a `grpc.RpcError` of a call to `target` that had `timeout` seconds."""
+    """The error for a `grpc.RpcError` of a call to `target` with this timeout in seconds."""
     code = error.code()
     message = _sentence(error.details() or code.name)
     if code == grpc.StatusCode.DEADLINE_EXCEEDED:
@@ -107,7 +107,7 @@ def from_rpc(error: Any, target: str, timeout: float) -> DigitsError:
         if _BY_HTTP2 in message and code in _BY_PROXY:
             message = f"{target} {said}"
         else:
-            code = grpc.StatusCode.UNKNOWN  # to try again is of no use
+            code = grpc.StatusCode.UNKNOWN  # not UNAVAILABLE: a retry would not help
             message = f"{target} is no gRPC server: it {said}; a digits server takes gRPC on port 8001 by default"
     elif code == grpc.StatusCode.UNAVAILABLE and message.startswith(_UNREACHED):
         message = f"cannot reach {target}: {_reason(message)}"
@@ -121,7 +121,7 @@ def from_rpc(error: Any, target: str, timeout: float) -> DigitsError:
 
 
 def from_status(status: Status) -> DigitsError:
-    """The error for one message of a stream."""
+    """The error for the status of one stream message."""
     code = _BY_NUMBER.get(status.code, grpc.StatusCode.UNKNOWN)
     return _translate(code, _sentence(status.message or code.name), status)
 
@@ -136,7 +136,7 @@ def _translate(code: grpc.StatusCode, message: str, status: Status) -> DigitsErr
 
 
 def _detail(status: Status, kind: Any) -> Any:
-    """The last detail of that kind; left empty where none can be read, for code and message say enough."""
+    """The last detail of that kind; empty if none is readable, since code and message suffice."""
     for detail in status.details:
         with suppress(DecodeError):
             detail.Unpack(kind)
@@ -144,7 +144,7 @@ def _detail(status: Status, kind: Any) -> Any:
 
 
 def _reason(message: str) -> str:
-    """Why there is no connection, out of gRPC's own words."""
+    """Why there is no connection, taken from a message of gRPC."""
     if tls := _TLS.search(message):
         if tls[1] == "WRONG_VERSION_NUMBER":
             return "it does not speak TLS"

@@ -1,7 +1,7 @@
 """The two messages of grpc.health.v1, each with one field.
 
-They are written by hand so that nothing is registered in protobuf's pool, where the health messages of
-other packages in the process live under the same names.
+They are encoded by hand: generated classes would register names in protobuf's pool that other packages in the process
+may register as well.
 """
 
 from enum import IntEnum
@@ -24,11 +24,11 @@ class Health(IntEnum):
 
 
 def write_request(service: str) -> bytes:
-    """`HealthCheckRequest{string service = 1}` on the wire."""
+    """`HealthCheckRequest{string service = 1}`, encoded."""
     return length_delimited(1, service.encode()) if service else b""
 
 
 def read_response(data: bytes) -> Health:
-    """`HealthCheckResponse{ServingStatus status = 1}` from the wire; what is not known is UNKNOWN."""
+    """Decode `HealthCheckResponse{ServingStatus status = 1}`; any other bytes are UNKNOWN."""
     status = data[1] if len(data) >= 2 and data[0] == 0x08 else 0
     return Health(status) if status in list(Health) else Health.UNKNOWN

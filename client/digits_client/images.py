@@ -1,4 +1,4 @@
-"""Images as callers have them -> the fields of a ClassifyRequest."""
+"""The images of a caller -> the fields of a ClassifyRequest."""
 
 import asyncio
 from dataclasses import dataclass
@@ -12,27 +12,27 @@ from numpy.typing import NDArray
 from digits_client.models import ListedVersion
 from digits_client.pictures import Picture, encode
 
-File = str | Path | bytes | bytearray | memoryview | Picture
+ImageFile = str | Path | bytes | bytearray | memoryview | Picture
 """The path or the bytes of an image file, or a PIL image."""
-Several = list[Any] | tuple[Any, ...]
-"""A list of images, all of them arrays or none."""
-Images = NDArray[Any] | File | Several
+ImageList = list[Any] | tuple[Any, ...]
+"""A list of images: arrays only, or no arrays."""
+Images = NDArray[Any] | ImageFile | ImageList
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The images of one call, read but not yet checked against a model."""
+    """The images of one call, not yet checked against a model."""
 
     arrays: tuple[NDArray[Any], ...]
     encoded: tuple[bytes, ...]
     single: bool
-    """Whether the caller gave one image rather than a list; arrays of several images are still to be told."""
+    """Whether the caller gave one item rather than a list; the item may be an array of several images."""
 
     def fill(self, request: pb.ClassifyRequest, version: ListedVersion | None) -> bool:
-        """Put the images into the request; returns whether they are one image, to be answered by one result.
+        """Put the images into the request; returns whether they are a single image with a single result.
 
-        `version` is what will answer; it is needed for arrays alone. Raises `ValueError` or `TypeError` that
-        says what the model wants.
+        Arrays need the `version` that serves the request. Raises `ValueError` or `TypeError` for an array that does
+        not fit it.
         """
         if self.encoded:
             request.encoded_images.extend(self.encoded)
@@ -43,17 +43,17 @@ class Batch:
         return self.single and rows[0].ndim == 1
 
     def count(self, version: ListedVersion | None) -> int:
-        """How many images these are, once `fill` took them."""
+        """The number of images; valid after `fill`."""
         if version is None:
             return len(self.encoded)
         return sum(array.size for array in self.arrays) // version.features
 
 
 def read_images(images: Images) -> Batch:
-    """Take the images in: files are read, PIL images encoded.
+    """Read image files and encode PIL images.
 
-    Raises `TypeError` for what is no image and for arrays among files (the two go in calls of their own),
-    `ValueError` for an empty list, `OSError` for a file that cannot be read.
+    Raises `TypeError` for an item that is not an image and for a mix of arrays and files, `ValueError` for an empty
+    list, `OSError` for a file that cannot be read.
     """
     single = not isinstance(images, list | tuple)
     items: Any = (images,) if single else images
@@ -68,7 +68,7 @@ def read_images(images: Images) -> Batch:
         elif isinstance(item, Picture):
             encoded.append(encode(item))
         elif isinstance(item, np.ma.MaskedArray):
-            raise TypeError("the array is masked, and its mask would be ignored; expected a plain one: use .filled(0)")
+            raise TypeError("the array is masked, expected an array without a mask: use .filled(0)")
         elif isinstance(item, np.ndarray) or hasattr(item, "__array__"):
             arrays.append(np.asarray(item))
         else:
@@ -76,12 +76,12 @@ def read_images(images: Images) -> Batch:
                 f"an image is a {type(item).__name__}, expected a NumPy array, a path, bytes or a PIL image"
             )
     if arrays and encoded:
-        raise TypeError("arrays and image files are mixed in one call, expected either the one or the other")
+        raise TypeError("the list mixes arrays and image files, expected only arrays or only image files")
     return Batch(tuple(arrays), tuple(encoded), single)
 
 
-async def read_images_aside(images: Images) -> Batch:
-    """`read_images`, in a thread where files are read or images encoded."""
+async def read_images_in_thread(images: Images) -> Batch:
+    """As `read_images`, in a thread if it reads files or encodes images."""
     items = images if isinstance(images, list | tuple) else (images,)
     if all(isinstance(item, np.ndarray | bytes) for item in items):
         return read_images(images)
@@ -91,8 +91,8 @@ async def read_images_aside(images: Images) -> Batch:
 def as_pixels(array: NDArray[Any], version: ListedVersion) -> NDArray[np.uint8]:
     """Raw pixels as uint8 [rows*cols] for one image, [N, rows*cols] for several.
 
-    Takes [rows, cols], [rows*cols], [N, rows, cols] and [N, rows*cols] of whole numbers in 0..pixel_max,
-    or of bools, which are no ink and full ink. Raises `ValueError` or `TypeError` that says what the model wants.
+    Accepts [rows, cols], [rows*cols], [N, rows, cols] and [N, rows*cols] of whole numbers in 0..pixel_max, or of bools
+    for no ink and full ink. Raises `ValueError` or `TypeError` for any other array.
     """
     rows, cols, top = version.rows, version.cols, version.pixel_max
     if rows * cols == 0:

@@ -1,7 +1,7 @@
-"""The Open Inference Protocol as a client of many rows speaks it: raw pixels in, scores out, no message per row.
+"""A client of the Open Inference Protocol for many rows: raw pixels in, scores out, without a message for each row.
 
-Its messages live in a descriptor pool of their own: in protobuf's default pool tritonclient registers the same
-names, and the two could not be in one process.
+Its messages have a descriptor pool of their own: tritonclient registers the same names in the default pool of protobuf,
+so both could not share a process.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from digits_client.connection.channel import Deadline, Metadata, check_metadata, check_timeout
 from digits_client.connection.channels import Channels
 from digits_client.connection.endpoint import Endpoint
-from digits_client.errors import Answer, ServerError, read_answer
+from digits_client.errors import Result, ServerError, read_answer
 
 SERVICE = "inference.GRPCInferenceService"
 INPUT = "pixels"
@@ -34,7 +34,7 @@ _RAW = bytes([tag(7)])
 
 @cache
 def message(name: str) -> Any:
-    """The class of the message `inference.<name>`, registered nowhere but here."""
+    """The class of the message `inference.<name>`, from the pool of this module."""
     return GetMessageClass(_pool().FindMessageTypeByName(f"inference.{name}"))
 
 
@@ -57,24 +57,24 @@ class ServedModel:
     """Of model.onnx, 64 hexadecimal digits."""
     execution_provider: str
     properties: Mapping[str, str]
-    """What its card says, by the name of the field; what is no text as JSON."""
+    """The fields of its card by name; values that are not text as JSON."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Inferred:
-    """What the model says of some rows."""
+    """The results of some rows."""
 
     labels: NDArray[np.int64]
     """int64 [N]."""
     scores: NDArray[np.float32]
     """float32 [N, classes]."""
     sha256: str
-    """Of the model that answered."""
+    """Of the model that gave the results."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Where the values of a call lie in a registered region of shared memory, in bytes from its start."""
+    """Offsets of the values of a call in a registered shared-memory region, in bytes."""
 
     region: str
     pixels: int
@@ -83,10 +83,10 @@ class Window:
 
 
 class InferenceClient:
-    """One connection to a server of the protocol, and a client's calls on it, each tried once.
+    """One connection to a server, for any number of threads. A failed call is not repeated.
 
-    May be used from several threads. Every call raises a `DigitsError` when it fails, and has the client's timeout
-    unless it is given a `deadline`, which several calls may have in common.
+    Each call raises a `DigitsError` if it fails. It has the client's timeout, or a `deadline`, which several calls may
+    share.
     """
 
     def __init__(
@@ -97,10 +97,9 @@ class InferenceClient:
         credentials: grpc.ChannelCredentials | None = None,
         metadata: Metadata = (),
     ) -> None:
-        """A client of the server at `target`, which it connects to with the first call.
+        """A client of the server at `target`. It connects at the first call.
 
-        `timeout` is the deadline of each call in seconds. Raises `ValueError` or `TypeError` for an address or
-        a timeout that cannot be one.
+        `timeout` is the deadline of each call in seconds. Raises `ValueError` or `TypeError` for an invalid option.
         """
         endpoint = Endpoint(target, credentials)
         self.place = str(endpoint)
@@ -108,7 +107,7 @@ class InferenceClient:
         self._metadata = tuple(metadata)
         check_metadata(self._metadata)
         self._channels = Channels(endpoint)
-        self._heads: dict[Any, bytes] = {}
+        self._templates: dict[Any, bytes] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -117,16 +116,18 @@ class InferenceClient:
         self.close()
 
     def close(self) -> None:
-        """Close the connection; calls in flight, and all later ones, end with `ClientClosed`."""
+        """Close the connection. Calls in flight and later calls raise `ClientClosed`."""
         self._channels.close()
 
     def model(self, name: str, version: str, *, deadline: Deadline | None = None) -> ServedModel:
-        """What answers to that name and version; empty: the server's default model, its newest ready version."""
+        """The version that serves requests with these names; empty: the default model, its newest ready version."""
         response = self._call("ModelMetadata", deadline, name=name, version=version)
         properties = dict(response.properties)
         missing = [key for key in ("sha256", "execution_provider", "version") if key not in properties]
         if missing:
-            raise ServerError(f"{self.place} tells no {missing[0]} of model {response.name}: it is no digits server")
+            raise ServerError(
+                f"the metadata of model {response.name} on {self.place} has no {missing[0]}, expected a digits server"
+            )
         return ServedModel(
             name=response.name,
             version=properties["version"],
@@ -138,14 +139,16 @@ class InferenceClient:
     def infer(
         self, model: str, version: str, pixels: NDArray[np.uint8], classes: int, *, deadline: Deadline | None = None
     ) -> Inferred:
-        """The scores of `pixels`, uint8 [N, rows*cols], C-contiguous, by a model of so many classes."""
+        """The scores of `pixels`, uint8 [N, rows*cols], C-contiguous, by a model with that number of classes."""
         rows, features = pixels.shape
         key = (model, version, rows, features)
-        head = self._heads.get(key)
-        if head is None:
+        template = self._templates.get(key)
+        if template is None:
             request = _request(model, version, rows, features)
-            head = self._heads[key] = request.SerializeToString() + _RAW + varint(rows * features)
-        return self._infer_call(b"".join((head, pixels.data)), deadline, partial(_inferred, rows=rows, classes=classes))
+            template = self._templates[key] = request.SerializeToString() + _RAW + varint(rows * features)
+        return self._infer_call(
+            b"".join((template, pixels.data)), deadline, partial(_inferred, rows=rows, classes=classes)
+        )
 
     def infer_shared(
         self,
@@ -157,38 +160,38 @@ class InferenceClient:
         *,
         deadline: Deadline | None = None,
     ) -> str:
-        """Score pixels of `shape` [N, rows*cols] that lie in `window`; labels (int64) and scores (float32) go there.
+        """Score pixels of `shape` [N, rows*cols] in `window`; labels (int64) and scores (float32) are written there.
 
-        Returns the SHA-256 of the model that answered.
+        Returns the SHA-256 of the model.
         """
         rows, features = shape
         key = (model, version, shape, window)
-        data = self._heads.get(key)
+        data = self._templates.get(key)
         if data is None:
             request = _request(model, version, rows, features)
             _place(request.inputs[0], window.region, window.pixels, rows * features)
             for name, offset, size in ((LABEL, window.labels, 8 * rows), (SCORES, window.scores, 4 * rows * classes)):
                 _place(request.outputs.add(name=name), window.region, offset, size)
-            data = self._heads[key] = request.SerializeToString()
+            data = self._templates[key] = request.SerializeToString()
         return self._infer_call(data, deadline, _sha256)
 
     def register(self, region: str, key: str, size: int, *, deadline: Deadline | None = None) -> None:
         """Let the server open the shared-memory object `key` of `size` bytes as `region`.
 
-        Raises `InvalidInput` when it has no such object or none of that name may be used, and `ServerError`
-        when it uses no shared memory at all.
+        Raises `InvalidInput` if the object does not exist or its name is not allowed, and `ServerError` if the server
+        uses no shared memory.
         """
         self._call("SystemSharedMemoryRegister", deadline, name=region, key=key, offset=0, byte_size=size)
 
     def regions(self, *, deadline: Deadline | None = None) -> tuple[str, ...]:
-        """Names of the regions that the server has open."""
+        """Names of the open regions of the server."""
         return tuple(self._call("SystemSharedMemoryStatus", deadline).regions)
 
     def unregister(self, region: str, *, deadline: Deadline | None = None) -> None:
-        """Let the server forget that region; one that it does not have is no error."""
+        """Close that region on the server. Idempotent."""
         self._call("SystemSharedMemoryUnregister", deadline, name=region)
 
-    def _infer_call(self, data: bytes, deadline: Deadline | None, read: Callable[[Any], Answer]) -> Answer:
+    def _infer_call(self, data: bytes, deadline: Deadline | None, read: Callable[[Any], Result]) -> Result:
         return read_answer(self._send("ModelInfer", deadline, data), message("ModelInferResponse"), read, self.place)
 
     def _call(self, method: str, deadline: Deadline | None, **fields: Any) -> Any:

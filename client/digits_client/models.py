@@ -1,4 +1,4 @@
-"""What a server has: its models, their cards and their weights."""
+"""The models of a server, their cards and their weights."""
 
 import json
 from collections.abc import Mapping
@@ -15,15 +15,15 @@ from digits_client.results import ModelIdentity, read_identity
 
 @dataclass(frozen=True, slots=True)
 class ListedVersion:
-    """One version of a model, as listed."""
+    """One version of a model in a listing."""
 
     version: str
     state: str
     """ready, loading, failed or unspecified."""
     reason: str
-    """Why it is not ready; empty when it is."""
+    """Why it is not ready; empty if it is."""
     rows: int
-    """Height of an image in pixels; 0 when the card could not be read, as are the next two."""
+    """Height of an image in pixels; 0 if the card is unreadable, like the next two."""
     cols: int
     pixel_max: int
     classes: tuple[str, ...]
@@ -31,18 +31,18 @@ class ListedVersion:
 
     @property
     def ready(self) -> bool:
-        """Whether calls can be answered."""
+        """Whether it serves calls."""
         return self.state == "ready"
 
     @property
     def features(self) -> int:
-        """Pixels of an image."""
+        """Number of pixels of an image."""
         return self.rows * self.cols
 
 
 @dataclass(frozen=True, slots=True)
 class ListedModel:
-    """One model with its versions, ascending."""
+    """One model with its versions in ascending order."""
 
     name: str
     versions: tuple[ListedVersion, ...]
@@ -50,18 +50,18 @@ class ListedModel:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Everything that a server holds, and what one call may carry."""
+    """All models of a server, and the limits of a call."""
 
     models: tuple[ListedModel, ...]
     default_model: str
-    """What an empty model name means; empty when there is none."""
+    """The model of requests that name none; empty if there is none."""
     max_rows: int
     """Most images in one call."""
     max_message_bytes: int
-    """Largest request."""
+    """Largest request in bytes."""
 
     def find(self, model: str = "", version: str = "") -> ListedVersion:
-        """The version that a request with these names gets: empty is the default model, the newest ready version.
+        """The version that serves a request with these names; empty: the default model, its newest ready version.
 
         Raises `ModelNotFound`.
         """
@@ -82,7 +82,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelCard:
-    """What a model says of itself."""
+    """The card of a model."""
 
     model: ModelIdentity
     rows: int
@@ -92,42 +92,42 @@ class ModelCard:
     """Pixels lie in 0..pixel_max, ink bright."""
     classes: tuple[str, ...]
     labels: tuple[int, ...]
-    """What `Classification.digit` holds for each class."""
+    """The value of `Classification.digit` for each class."""
     layer_widths: tuple[int, ...]
     """Neurons per layer from input to output, e.g. (784, 16, 16, 10)."""
     activation: str
     output_activation: str
     members: int
-    """Networks in the committee; 1 for a single network."""
+    """Networks in the ensemble; 1 for a single network."""
     parameters: int
     """Weights and biases of all members together."""
     pixel_scale: float
     pixel_offset: float
-    """The network is given (pixel - pixel_offset) * pixel_scale."""
+    """The input of the network is (pixel - pixel_offset) * pixel_scale."""
     preparation: str
     recipe: Mapping[str, Any]
-    """How it was trained; empty when unknown."""
+    """How it was trained; empty if unknown."""
     seed: int | None
     dataset: str
     dataset_sha256: str
     test_rows: int
     accuracy: float
-    """Share of the test set classified right, 0..1."""
+    """Share of the test set that is classified correctly, 0..1."""
     confusion: NDArray[np.int64]
     """int64 [classes, classes]: test images by true (row) and predicted (column) class."""
     tolerance: Mapping[str, float]
     libraries: Mapping[str, str]
     temperature: float | None
-    """What the values before the softmax were divided by so that scores are chances; none if they were not."""
+    """Divisor of the logits that makes scores probabilities; None if scores are not calibrated."""
     calibration_error: float | None
-    """Expected calibration error on the test set, 0..1; none if scores were not calibrated."""
+    """Expected calibration error on the test set, 0..1; None if scores are not calibrated."""
     reliability: NDArray[np.float64]
-    """float64 [bins, 3]: images of the test set by best score, its mean, and the share right; empty likewise."""
+    """float64 [bins, 3]: test images by best score, its mean, and their accuracy; empty if not calibrated."""
     thresholds: tuple[float, ...]
-    """For the coverages 0.80, 0.81, …, 0.99, 0.991, …, 0.999: 1 - the least score of a candidate; may be empty."""
+    """1 - the lowest score of a candidate, for the coverages 0.80, 0.81, …, 0.99, 0.991, …, 0.999; may be empty."""
     outlier_auc: Mapping[str, float]
-    """How well `Classification.not_a_digit` tells digits from images without one, by their kind: the area under the
-    curve, 0..1; empty for a model that cannot tell."""
+    """Area under the ROC curve, 0..1, of `Classification.not_a_digit`, for each kind of image without a digit; empty
+    for a model that does not compute it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,7 +136,7 @@ class NetworkLayer:
 
     activation: str
     weights: NDArray[np.float32]
-    """float32 [inputs, neurons], as scikit-learn has them, for inputs scaled as the card says."""
+    """float32 [inputs, neurons], as in scikit-learn, for inputs that are scaled as on the card."""
     biases: NDArray[np.float32]
     """float32 [neurons]."""
 
@@ -215,7 +215,7 @@ def read_card(response: pb.GetModelResponse) -> ModelCard:
 
 
 def read_layer(response: pb.GetNetworkResponse) -> NetworkLayer:
-    """The one layer that was asked for."""
+    """The one layer of a response to a request that names it."""
     layer = response.layers[0]
     return NetworkLayer(
         activation=layer.activation,

@@ -1,4 +1,4 @@
-"""PIL images -> image files, with all that the server reads in one: how it is to be turned, and what is transparent."""
+"""PIL images -> image files that keep what the server reads: EXIF orientation and transparency."""
 
 import io
 import os
@@ -11,7 +11,7 @@ import numpy as np
 
 @runtime_checkable
 class Picture(Protocol):
-    """What is needed of a `PIL.Image.Image`."""
+    """The part of `PIL.Image.Image` that `encode` needs."""
 
     mode: str
 
@@ -19,24 +19,22 @@ class Picture(Protocol):
     def save(self, fp: Any, format: str) -> None: ...  # noqa: A002, D102 Pillow's, the parameter's name as well
 
 
-# Formats of files that the server reads, as Pillow names them. Not BMP, whose files are large and hold no more than
-# their pixels.
+# Formats that the server reads, by Pillow's names. Not BMP: its files are large and hold only the pixels.
 _READ = ("PNG", "JPEG", "MPO", "GIF", "WEBP")
-# Modes that a PNG file holds without loss, and colours that become RGB.
-_HELD = ("1", "L", "P", "RGB")
-_COLOURS = ("RGBX", "CMYK", "YCbCr", "HSV")
-# Numbers without a range, which are brought into 16 bits.
+# Modes that PNG stores without loss, and color modes that become RGB.
+_LOSSLESS = ("1", "L", "P", "RGB")
+_COLORS = ("RGBX", "CMYK", "YCbCr", "HSV")
+# Modes of numbers without a range; these are scaled to 16 bits.
 _NUMBERS = ("I", "F")
 
 _ORIENTATION = 0x0112
 
 
 def encode(picture: Any) -> bytes:
-    """A file of what the picture shows: the one that it was opened from, or a PNG file where it was changed since.
+    """The file that the picture was opened from, or a PNG file if the picture has changed since.
 
-    A picture that was opened is turned as its EXIF says, like its file; one that came of another by a method such as
-    `crop` or `rotate` is taken as it stands. Raises `ValueError` for what no PNG file can hold, `OSError` for a picture
-    whose file cannot be read any more.
+    An opened picture keeps its EXIF orientation. A picture that a method such as `crop` or `rotate` returned has none.
+    Raises `ValueError` for a mode that PNG cannot store, and `OSError` if the file is no longer readable.
     """
     from PIL import Image, ImageFile  # a caller with a PIL image has Pillow
 
@@ -48,24 +46,24 @@ def encode(picture: Any) -> bytes:
         if "exif" in picture.info:
             exif[_ORIENTATION] = picture.getexif().get(_ORIENTATION, 1)
     buffer = io.BytesIO()
-    _without_loss(picture).save(buffer, "PNG", exif=exif, icc_profile=None)
+    _lossless(picture).save(buffer, "PNG", exif=exif, icc_profile=None)
     return buffer.getvalue()
 
 
 def _original(picture: Any) -> bytes | None:
-    """The file that the picture was opened from; None where it is gone, or shows something else."""
+    """The file that the picture was opened from; None if it is missing or shows another image."""
     if picture.format not in _READ:
         return None
-    for source in (_opened, _named):
-        with suppress(Exception):  # it is closed, gone or another by now; decoders raise whatever that leads them to
+    for source in (_read_open_file, _read_named_file):
+        with suppress(Exception):  # closed, missing or replaced files make decoders raise any error
             data = source(picture)
-            if _shows(picture, data):
+            if _matches(picture, data):
                 return data
     return None
 
 
-def _opened(picture: Any) -> bytes:
-    """What is in the file that the picture has open."""
+def _read_open_file(picture: Any) -> bytes:
+    """The bytes of the file that the picture has open."""
     file = picture.fp
     place = file.tell()
     try:
@@ -76,18 +74,18 @@ def _opened(picture: Any) -> bytes:
     return data
 
 
-def _named(picture: Any) -> bytes:
+def _read_named_file(picture: Any) -> bytes:
     return Path(os.fsdecode(picture.filename)).read_bytes()
 
 
-def _shows(picture: Any, data: bytes) -> bool:
-    """Whether the picture is what that file shows first; it may be at another frame, or changed in place."""
+def _matches(picture: Any, data: bytes) -> bool:
+    """Whether the picture is the first frame of that file; it may be another frame or changed in place."""
     from PIL import Image
 
     with Image.open(io.BytesIO(data)) as file:
-        if picture.tile:  # not decoded yet, and so not drawn on; to decode it could close its file
+        if picture.tile:  # not decoded, hence not changed; decoding could close its file
             same: bool = file.tile == picture.tile
-            if picture.format == "PNG":  # whose EXIF comes with the pixels
+            if picture.format == "PNG":  # its EXIF is read with the pixels
                 return same
         else:
             file.load()
@@ -95,13 +93,13 @@ def _shows(picture: Any, data: bytes) -> bool:
         return same and bool(file.getexif().get(_ORIENTATION) == picture.getexif().get(_ORIENTATION))
 
 
-def _without_loss(picture: Any) -> Any:
-    """The picture in a mode that a PNG file holds."""
+def _lossless(picture: Any) -> Any:
+    """The picture in a mode that PNG stores."""
     from PIL import Image
 
     width, height = picture.size
     if not width * height:
-        raise ValueError(f"the PIL image is {width}×{height} pixels, so there is nothing in it")
+        raise ValueError(f"the PIL image has {width}×{height} pixels, expected at least one")
     mode = picture.mode
     if mode in _NUMBERS:
         return _in_16_bits(picture)
@@ -111,15 +109,15 @@ def _without_loss(picture: Any) -> Any:
         picture = picture.convert("LA")
     if picture.has_transparency_data:
         return picture.convert("RGBA")
-    if mode in _HELD:
+    if mode in _LOSSLESS:
         return picture
-    if mode in _COLOURS:
+    if mode in _COLORS:
         return picture.convert("RGB")
-    raise ValueError(f"the PIL image has mode {mode}, which no PNG file holds; expected another, such as RGB or L")
+    raise ValueError(f"the PIL image has mode {mode}, expected a mode that PNG stores, such as RGB or L")
 
 
 def _in_16_bits(picture: Any) -> Any:
-    """A grey PIL image of mode I or F as one of 16 bits; its range is taken for the narrowest usual one."""
+    """A gray PIL image of mode I or F with 16 bits; its range is the narrowest of the usual ones that holds it."""
     from PIL import Image
 
     values = np.nan_to_num(np.asarray(picture, np.float64), nan=0.0, posinf=0.0, neginf=0.0)

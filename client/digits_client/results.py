@@ -1,4 +1,4 @@
-"""What comes back for images."""
+"""The results of images."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,28 +19,28 @@ class ModelIdentity:
     version: str
     """A positive integer in decimal."""
     sha256: str
-    """Of the file that was loaded, 64 hexadecimal digits."""
+    """Of the loaded file, 64 hexadecimal digits."""
     execution_provider: str
     """Of onnxruntime, e.g. CPUExecutionProvider."""
     variant: str = ""
-    """Which faster variant of the version it is, `int8` or `fp16`; empty for the version itself."""
+    """The faster variant, `int8` or `fp16`; empty for the version itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Where the time of one call went, inside the server."""
+    """The time of one call inside the server."""
 
     queue_us: int
-    """Waiting for the runtime, microseconds."""
+    """Time in the queue, microseconds."""
     inference_us: int
-    """The run of the batch that the call was part of, microseconds."""
+    """Run of the batch that contained the call, microseconds."""
     batch_rows: int
-    """Images in that batch, those of other callers included."""
+    """Images in that batch, including those of other callers."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Classification:
-    """What the network says of one image."""
+    """The result of one image."""
 
     digit: int
     """The label of the class with the greatest score."""
@@ -49,22 +49,22 @@ class Classification:
     margin: float
     """Best score minus second best, 0..1."""
     activations: dict[str, Floats] | None
-    """float32 [neurons] of each layer by name: `pixels`, hidden_1, …; None when not asked for."""
+    """float32 [neurons] of each layer by name: pixels, hidden_1, …; None if not requested."""
     warnings: tuple[str, ...]
-    """What looks wrong with the image, one sentence each."""
+    """One sentence for each thing that looks wrong with the image."""
     candidates: tuple[int, ...]
-    """The labels, as in `digit`, of the classes that cannot be ruled out at the coverage asked for, best score first.
+    """The labels, as in `digit`, of the classes that cannot be ruled out at the requested coverage, best score first.
 
-    None where the image is less typical than that; always none of a model without thresholds, see `ModelCard`."""
+    Empty if the image is less typical than that, and for a model without thresholds, see `ModelCard`."""
     not_a_digit: float | None
-    """The chance, 0..1, that the image shows no digit at all; None of a model that cannot tell, see `ModelCard`."""
+    """The probability, 0..1, that the image shows no digit; None for a model that does not compute it."""
     model: ModelIdentity
     timings: Timings
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Classifications(Sequence[Classification]):
-    """What the network says of the images of one call, in their order."""
+    """The results of the images of one call, in order."""
 
     items: tuple[Classification, ...]
     model: ModelIdentity
@@ -100,9 +100,9 @@ def read_identity(message: pb.ModelIdentity) -> ModelIdentity:
 
 
 def read_response(response: pb.ClassifyResponse, *, count: int, activations: bool) -> Classifications:
-    """The message as values, for `count` images; `activations` tells whether they were asked for.
+    """The message as values, for `count` images; `activations` is whether they were requested.
 
-    Raises `ValueError` where there are more or fewer.
+    Raises `ValueError` for another number of images.
     """
     if len(response.predictions) != count:
         raise ValueError(f"{len(response.predictions)} results, expected {count}")

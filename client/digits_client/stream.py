@@ -1,4 +1,4 @@
-"""The answers of a stream, put back into the order of the items."""
+"""The results of a stream, in the order of its items."""
 
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
@@ -12,34 +12,33 @@ from digits_client.results import Classification, Classifications, read_response
 StreamResult = Classification | Classifications | DigitsError | ValueError | TypeError | OSError
 
 
-class Answers:
-    """What is still to be yielded: items that failed before they were sent, between those that were."""
+class StreamResults:
+    """Responses of the server, merged with the errors of items that were never sent."""
 
     def __init__(self, activations: bool, place: str) -> None:
-        """`place` is what sentences call the server."""
+        """`place` names the server in error sentences."""
         self.broken: Exception | None = None
-        """What the caller's iterable raised."""
+        """The error that the caller's iterable raised."""
         self.closed = False
         """Whether the caller has stopped reading the answers."""
         self._activations = activations
         self._place = place
-        # One entry an item, in order: of a sent one whether it is a single image and of how many it is, or why it was
-        # not sent.
+        # One entry for each item without a result, in order: (single, count) of a sent item, or the error of another.
         self._pending: deque[tuple[bool, int] | Exception] = deque()
         self._count = 0
 
-    def sent(self, single: bool, count: int) -> str:
-        """Note an item of `count` images that goes to the server; returns its id."""
+    def add_sent(self, single: bool, count: int) -> str:
+        """Record a sent item of `count` images; returns its id."""
         self._pending.append((single, count))
         self._count += 1
         return str(self._count)
 
-    def failed(self, error: Exception) -> None:
-        """Note an item that cannot be sent."""
+    def add_failed(self, error: Exception) -> None:
+        """Record an item that cannot be sent."""
         self._pending.append(error)
 
     def take(self, data: bytes) -> Iterator[StreamResult]:
-        """What can be yielded with this answer of the server. Raises `ServerError` for one that is none."""
+        """The results up to this response of the server. Raises `ServerError` for an invalid response."""
         yield from self._failures()
         yield read_answer(data, pb.ClassifyStreamResponse, self._result, self._place)
         yield from self._failures()
@@ -47,18 +46,18 @@ class Answers:
     def _result(self, response: pb.ClassifyStreamResponse) -> StreamResult:
         pending = self._pending.popleft() if self._pending else None
         if not isinstance(pending, tuple):
-            raise ValueError("more than it was asked")
+            raise ValueError("a response without a request")
         single, count = pending
         if response.WhichOneof("result") == "error":
             return from_status(response.error)
         results = read_response(response.response, count=count, activations=self._activations)
         return results[0] if single else results
 
-    def rest(self) -> Iterator[StreamResult]:
-        """What can be yielded after the last answer; raises what the iterable raised, or `ServerError`."""
+    def take_rest(self) -> Iterator[StreamResult]:
+        """The results after the last response. Raises the iterable's error, or `ServerError` for missing ones."""
         yield from self._failures()
         if self._pending:
-            raise ServerError(f"{self._place} ended the stream with {len(self._pending)} items unanswered")
+            raise ServerError(f"{self._place} ended the stream without results for {len(self._pending)} items")
         if self.broken is not None:
             raise self.broken
 

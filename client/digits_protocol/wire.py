@@ -1,15 +1,14 @@
-"""The wire format of protobuf, as far as the quick forms of the two busiest RPCs need it.
+"""The part of protobuf's wire format that the fast paths of the two busiest RPCs need.
 
-A message is a row of fields, each a tag (number and type) and a value; a length-delimited value is its length
-and its bytes. Messages written one after the other are one message, to which all of them contribute.
-See the "Encoding" chapter of protobuf's documentation.
+A message is a sequence of fields, each a tag (number and type) and a value; a length-delimited value is its length
+and its bytes. Concatenated messages are one merged message. See "Encoding" in the documentation of protobuf.
 """
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
 LENGTH_DELIMITED = 2
-# Lengths beyond 2³⁵ are left to protobuf, which refuses them.
+# Greater lengths than 2³⁵ are left to protobuf, which rejects them.
 MAX_SHIFT = 28
 
 
@@ -19,7 +18,7 @@ def tag(number: int, kind: int = LENGTH_DELIMITED) -> int:
 
 
 def varint(value: int) -> bytes:
-    """A whole number of at least 0: seven bits a byte, the lowest first, the top bit set on all but the last."""
+    """A varint of at least 0: seven bits a byte, the lowest first, the top bit set on all bytes but the last."""
     if value < 0x80:
         return _SMALL[value]
     out = bytearray()
@@ -39,24 +38,23 @@ def length_delimited(number: int, value: bytes) -> bytes:
 
 
 class Spans(NamedTuple):
-    """Where the parts of a message lie."""
+    """Offsets of the parts of a message."""
 
     begin: int
-    """Where the field begins that is of no account, its tag included."""
+    """Start of the field with the tag `aside`, at its tag."""
     stop: int
-    """The byte after it; both are 0 when it is not there."""
+    """End of that field; both are 0 if the message has none."""
     head: int
-    """Where the head ends: everything before the last field."""
+    """End of the head, which is all fields before the last one."""
     body: int
-    """Where the bytes of the last field begin; the end of the message when it is not there."""
+    """Start of the value of the last field; the end of the message if it has none."""
 
 
 def split_message(data: bytes, start: int, last: int, aside: int = 0) -> Spans | None:
-    """The parts of a message of length-delimited fields of which the last, or none, has the tag `last`.
+    """The parts of the message in `data[start:]`, if all its fields are length-delimited.
 
-    The message is all of `data` from `start` on; a field with the tag `aside` is told apart. None for every
-    other message, one whose last field is empty and a malformed one too: who asks then lets protobuf itself
-    look at it.
+    The last field has the tag `last`, or no field has it; one field may have the tag `aside`. Returns None for any
+    other message, including one with an empty last field and a malformed one: the caller then parses with protobuf.
     """
     at, end = start, len(data)
     begin = stop = 0
@@ -94,17 +92,17 @@ def split_message(data: bytes, start: int, last: int, aside: int = 0) -> Spans |
 
 @dataclass(slots=True)
 class LastRequest:
-    """The message that came last: the next is mostly like it but for the bytes of its last field."""
+    """The previous message: the next one often differs only in the value of the last field."""
 
     key: bytes
     """Its head."""
     before: bytes
-    """The head, and the tag and the length of the last field."""
+    """The head, and tag and length of the last field."""
     size: int
     """Of the whole message."""
 
     def matches(self, data: bytes, start: int) -> bool:
-        """Whether the message from `start` on has the same spans, nothing aside."""
+        """Whether `data[start:]` has the same head and size, without a field aside."""
         return len(data) - start == self.size and data.startswith(self.before, start)
 
 

@@ -19,6 +19,7 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports home unless
 import ray
 import ray.data
 
+from artifact.default_folder import default_folder
 from scoring.chunk import InputError
 from scoring.job import Job
 from scoring.journal.errors import JournalError
@@ -73,7 +74,7 @@ def score_on_ray(options: JobOptions, *, address: str | None = None, actors: int
 
 def _pin_model(options: JobOptions) -> tuple[Model, JobOptions]:
     """The model, and the options with its name and version, so that all actors load the same one."""
-    options = replace(options, models=(options.models or Path("models")).resolve())
+    options = replace(options, models=(options.models or default_folder()).resolve())
     # Loaded on the CPU only to know its card; each actor reports the provider that it runs on.
     model = open_local_scorer(replace(options, provider="cpu", require_provider=False)).model
     return model, replace(options, model=f"{model.card.name}:{model.card.version}")

@@ -31,7 +31,7 @@ class LocalScorer:
 
     def __init__(
         self,
-        models: Path = Path("models"),
+        models: Path,
         *,
         name: str = "",
         version: str = "",

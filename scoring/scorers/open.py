@@ -4,6 +4,7 @@ import hashlib
 import socket
 from pathlib import Path
 
+from artifact.default_folder import default_folder
 from scoring.options import JobOptions
 from scoring.scorers.in_process import LocalScorer
 from scoring.scorers.remote import RemoteScorer
@@ -31,7 +32,7 @@ def open_scorer(options: JobOptions) -> Scorer:
 def open_local_scorer(options: JobOptions, *, threads: int = 0) -> LocalScorer:
     """A model in this process; `threads` 0: one for each usable core. Raises `ScorerError`."""
     return LocalScorer(
-        options.models or Path("models"),
+        options.models or default_folder(),
         name=options.model_name,
         version=options.model_version,
         provider=options.provider or "auto",

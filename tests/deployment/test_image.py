@@ -111,6 +111,7 @@ def test_it_is_small_and_has_neither_compiler_nor_caches(image):
     assert docker("run", "--rm", "--entrypoint=sh", image, "-c", f"command -v {absent} || true") == ""
     assert docker("run", "--rm", "--entrypoint=sh", image, "-c", "ls /root/.cache /src 2>/dev/null || true") == ""
     assert docker("run", "--rm", "--entrypoint=sh", image, "-c", "find /models -name '*.skops' -o -name report") == ""
+    assert docker("run", "--rm", "--entrypoint=sh", image, "-c", "find /opt -name golden.npz") == ""  # /models has them
     assert ours < OURS_MB
 
 

@@ -1,1 +1,1 @@
-"""How the client reaches a server: its address, its channels, and what they may not outlive."""
+"""The connection to a server: its address, its channels, and their event loops and processes."""

@@ -1,4 +1,4 @@
-"""How the server is spoken to: paths, channel options, retries and deadlines. Shared by both clients."""
+"""Paths of the RPCs, channel options, retries and deadlines."""
 
 import json
 import random
@@ -7,25 +7,24 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, TypedDict
+from typing import Any
 
 from digits_protocol.digits.v1 import digits_pb2 as pb
 
-from digits_client.connection.endpoint import Endpoint
 from digits_client.errors import DeadlineExceeded, DigitsError, Overloaded
 
 SERVICE = "digits.v1.DigitsService"
 
 Metadata = Sequence[tuple[str, str | bytes]]
 
-# Pauses before asking an overloaded server again are stretched by up to this part, so that the callers
-# who were refused together do not come back together.
+# Retries after a full queue wait longer by a random part up to this, so that callers rejected together do not return
+# together.
 _JITTER = 0.2
 
-# gRPC itself repeats calls that found no server, or one that was going away. A full queue is not among them:
-# the code RESOURCE_EXHAUSTED also stands for a message that is too large, and would be forever.
+# gRPC repeats calls that found no server or one that shuts down. It must not repeat RESOURCE_EXHAUSTED: the code also
+# stands for a message that is too large.
 #
-# A server that nobody hears at all is given up once these are spent, in about 0.7 s.
+# If no server listens, the attempts take about 0.7 s.
 SERVICE_CONFIG = {
     "methodConfig": [
         {
@@ -45,16 +44,16 @@ OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
     ("grpc.enable_retries", 1),
     ("grpc.max_receive_message_length", 64 * 2**20),
-    ("grpc.max_send_message_length", -1),  # the server's limit counts
-    ("grpc.use_local_subchannel_pool", 1),  # or several channels would share one connection
-    # A server that restarts is found again within a second rather than within two minutes.
+    ("grpc.max_send_message_length", -1),  # the server has a limit
+    ("grpc.use_local_subchannel_pool", 1),  # else several channels would share one connection
+    # A client finds a restarted server within a second instead of two minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
-    # Against its name no pause, but what a connection has to come about: a server far away, or busy, takes its time.
+    # Despite its name this is the timeout of a connection attempt: a distant or busy server takes long.
     ("grpc.min_reconnect_backoff_ms", 5000),
 )
 
-# A year; gRPC itself counts no further than a few.
+# A year; gRPC overflows at a few.
 _LONGEST = 365 * 24 * 3600.0
 
 
@@ -67,13 +66,13 @@ class Rpc:
 
     @property
     def path(self) -> str:
-        """As gRPC calls it."""
+        """The path of the method in gRPC."""
         return f"/{SERVICE}/{self.name}"
 
     def on(self, channel: Any) -> Any:
-        """The method to be called on that channel, of threads or of asyncio; bytes in, bytes out.
+        """The method on a channel of `grpc` or `grpc.aio`; bytes in, bytes out.
 
-        gRPC itself would log what it cannot parse, and with asyncio answer None instead.
+        The caller parses the response: gRPC would only log an invalid one, and with asyncio return None.
         """
         return channel.unary_unary(self.path)
 
@@ -90,91 +89,32 @@ def stream_on(channel: Any) -> Any:
     return channel.stream_stream(f"/{SERVICE}/ClassifyStream")
 
 
-class Options(TypedDict, total=False):
-    """What `classify` can be told beside the images."""
-
-    model: str | None
-    version: str | None
-    activations: bool
-    coverage: float | None
-    timeout: float | None
-
-
 class Deadline:
-    """The time a caller grants to one method of the client, whatever calls that takes."""
+    """The time of one method of the client, however many RPCs it makes."""
 
     def __init__(self, seconds: float, place: str) -> None:
-        """`place` is what sentences call the server."""
+        """`place` names the server in error sentences."""
         self.seconds = check_timeout(seconds)
         self._place = place
         self._end = time.monotonic() + self.seconds
 
     def left(self) -> float:
-        """Seconds that are left; raises `DeadlineExceeded` when there are none."""
+        """The remaining seconds; raises `DeadlineExceeded` if there are none."""
         left = self._end - time.monotonic()
         if left <= 0:
             raise DeadlineExceeded(f"no answer from {self._place} within {self.seconds:g} s")
         return left
 
     def pause(self, error: DigitsError) -> float | None:
-        """Seconds to wait before calling again after this error; None when it is final."""
+        """Seconds to wait before a retry after this error; None for no retry."""
         if not isinstance(error, Overloaded):
             return None
         pause = max(error.retry_after, 0.001) * random.uniform(1, 1 + _JITTER)  # noqa: S311 no secret
         return pause if time.monotonic() + pause < self._end else None
 
 
-@dataclass(frozen=True, slots=True)
-class Defaults:
-    """What a client assumes where a call says nothing."""
-
-    endpoint: Endpoint
-    model: str
-    version: str
-    timeout: float
-    metadata: tuple[tuple[str, str | bytes], ...] = ()
-    channels: int = 1
-
-    def __post_init__(self) -> None:
-        check_metadata(self.metadata)
-        if isinstance(self.channels, bool) or not isinstance(self.channels, int):
-            raise TypeError(f"channels is {self.channels!r}, expected a whole number")
-        if self.channels < 1:
-            raise ValueError(f"channels is {self.channels}, expected at least 1")
-        check_text("model", self.model)
-        check_text("version", self.version)
-        check_timeout(self.timeout)
-
-    def deadline(self, timeout: float | None) -> Deadline:
-        """The deadline of a call that was given this timeout."""
-        return Deadline(self.timeout if timeout is None else timeout, self.place)
-
-    @property
-    def place(self) -> str:
-        """What sentences call the server."""
-        return str(self.endpoint)
-
-    def named(self, model: str | None, version: str | None) -> tuple[str, str]:
-        """The names a request carries; the client's own version belongs to the client's own model alone."""
-        for key, value in (("model", model), ("version", version)):
-            if value is not None:
-                check_text(key, value)
-        if model is None:
-            return self.model, self.version if version is None else version
-        return model, version or ""
-
-    def request(
-        self, model: str | None, version: str | None, activations: bool, coverage: float | None
-    ) -> pb.ClassifyRequest:
-        """A request without images."""
-        name, number = self.named(model, version)
-        if coverage is not None:
-            _check_coverage(coverage)
-        return pb.ClassifyRequest(model=name, version=number, include_activations=activations, coverage=coverage)
-
-
 def check_timeout(seconds: Any) -> float:
-    """The timeout as a float. Raises `TypeError` for what is no number, `ValueError` for one that is no span."""
+    """The timeout as a float. Raises `TypeError` for another type than a number, `ValueError` out of range."""
     if isinstance(seconds, bool) or not issubclass(type(seconds), Real):
         raise TypeError(f"the timeout is {seconds!r}, expected a number of seconds")
     if not 0 < seconds <= _LONGEST:
@@ -182,7 +122,8 @@ def check_timeout(seconds: Any) -> float:
     return float(seconds)
 
 
-def _check_coverage(coverage: Any) -> None:
+def check_coverage(coverage: Any) -> None:
+    """Raises `TypeError` for a value that is not a number, `ValueError` for one that is not between 0 and 1."""
     if isinstance(coverage, bool) or not issubclass(type(coverage), Real):
         raise TypeError(f"the coverage is {coverage!r}, expected a number")
     if not 0 < coverage < 1:
@@ -190,27 +131,27 @@ def _check_coverage(coverage: Any) -> None:
 
 
 def check_metadata(metadata: tuple[Any, ...]) -> None:
-    """Raises `TypeError` or `ValueError` for what gRPC would refuse call by call; shows no value: it may be secret."""
+    """Raises `TypeError` or `ValueError` for metadata that gRPC rejects. No error shows a value: it may be secret."""
     for pair in metadata:
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise TypeError(f"metadata holds a {type(pair).__name__}, expected pairs of a key and a value")
         key, value = pair
         if not isinstance(key, str) or not re.fullmatch("[0-9a-z_.-]+", key):
-            raise ValueError(f"the key {key!r} of metadata is none, expected a-z, 0-9, '_', '.' and '-' alone")
+            raise ValueError(f"the key {key!r} in metadata is invalid, expected only a-z, 0-9, '_', '.' and '-'")
         if not isinstance(value, bytes if key.endswith("-bin") else str | bytes):
-            raise TypeError(f"the value of {key} in metadata is a {type(value).__name__}, expected bytes, or text")
+            raise TypeError(f"the value of {key} in metadata is a {type(value).__name__}, expected bytes or text")
         text = value.encode() if isinstance(value, str) else value
         if not key.endswith("-bin") and not re.fullmatch(rb"[ -~]*", text):
             raise ValueError(
-                f"the value of {key} in metadata is not printable ASCII; a key that ends in -bin takes bytes"
+                f"the value of {key} in metadata is not text, expected printable ASCII, or a key that ends in -bin"
             )
 
 
 def check_text(key: str, value: Any) -> None:
-    """Raises `TypeError` for what is no text, `ValueError` for text that UTF-8 cannot hold."""
+    """Raises `TypeError` for a value that is not text, `ValueError` for text that UTF-8 cannot encode."""
     if not isinstance(value, str):
         raise TypeError(f"{key} is {value!r}, expected text")
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"{key} is {value!r}, expected text that UTF-8 can hold") from None
+        raise ValueError(f"{key} is {value!r}, expected text that UTF-8 can encode") from None

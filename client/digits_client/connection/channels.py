@@ -1,4 +1,4 @@
-"""The connections of a client for threads, and what gRPC raises on them as our own errors."""
+"""The connections of a client for threads, and the translation of gRPC's errors."""
 
 import itertools
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from digits_client.errors import ClientClosed, from_rpc
 
 
 class Channels:
-    """So many, used in turn until they are closed."""
+    """Channels that calls use in turn."""
 
     def __init__(self, endpoint: Endpoint, count: int = 1) -> None:
         check_process("grpc")
@@ -24,18 +24,18 @@ class Channels:
         self._closed = False
 
     def close(self) -> None:
-        """Calls in flight end."""
+        """Close all channels. Calls in flight end."""
         self._closed = True
         for channel in self._channels:
             channel.close()
 
     def next(self) -> Any:
-        """The channel whose turn it is."""
+        """The next channel in turn."""
         return self._channels[next(self._turn) % len(self._channels)]
 
     @contextmanager
     def calling(self, deadline: Deadline) -> Iterator[None]:
-        """Around a call that has this deadline. Raises a `DigitsError` where gRPC raises an error of its own."""
+        """Around a call with this deadline: translates the errors of gRPC into a `DigitsError`."""
         try:
             check_process("grpc")
             yield
@@ -44,6 +44,6 @@ class Channels:
                 raise ClientClosed from cause
             raise from_rpc(cause, str(self._endpoint), deadline.seconds) from cause
         except ValueError as cause:
-            if self._closed:  # gRPC's error for a channel that is
+            if self._closed:  # gRPC's error for a closed channel
                 raise ClientClosed from cause
             raise

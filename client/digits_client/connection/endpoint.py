@@ -1,4 +1,4 @@
-"""Where a server is, and the way to it: an address as gRPC takes it, TLS or none, a proxy or none."""
+"""The address of a server, and how a client reaches it: with or without TLS, directly or by a proxy."""
 
 import ipaddress
 import os
@@ -8,32 +8,32 @@ from urllib.parse import urlsplit
 
 import grpc
 
-# Kinds of address that gRPC knows beside HOST:PORT, each with something behind its colon.
+# Schemes of addresses that gRPC accepts beside HOST:PORT.
 _SCHEMES = ("dns", "unix", "unix-abstract", "ipv4", "ipv6", "xds")
 _SOCKETS = ("unix", "unix-abstract")
 
-# Names of this machine in the hosts files of common systems, beside all that end in .localhost (RFC 6761).
+# Names of this machine in common hosts files, beside those that end in .localhost (RFC 6761).
 _OWN_NAMES = ("localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback")
 
-# The variables from which gRPC takes a proxy, and those that name hosts without one; of each the first that is set.
+# The variables in which gRPC looks for a proxy and for exempt hosts; the first one that is set counts.
 _PROXIES = ("grpc_proxy", "https_proxy", "http_proxy")
 _EXEMPT = ("no_grpc_proxy", "no_proxy")
 
 _DIRECT: tuple[tuple[str, Any], ...] = (
     ("grpc.enable_http_proxy", 0),
-    # GRPC_ADDRESS_HTTP_PROXY would hold all the same.
+    # The option above does not disable GRPC_ADDRESS_HTTP_PROXY.
     ("grpc.address_http_proxy_enabled_addresses", ""),
 )
 
 
 class Endpoint:
-    """A server as a client reaches it; as text what sentences call it."""
+    """The address of a server with its options; `str` is its name in error sentences."""
 
     def __init__(self, target: str, credentials: grpc.ChannelCredentials | None = None, server_name: str = "") -> None:
-        """Without `credentials` it is reached without TLS; `server_name` is what its certificate must carry instead of
-        the host of `target`.
+        """Without `credentials` connections do not use TLS. The server's certificate must carry `server_name`, or if
+        that is empty the host of `target`.
 
-        Raises `TypeError` or `ValueError` for what cannot be.
+        Raises `TypeError` or `ValueError` for an invalid option.
         """
         check_target(target)
         if credentials is not None and not isinstance(credentials, grpc.ChannelCredentials):
@@ -54,7 +54,7 @@ class Endpoint:
         return self._place
 
     def open(self, library: Any, options: tuple[tuple[str, Any], ...]) -> Any:
-        """A channel there, of `grpc` or of `grpc.aio`."""
+        """A new channel of `library`, which is `grpc` or `grpc.aio`."""
         if self._server_name:
             options += (("grpc.ssl_target_name_override", self._server_name),)
         if self._direct:
@@ -65,9 +65,9 @@ class Endpoint:
 
 
 def proxy_variable(target: str) -> str:
-    """The variable that names the proxy by which gRPC reaches `target`; empty where it goes straight there.
+    """The variable that names the proxy for `target`; empty if gRPC connects directly.
 
-    The rules are gRPC's, with one more: this machine is never reached by a proxy.
+    The rules are gRPC's, with one more: connections to this machine use no proxy.
     """
     hosts = _hosts(target)
     variable = next((name for name in _PROXIES if name in os.environ), "")
@@ -84,13 +84,13 @@ def proxy_variable(target: str) -> str:
 
 
 def _hosts(target: str) -> list[str]:
-    """The hosts that an address names; none for a socket of this machine."""
+    """The hosts in an address; none for a Unix socket."""
     scheme, colon, rest = target.partition(":")
     if not colon or scheme not in _SCHEMES:
         return [_host(target)]
     if scheme in _SOCKETS:
         return []
-    if rest.startswith("//"):  # the name server that is asked, or nothing
+    if rest.startswith("//"):  # the authority, a name server or nothing
         rest = rest[2:].partition("/")[2]
     return [_host(each) for each in rest.split(",")]
 
@@ -103,7 +103,7 @@ def _host(address: str) -> str:
 
 
 def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The IP address that `host` is, in short forms such as 127.1 too."""
+    """`host` as an IP address, also in short forms such as 127.1; None if it is a name."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -115,7 +115,7 @@ def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def _is_own(host: str) -> bool:
-    """Whether it is this machine: by loopback, by the address that stands for all of its own, or by one of these."""
+    """Whether it is this machine: a name or address of loopback, the unspecified address, or one of an interface."""
     name = host.lower().rstrip(".")
     address = _ip(host)
     if address is None:
@@ -134,7 +134,7 @@ def _is_assigned(address: str) -> bool:
 
 
 def _is_exempt(host: str, entry: str) -> bool:
-    """Whether an entry of no_proxy, the end of a name or a network, is about `host`."""
+    """Whether an entry of no_proxy, a suffix of names or a network, matches `host`."""
     address = _ip(host)
     if address is not None and "/" in entry:
         try:
@@ -145,7 +145,7 @@ def _is_exempt(host: str, entry: str) -> bool:
 
 
 def check_target(target: Any) -> None:
-    """Raises `TypeError` or `ValueError` for an address that gRPC would take for a broken or an unknown one."""
+    """Raises `TypeError` or `ValueError` for an address that gRPC cannot parse or would not find."""
     if not isinstance(target, str):
         raise TypeError(f"the server's address is {target!r}, expected text like localhost:8001")
     scheme, colon, rest = target.partition(":")
@@ -170,7 +170,7 @@ def _is_host_and_port(target: str) -> bool:
 
 
 def _is_address(target: str, version: int) -> bool:
-    """Whether it is an IP address of that version, with a port or without."""
+    """Whether it is an IP address of that version, with or without a port."""
     host, port = target, "1"
     if version == 4:
         host, colon, port = target.partition(":")

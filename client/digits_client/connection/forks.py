@@ -1,17 +1,17 @@
-"""Forks that gRPC does not survive: a call in one would wait for ever, whatever its deadline."""
+"""Refuses to use gRPC in a fork that it does not survive: a call there would hang, whatever its deadline."""
 
 import os
 
 from digits_client.errors import ClientClosed
 
-# The process in which each of gRPC's libraries was first used by this package.
+# The process in which this package first used each of gRPC's libraries.
 _processes: dict[str, int] = {}
 
 
 def check_process(library: str) -> None:
-    """Before `grpc` or `grpc.aio` is used. Raises `ClientClosed` in a fork of a process that used it already.
+    """To call before `grpc` or `grpc.aio` is used. Raises `ClientClosed` in a fork of a process that has used it.
 
-    `grpc.aio` never survives a fork, and `grpc` does as long as the environment leaves its support of forks as it is.
+    `grpc.aio` never survives a fork. `grpc` does unless the environment sets GRPC_ENABLE_FORK_SUPPORT.
     """
     process = _processes.setdefault(library, os.getpid())
     if process == os.getpid() or (library == "grpc" and "GRPC_ENABLE_FORK_SUPPORT" not in os.environ):

@@ -1,4 +1,4 @@
-"""What the asyncio client has on each event loop, for a channel works on the loop that opened it alone."""
+"""The connections of the asyncio client on each event loop: a channel works only on the loop that opened it."""
 
 import asyncio
 import threading
@@ -10,20 +10,22 @@ import grpc
 import grpc.aio
 
 from digits_client.coalescing import Coalescer
-from digits_client.connection.channel import OPTIONS, RPCS, Deadline, Defaults, Rpc
+from digits_client.connection.channel import OPTIONS, RPCS, Deadline, Rpc
+from digits_client.connection.endpoint import Endpoint
 from digits_client.connection.forks import check_process
 from digits_client.errors import ClientClosed, ServerError, from_rpc
 from digits_client.models import Listing
 
 
-class OnLoop:
-    """Of the loop that runs when it is made; all its methods are for that loop alone."""
+class LoopState:
+    """The state of the running loop; only that loop may use it."""
 
-    def __init__(self, defaults: Defaults, coalescer: Coalescer | None) -> None:
+    def __init__(self, endpoint: Endpoint, channels: int, coalescer: Coalescer | None) -> None:
+        """`channels` is the number of connections."""
         self.coalescer = coalescer
-        self.asking: asyncio.Task[Listing] | None = None
-        """The question for the listing, as long as it is open."""
-        self._channels = [defaults.endpoint.open(grpc.aio, OPTIONS) for _ in range(defaults.channels)]
+        self.listing_task: asyncio.Task[Listing] | None = None
+        """The ListModels call in flight."""
+        self._channels = [endpoint.open(grpc.aio, OPTIONS) for _ in range(channels)]
         self._methods = {rpc: [rpc.on(channel) for channel in self._channels] for rpc in RPCS}
         self._turn = 0
 
@@ -40,46 +42,46 @@ class OnLoop:
         return self._turn
 
     async def close(self) -> None:
-        """Calls in flight are cancelled."""
+        """Close all channels. Calls in flight are cancelled."""
         for channel in self._channels:
             await channel.close()
 
 
 class Loops:
-    """One `OnLoop` for each loop that the client was used on."""
+    """One `LoopState` for each event loop that uses the client."""
 
-    def __init__(self, make: Callable[[], OnLoop], place: str) -> None:
-        """`place` is what sentences call the server."""
+    def __init__(self, make: Callable[[], LoopState], place: str) -> None:
+        """`place` names the server in error sentences."""
         self._make = make
         self._place = place
-        self._lock = threading.Lock()  # loops of several threads
-        self._kept: dict[asyncio.AbstractEventLoop, OnLoop] = {}
+        self._lock = threading.Lock()  # the loops may run in several threads
+        self._states: dict[asyncio.AbstractEventLoop, LoopState] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self.closed = False
 
-    def current(self) -> OnLoop:
-        """That of the running loop, made when it is new. Raises `ClientClosed`."""
+    def current(self) -> LoopState:
+        """The state of the running loop, created at first use. Raises `ClientClosed`."""
         check_process("grpc.aio")
         loop = asyncio.get_running_loop()
-        kept = None if self.closed else self._kept.get(loop)
-        if kept is not None:
-            return kept
+        state = None if self.closed else self._states.get(loop)
+        if state is not None:
+            return state
         with self._lock:
             if self.closed:
                 raise ClientClosed
-            # Forgotten channels close themselves. A loop that ended can no longer close its own.
-            self._kept = {each: its for each, its in self._kept.items() if not each.is_closed()}
-            return self._kept.setdefault(loop, self._make())
+            # A closed loop can no longer close its channels; they close when they are collected.
+            self._states = {each: state for each, state in self._states.items() if not each.is_closed()}
+            return self._states.setdefault(loop, self._make())
 
     @contextmanager
     def calling(self, deadline: Deadline) -> Iterator[None]:
-        """Around a call that has this deadline. Raises a `DigitsError` where gRPC raises an error of its own."""
+        """Around a call with this deadline: translates the errors of gRPC into a `DigitsError`."""
         try:
             yield
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if self.closed and not (task is not None and task.cancelling()):
-                raise ClientClosed from None  # a channel that is closed cancels its calls
+                raise ClientClosed from None  # a closed channel cancels its calls
             raise
         except grpc.RpcError as cause:
             raise from_rpc(cause, self._place, deadline.seconds) from cause
@@ -89,19 +91,19 @@ class Loops:
             raise ServerError(f"no call to {self._place}: {cause}") from cause
 
     async def close(self) -> None:
-        """Close what is on this loop, and let the others that run close theirs."""
+        """Close the connections of this loop, and let the other running loops close theirs."""
         here = asyncio.get_running_loop()
         with self._lock:
             self.closed = True
-            kept, self._kept = self._kept, {}
-        own = kept.pop(here, None)
-        for loop, its in kept.items():
-            with suppress(RuntimeError):  # it has ended, and its channels with it
-                loop.call_soon_threadsafe(self._close_there, its)
+            states, self._states = self._states, {}
+        own = states.pop(here, None)
+        for loop, state in states.items():
+            with suppress(RuntimeError):  # that loop is closed
+                loop.call_soon_threadsafe(self._schedule_close, state)
         if own is not None:
             await own.close()
 
-    def _close_there(self, its: OnLoop) -> None:
-        task = asyncio.get_running_loop().create_task(its.close())
+    def _schedule_close(self, state: LoopState) -> None:
+        task = asyncio.get_running_loop().create_task(state.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,11 +29,24 @@ with DigitsClient(sys.argv[1]) as client:
     print(answer.digit)
 """
 
+# mypy --strict reports a `type: ignore` that hides no error, so it reports this program unless it knows the types.
+TYPED = """
+from digits_client import Classification, DigitsClient, Listing
+
+
+def digit(client: DigitsClient) -> int:
+    listing: Listing = client.models(timeout="soon")  # type: ignore[arg-type]
+    result: Classification = client.classify("seven.png", model=listing.default_model)
+    return result.margin  # type: ignore[return-value]
+"""
+
 
 @pytest.mark.front("grpcio")  # it is about what is installed beside the client
 @pytest.mark.skipif(not os.environ.get("REQUIRE_EXTRAS"), reason="installs packages into an environment of its own")
-def test_the_base_install_classifies_in_one_process_with_tritonclient(server: Server, tmp_path: Path, seven: Path):
-    """A fresh virtual environment with `pip install ./client tritonclient[grpc]`, and a real call.
+def test_the_base_install_is_typed_and_lives_in_one_process_with_tritonclient(
+    server: Server, tmp_path: Path, seven: Path
+):
+    """A fresh virtual environment with `pip install ./client tritonclient[grpc]`, a real call, and mypy.
 
     Nothing else of ours is in its site-packages.
     """
@@ -50,3 +64,7 @@ def test_the_base_install_classifies_in_one_process_with_tritonclient(server: Se
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "7"
+    (tmp_path / "typed.py").write_text(TYPED)
+    mypy = [sys.executable, "-m", "mypy", "--strict", "--python-executable", python, "typed.py"]
+    done = subprocess.run(mypy, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -2,10 +2,6 @@
 
 import gzip
 import re
-import shutil
-import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -80,28 +76,6 @@ def test_the_page_needs_no_token(start_server: StartServer, tmp_path: Path):
 def test_the_server_says_where_the_page_is(server: Server):
     """In the line that says that it serves."""
     assert server.wait_for("serving")["page"] == f"http://127.0.0.1:{server.http_port}/"
-
-
-def test_the_package_has_the_page(tmp_path: Path):
-    """All of its files are in the wheel."""
-    kept_out = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__", "tests", "models")
-    shutil.copytree(ROOT, tmp_path / "source", ignore=kept_out)
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--quiet",
-        "--no-deps",
-        "--no-build-isolation",
-        "--wheel-dir",
-        tmp_path,
-        ".",
-    ]
-    subprocess.run(command, cwd=tmp_path / "source", check=True)
-    [wheel] = tmp_path.glob("*.whl")
-    names = set(zipfile.ZipFile(wheel).namelist())
-    assert {f"service/web/{file.name}" for file in WEB.iterdir()} <= names
 
 
 @pytest.mark.parametrize("version", ["mnist-16x16 1", "mnist-16x16 2", "mnist-large 1", "digits-8x8 1"])

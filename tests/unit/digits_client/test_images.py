@@ -114,7 +114,7 @@ def test_no_images(images: object):
 
 def test_arrays_and_files_do_not_mix():
     """One call carries either raw pixels or image files."""
-    with pytest.raises(TypeError, match="mixed"):
+    with pytest.raises(TypeError, match="the list mixes arrays and image files"):
         read_images([np.zeros(4), b"image"])
 
 
@@ -128,7 +128,7 @@ def test_a_masked_array():
     """A mask would be lost without a word, so the array is refused."""
     masked = np.ma.masked_array(np.ones((4, 3)), np.eye(4, 3))
     for images in (masked, [masked], [np.ones((4, 3)), masked]):
-        with pytest.raises(TypeError, match="mask would be ignored"):
+        with pytest.raises(TypeError, match="the array is masked, expected an array without a mask"):
             read_images(images)
 
 
