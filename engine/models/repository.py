@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import Any
 
 from artifact.store import LayoutError, VersionFolder, default_model, find_versions
-from engine.batcher import Batcher
 from engine.cpus import usable_cores
 from engine.errors import NotAllowed, NotFound, NotReady, listed, quoted
 from engine.log import log
+from engine.models.batcher import Batcher
 from engine.models.providers import Provider, candidates
 from engine.models.session import ModelError, Session, first_line, load_session
 from engine.models.version import State, Version

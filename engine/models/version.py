@@ -5,8 +5,8 @@ from enum import Enum
 from typing import Any
 
 from artifact.store import VersionFolder
-from engine.batcher import Batcher
 from engine.errors import NotReady
+from engine.models.batcher import Batcher
 from engine.models.session import Session
 from engine.statistics import Statistics
 

@@ -1,47 +1,104 @@
-"""What runs inside Envoy: the ASGI application, and around it the life of a worker.
-
-Envoy ends its process on SIGTERM without asking anyone, so it is the supervisor that lets calls in flight end
-before that, see `service.transports.envoy.program`.
-"""
+"""What runs inside Envoy: the ASGI application, whose lifespan is the life of a worker."""
 
 import asyncio
-import gc
 import os
 import signal
+import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import onnxruntime
-
-from engine.models.repository import RepositoryError
-from service.api.health import SERVING
-from service.api.middleware.auth import Guard, TokenError
 from service.app import App
 from service.config import Settings, read_settings
+from service.process.worker import work
 from service.telemetry.logs import close_logs, configure_logs, log
-from service.transports.envoy.admin import AdminError, EnvoyAdmin
+from service.transports.envoy.admin import POLL_SECONDS, AdminError, EnvoyAdmin
 from service.transports.envoy.program import ADMIN
-from service.transports.envoy.program import LOOK_SECONDS as CALLS_SECONDS
 from service.transports.envoy.secrets import write_secrets
 from service.transports.grpc_asgi.application import GrpcAsgi
 from service.transports.grpc_asgi.call import Event, Receive, Send
 from service.transports.grpc_asgi.fast_path import FastPath, task_or_started
-from service.transports.tls import LOOK_SECONDS, Certificates, TlsError
+from service.transports.tls import Certificates
 from service.workers.environment import NUMBER
-from service.workers.ipc import ChannelClosed
 from service.workers.link import SupervisorLink
 
 
-class EnvoyWorker:
-    """The application: gRPC on one port, the HTTP side on the other, and its lifespan, which is the worker's."""
+class EnvoyTransport:
+    """gRPC on one port, the HTTP side on the other; see `service.process.process.Transport`."""
+
+    def __init__(
+        self,
+        app: App,
+        settings: Settings,
+        certificates: Certificates | None,
+        receive: Receive,
+        send: Send,
+        link: SupervisorLink,
+    ) -> None:
+        """Serve `app`; Envoy listens, and `receive` and `send` are the lifespan by which it starts and ends."""
+        self._receive = receive
+        self._send = send
+        self._link = link
+        self.shutdown: asyncio.Future[Event] | None = None
+        """Done when Envoy ends; None until it has started."""
+        self._certificates = certificates
+        self._renewing: asyncio.Task[None] | None = None
+        self._admin = EnvoyAdmin(Path(os.environ[ADMIN]))
+        self._grpc = GrpcAsgi(
+            app.methods,
+            max_message_bytes=settings.max_message_bytes,
+            max_pending_bytes=settings.max_pending_mb * 2**20,
+            max_concurrent_calls=settings.max_concurrent_calls,
+        )
+        self.answer_grpc = FastPath(self._grpc, app.methods)
+        self.answer_http: Any = None
+        if settings.http_port >= 0:
+            from service.transports.http.application import HttpApp
+
+            self.answer_http = HttpApp(app.methods, app.health, settings, app.metrics, app.guard)
+
+    async def start(self) -> dict[str, int | None]:
+        """See `Transport`; the ports are those of the settings."""
+        await self._send({"type": "lifespan.startup.complete"})  # now Envoy listens
+        self.shutdown = asyncio.ensure_future(self._receive())
+        self.shutdown.add_done_callback(lambda _: self._link.end())
+        while not await self._admin.ready():  # noqa: ASYNC110 - it cannot be awaited, only asked
+            await asyncio.sleep(POLL_SECONDS)
+        if self._certificates is not None:
+            self._renewing = asyncio.create_task(self._renew(self._certificates))
+        return {}
+
+    async def stop(self, grace: float, stopped_listening: Callable[[], Awaitable[None]] | None) -> None:
+        """See `Transport`. Envoy ends at SIGTERM without waiting for calls, so it gets one when they have ended."""
+        until = time.monotonic() + grace
+        if self._renewing is not None:
+            self._renewing.cancel()
+        self._grpc.drain()
+        assert self.shutdown is not None, "it was started"
+        if not self.shutdown.done():
+            with suppress(AdminError):
+                await self._admin.stop_listening()
+            if stopped_listening is not None:
+                await stopped_listening()
+            self._grpc.allow_rejections()
+            await self._admin.drain(max(0.0, until - time.monotonic()))
+            os.kill(os.getpid(), signal.SIGTERM)
+        await self.shutdown
+
+    async def _renew(self, certificates: Certificates) -> None:
+        async for pem in certificates.renewals():
+            write_secrets(Path(os.environ[ADMIN]).parent, pem)
+
+
+class EnvoyApp:
+    """The application: answers the requests of both ports."""
 
     _asgi_single_callable = True  # `__call__` is no coroutine function, by which it would be known for ASGI 3
 
     def __init__(self) -> None:
-        self._grpc: Any = None
-        self._answer: Any = None
-        self._http: Any = None
+        self._answer_grpc: Any = None
+        self._answer_http: Any = None
         self._http_port = -1
 
     def __call__(self, scope: Event, receive: Receive, send: Send) -> Any:
@@ -49,8 +106,8 @@ class EnvoyWorker:
         if scope["type"] == "lifespan":
             return self._live(receive, send)
         if scope["server"][1] == self._http_port:
-            return self._http(scope, receive, send)
-        return self._answer(scope, receive, send)
+            return self._answer_http(scope, receive, send)
+        return self._answer_grpc(scope, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -59,105 +116,28 @@ class EnvoyWorker:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(_log_exception)
         loop.set_task_factory(task_or_started)
-        control = await SupervisorLink.open()
-        try:
-            certificates = Certificates.of(settings)
-            app = await self._start(settings, control)
-        except (RepositoryError, TlsError, TokenError) as error:
-            await control.failed(str(error))
-            _exit()
-        except ChannelClosed:
-            _exit()
-        living = asyncio.create_task(self._work(app, settings, control, certificates))
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await control.leave()
-        living.cancel()
-        app.close()
-        close_logs()
-        await send({"type": "lifespan.shutdown.complete"})
+        link = await SupervisorLink.open()
+        transport: EnvoyTransport | None = None
 
-    async def _start(self, settings: Settings, control: SupervisorLink) -> App:
-        """Load the models; Envoy listens once this has been done."""
-        app = App(settings, control, Guard.of(settings))
-        self._grpc = GrpcAsgi(
-            app.methods,
-            max_message_bytes=settings.max_message_bytes,
-            max_pending_bytes=settings.max_pending_mb * 2**20,
-            max_concurrent_calls=settings.max_concurrent_calls,
-        )
-        self._answer = FastPath(self._grpc, app.methods)
-        if settings.http_port >= 0:
-            from service.transports.http.application import HttpApp
-
-            self._http = HttpApp(app.methods, app.health, settings, app.metrics, app.guard)
+        def new_transport(app: App, certificates: Certificates | None) -> EnvoyTransport:
+            nonlocal transport
+            transport = EnvoyTransport(app, settings, certificates, receive, send, link)
+            self._answer_grpc, self._answer_http = transport.answer_grpc, transport.answer_http
             self._http_port = settings.http_port
-        await app.load()
-        gc.collect()
-        gc.freeze()  # what was loaded stays: the collector need not look through it again and again
-        await control.join(app)
-        return app
+            return transport
 
-    async def _work(
-        self, app: App, settings: Settings, control: SupervisorLink, certificates: Certificates | None
-    ) -> None:
-        """Tell that calls are accepted, once they are, and do as the supervisor says."""
-        state = {
-            "default_model": app.repository.default_model,
-            "ready": app.health.status("") == SERVING,
-            "onnxruntime": onnxruntime.__version__,
-        }
-        admin = EnvoyAdmin(Path(os.environ[ADMIN]))
-        while not await admin.ready():  # noqa: ASYNC110 - it cannot be awaited, only asked
-            await asyncio.sleep(CALLS_SECONDS)
-        log.info("worker serving", pid=os.getpid(), **state)
-        await control.serving(**state)
-        watching = [asyncio.create_task(app.repository.watch()), asyncio.create_task(_renew(certificates))]
-        grace = await control.shutdown_requested
-        for each in watching:
-            each.cancel()
-        app.drain()
-        self._grpc.drain()
-        with suppress(AdminError):
-            await admin.drain()
-        await control.stopped_listening()
-        self._grpc.allow_rejections()
-        if grace is None:  # nobody is left who would end this process
-            await _wait_for_none(self._grpc, settings.grace_seconds)
-            os.kill(os.getpid(), signal.SIGTERM)
-
-
-async def _renew(certificates: Certificates | None) -> None:
-    """Hand certificates over to Envoy when they have changed."""
-    if certificates is None:
-        return
-    pem = certificates.current()
-    while True:
-        await asyncio.sleep(LOOK_SECONDS)
-        if (now := certificates.current()) is not pem:
-            pem = now
-            write_secrets(Path(os.environ[ADMIN]).parent, pem)
-
-
-def _exit() -> NoReturn:
-    """End without a start; Envoy would only add what it makes of that."""
-    close_logs()
-    os._exit(1)
-
-
-async def _wait_for_none(front: GrpcAsgi, grace: float) -> None:
-    """Wait until no call is in flight, `grace` seconds at most."""
-    loop = asyncio.get_running_loop()
-    until = loop.time() + grace
-    while front.in_flight and loop.time() < until:  # noqa: ASYNC110 - as above
-        await asyncio.sleep(CALLS_SECONDS)
+        code = await work(settings, link, new_transport)
+        close_logs()
+        if transport is None or transport.shutdown is None or not transport.shutdown.done():
+            os._exit(code)  # without a start Envoy would only add a reason of its own
+        await send({"type": "lifespan.shutdown.complete"})
 
 
 def _log_exception(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """What went wrong in a callback, but for this: pyvoy delivers to a call that was cancelled as it received."""
+    """Log what went wrong in a callback, but for this: pyvoy delivers to a call that was cancelled as it received."""
     error = context.get("exception")
     if not (isinstance(error, asyncio.InvalidStateError) and "RecvFuture" in repr(context.get("handle"))):
         log.error("callback failed", reason=context["message"], exc_info=error)
 
 
-app = EnvoyWorker()
+app = EnvoyApp()

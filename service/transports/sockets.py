@@ -15,8 +15,24 @@ def probe(host: str, port: int, flag: str) -> None:
 
     Raises `ListenError`, which names `flag`, the setting that the port is from.
     """
-    with _refusal_of(host, port, flag), _bound(host, port) as bound:
-        bound.listen(1)
+    listen(host, port, flag).close()
+
+
+def listen(host: str, port: int, flag: str, *, shared: bool = False) -> socket.socket:
+    """A non-blocking socket that listens, on a free port for 0.
+
+    With `shared` other processes may listen on the same port, if they set SO_REUSEPORT too. Raises `ListenError`,
+    which names `flag`.
+    """
+    with _named_errors(host, port, flag):
+        listener = _bound(host, port, shared=shared)
+        try:
+            listener.listen(1)  # fails now if the port is taken; whoever serves lengthens the queue
+        except OSError:
+            listener.close()
+            raise
+    listener.setblocking(False)
+    return listener
 
 
 def hold(host: str, port: int, flag: str) -> socket.socket:
@@ -29,7 +45,7 @@ def hold(host: str, port: int, flag: str) -> socket.socket:
     if not hasattr(socket, "SO_REUSEPORT"):
         raise ListenError("several workers need SO_REUSEPORT, which this system has not")
     probe(host, port, flag)
-    with _refusal_of(host, port, flag):
+    with _named_errors(host, port, flag):
         held = _bound(host, port)
     # While it is set on both sides, Linux lets others bind as long as nobody listens.
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
@@ -66,13 +82,15 @@ def resolved(host: str) -> str:
     return str(socket.getaddrinfo(bare(host), 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][4][0])
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def _bound(host: str, port: int, *, shared: bool = False) -> socket.socket:
     family, kind, protocol, _, address = socket.getaddrinfo(
         bare(host), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
     bound = socket.socket(family, kind, protocol)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that linger are no hindrance
+        if shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound.bind(address)
     except OSError:
         bound.close()
@@ -81,7 +99,7 @@ def _bound(host: str, port: int) -> socket.socket:
 
 
 @contextmanager
-def _refusal_of(host: str, port: int, flag: str) -> Iterator[None]:
+def _named_errors(host: str, port: int, flag: str) -> Iterator[None]:
     place = f"{bare(host)}:{port} ({flag})"
     try:
         yield

@@ -1,18 +1,15 @@
 """The files of a server's TLS: checked before they are used, and read again when they change."""
 
-import os
+import asyncio
 import ssl
-import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from service.config import Settings
 from service.telemetry.logs import log
-from service.transports.regular_files import read_regular
-
-# How often it is looked whether the files have changed, in seconds.
-LOOK_SECONDS = 1.0
+from service.watched_files import CHECK_SECONDS, WatchedFiles, read_regular
 
 
 class TlsError(Exception):
@@ -36,9 +33,8 @@ class Certificates:
     def __init__(self, certificate: Path, key: Path, client_ca: Path | None) -> None:
         """Raises `TlsError`."""
         self._paths = (certificate, key, *([client_ca] if client_ca else []))
-        self._seen = self._stamp()
+        self._files = WatchedFiles(*self._paths)
         self._pem = self._read()
-        self._look_at = 0.0
 
     @classmethod
     def of(cls, settings: Settings) -> Self | None:
@@ -49,14 +45,9 @@ class Certificates:
         return cls(Path(settings.tls_cert), Path(settings.tls_key), authority)
 
     def current(self) -> Pem:
-        """What is in them now; another object whenever it is new. Files that do not fit are told of in the log."""
-        if time.monotonic() < self._look_at:
+        """The newest valid content, another object when it is new. Invalid files are logged."""
+        if not self._files.changed():
             return self._pem
-        self._look_at = time.monotonic() + LOOK_SECONDS
-        stamp = self._stamp()
-        if stamp == self._seen:
-            return self._pem
-        self._seen = stamp
         try:
             pem = self._read()
         except TlsError as error:  # half of them may have been written; the rest will come
@@ -67,23 +58,21 @@ class Certificates:
             log.info("certificates read again", certificate=str(self._paths[0]))
         return self._pem
 
+    async def renewals(self) -> AsyncIterator[Pem]:
+        """Each new content, without end."""
+        pem = self.current()
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            if (now := self.current()) is not pem:
+                pem = now
+                yield pem
+
     def load_into(self, context: ssl.SSLContext) -> None:
         """Let connections from now on use them; an authority that is gone stays trusted by `context`."""
         context.load_cert_chain(self._paths[0], self._paths[1])
         if len(self._paths) > 2:
             context.load_verify_locations(self._paths[2])
             context.verify_mode = ssl.CERT_REQUIRED
-
-    def _stamp(self) -> list[tuple[int, int, int]]:
-        stamps = []
-        for path in self._paths:
-            try:
-                status = os.stat(path)
-            except OSError:
-                stamps.append((0, 0, 0))
-            else:
-                stamps.append((status.st_mtime_ns, status.st_size, status.st_ino))
-        return stamps
 
     def _read(self) -> Pem:
         read = []

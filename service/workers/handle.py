@@ -36,7 +36,7 @@ class Worker:
         """What it says it serves; None until it does."""
         self.failure = ""
         """Why it says it cannot start."""
-        self._program = program
+        self._program = program  # owns what the process uses, such as a temporary folder
         self._process = process
         self._ended = asyncio.Event()
         # asyncio's own subprocesses mix up who reaps a process that ends while it is signalled.
@@ -82,13 +82,11 @@ class Worker:
                     return
 
     async def end(self, grace: float) -> None:
-        """Let its calls end within `grace` seconds, and then the process."""
+        """Request shutdown within `grace` seconds; kill the process if it takes `END_SECONDS` more."""
         try:
             async with asyncio.timeout(grace + END_SECONDS):
                 with suppress(ChannelClosed):
                     await self.channel.tell("drain", grace=grace)
-                await self._program.drain(grace)
-                self._process.terminate()
                 await self._ended.wait()
         except TimeoutError:
             log.warning("worker killed, it did not end", worker=self.number, pid=self.pid)

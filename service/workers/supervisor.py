@@ -11,7 +11,7 @@ from typing import Any
 
 from engine.cpus import usable_cores
 from service.config import Settings, flag
-from service.process.signals import Signals, StartError, first_of
+from service.signals import Signals, StartError, first_of
 from service.telemetry.logs import log
 from service.transports.sockets import ListenError, hold, page_address
 from service.workers.handle import Worker

@@ -13,7 +13,7 @@ import numpy as np
 from digits_protocol.digits.v1 import digits_pb2 as pb
 from digits_protocol.wire import NO_REQUEST_YET, LastRequest, length_delimited, split_message, tag, varint
 
-from engine.batcher import BatchSlice
+from engine.models.batcher import BatchSlice
 from engine.models.repository import Repository
 from engine.models.version import Version
 from service.api.cache import MAX_TEMPLATE_BYTES, BatchCache, Names, TemplateCache

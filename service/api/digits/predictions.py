@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from artifact.card import Card
 from artifact.prediction_sets import DEFAULT_COVERAGE, rank
-from engine.batcher import BatchSlice
+from engine.models.batcher import BatchSlice
 from engine.models.session import InferenceResult
 from engine.models.version import Version
 from imaging.pixels import ImageWarning

@@ -12,9 +12,9 @@ from google.protobuf.message import Message
 
 from artifact.card import Card
 from artifact.prediction_sets import DEFAULT_COVERAGE
-from engine.batcher import BatchSlice
 from engine.decode_pool import DecodePool
 from engine.errors import InvalidInput
+from engine.models.batcher import BatchSlice
 from engine.models.repository import Repository
 from engine.models.version import Version
 from imaging.pixels import PixelError, check_range

@@ -2,7 +2,6 @@
 
 import hashlib
 import hmac
-import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -16,10 +15,8 @@ from engine.errors import NotAuthenticated, RateExceeded
 from service.api.method import Context, Kind, Method
 from service.config import Settings
 from service.telemetry.logs import log
-from service.transports.regular_files import read_regular
+from service.watched_files import WatchedFiles, read_regular
 
-# Seconds between two checks whether the token file has changed, at least.
-LOOK_SECONDS = 1.0
 MIN_TOKEN = 16
 # Clients whose rate is remembered; beyond that, clients below their rate are forgotten.
 MAX_CLIENTS = 10_000
@@ -44,16 +41,15 @@ class Tokens:
     def __init__(self, path: Path) -> None:
         """Raises `TokenError`."""
         self._path = path
-        self._seen = self._stamp()
+        self._file = WatchedFiles(path)
         self._known = self._read()
         if not self._known:
             raise TokenError(f"{path} holds no token")
-        self._look_at = time.monotonic() + LOOK_SECONDS
 
     def owner(self, authorization: str | bytes) -> str | None:
         """The name of the token in a header `authorization`; None for an unknown token."""
-        if time.monotonic() >= self._look_at:
-            self._look()
+        if self._file.changed():
+            self._read_again()
         scheme, _, token = authorization.partition(" ") if isinstance(authorization, str) else ("", "", "")
         digest = hashlib.sha256(token.strip().encode()).digest()
         found = None
@@ -62,24 +58,12 @@ class Tokens:
                 found = name
         return found if scheme.lower() == "bearer" else None
 
-    def _look(self) -> None:
-        self._look_at = time.monotonic() + LOOK_SECONDS
-        stamp = self._stamp()
-        if stamp == self._seen:
-            return
-        self._seen = stamp
+    def _read_again(self) -> None:
         try:
             self._known = self._read()
             log.info("tokens read again", tokens=len(self._known))  # none: all are revoked
         except TokenError as error:
             log.error("tokens stay as they were", reason=str(error))
-
-    def _stamp(self) -> tuple[int, int, int] | None:
-        try:
-            status = os.stat(self._path)
-        except OSError:
-            return None
-        return status.st_mtime_ns, status.st_size, status.st_ino
 
     def _read(self) -> list[tuple[bytes, str]]:
         return [(hashlib.sha256(token.encode()).digest(), name) for name, token in read_tokens(self._path)]

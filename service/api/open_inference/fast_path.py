@@ -14,8 +14,8 @@ import numpy as np
 from digits_protocol.inference import open_inference_pb2 as pb
 from digits_protocol.wire import NO_REQUEST_YET, LastRequest, length_delimited, split_message, tag, varint
 
-from engine.batcher import BatchSlice
 from engine.errors import ServiceError
+from engine.models.batcher import BatchSlice
 from engine.models.repository import Repository
 from engine.models.version import Version
 from engine.shared_memory import SharedMemory

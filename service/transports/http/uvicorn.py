@@ -13,8 +13,8 @@ import uvicorn
 from service.telemetry.logs import forward_logs
 from service.transports.http.connection import ConnectionLimit, HttpConnection
 from service.transports.limits import HEADERS_SECONDS
-from service.transports.sockets import ListenError, bare
-from service.transports.tls import LOOK_SECONDS, Certificates, server_context
+from service.transports.sockets import listen
+from service.transports.tls import Certificates, server_context
 
 
 class HttpServer:
@@ -47,9 +47,9 @@ class HttpServer:
         )
         self._serving: asyncio.Task[None] | None = None
 
-    def start(self, host: str, port: int, *, reuse_port: bool = False) -> int:
+    def start(self, host: str, port: int, *, shared_port: bool = False) -> int:
         """Listen and answer; returns the port, a free one for 0. Raises `ListenError`."""
-        listener = _listen(host, port, reuse_port=reuse_port)
+        listener = listen(host, port, "--http-port", shared=shared_port)
         if self._certificates is not None:
             context = server_context(self._certificates)
             self._server.config.load()
@@ -101,31 +101,5 @@ class _Server(uvicorn.Server):
 
 
 async def _renew(context: ssl.SSLContext, certificates: Certificates) -> None:
-    pem = certificates.current()
-    while True:
-        await asyncio.sleep(LOOK_SECONDS)
-        if (now := certificates.current()) is not pem:
-            pem = now
-            certificates.load_into(context)
-
-
-def _listen(host: str, port: int, *, reuse_port: bool) -> socket.socket:
-    host = bare(host)
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind, protocol)
-    except (OSError, UnicodeError) as error:
-        raise ListenError(f"cannot listen on {host}:{port} (--http-port): {error}") from None
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if reuse_port:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        listener.bind(address)
-        listener.listen(1)  # finds out now; uvicorn will lengthen the queue
-    except OSError as error:
-        listener.close()
-        raise ListenError(f"cannot listen on {host}:{port} (--http-port): {error.strerror}") from None
-    listener.setblocking(False)
-    return listener
+    async for _ in certificates.renewals():
+        certificates.load_into(context)

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from engine.batcher import Batcher, BatchSlice
 from engine.errors import DeadlinePassed, NotReady, QueueFull, RunFailed
+from engine.models.batcher import Batcher, BatchSlice
 from engine.models.session import InferenceResult
 
 

@@ -377,9 +377,6 @@ async def test_a_worker_that_does_not_answer_is_killed(monkeypatch: pytest.Monke
         def command(self, settings: Settings) -> tuple[list[str], dict[str, str]]:
             return [sys.executable, "-c", "import time; time.sleep(60)"], {}
 
-        async def drain(self, grace: float) -> None:
-            raise AssertionError("it is not asked to")
-
     worker = await Worker.start(1, Sleeper(), Settings(), 1, nothing)
     await asyncio.wait_for(worker.watch(), 10)
     assert (await asyncio.wait_for(worker.wait(), 10))["signal"] == "SIGKILL"

@@ -8,8 +8,9 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
+from service.app import App
 from service.config import Settings
-from service.process.process import Process
+from service.process.servers import Servers
 from service.transports.http.connection import ConnectionLimit, HttpConnection
 from service.transports.http.uvicorn import HttpServer
 from service.transports.limits import HEADERS_SECONDS
@@ -177,9 +178,11 @@ async def test_an_answer_may_take_longer_than_headers_and_rest(client: Client):
 
 async def test_the_setting_reaches_the_port():
     """Of both ports it is the same."""
-    process = Process(Settings(models=MODELS, log_level="error", connection_idle_seconds=77))
-    assert process._http._server.config.timeout_keep_alive == 77
-    process.app.close()
+    settings = Settings(models=MODELS, log_level="error", connection_idle_seconds=77)
+    app = App(settings)
+    servers = Servers(app, settings, certificates=None)
+    assert servers._http._server.config.timeout_keep_alive == 77
+    app.close()
 
 
 @pytest.fixture
