@@ -2,12 +2,12 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Self
+from typing import Self
 
 from engine.decode_pool import DecodePool
 from engine.models.repository import Repository
 from engine.shared_memory import SharedMemory
-from service.api import health, reflection, totals
+from service.api import health, reflection
 from service.api.digits import service as digits
 from service.api.digits.models import ModelsApi
 from service.api.digits.service import DigitsApi
@@ -41,7 +41,7 @@ class App:
         )
         api = DigitsApi(self.repository, self._decode_pool, models, settings.max_batch_rows)
         open_api = OpenInferenceApi(
-            self.repository, self.health, SharedMemory(settings.shared_memory), settings.max_batch_rows, broadcast
+            self.repository, self.health, SharedMemory(settings.shared_memory), settings.max_batch_rows, self.metrics
         )
         services = [digits.SERVICE, open_inference.SERVICE, health.SERVICE]
         reflection_methods = reflection.methods(services) if settings.reflection else ()
@@ -59,11 +59,10 @@ class App:
 
     async def metrics(self) -> Snapshot:
         """What was counted and how things stand, of this process and its siblings together."""
-        if self._broadcast is None:
-            return self._own_metrics()
-        return (await self._broadcast.totals()).metrics
+        return self.snapshot() if self._broadcast is None else await self._broadcast.totals()
 
-    def _own_metrics(self) -> Snapshot:
+    def snapshot(self) -> Snapshot:
+        """The same of this process alone."""
         from service.telemetry.process import process_figures  # no call needs prometheus-client
 
         return {**self._metrics.snapshot(), **process_figures()}
@@ -76,10 +75,6 @@ class App:
     async def run(self, path: str, request: bytes) -> bytes:
         """Do a unary RPC in this process alone, as a sibling asked; raises what its handler does."""
         return await run(self._own, path, request)
-
-    def snapshot(self) -> dict[str, Any]:
-        """What this process has counted, as JSON has it: `counters`, `latest` and `metrics`, see `Aggregates`."""
-        return {**totals.snapshot(self.repository), "metrics": self._own_metrics()}
 
     def drain(self) -> None:
         """Turn NOT_SERVING and refuse what comes from now on with UNAVAILABLE."""

@@ -6,16 +6,19 @@ Counting happens elsewhere, in plain integers. A snapshot is a plain value that 
      "digits_batch_rows": [[["mnist-16x16", "2"], {"counts": [0, 3, …], "sum": 1024}]]}
 
 family by family, label values and value for each series, so that those of several processes can be sent
-to one place and added there. `service.telemetry.exposition` writes one as text.
+to one place and added there. `service.telemetry.exposition` writes one as text. The statistics of the Open Inference
+Protocol travel in the same snapshots.
 """
 
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from engine.histogram import TIME_BOUNDS_NS
 
-Value = Any  # a number, or {"counts": [one for each bucket, not cumulative], "sum": number}
+# A number, {"counts": [one for each bucket, not cumulative], "sum": number}, or the counters of a `Summary`.
+Value = Any
 Snapshot = dict[str, list[list[Any]]]
 
 TIME_BOUNDS = tuple(ns / 1e9 for ns in TIME_BOUNDS_NS)
@@ -34,8 +37,8 @@ class Family:
     help: str
     bounds: tuple[float, ...] = ()
     """Of a histogram: upper bounds of its buckets, the last one, infinity, left out."""
-    merge: Callable[[float, float], float] = lambda a, b: a + b
-    """Makes one value of those of two processes; a histogram's counts are summed."""
+    merge: Callable[[float, float], float] = operator.add
+    """Makes one number of those of two processes; in lists and mappings item by item."""
 
 
 _VERSION = ("model", "version")
@@ -136,30 +139,44 @@ FAMILIES = {
         ),
     )
 }
-"""Every metric by its name."""
+"""Every exported metric by its name."""
+
+STATISTICS, LAST_INFERENCE = "statistics", "last_inference_ms"
+_ADDED = FAMILIES | {
+    STATISTICS: Family(STATISTICS, "counter", _VERSION, "`engine.statistics.Summary.counters`."),
+    LAST_INFERENCE: Family(LAST_INFERENCE, "counter", _VERSION, "`Summary.last_inference_ms`.", merge=max),
+}
 
 
 def add(a: Snapshot, b: Snapshot) -> Snapshot:
     """The snapshot of two processes together."""
     total: Snapshot = {}
-    for name, family in FAMILIES.items():
+    for name, family in _ADDED.items():
         if name not in a and name not in b:
             continue
         series: dict[tuple[str, ...], Value] = {}
         for labels, value in (*a.get(name, ()), *b.get(name, ())):
             key = tuple(labels)
-            series[key] = _merged(family, series[key], value) if key in series else value
+            series[key] = deep_sum(series[key], value, family.merge) if key in series else value
         total[name] = [[list(labels), value] for labels, value in series.items()]
     return total
 
 
-def _merged(family: Family, a: Value, b: Value) -> Value:
-    if family.kind != "histogram":
-        return family.merge(a, b)
-    counts = [one + other for one, other in zip(a["counts"], b["counts"], strict=True)]
-    return {"counts": counts, "sum": a["sum"] + b["sum"]}
-
-
 def ended(snapshot: Snapshot) -> Snapshot:
-    """What is left of a process that is no more: what it counted, not how it stood."""
-    return {name: series for name, series in snapshot.items() if FAMILIES[name].kind in ("counter", "histogram")}
+    """What is left of a process that has ended: what it counted, not how it stood."""
+    return {name: series for name, series in snapshot.items() if _ADDED[name].kind in ("counter", "histogram")}
+
+
+def deep_sum(one: Any, other: Any, join: Callable[[Any, Any], Any] = operator.add) -> Any:
+    """`one` and `other` put together: numbers by `join`, mappings key by key, lists place by place.
+
+    A key of only one mapping keeps its value.
+    """
+    if isinstance(one, Mapping):
+        missing = {key: value for key, value in other.items() if key not in one}
+        return {
+            key: deep_sum(value, other[key], join) if key in other else value for key, value in one.items()
+        } | missing
+    if isinstance(one, list):
+        return [deep_sum(mine, theirs, join) for mine, theirs in zip(one, other, strict=True)]
+    return join(one, other)

@@ -9,10 +9,8 @@ from typing import Any, Protocol, Self
 
 from engine.errors import NotReady, ServiceError, rebuild_error
 from service.api.method import Mutation
-from service.api.middleware.broadcast import Aggregates
 from service.telemetry.logs import log
-from service.telemetry.metrics import Snapshot, add
-from service.telemetry.sums import deep_sum
+from service.telemetry.metrics import Snapshot
 from service.workers.environment import NUMBER, SOCKET
 from service.workers.ipc import ChannelClosed, Content, IpcConnection
 
@@ -28,8 +26,8 @@ class Work(Protocol):
     async def run(self, path: str, request: bytes) -> bytes:
         """Do a unary RPC in this process alone; raises what its handler does."""
 
-    def snapshot(self) -> dict[str, Any]:
-        """What this process has counted, as JSON has it: the parts of `Aggregates`."""
+    def snapshot(self) -> Snapshot:
+        """What this process has counted, and how things stand."""
 
 
 class SupervisorLink:
@@ -101,21 +99,12 @@ class SupervisorLink:
             raise RuntimeError(f"{path} failed in a worker, see its log")
         raise rebuild_error(*answer["error"])
 
-    async def totals(self) -> Aggregates:
+    async def totals(self) -> Snapshot:
         """What all workers have counted; what this one has when the supervisor is gone. See `Broadcast`."""
         try:
-            told = await self._channel.ask("totals")
+            return await self._channel.ask("totals")
         except ChannelClosed:
-            told = {"ended": {}, "workers": {str(self.number): self._work.snapshot()}}
-        parts = [told["ended"], *told["workers"].values()]
-        counters: dict[str, Any] = {}
-        latest: dict[str, Any] = {}
-        shown: Snapshot = {}
-        for part in parts:
-            counters = deep_sum(counters, part.get("counters", {}))
-            latest = deep_sum(latest, part.get("latest", {}), max)
-            shown = add(shown, part.get("metrics", {}))
-        return Aggregates(counters, latest, shown)
+            return self._work.snapshot()
 
     async def _answer(self, what: str, content: Content) -> Content | None:
         if what == "run":

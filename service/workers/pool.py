@@ -1,10 +1,11 @@
 """The workers as one: changes reach all of them, and what they count is summed."""
 
 import asyncio
+from functools import reduce
 
 from service.telemetry import metrics
 from service.telemetry.logs import log
-from service.telemetry.sums import deep_sum
+from service.telemetry.metrics import Snapshot
 from service.workers.ipc import AnswerFailed, ChannelClosed, Content, IpcConnection
 
 # How long the sum of the counters waits for one worker's newest; after that its last ones are taken.
@@ -16,10 +17,10 @@ class WorkerPool:
 
     def __init__(self) -> None:
         self._members: dict[int, IpcConnection] = {}
-        self._snapshots: dict[int, Content] = {}
+        self._snapshots: dict[int, Snapshot] = {}
         self._changing = asyncio.Lock()
         self._replayed: dict[tuple[str, ...], Content] = {}
-        self._ended: Content = {}
+        self._ended: Snapshot = {}
 
     async def join(self, number: int, channel: IpcConnection) -> None:
         """Bring a worker that has loaded its models to where the others are; from then on it is one of them.
@@ -36,11 +37,10 @@ class WorkerPool:
     def leave(self, number: int) -> None:
         """A worker ended; what it counted stays counted."""
         self._members.pop(number, None)
-        snapshot = self._snapshots.pop(number, {})
-        self._ended = _with(self._ended, snapshot)
+        self._ended = metrics.add(self._ended, metrics.ended(self._snapshots.pop(number, {})))
 
-    def counted(self, number: int, snapshot: Content) -> None:
-        """What a worker has counted since it started: the parts `counters`, `latest`, and others of the moment."""
+    def counted(self, number: int, snapshot: Snapshot) -> None:
+        """What a worker has counted since it started."""
         self._snapshots[number] = snapshot
 
     async def change(self, path: str, request: str, key: list[str], replay: bool) -> Content:
@@ -70,10 +70,10 @@ class WorkerPool:
         if replay is not None:
             self._replayed[key] = replay
 
-    async def totals(self) -> Content:
-        """What was counted until now: `ended`, by workers that are no more, and `workers`, by number."""
+    async def totals(self) -> Snapshot:
+        """What all workers have counted, those included that have ended."""
         await asyncio.gather(*(self._ask(number, channel) for number, channel in self._members.items()))
-        return {"ended": self._ended, "workers": {str(number): self._snapshots[number] for number in self._snapshots}}
+        return reduce(metrics.add, self._snapshots.values(), self._ended)
 
     async def _ask(self, number: int, channel: IpcConnection) -> None:
         try:
@@ -91,11 +91,3 @@ async def _run(channel: IpcConnection, call: Content) -> Content:
         return await channel.ask("run", **call)
     except AnswerFailed:
         return {"error": []}
-
-
-def _with(ended: Content, snapshot: Content) -> Content:
-    return {
-        "counters": deep_sum(ended.get("counters", {}), snapshot.get("counters", {})),
-        "latest": deep_sum(ended.get("latest", {}), snapshot.get("latest", {}), max),
-        "metrics": metrics.add(ended.get("metrics", {}), metrics.ended(snapshot.get("metrics", {}))),
-    }

@@ -1,7 +1,7 @@
 """Several processes that serve as one: what is changed in one is changed in all."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 from google.protobuf.message import Message
@@ -10,26 +10,14 @@ from service.api.method import Context, LocalContext, Method, Methods, Mutation
 from service.telemetry.metrics import Snapshot
 
 
-@dataclass(frozen=True, slots=True)
-class Aggregates:
-    """What all processes have counted together, those included that have ended."""
-
-    counters: dict[str, Any] = field(default_factory=dict)
-    """Names to numbers, or to more of such; sums."""
-    latest: dict[str, Any] = field(default_factory=dict)
-    """Likewise; the greatest of each."""
-    metrics: Snapshot = field(default_factory=dict)
-    """For `/metrics`; of those that have ended what they counted, not how they stood."""
-
-
 class Broadcast(Protocol):
     """The processes that serve as one with this one, and this one itself."""
 
     async def change(self, path: str, request: bytes, change: Mutation) -> bytes:
         """Let each of them do an RPC; the answer of one. Raises the error of any."""
 
-    async def totals(self) -> Aggregates:
-        """What all of them have counted until now."""
+    async def totals(self) -> Snapshot:
+        """What all of them have counted, those included that have ended."""
 
 
 def broadcast_changes(methods: Methods, broadcast: Broadcast) -> Methods:

@@ -1,6 +1,6 @@
 """`inference.GRPCInferenceService`, the Open Inference Protocol v2: its methods, and what describes the server."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from importlib.metadata import version as installed_version
 from typing import Any
@@ -19,15 +19,15 @@ from engine.models.version import State, Version
 from engine.shared_memory import SharedMemory
 from service.api.health import SERVING, HealthApi
 from service.api.method import Context, Kind, Method, Mutation, UnaryHandler
-from service.api.middleware.broadcast import Broadcast
 from service.api.open_inference import metadata as described
 from service.api.open_inference import model_control, shared_memory
 from service.api.open_inference.fast_path import InferFastPath
 from service.api.open_inference.infer import InferApi
 from service.api.open_inference.model_control import ModelControlApi
 from service.api.open_inference.shared_memory import SharedMemoryApi
+from service.api.open_inference.statistics import summarize
 from service.api.open_inference.terms import check_version, find_version
-from service.api.totals import summary
+from service.telemetry.metrics import Snapshot
 
 SERVICE = "inference.GRPCInferenceService"
 
@@ -46,10 +46,10 @@ class OpenInferenceApi:
         health: HealthApi,
         memory: SharedMemory,
         max_rows: int,
-        broadcast: Broadcast | None = None,
+        snapshot: Callable[[], Awaitable[Snapshot]],
     ) -> None:
-        """`max_rows` is the most images in one call; `broadcast` are those who serve as one with this process."""
-        self._siblings = broadcast
+        """`max_rows` is the most images in one call; `snapshot` gives what all processes of the server have counted."""
+        self._snapshot = snapshot
         self._repository = repository
         self._health = health
         self._memory = memory
@@ -200,12 +200,8 @@ class OpenInferenceApi:
                     "version" if request.name in self._repository.models else "name", str(error)
                 ) from None
             versions = [found] if request.version else self._ready(found.name)
-        if self._siblings is None:
-            told = [version.statistics.summary() for version in versions]
-        else:
-            totals = await self._siblings.totals()
-            told = [summary(version, totals) for version in versions]
-        return statistics_pb.ModelStatisticsResponse(model_stats=map(described.statistics, versions, told))
+        summaries = summarize(versions, await self._snapshot())
+        return statistics_pb.ModelStatisticsResponse(model_stats=map(described.statistics, versions, summaries))
 
     def _ready(self, name: str) -> list[Version]:
         """The ready versions of a model, ascending."""

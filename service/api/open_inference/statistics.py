@@ -1,4 +1,4 @@
-"""The figures of this process as a snapshot of the metrics of `service.telemetry.metrics`."""
+"""What this process has counted as a snapshot, and the statistics of versions that follow from one."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -7,11 +7,11 @@ from typing import Any
 from engine.errors import QueueFull
 from engine.histogram import Histogram
 from engine.models.repository import Repository
-from engine.models.version import State
-from engine.statistics import Calls, Statistics
+from engine.models.version import State, Version
+from engine.statistics import Calls, Statistics, Summary
 from service.api.errors import code_name
 from service.api.method import Kind, Methods
-from service.telemetry.metrics import ROW_BOUNDS, Snapshot
+from service.telemetry.metrics import LAST_INFERENCE, ROW_BOUNDS, STATISTICS, Snapshot
 
 # What counts the calls of a method on a version: (path, its own, model, version).
 _Counted = tuple[str, Calls, str, str]
@@ -69,6 +69,8 @@ class MetricsCollector:
                 for version in versions
                 if version.state is State.READY
             ],
+            STATISTICS: [[labels, each.summary().counters()] for labels, each in count_calls],
+            LAST_INFERENCE: [[labels, each.last_inference_ms] for labels, each in count_calls],
         }
 
     def _statistics(self) -> Iterator[tuple[list[str], Statistics]]:
@@ -138,3 +140,15 @@ def _batches(statistics: Statistics) -> dict[str, Any]:
     for rows, timer in list(statistics.batches.items()):
         counts[(rows - 1).bit_length()] += timer.count
     return {"counts": counts, "sum": statistics.rows}
+
+
+def summarize(versions: Iterable[Version], snapshot: Snapshot) -> list[Summary]:
+    """What was counted for each of `versions`, by all processes of the snapshot together."""
+    counters = {tuple(labels): value for labels, value in snapshot.get(STATISTICS, ())}
+    latest = {tuple(labels): value for labels, value in snapshot.get(LAST_INFERENCE, ())}
+    return [
+        Summary.of(counters[key], latest[key])
+        if (key := (version.name, version.version)) in counters
+        else version.statistics.summary()  # found after the snapshot was taken
+        for version in versions
+    ]

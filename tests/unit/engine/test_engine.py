@@ -17,6 +17,7 @@ from engine.errors import DeadlinePassed, InvalidInput, QueueFull
 from engine.models import providers
 from engine.models.providers import CPU, CUDA, candidates, open_session
 from engine.models.session import ModelError, Session, load_session
+from engine.statistics import Statistics, Summary
 from tests.support.server import MODELS
 
 FOLDER = VersionFolder(MODELS, "mnist-16x16", 2)
@@ -145,3 +146,17 @@ async def test_images_whose_deadline_has_passed_are_not_decoded(decode_pool: Dec
     """The caller is told why."""
     with pytest.raises(DeadlinePassed):
         await decode_pool.prepare([png()], session.card, time.monotonic() - 1)
+
+
+def test_a_summary_is_the_same_after_a_way_through_json():
+    """What a worker tells its supervisor."""
+    import json
+
+    counted = Statistics()
+    counted.ran(3, 10, 20, 30)
+    counted.calls["/t.T/One"].failed("InvalidInput", 7)
+    counted.calls["/t.T/Two"].times.add(99)
+    summary = counted.summary()
+    counters = json.loads(json.dumps(summary.counters()))
+    assert Summary.of(counters, counted.last_inference_ms) == summary
+    assert (summary.success.count, summary.failures["InvalidInput"].ns, summary.rows) == (1, 7, 3)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.config import Settings, SettingsError, read_settings
+from service.config import Settings, SettingsError, read_settings, variables
 
 # Of Services called digits, digits-http and digits-8 with ports of every protocol, by IPv4 and by IPv6.
 KUBERNETES = {
@@ -98,3 +98,27 @@ def test_settings_that_are_not_asked_for_are_not_read(monkeypatch: pytest.Monkey
     with pytest.raises(SettingsError, match="DIGITS_PROVIDER"):
         read_settings({}, only=("models", "provider"))
     assert read_settings({"provider": "cpu"}, only=("models", "provider")).provider == "cpu"
+
+
+def test_settings_reach_another_process_by_its_environment(monkeypatch: pytest.MonkeyPatch):
+    """Every one of them as it was."""
+    given = read_settings({"workers": "auto", "reflection": False, "grace_seconds": 0.5, "models": "some/where"})
+    assert given.workers == 0
+    for name, value in variables(given).items():
+        monkeypatch.setenv(name, value)
+    assert read_settings({}) == given
+
+
+def test_an_empty_variable_is_as_if_unset(monkeypatch: pytest.MonkeyPatch):
+    """So docker-compose can name every setting and leave the defaults to the service."""
+    unset = read_settings({})
+    for name in variables(unset):
+        monkeypatch.setenv(name, "")
+    assert read_settings({}) == unset
+
+
+@pytest.mark.parametrize("value", ["many", "-1", "257", "1.5"])
+def test_a_bad_number_of_workers_is_refused(value: str):
+    """With the bounds."""
+    with pytest.raises(SettingsError, match=r"--workers \(DIGITS_WORKERS\) is '.*', expected a whole number 0\.\.256"):
+        read_settings({"workers": value})

@@ -21,7 +21,7 @@ from service.api.method import LocalContext
 from service.app import App
 from service.config import Settings
 from service.telemetry.exposition import render
-from service.telemetry.metrics import FAMILIES, ROW_BOUNDS, TIME_BOUNDS, Snapshot, add, ended
+from service.telemetry.metrics import FAMILIES, ROW_BOUNDS, TIME_BOUNDS, Snapshot, add, deep_sum, ended
 from tests.support.repositories import place
 from tests.support.server import MODELS
 
@@ -304,3 +304,10 @@ def test_names_are_as_prometheus_advises(family):
     assert not any(unit in family.name for unit in ("_ms", "_us", "_ns", "_mb", "_millis"))
     assert family.help.endswith(".")
     assert bool(family.bounds) == (family.kind == "histogram")
+
+
+def test_sums_are_of_what_either_has_at_any_depth():
+    """Numbers, mappings of them, and lists place by place."""
+    one, other = {"a": 1, "b": {"x": 2, "l": [1, 2]}}, {"b": {"l": [10, 20], "y": 3}, "c": 4}
+    assert deep_sum(one, other) == {"a": 1, "b": {"x": 2, "y": 3, "l": [11, 22]}, "c": 4}
+    assert deep_sum({"t": 5}, {"t": 3}, max) == {"t": 5}
