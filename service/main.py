@@ -13,7 +13,7 @@ __all__ = ["StartError", "serve"]
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then end the process: with 0, or 1 when a second signal cut the end short.
+    """Serve until SIGTERM or SIGINT, then exit: with 0, or with 1 if a second signal cut the shutdown short.
 
     Raises `StartError`.
     """

@@ -1,4 +1,4 @@
-"""What every process of a server has: a start that may fail, and an end that it is told of."""
+"""The start and the end of a process: an error for a failed start, and shutdown signals as futures."""
 
 import asyncio
 import signal
@@ -10,7 +10,7 @@ class StartError(Exception):
 
 
 class Signals:
-    """SIGTERM and SIGINT as futures: the first asks for an end, the second for one at once."""
+    """SIGTERM and SIGINT as futures: the first requests shutdown, the second an immediate one."""
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
@@ -26,5 +26,5 @@ class Signals:
 
 
 async def first_of(*futures: asyncio.Future[Any]) -> None:
-    """Wait until one of them is done, whatever came of it."""
+    """Wait until one of the futures is done, with a result or an error."""
     await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)

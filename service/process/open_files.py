@@ -1,4 +1,4 @@
-"""File descriptors: each connection takes one."""
+"""Limits of open files: each connection takes a file descriptor."""
 
 import resource
 
@@ -6,12 +6,12 @@ from service.telemetry.logs import log
 
 # Descriptors for everything but connections.
 RESERVED = 128
-# What "unlimited" counts as.
+# Used for "unlimited".
 MAX_DESCRIPTORS = 2**20
 
 
 def raise_limit() -> None:
-    """Raise the limit of this process, and of those it starts, to the hard limit."""
+    """Raise the limit of this process and its children to the hard limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = MAX_DESCRIPTORS if hard == resource.RLIM_INFINITY else hard
     if soft != resource.RLIM_INFINITY and soft < most:
@@ -19,7 +19,7 @@ def raise_limit() -> None:
 
 
 def connections_within(wanted: int, ports: int) -> int:
-    """How many connections fit on each of `ports` ports, at most `wanted`. Far fewer are logged as a warning."""
+    """Connections that fit on each of `ports` ports, at most `wanted`; a warning is logged if it is less than half."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     room = wanted if soft == resource.RLIM_INFINITY else max(1, (soft - RESERVED) // ports)
     if room < wanted // 2:

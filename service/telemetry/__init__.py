@@ -1,1 +1,1 @@
-"""How the service tells what it does."""
+"""Logs and metrics."""

@@ -1,4 +1,4 @@
-"""A snapshot of the metrics as Prometheus reads it, by prometheus-client."""
+"""Snapshots in the text formats of Prometheus, by prometheus-client."""
 
 from collections.abc import Iterator
 
@@ -27,7 +27,7 @@ class _Collector(Collector):
     def collect(self) -> Iterator[Metric]:
         for name, family in FAMILIES.items():
             if name in self._snapshot:
-                # Of these two kinds the family's name is that of its samples without the ending.
+                # The name of a counter or info family has no suffix; the names of its samples have.
                 stem = name.removesuffix({"counter": "_total", "info": "_info"}.get(family.kind, ""))
                 metric = Metric(stem, family.help, family.kind)
                 for labels, value in self._snapshot[name]:

@@ -1,7 +1,7 @@
 """Logs by structlog: one line a lifecycle step at info, one line a call at debug, on standard error.
 
-Whoever reads the logs may be slow, stop reading, or not be there: lines are handed to a thread that writes
-them, so that no call ever waits for them. What does not fit into its queue is counted and left out.
+The reader of the logs may be slow, blocked or gone, so a thread writes the lines and no call waits for it. Lines that
+do not fit into its queue are dropped and counted.
 """
 
 import logging
@@ -14,7 +14,7 @@ import structlog
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
-# Lines that may wait to be written, and how long the end of the process waits for them, in seconds.
+# Lines that may wait to be written, and seconds that the end of the process waits for them.
 QUEUED_LINES = 10_000
 LAST_LINES_SECONDS = 1.0
 
@@ -22,7 +22,7 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
 
 
 class _Writer:
-    """Writes lines to standard error in a thread of its own; a stream that is broken or missing is no error."""
+    """Writes lines to standard error in a thread; a broken or missing stream is no error."""
 
     def __init__(self) -> None:
         self._lines: queue.Queue[str | None] = queue.Queue(QUEUED_LINES)
@@ -31,7 +31,7 @@ class _Writer:
         self._thread.start()
 
     def msg(self, line: str) -> None:
-        """Take one line; what structlog calls, whatever the level."""
+        """Queue one line; structlog calls it under the name of the level."""
         try:
             self._lines.put_nowait(line)
         except queue.Full:
@@ -40,7 +40,7 @@ class _Writer:
     debug = info = warning = error = critical = exception = msg
 
     def close(self) -> None:
-        """Write what is left, as long as that does not take more than `LAST_LINES_SECONDS`."""
+        """Write the remaining lines, for `LAST_LINES_SECONDS` at most."""
         try:
             self._lines.put_nowait(None)
         except queue.Full:
@@ -56,7 +56,7 @@ class _Writer:
                     sys.stderr.write(line + "\n")
                     sys.stderr.flush()
             except (OSError, ValueError):
-                pass  # nobody is there to be told
+                pass  # there is no reader
 
 
 _writer: _Writer | None = None
@@ -66,9 +66,9 @@ def configure_logs(level: str, form: str, worker: int | None = None) -> None:
     """Send the logs of `level` and above to standard error.
 
     `form` is `json`, `console` or `auto`, which is `console` on a terminal and `json` elsewhere. Where several
-    processes share it, each line tells the number of its `worker`.
+    processes write to it, each line has the number of its `worker`.
     """
-    global _writer  # a process has one standard error
+    global _writer  # one for standard error, of which a process has one
     terminal = sys.stderr is not None and sys.stderr.isatty()
     console = form == "console" or (form == "auto" and terminal)
     processors: list[Any] = [
@@ -91,7 +91,7 @@ def configure_logs(level: str, form: str, worker: int | None = None) -> None:
 
 
 class _Forward(logging.Handler):
-    """What a library logs, among our lines: its errors as such, all else for those who debug."""
+    """Passes the records of a library to our log: errors as errors, the rest as debug lines."""
 
     def emit(self, record: logging.LogRecord) -> None:
         write = log.error if record.levelno >= logging.ERROR else log.debug
@@ -99,18 +99,18 @@ class _Forward(logging.Handler):
 
 
 def forward_logs(name: str) -> None:
-    """Let the standard library's logger `name` write to our log alone."""
+    """Send the records of the logger `name` of the standard library to our log only."""
     logger = logging.getLogger(name)
     logger.handlers, logger.propagate = [_Forward()], False
     logger.setLevel(logging.DEBUG if debugging() else logging.ERROR)
 
 
 def close_logs() -> None:
-    """Write what is left; the last thing a process does."""
+    """Write the remaining lines, at the end of the process."""
     if _writer is not None:
         _writer.close()
 
 
 def debugging() -> bool:
-    """Whether debug lines are written; asked once, so that a call pays nothing for a line nobody wants."""
+    """Whether debug lines are written; callers ask once, so that calls pay nothing when they are not."""
     return log.is_enabled_for(logging.DEBUG)

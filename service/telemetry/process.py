@@ -1,4 +1,4 @@
-"""The figures of this process as a snapshot of the metrics, by prometheus-client."""
+"""Metrics of this process, by prometheus-client."""
 
 from prometheus_client import ProcessCollector
 
@@ -8,6 +8,6 @@ _COLLECTOR = ProcessCollector(registry=None)
 
 
 def process_figures() -> Snapshot:
-    """CPU time, memory, files and start; empty where the system has no /proc."""
+    """A snapshot of CPU time, memory, open files and start time; empty on a system without /proc."""
     samples = (sample for metric in _COLLECTOR.collect() for sample in metric.samples)
     return {sample.name: [[[], sample.value]] for sample in samples if sample.name in FAMILIES}

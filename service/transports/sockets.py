@@ -1,4 +1,4 @@
-"""Ports of one process, and ports that several processes share. Knows no front, so that a supervisor stays small."""
+"""Ports of one process, and ports that several processes share."""
 
 import ipaddress
 import socket
@@ -7,13 +7,13 @@ from contextlib import contextmanager
 
 
 class ListenError(Exception):
-    """The address cannot be listened on; the message says why in one sentence."""
+    """The server cannot listen on an address; the message says why in one sentence."""
 
 
 def probe(host: str, port: int, flag: str) -> None:
-    """Find out why an address cannot be listened on before a server does, which would not say.
+    """Raise `ListenError` if a server could not listen on an address; the server itself would give no reason.
 
-    Raises `ListenError`, which names `flag`, the setting that the port is from.
+    The error names `flag`, the flag of the port.
     """
     listen(host, port, flag).close()
 
@@ -27,7 +27,7 @@ def listen(host: str, port: int, flag: str, *, shared: bool = False) -> socket.s
     with _named_errors(host, port, flag):
         listener = _bound(host, port, shared=shared)
         try:
-            listener.listen(1)  # fails now if the port is taken; whoever serves lengthens the queue
+            listener.listen(1)  # fails now if the port is taken; the server sets a longer queue
         except OSError:
             listener.close()
             raise
@@ -36,32 +36,32 @@ def listen(host: str, port: int, flag: str, *, shared: bool = False) -> socket.s
 
 
 def hold(host: str, port: int, flag: str) -> socket.socket:
-    """Keep a port, a free one for 0, for processes that will listen on it with SO_REUSEPORT; nobody else gets it.
+    """Reserve a port, a free one for 0, for processes that will listen on it with SO_REUSEPORT.
 
-    The socket that is returned is bound and does not listen, so no connection ever goes to it. It is bound
-    alone and shared afterwards: there is no moment in which a second holder could slip in, as there would
-    be if both asked for SO_REUSEPORT from the start. Raises `ListenError`, which names `flag`.
+    The returned socket is bound and does not listen, so it gets no connection. It is bound without SO_REUSEPORT,
+    which is set afterwards: if two holders set it from the start, both would succeed. Raises `ListenError`, which
+    names `flag`.
     """
     if not hasattr(socket, "SO_REUSEPORT"):
-        raise ListenError("several workers need SO_REUSEPORT, which this system has not")
+        raise ListenError("several workers need SO_REUSEPORT, which this system does not have")
     probe(host, port, flag)
     with _named_errors(host, port, flag):
         held = _bound(host, port)
-    # While it is set on both sides, Linux lets others bind as long as nobody listens.
+    # With SO_REUSEADDR on both sockets Linux would let others bind as long as no socket listens.
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     return held
 
 
 def page_address(host: str, http_port: int | None, *, tls: bool) -> str | None:
-    """Where a browser on this machine finds the page; None without an HTTP side."""
+    """URL of the page for a browser on this machine; None without an HTTP port."""
     if http_port is None:
         return None
     return f"{'https' if tls else 'http'}://{reached(host, http_port)}/"
 
 
 def reached(host: str, port: int) -> str:
-    """HOST:PORT by which this machine reaches what listens on them; all of its addresses are `localhost`."""
+    """HOST:PORT by which this machine reaches a server; `localhost` if the server listens on all addresses."""
     host = bare(host)
     try:
         numeric = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[0][4][0]
@@ -73,12 +73,12 @@ def reached(host: str, port: int) -> str:
 
 
 def bare(host: str) -> str:
-    """A host without the brackets that an IPv6 address has in a URL."""
+    """The host without the brackets of an IPv6 address in a URL."""
     return host.removeprefix("[").removesuffix("]")
 
 
 def resolved(host: str) -> str:
-    """The numeric address that a host is listened on by."""
+    """The numeric address to listen on for a host."""
     return str(socket.getaddrinfo(bare(host), 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][4][0])
 
 
@@ -88,7 +88,7 @@ def _bound(host: str, port: int, *, shared: bool = False) -> socket.socket:
     )[0]
     bound = socket.socket(family, kind, protocol)
     try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that linger are no hindrance
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections in TIME_WAIT do not block the port
         if shared:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound.bind(address)

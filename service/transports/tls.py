@@ -1,4 +1,4 @@
-"""The files of a server's TLS: checked before they are used, and read again when they change."""
+"""The files for TLS: checked before they are used, and read again when they change."""
 
 import asyncio
 import ssl
@@ -13,22 +13,22 @@ from service.watched_files import CHECK_SECONDS, WatchedFiles, read_regular
 
 
 class TlsError(Exception):
-    """The files cannot be used; the message says which and why."""
+    """The files are invalid; the message says which and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pem:
-    """What was in the files."""
+    """The content of the files."""
 
     certificate: bytes
-    """The server's, and those between it and its authority."""
+    """The server's certificate and its intermediates."""
     key: bytes
     client_ca: bytes | None
-    """Who must have signed the certificates of clients; None when clients need none."""
+    """Authorities of client certificates; None if clients need no certificate."""
 
 
 class Certificates:
-    """The files, and what was last in them that was right."""
+    """The files, and their newest valid content."""
 
     def __init__(self, certificate: Path, key: Path, client_ca: Path | None) -> None:
         """Raises `TlsError`."""
@@ -38,7 +38,7 @@ class Certificates:
 
     @classmethod
     def of(cls, settings: Settings) -> Self | None:
-        """Those that the settings name; None without TLS. Raises `TlsError`."""
+        """The files that the settings name; None without TLS. Raises `TlsError`."""
         if not settings.tls_cert:
             return None
         authority = Path(settings.tls_client_ca) if settings.tls_client_ca else None
@@ -50,7 +50,7 @@ class Certificates:
             return self._pem
         try:
             pem = self._read()
-        except TlsError as error:  # half of them may have been written; the rest will come
+        except TlsError as error:  # perhaps only one of the files has been replaced so far
             log.warning("certificates stay as they were", reason=str(error))
             return self._pem
         if pem != self._pem:
@@ -68,7 +68,7 @@ class Certificates:
                 yield pem
 
     def load_into(self, context: ssl.SSLContext) -> None:
-        """Let connections from now on use them; an authority that is gone stays trusted by `context`."""
+        """Use the files for new connections of `context`, which goes on to trust a removed authority."""
         context.load_cert_chain(self._paths[0], self._paths[1])
         if len(self._paths) > 2:
             context.load_verify_locations(self._paths[2])
@@ -104,7 +104,7 @@ def server_context(certificates: Certificates) -> ssl.SSLContext:
 
 
 def _no_passphrase() -> bytes:
-    """Else it would be asked for on the terminal."""
+    """Without it OpenSSL would ask on the terminal."""
     return b""
 
 

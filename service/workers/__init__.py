@@ -1,1 +1,1 @@
-"""Several processes that serve on one port as one service: a supervisor, its workers, and what they tell each other."""
+"""Several processes that serve on the same ports as one service: a supervisor, its workers, and their messages."""

@@ -1,6 +1,6 @@
-"""The variables by which a worker process knows what it is; beside them it has those of the settings."""
+"""The environment variables of a worker process, beside those of the settings."""
 
 NUMBER = "SERVICE_WORKER"
 """The worker's number, from 1."""
 SOCKET = "SERVICE_CONTROL"
-"""File descriptor of its end of the channel to the supervisor."""
+"""File descriptor of the worker's end of the channel to the supervisor."""

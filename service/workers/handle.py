@@ -1,4 +1,4 @@
-"""A worker process as its supervisor has it."""
+"""A worker process, as its supervisor sees it."""
 
 import asyncio
 import os
@@ -17,15 +17,15 @@ from service.workers.environment import NUMBER, SOCKET
 from service.workers.ipc import Answer, AnswerFailed, ChannelClosed, IpcConnection
 from service.workers.launcher import Launcher
 
-# How long after the grace time a worker may take to end before it is killed, in seconds.
+# Seconds after the grace time before a worker that has not ended is killed.
 END_SECONDS = 5.0
-# How often a worker is asked whether it is there, and how long it may take to say so.
-LOOK_SECONDS = 2.0
+# Seconds between two liveness checks, and the timeout of one.
+CHECK_SECONDS = 2.0
 HUNG_SECONDS = 20.0
 
 
 class Worker:
-    """Runs until it ends by itself, is told to, or is killed."""
+    """Starts the process, watches it, and ends it."""
 
     def __init__(
         self, number: int, program: Launcher, process: subprocess.Popen[bytes], channel: IpcConnection
@@ -33,20 +33,20 @@ class Worker:
         self.number = number
         self.channel = channel
         self.served: dict[str, Any] | None = None
-        """What it says it serves; None until it does."""
+        """The state that it reported when it began to serve; None before."""
         self.failure = ""
-        """Why it says it cannot start."""
+        """The reason that it reported for a failed start."""
         self._program = program  # owns what the process uses, such as a temporary folder
         self._process = process
         self._ended = asyncio.Event()
-        # asyncio's own subprocesses mix up who reaps a process that ends while it is signalled.
+        # asyncio's subprocesses have a race between reaping and signalling a process that ends.
         threading.Thread(target=self._reap, args=[asyncio.get_running_loop()], daemon=True).start()
 
     @classmethod
     async def start(cls, number: int, program: Launcher, settings: Settings, cores: int, answer: Answer) -> Self:
-        """Start worker `number` on `cores` cores; `answer` is what its messages are answered by.
+        """Start worker `number` on `cores` cores; `answer` handles its messages.
 
-        Raises `OSError` when the system has no room for one more.
+        Raises `OSError` if the system cannot start another process.
         """
         ours, theirs = socket.socketpair()
         with theirs:
@@ -57,22 +57,22 @@ class Worker:
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """Id of the process."""
         return self._process.pid
 
     async def wait(self) -> dict[str, Any]:
-        """Wait for its end; how that came, for the log: `exit_code` or `signal`, and a `reason` if it told one."""
+        """Wait for its end; returns `exit_code` or `signal`, and the reported `reason` if there is one."""
         await self._ended.wait()
-        await asyncio.wait([self.channel.closed])  # and so everything that it told was read
+        await asyncio.wait([self.channel.closed])  # all its messages were read
         code = self._process.returncode
         how = {"exit_code": code} if code >= 0 else {"signal": signal.Signals(-code).name}
         return {"pid": self.pid, **how, **({"reason": self.failure} if self.failure else {})}
 
     async def watch(self) -> None:
-        """Kill the process once it does not answer any more, though it runs: others would wait for it."""
+        """Kill the process when it hangs: the other workers would wait for it."""
         with suppress(ChannelClosed, AnswerFailed):
             while True:
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(CHECK_SECONDS)
                 try:
                     async with asyncio.timeout(HUNG_SECONDS):
                         await self.channel.ask("alive")
@@ -93,17 +93,17 @@ class Worker:
             self.kill()
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill the process."""
         self._process.kill()
 
     def _reap(self, loop: asyncio.AbstractEventLoop) -> None:
         self._process.wait()
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(self._ended.set)
 
 
 def _started(command: list[str], variables: dict[str, str], inherited: socket.socket) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(  # noqa: S603 - of our own making
+    return subprocess.Popen(  # noqa: S603 - the command is from a `Launcher`
         command,
         env=os.environ | variables,
         pass_fds=[inherited.fileno()],

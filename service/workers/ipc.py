@@ -1,4 +1,4 @@
-"""What a supervisor and a worker tell each other: messages both ways over one socket.
+"""Messages between a supervisor and a worker, both ways over one socket.
 
 A message is four bytes of length, then a JSON object of that many bytes.
 """
@@ -18,15 +18,15 @@ Answer = Callable[[str, Content], Awaitable[Content | None]]
 
 
 class ChannelClosed(Exception):
-    """The other side is gone."""
+    """The other side has closed the channel."""
 
 
 class AnswerFailed(Exception):
-    """The other side could not answer; why is in its log."""
+    """The other side failed to answer; its log has the cause."""
 
 
 class IpcConnection:
-    """One side of it. Belongs to one event loop; whoever is asked may ask back before the answer."""
+    """One end of a channel. Belongs to one event loop; either end may ask back before it answers."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, answer: Answer) -> None:
         self._reader = reader
@@ -37,20 +37,20 @@ class IpcConnection:
         self._answering: set[asyncio.Task[None]] = set()
         self._reading = asyncio.create_task(self._read())
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Done when nothing can be told or asked any more."""
+        """Done when the channel is closed."""
 
     @classmethod
     async def open(cls, connected: socket.socket, answer: Answer) -> Self:
-        """Over a connected stream socket; `answer(what, content)` is called for each message of the other side."""
+        """A channel over a connected stream socket; `answer(what, content)` handles each message of the other end."""
         reader, writer = await asyncio.open_connection(sock=connected)
         return cls(reader, writer, answer)
 
     async def tell(self, what: str, **content: Any) -> None:
-        """Send what wants no answer. Raises `ChannelClosed`."""
+        """Send a message without an answer. Raises `ChannelClosed`."""
         await self._send({"what": what, "content": content})
 
     async def ask(self, what: str, **content: Any) -> Content:
-        """Send a question; returns what the other side's `answer` gives. Raises `ChannelClosed`, `AnswerFailed`."""
+        """Send a question and return its answer. Raises `ChannelClosed` and `AnswerFailed`."""
         number = next(self._numbers)
         waiting: asyncio.Future[Content] = asyncio.get_running_loop().create_future()
         self._waiting[number] = waiting
@@ -83,7 +83,7 @@ class IpcConnection:
     def _received(self, message: Content) -> None:
         if "to" in message:
             waiting = self._waiting.get(message["to"])
-            if waiting is None or waiting.done():  # nobody wants to know any more
+            if waiting is None or waiting.done():  # the caller was cancelled
                 return
             if message["answer"] is None:
                 waiting.set_exception(AnswerFailed())
@@ -105,12 +105,12 @@ class IpcConnection:
                 await self._send({"to": question, "answer": answer})
 
     def close(self) -> None:
-        """Tell and ask no more; who waits for an answer gets `ChannelClosed`."""
+        """Close the channel; pending questions raise `ChannelClosed`."""
         self._reading.cancel()
         self._writer.close()
         for waiting in self._waiting.values():
             if not waiting.done():
                 waiting.set_exception(ChannelClosed())
-                waiting.exception()  # whoever waits may be about to be told by other means
+                waiting.exception()  # marks it as retrieved: the caller may have been cancelled
         if not self.closed.done():
             self.closed.set_result(None)

@@ -14,75 +14,75 @@ from service.telemetry.metrics import Snapshot
 from service.workers.environment import NUMBER, SOCKET
 from service.workers.ipc import ChannelClosed, Content, IpcConnection
 
-# How often a worker tells what it has counted, unasked: so much is lost of one that is killed.
-TELL_SECONDS = 1.0
-# How long a worker that ends waits for the others to listen no more.
-UNHEARD_SECONDS = 3.0
+# Seconds between two reports of a worker's counters: a killed worker loses at most that much.
+REPORT_SECONDS = 1.0
+# Seconds that a worker waits at shutdown for the others to stop listening.
+STOP_LISTENING_SECONDS = 3.0
 
 
 class Work(Protocol):
-    """What a worker does when its supervisor asks; `service.app.App` is it."""
+    """What the supervisor asks of a worker; `service.app.App` implements it."""
 
     async def run(self, path: str, request: bytes) -> bytes:
-        """Do a unary RPC in this process alone; raises what its handler does."""
+        """Run a unary RPC in this process alone; raises the errors of its handler."""
 
     def snapshot(self) -> Snapshot:
         """What this process has counted, and how things stand."""
 
 
 class SupervisorLink:
-    """The siblings of an app, reached by way of the supervisor."""
+    """The other workers, reached through the supervisor."""
 
     def __init__(self, number: int) -> None:
         self.number = number
-        """Of this worker, from 1."""
+        """Number of this worker, from 1."""
         self.shutdown_requested: asyncio.Future[float | None] = asyncio.get_running_loop().create_future()
-        """Done when the worker shall end: with the grace time in seconds, or None when the supervisor is gone."""
+        """Done when shutdown is requested: the grace time in seconds, or None when the supervisor is gone."""
         self._channel: IpcConnection
         self._work: Work
         self._telling: asyncio.Task[None] | None = None
 
     @classmethod
     async def open(cls) -> Self:
-        """By the variables that the supervisor has set."""
+        """Open the channel that the environment names, see `service.workers.environment`."""
         control = cls(int(os.environ[NUMBER]))
         control._channel = await IpcConnection.open(socket.socket(fileno=int(os.environ[SOCKET])), control._answer)
         control._channel.closed.add_done_callback(lambda _: control.end())
         return control
 
     async def join(self, work: Work) -> None:
-        """Become one of the workers: from now on `work`, its models loaded, does as the others are told.
+        """Join the workers: from now on `work`, whose models are loaded, runs the changes that all workers run.
 
-        What was changed before is done when this returns. Raises `ChannelClosed`.
+        Earlier changes were replayed when this returns. Raises `ChannelClosed`.
         """
         self._work = work
         await self._channel.ask("join")
-        self._telling = asyncio.create_task(self._tell_counted())
+        self._telling = asyncio.create_task(self._report_counters())
 
     async def serving(self, **state: Any) -> None:
-        """Tell that calls are accepted; `state` is for the log. Raises `ChannelClosed`."""
+        """Report that calls are accepted; `state` is for the log. Raises `ChannelClosed`."""
         await self._channel.tell("serving", **state)
 
     async def stopped_listening(self) -> None:
-        """Tell that this worker listens no more, and wait, when all are told to end, until that is so of all."""
+        """Report that this worker has stopped listening; when all shut down, wait until all have."""
         with suppress(ChannelClosed, TimeoutError):
-            async with asyncio.timeout(UNHEARD_SECONDS):
-                await self._channel.ask("unheard")
+            async with asyncio.timeout(STOP_LISTENING_SECONDS):
+                await self._channel.ask("stopped_listening")
 
     async def leave(self) -> None:
-        """Tell what was counted to the end."""
+        """Report the final counters."""
         if self._telling is not None:
             self._telling.cancel()
             with suppress(ChannelClosed):
                 await self._channel.tell("counted", snapshot=self._work.snapshot())
 
     async def failed(self, reason: str) -> None:
-        """Tell why this worker cannot start."""
+        """Report why this worker cannot start."""
         with suppress(ChannelClosed):
             await self._channel.tell("failed", reason=reason)
 
     async def change(self, path: str, request: bytes, change: Mutation) -> bytes:
-        """Let every worker do an RPC; see `Broadcast`."""
+        """Run an RPC in every worker; see `Broadcast`."""
         try:
             answer = await self._channel.ask(
                 "change",
@@ -127,11 +127,11 @@ class SupervisorLink:
             log.error("call failed", method=path, exc_info=error)
             return {"error": []}
 
-    async def _tell_counted(self) -> None:
+    async def _report_counters(self) -> None:
         told = None
         with suppress(ChannelClosed):
             while True:
-                await asyncio.sleep(TELL_SECONDS)
+                await asyncio.sleep(REPORT_SECONDS)
                 snapshot = self._work.snapshot()
                 if snapshot != told:
                     await self._channel.tell("counted", snapshot=snapshot)

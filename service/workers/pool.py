@@ -1,4 +1,4 @@
-"""The workers as one: changes reach all of them, and what they count is summed."""
+"""The workers as one: changes reach all of them, and their counters are summed."""
 
 import asyncio
 from functools import reduce
@@ -8,12 +8,12 @@ from service.telemetry.logs import log
 from service.telemetry.metrics import Snapshot
 from service.workers.ipc import AnswerFailed, ChannelClosed, Content, IpcConnection
 
-# How long the sum of the counters waits for one worker's newest; after that its last ones are taken.
+# Seconds to wait for the counters of one worker; then its last reported ones are used.
 SNAPSHOT_SECONDS = 1.0
 
 
 class WorkerPool:
-    """The workers that serve now, what they have been told that lasts, and what those before them counted."""
+    """The current workers, the changes to replay for new ones, and the counters of those that ended."""
 
     def __init__(self) -> None:
         self._members: dict[int, IpcConnection] = {}
@@ -23,7 +23,7 @@ class WorkerPool:
         self._ended: Snapshot = {}
 
     async def join(self, number: int, channel: IpcConnection) -> None:
-        """Bring a worker that has loaded its models to where the others are; from then on it is one of them.
+        """Replay the changes in a worker that has loaded its models, and add it.
 
         Raises `ChannelClosed`.
         """
@@ -35,18 +35,18 @@ class WorkerPool:
             self._members[number] = channel
 
     def leave(self, number: int) -> None:
-        """A worker ended; what it counted stays counted."""
+        """Remove a worker that ended; its counters stay in the sums."""
         self._members.pop(number, None)
         self._ended = metrics.add(self._ended, metrics.ended(self._snapshots.pop(number, {})))
 
     def counted(self, number: int, snapshot: Snapshot) -> None:
-        """What a worker has counted since it started."""
+        """Store the counters of a worker since its start."""
         self._snapshots[number] = snapshot
 
     async def change(self, path: str, request: str, key: list[str], replay: bool) -> Content:
-        """Let every member do an RPC, its request in base64; the answer of one, or the error of any.
+        """Run an RPC in every worker, its request in base64; the answer of one, or the error of any.
 
-        One that ends meanwhile is no hindrance: whoever takes its place is told.
+        A worker that ends meanwhile is left out: the change is replayed in its successor.
         """
         call = {"path": path, "request": request}
         async with self._changing:
@@ -86,7 +86,7 @@ class WorkerPool:
 
 
 async def _run(channel: IpcConnection, call: Content) -> Content:
-    """What a worker answers to a call: `response`, or `error` with the class and what it was made from."""
+    """A worker's answer to a call: `response`, or `error` with the name of the class and its arguments."""
     try:
         return await channel.ask("run", **call)
     except AnswerFailed:

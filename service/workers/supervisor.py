@@ -1,6 +1,6 @@
 """Keeps several worker processes on one port: starts them, restarts them, drains them together.
 
-It imports no runtime, no front and no API, so it is small and cannot be brought down by a request.
+It imports no runtime, no transport and no API, so it stays small, and no request can bring it down.
 """
 
 import asyncio
@@ -19,23 +19,23 @@ from service.workers.ipc import Content
 from service.workers.launcher import Launcher, PythonProgram
 from service.workers.pool import WorkerPool
 
-# The settings that are ports which all workers share; -1 is none.
+# The settings of the ports that all workers share; -1: none.
 PORTS = ("port", "http_port")
 
 
 class Backoff:
-    """How long to wait before a worker is started again: not at all the first time, then ever longer."""
+    """The pause before a worker is started again: none the first time, then doubled each time."""
 
     FIRST_SECONDS = 0.5
     MOST_SECONDS = 30.0
     STEADY_SECONDS = 60.0
-    """A worker that ran this long is taken for healthy: what came before is forgotten."""
+    """A worker that ran this long counts as healthy, which resets the pause."""
 
     def __init__(self) -> None:
         self._ends = 0
 
     def seconds(self, ran: float) -> float:
-        """Before the next start, of a worker that ended after it `ran` seconds."""
+        """The pause in seconds, for a worker that ended after it `ran` seconds."""
         if ran >= self.STEADY_SECONDS:
             self._ends = 0
         self._ends += 1
@@ -48,7 +48,7 @@ class Supervisor:
     def __init__(
         self, settings: Settings, workers: int, program: Callable[[int], Launcher] = lambda number: PythonProgram()
     ) -> None:
-        """Keep `workers` of them; `program` gives what the worker of a number runs, for each start anew."""
+        """Run `workers` processes; `program(number)` makes the launcher for each start of a worker."""
         self._settings = settings
         self._count = workers
         self._program = program
@@ -56,15 +56,15 @@ class Supervisor:
         self._workers: dict[int, Worker] = {}
         self._draining = False
         self._listening: set[int] = set()
-        """When draining: the workers that have not said that they listen no more."""
+        """While draining: the workers that have not reported that they stopped listening."""
 
     async def run(self) -> int:
-        """Serve until SIGTERM or SIGINT; returns the exit code, 1 when a second signal cut the end short.
+        """Serve until SIGTERM or SIGINT; returns the exit code, 1 if a second signal cut the shutdown short.
 
         Raises `StartError` when a port is taken, or when a worker ends before it has served for the first time.
         """
         signals = Signals()
-        self._crew = WorkerPool()
+        self._pool = WorkerPool()
         self._none_listens = asyncio.Event()
         self._all_serve: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         with ExitStack() as stack:
@@ -93,7 +93,7 @@ class Supervisor:
                 )
 
     def _hold(self, stack: ExitStack) -> dict[str, int]:
-        """Keep the ports for the workers; which they are, by the name of their setting."""
+        """Reserve the ports for the workers; returns them by the names of their settings."""
         wanted = {name: getattr(self._settings, name) for name in PORTS}
         try:
             held = {
@@ -106,23 +106,23 @@ class Supervisor:
         return {name: each.getsockname()[1] for name, each in held.items()}
 
     async def _keep(self, number: int, settings: Settings) -> None:
-        """Start a worker, and again whenever it ends."""
+        """Start a worker, and start it again whenever it ends."""
         backoff = Backoff()
         served = False
         while not self._draining:
             began = time.monotonic()
             try:
                 worker = await self._start(number, settings)
-            except OSError as error:  # no memory, no process, no file to be had
+            except OSError as error:  # no memory, processes or files left
                 how = {"reason": f"it cannot be started: {error}"}
             else:
                 watching = asyncio.create_task(worker.watch())
                 how = await worker.wait()
                 watching.cancel()
                 served = served or worker.served is not None
-                self._crew.leave(number)
+                self._pool.leave(number)
                 del self._workers[number]
-                self._unheard(number)
+                self._stopped_listening(number)
             if self._draining:
                 return
             if not served:
@@ -143,30 +143,30 @@ class Supervisor:
         return worker
 
     async def _answer(self, worker: Worker, what: str, content: Content) -> Content | None:
-        """What the messages of a worker are answered by."""
+        """Handle a message of a worker."""
         if what == "change":
-            return await self._crew.change(**content)
+            return await self._pool.change(**content)
         if what == "totals":
-            return await self._crew.totals()
+            return await self._pool.totals()
         if what == "counted":
-            self._crew.counted(worker.number, content["snapshot"])
+            self._pool.counted(worker.number, content["snapshot"])
         elif what == "join":
-            await self._crew.join(worker.number, worker.channel)
+            await self._pool.join(worker.number, worker.channel)
         elif what == "serving":
             worker.served = content
             serving = [each.served for each in self._workers.values() if each.served is not None]
             if len(serving) == self._count and not self._all_serve.done():
                 ready = all(each["ready"] for each in serving)
                 self._all_serve.set_result(serving[0] | {"ready": ready})
-        elif what == "unheard":
-            self._unheard(worker.number)
+        elif what == "stopped_listening":
+            self._stopped_listening(worker.number)
             if self._draining:
                 await self._none_listens.wait()
         elif what == "failed":
             worker.failure = content["reason"]
         return None
 
-    def _unheard(self, number: int) -> None:
+    def _stopped_listening(self, number: int) -> None:
         self._listening.discard(number)
         if self._draining and not self._listening:
             self._none_listens.set()

@@ -1,1 +1,1 @@
-"""The fast front: Envoy speaks HTTP/2, and calls the ASGI application in its own process."""
+"""The fast transport: Envoy speaks HTTP/2 and calls the ASGI application in its own process."""

@@ -1,4 +1,4 @@
-"""Envoy's administration interface, over the Unix socket that only its starter can reach."""
+"""Envoy's administration interface, over a Unix socket."""
 
 import asyncio
 import json
@@ -8,9 +8,9 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 IN_FLIGHT = "http.calls.downstream_rq_active"
-# It answers at once, or something is wrong with it.
+# Seconds; Envoy answers at once unless it hangs.
 TIMEOUT_SECONDS = 5.0
-# Seconds between two questions whether something has come about.
+# Seconds between two requests while waiting for a state.
 POLL_SECONDS = 0.02
 # How many answers in a row must count no call: a client that was just refused may be about to come again.
 QUIET_POLLS = 5
@@ -21,10 +21,10 @@ class AdminError(Exception):
 
 
 class EnvoyAdmin:
-    """Asks one Envoy process."""
+    """Requests to one Envoy process."""
 
     def __init__(self, path: Path) -> None:
-        """`path` is that of the socket."""
+        """`path` is the socket."""
         self._path = path
 
     async def ready(self) -> bool:
@@ -36,7 +36,7 @@ class EnvoyAdmin:
         return True
 
     async def stop_listening(self) -> None:
-        """Let it tell clients with each answer to go elsewhere, and listen no more. Raises `AdminError`."""
+        """Stop listening, and send GOAWAY to clients with their next answers. Raises `AdminError`."""
         await self._ask("POST", "/drain_listeners?graceful&skip_exit")  # by itself it would listen a second longer
         await self._ask("POST", "/drain_listeners")
 
@@ -51,7 +51,7 @@ class EnvoyAdmin:
                     await asyncio.sleep(POLL_SECONDS)
 
     async def in_flight(self) -> int:
-        """Requests that were begun and are not answered to the end. Raises `AdminError`."""
+        """Requests whose answers are not complete. Raises `AdminError`."""
         answer = json.loads(await self._ask("GET", f"/stats?format=json&filter={IN_FLIGHT}"))
         return sum(int(each["value"]) for each in answer["stats"])
 

@@ -1,4 +1,4 @@
-"""How Envoy is configured: HTTP/2 with limits in front of the ASGI application in its own process."""
+"""The configuration of Envoy: HTTP/2 with limits, then the ASGI application in the same process."""
 
 import json
 import sys
@@ -16,13 +16,13 @@ _TYPE = "type.googleapis.com/envoy."
 _MANAGER = _TYPE + "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 
 STAT_PREFIX = "calls"
-# Bytes of one stream, and of one connection, that a client may send before they are read.
+# Flow control: bytes that a client may send on one stream, and on one connection, before they are read.
 STREAM_WINDOW = 2**20
 CONNECTION_WINDOW = 16 * 2**20
 CONNECTION_BUFFER = 2**20
 HEADER_KB = 16
 
-# pyvoy never answers a request whose path is no UTF-8. No method's path has anything but ASCII.
+# pyvoy never answers a request whose path is not UTF-8. All paths of methods are ASCII.
 _REFUSE_PATHS: Config = {
     "name": "envoy.filters.http.rbac",
     "typed_config": {
@@ -66,7 +66,7 @@ def envoy_config(
     first, *others = [_address(settings.host, port) for port in ports]
     return {
         "admin": {"address": {"pipe": {"path": str(admin), "mode": 0o600}}},
-        # What Envoy's allocator keeps after large calls goes back to the system bit by bit.
+        # The allocator returns memory of large calls to the system step by step.
         "memory_allocator_manager": {"bytes_to_release": 32 * 2**20, "memory_release_interval": "1s"},
         "overload_manager": {
             "resource_monitors": [
@@ -117,9 +117,9 @@ def _manager(settings: Settings, application: Config) -> Config:
             "skip_xff_append": True,
             "server_header_transformation": "PASS_THROUGH",
             "max_request_headers_kb": HEADER_KB,
-            # Probes and proxies of the older kind speak it.
+            # Some probes and proxies speak HTTP/1.0.
             "http_protocol_options": {"accept_http_10": True, "default_host_for_http_10": "digits"},
-            # What `_REFUSE_PATHS` refuses: there is nothing under such a path.
+            # Answers requests that `_REFUSE_PATHS` denied with 404.
             "local_reply_config": {
                 "mappers": [
                     {
@@ -134,7 +134,7 @@ def _manager(settings: Settings, application: Config) -> Config:
                 ]
             },
             "request_headers_timeout": f"{HEADERS_SECONDS}s",
-            "stream_idle_timeout": "0s",  # who watches health may have nothing to say for hours
+            "stream_idle_timeout": "0s",  # health watches may be silent for hours
             "common_http_protocol_options": common,
             "http2_protocol_options": {
                 "max_concurrent_streams": settings.max_concurrent_calls,
@@ -144,7 +144,7 @@ def _manager(settings: Settings, application: Config) -> Config:
             "access_log": [
                 {
                     "name": "envoy.access_loggers.stderr",
-                    # What reaches the application, it logs itself: broken HTTP and too many connections do not.
+                    # The application logs its own requests; malformed HTTP and refused connections do not reach it.
                     "filter": {"response_flag_filter": {"flags": ["DPE", "OM"]}},
                     "typed_config": {
                         "@type": _TYPE + "extensions.access_loggers.stream.v3.StderrAccessLog",
@@ -157,7 +157,7 @@ def _manager(settings: Settings, application: Config) -> Config:
 
 
 def log_format(settings: Settings) -> str:
-    """How Envoy writes its own log, in the manner of ours."""
+    """The format of Envoy's own log, like that of the service."""
     if settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr and sys.stderr.isatty()):
         return "%Y-%m-%d %T.%e [%l] envoy: %v"
     return json.dumps({"event": "envoy", "reason": "%j", "level": "%l", "timestamp": "%Y-%m-%dT%T.%fZ"})

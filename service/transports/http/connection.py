@@ -1,4 +1,4 @@
-"""A connection to the HTTP port beside the grpcio front: uvicorn's, with bounds on how many and how slow."""
+"""Connections to the HTTP port of the grpcio transport: uvicorn's, limited in number and in time."""
 
 import asyncio
 import time
@@ -10,21 +10,21 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from service.telemetry.logs import log
 from service.transports import limits as pending
 
-# How often, at most, the log tells that connections are refused.
+# Seconds between two log lines on refused connections, at least.
 TELL_SECONDS = 10.0
 
 _LATE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 class ConnectionLimit:
-    """So many connections at once."""
+    """A limit on concurrent connections."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._tell_at = 0.0
 
     def admits(self, count: int) -> bool:
-        """Whether there may be `count`; if not, the log tells so now and then."""
+        """Whether `count` connections are within the limit; if not, a warning is logged now and then."""
         if count <= self._most:
             return True
         if (now := time.monotonic()) >= self._tell_at:
@@ -34,10 +34,10 @@ class ConnectionLimit:
 
 
 class HttpConnection(H11Protocol):
-    """Is closed when there are too many, when a request that has begun does not come in time, and when it is idle.
+    """Closed when there are too many, when a request does not arrive in time, and when it is idle.
 
-    A request has begun with its first byte: until then a connection may rest for as long as uvicorn lets it after
-    an answer, `Config.timeout_keep_alive`.
+    A request begins with its first byte. Before that a connection may be idle for `Config.timeout_keep_alive`, as
+    after an answer.
     """
 
     def __init__(self, limit: ConnectionLimit, **given: Any) -> None:
@@ -64,12 +64,12 @@ class HttpConnection(H11Protocol):
         self._set_clocks()
 
     def on_response_complete(self) -> None:
-        """The next request may come, and what is left of this one must."""
+        """Time the next request, or the rest of this one."""
         super().on_response_complete()
         self._set_clocks()
 
     def _set_clocks(self) -> None:
-        """Give what the client owes now its time: nothing, the rest of a request, or a request."""
+        """Time what the client has to send next: nothing, the rest of a request, or a new request."""
         if self.transport.is_closing() or (self.cycle is not None and not self.cycle.response_complete):
             self._stop_clocks()
         elif self.conn.trailing_data[0] or self.conn.their_state is h11.SEND_BODY:
@@ -88,6 +88,6 @@ class HttpConnection(H11Protocol):
             self._coming = None
 
     def _late(self) -> None:
-        if self.conn.trailing_data[0]:  # of headers: what is left of a body is of no use to anyone
+        if self.conn.trailing_data[0]:  # late headers: a late body gets no answer
             self.transport.write(_LATE)
         self.transport.close()

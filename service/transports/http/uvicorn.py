@@ -1,4 +1,4 @@
-"""The HTTP side beside the grpcio front: an ASGI application on uvicorn, in this process and its event loop."""
+"""The HTTP port of the grpcio transport: an ASGI application on uvicorn, in this process and its event loop."""
 
 import asyncio
 import socket
@@ -27,7 +27,10 @@ class HttpServer:
         max_connections: int = 10_000,
         connection_idle_seconds: int = 3600,
     ) -> None:
-        """Serve `application`, by TLS with `certificates`, on so many connections at once, each idle for so long."""
+        """Serve `application` on at most `max_connections` at once, with TLS if there are `certificates`.
+
+        A connection that is idle for `connection_idle_seconds` is closed.
+        """
         self._certificates = certificates
         self._renewing: asyncio.Task[None] | None = None
         forward_logs("uvicorn.error")
@@ -60,7 +63,7 @@ class HttpServer:
         return bound
 
     async def stop(self, grace: float) -> None:
-        """Accept no connections any more; requests that came may be answered within `grace` seconds."""
+        """Accept no new connections; requests in flight may end within `grace` seconds."""
         if self._serving is None:
             return
         if self._renewing is not None:
@@ -76,7 +79,7 @@ class _Server(uvicorn.Server):
         self._limit = ConnectionLimit(max_connections)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, as uvicorn would, for connections of ours."""
+        """Listen as uvicorn does, with `HttpConnection` as the protocol."""
         await self.lifespan.startup()
         connection = partial(
             HttpConnection, self._limit, config=self.config, server_state=self.server_state, app_state={}
@@ -96,7 +99,7 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Signals are handled where the process is."""
+        """Leave signals to the process."""
         yield
 
 

@@ -1,4 +1,4 @@
-"""The grpcio front with a table of its own: what it does with answers, trailers and errors."""
+"""The grpcio transport with a table of its own: what it does with answers, trailers and errors."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -40,11 +40,11 @@ async def channel():
         Method("/t.T/Speak", StringValue, StringValue, Kind.UNARY, speak),
         Method("/t.T/Repeat", StringValue, StringValue, Kind.STREAM, repeat),
     )
-    front = GrpcioTransport(methods, **LIMITS)
-    port = await front.start("127.0.0.1", 0)
+    transport = GrpcioTransport(methods, **LIMITS)
+    port = await transport.start("127.0.0.1", 0)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as made:
         yield made
-    await front.stop(0)
+    await transport.stop(0)
 
 
 def say(value: str) -> bytes:
@@ -99,8 +99,8 @@ async def test_a_request_that_never_comes_is_given_up(monkeypatch):
     monkeypatch.setattr("service.transports.limits.ARRIVAL_SECONDS", 0.3)
     speaking = Method("/t.T/Speak", StringValue, StringValue, Kind.UNARY, speak, identify=lambda call: None)
     method = count_calls(speaking)
-    front = GrpcioTransport(table(method), **LIMITS | {"max_concurrent_calls": 1})
-    port = await front.start("127.0.0.1", 0)
+    transport = GrpcioTransport(table(method), **LIMITS | {"max_concurrent_calls": 1})
+    port = await transport.start("127.0.0.1", 0)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         silent, *_ = [channel.stream_unary("/t.T/Speak")(timeout=10) for _ in range(3)]  # two as if they were apart
         await silent.wait_for_connection()
@@ -114,7 +114,7 @@ async def test_a_request_that_never_comes_is_given_up(monkeypatch):
         await unended.done_writing()
         assert await unended.code() is grpc.StatusCode.INTERNAL
         assert "before its message was whole" in await unended.details()
-    await front.stop(0)
+    await transport.stop(0)
     assert {reason: timer.count for reason, timer in method.counts.calls.failures.items()} == {
         "DeadlinePassed": 3,
         "MalformedCall": 1,
@@ -122,7 +122,7 @@ async def test_a_request_that_never_comes_is_given_up(monkeypatch):
 
 
 async def test_stopping_waits_for_calls_within_the_grace_time():
-    """The handler that was entered ends; the front stops right after it."""
+    """The handler that was entered ends; the transport stops right after it."""
     entered, release = asyncio.Event(), asyncio.Event()
 
     async def slow(request: StringValue, call: LocalContext) -> StringValue:
@@ -130,12 +130,12 @@ async def test_stopping_waits_for_calls_within_the_grace_time():
         await release.wait()
         return request
 
-    front = GrpcioTransport(table(Method("/t.T/Slow", StringValue, StringValue, Kind.UNARY, slow)), **LIMITS)
-    port = await front.start("127.0.0.1", 0)
+    transport = GrpcioTransport(table(Method("/t.T/Slow", StringValue, StringValue, Kind.UNARY, slow)), **LIMITS)
+    port = await transport.start("127.0.0.1", 0)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         call = asyncio.ensure_future(channel.unary_unary("/t.T/Slow")(say("x")))
         await entered.wait()
-        stopping = asyncio.create_task(front.stop(30))
+        stopping = asyncio.create_task(transport.stop(30))
         await asyncio.sleep(0.2)
         assert not stopping.done()
         release.set()
@@ -153,8 +153,8 @@ async def test_requests_beyond_the_bytes_that_may_wait_are_refused_like_a_full_q
             raise KeyError("secret")
         return request
 
-    front = GrpcioTransport(table(Method("/t.T/Slow", StringValue, StringValue, Kind.UNARY, slow)), **LIMITS)
-    port = await front.start("127.0.0.1", 0)
+    transport = GrpcioTransport(table(Method("/t.T/Slow", StringValue, StringValue, Kind.UNARY, slow)), **LIMITS)
+    port = await transport.start("127.0.0.1", 0)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         call = channel.unary_unary("/t.T/Slow")
         first = asyncio.ensure_future(call(say("crash" + "x" * 895)))
@@ -169,7 +169,7 @@ async def test_requests_beyond_the_bytes_that_may_wait_are_refused_like_a_full_q
             await first
         for _ in range(5):
             assert await call(say("x" * 900))
-    await front.stop(0)
+    await transport.stop(0)
 
 
 async def test_refusals_of_a_draining_server_wait_until_nobody_listens():
@@ -184,12 +184,12 @@ async def test_refusals_of_a_draining_server_wait_until_nobody_listens():
     async def stopped_listening() -> None:
         await gone.wait()
 
-    front = GrpcioTransport(table(Method("/t.T/Refused", StringValue, StringValue, Kind.UNARY, refused)), **LIMITS)
-    port = await front.start("127.0.0.1", 0)
+    transport = GrpcioTransport(table(Method("/t.T/Refused", StringValue, StringValue, Kind.UNARY, refused)), **LIMITS)
+    port = await transport.start("127.0.0.1", 0)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         call = channel.unary_unary("/t.T/Refused")(say(""))
         await entered.wait()
-        stopping = asyncio.create_task(front.stop(20, stopped_listening))
+        stopping = asyncio.create_task(transport.stop(20, stopped_listening))
         refuse.set()
         await asyncio.sleep(0.3)
         assert not call.done()
@@ -202,8 +202,8 @@ async def test_refusals_of_a_draining_server_wait_until_nobody_listens():
 
 async def test_a_path_that_is_no_utf8_does_not_end_the_front():
     """grpc's own server ends of it; the next one listens on the same port, as often as it takes."""
-    front = GrpcioTransport(table(Method("/t.T/Speak", StringValue, StringValue, Kind.UNARY, speak)), **LIMITS)
-    port = await front.start("127.0.0.1", 0)
+    transport = GrpcioTransport(table(Method("/t.T/Speak", StringValue, StringValue, Kind.UNARY, speak)), **LIMITS)
+    port = await transport.start("127.0.0.1", 0)
     fields = {":method": "POST", ":scheme": "http", ":path": b"/\xff", ":authority": "x", "te": "trailers"}
     block = Encoder().encode({**fields, "content-type": "application/grpc"})
     request = HeadersFrame(1, block, flags=["END_HEADERS", "END_STREAM"])
@@ -215,7 +215,7 @@ async def test_a_path_that_is_no_utf8_does_not_end_the_front():
             answer = await channel.unary_unary("/t.T/Speak")(say("on"), wait_for_ready=True, timeout=10)
             assert StringValue.FromString(answer).value == "on"
         writer.close()
-    await front.stop(0)
+    await transport.stop(0)
 
 
 @pytest.mark.parametrize("kind", ["unary", "stream"])
@@ -226,8 +226,8 @@ async def test_bytes_that_are_no_message_are_one_call_that_failed(kind):
         if kind == "unary"
         else Method("/t.T/Repeat", StringValue, StringValue, Kind.STREAM, repeat)
     )
-    front = GrpcioTransport(table(method), **LIMITS)
-    port = await front.start("127.0.0.1", 0)
+    transport = GrpcioTransport(table(method), **LIMITS)
+    port = await transport.start("127.0.0.1", 0)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         bad = b"\xff"
         if kind == "unary":
@@ -236,6 +236,6 @@ async def test_bytes_that_are_no_message_are_one_call_that_failed(kind):
             call = channel.stream_stream(method.path)(iter([bad])).read()
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await call
-    await front.stop(0)
+    await transport.stop(0)
     assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert {reason: timer.count for reason, timer in method.counts.calls.failures.items()} == {"InvalidInput": 1}

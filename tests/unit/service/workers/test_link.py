@@ -77,17 +77,17 @@ async def test_an_error_of_any_kind_comes_from_another_worker_as_what_it_is(
         def snapshot(self) -> dict[str, Any]:
             return {}
 
-    crew = WorkerPool()
+    pool = WorkerPool()
 
     async def supervise(what: str, content: dict[str, Any]) -> dict[str, Any] | None:
-        return await crew.change(**content) if what == "change" else None
+        return await pool.change(**content) if what == "change" else None
 
     ours, theirs = socket.socketpair()
     monkeypatch.setenv(NUMBER, "1")
     monkeypatch.setenv(SOCKET, str(theirs.detach()))
     channel, control = await IpcConnection.open(ours, supervise), await SupervisorLink.open()
     await control.join(Failing())
-    await crew.join(1, channel)
+    await pool.join(1, channel)
     with pytest.raises(kind) as raised:
         await control.change("/a/B", b"", Mutation(("model", "a"), replay=False))
     assert (type(raised.value), str(raised.value), vars(raised.value)) == (kind, str(error), vars(error))

@@ -28,7 +28,7 @@ def test_a_worker_counts_its_share_as_the_cores(monkeypatch: pytest.MonkeyPatch)
 
 async def test_a_worker_that_does_not_answer_is_killed(monkeypatch: pytest.MonkeyPatch):
     """It runs, and others would wait for it for ever."""
-    monkeypatch.setattr("service.workers.handle.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("service.workers.handle.CHECK_SECONDS", 0.01)
     monkeypatch.setattr("service.workers.handle.HUNG_SECONDS", 0.2)
 
     class Sleeper:

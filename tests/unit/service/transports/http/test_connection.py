@@ -1,4 +1,4 @@
-"""The HTTP port beside the grpcio front: connections that rest, are slow, or leave their requests unfinished."""
+"""The HTTP port of the grpcio transport: connections that rest, are slow, or leave their requests unfinished."""
 
 import asyncio
 from collections.abc import Callable
