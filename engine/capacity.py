@@ -1,4 +1,4 @@
-"""Waiting for room in a bounded queue."""
+"""Waiting for space in a bounded queue."""
 
 import asyncio
 import time
@@ -7,7 +7,7 @@ from engine.errors import DeadlinePassed
 
 
 class CapacityWaiter:
-    """Callers that wait until a queue may have room for them. Belongs to one event loop."""
+    """Callers that wait for space in a queue. Belongs to one event loop."""
 
     def __init__(self) -> None:
         self._waiters: set[asyncio.Future[None]] = set()
@@ -25,7 +25,7 @@ class CapacityWaiter:
             self._waiters.discard(waiter)
 
     def wake(self) -> None:
-        """The queue got shorter: everybody who waits shall look again."""
+        """Wake all waiting callers: the queue got shorter."""
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)

@@ -4,7 +4,7 @@ import math
 import os
 from pathlib import Path
 
-# One of several processes on the same cores is told its share.
+# Set for each of several processes on the same cores: its share of them.
 SHARE = "SERVICE_CORES"
 CGROUP = Path("/sys/fs/cgroup")
 
@@ -12,8 +12,8 @@ CGROUP = Path("/sys/fs/cgroup")
 def usable_cores(cgroup: Path = CGROUP) -> int:
     """Cores by the scheduler's affinity and the limit of the container's cgroup, whichever is less; at least 1.
 
-    The variable `SERVICE_CORES` has the last word, where it is set.
-    `os.cpu_count()` tells the machine's cores, which in a container is often far more than it may use.
+    The variable `SERVICE_CORES` overrides both. `os.cpu_count()` gives the cores of the machine, often far more
+    than a container may use.
     """
     if share := os.environ.get(SHARE):
         return int(share)

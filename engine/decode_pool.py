@@ -1,4 +1,4 @@
-"""Encoded images become rows of pixels on threads of their own, so that decoding never delays a run."""
+"""Decodes images to pixels in separate threads, so that decoding never delays a run."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ from imaging.prepare import ImageError, Prepared, prepare
 
 
 class DecodePool:
-    """Decodes and prepares images, as many at once as there are cores; what waits is bounded in images."""
+    """Decodes and prepares as many images at once as there are cores; a limited number waits."""
 
     def __init__(self, *, max_image_pixels: int, max_images: int) -> None:
         """Refuse images of more than `max_image_pixels`, and calls while `max_images` are waiting."""
@@ -33,7 +33,7 @@ class DecodePool:
     ) -> tuple[NDArray[np.uint8], list[tuple[ImageWarning, ...]]]:
         """The pixels, uint8 [N, rows*cols], and the warnings of each image.
 
-        Raises `InvalidInput` for the first image that is none, `QueueFull` and `DeadlinePassed`. When the
+        Raises `InvalidInput` for the first file that is not an image, `QueueFull` and `DeadlinePassed`. When the
         caller is cancelled, images not yet begun are dropped.
         """
         if self._full(len(images)):
@@ -70,12 +70,12 @@ class DecodePool:
         return self._images + images > self._max_images
 
     def close(self) -> None:
-        """Drop what waits and let the threads end."""
+        """Drop waiting images and stop the threads."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
 
 def _prepare(image: bytes, card: Card, deadline: float | None, max_image_pixels: int) -> Prepared | Exception:
-    # Errors are returned: one that nobody awaits any more would be reported as lost.
+    # Errors are returned: asyncio would report a raised one as lost if its caller was cancelled.
     if deadline is not None and deadline <= time.monotonic():
         return DeadlinePassed("the deadline passed while the images were being decoded")
     try:
@@ -84,4 +84,4 @@ def _prepare(image: bytes, card: Card, deadline: float | None, max_image_pixels:
         reason = str(error)
     except Exception as error:
         return error
-    return ImageError(reason)  # a new one: that which was raised holds on to the image by its traceback
+    return ImageError(reason)  # a new one: the traceback of the raised one keeps the image alive

@@ -1,30 +1,30 @@
-"""What can go wrong with a request; `service.api.errors` says which status each one becomes."""
+"""The errors of requests; `service.api.errors` maps them to statuses."""
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any
 
-# Characters of a client's word that an error repeats, and names that it lists.
+# Characters of a client's text that an error repeats, and names that it lists.
 WORD = 64
 NAMES = 8
 
 
 def quoted(text: str) -> str:
-    """What a client wrote, as an error may repeat it: quoted, and cut, since errors travel in headers."""
+    """A client's text for an error: quoted, and cut, since errors travel in headers."""
     quoted = repr(text[: WORD + 1])
     return quoted if len(quoted) <= WORD + 2 else f"{quoted[: WORD + 1]}{quoted[0]}…"
 
 
 def listed(names: Sequence[str], none: str = "none") -> str:
-    """What there is instead, as an error may list it: the first few names and how many more; `none` for none."""
+    """Existing names for an error: the first few and the number of others; `none` if there are none."""
     more = len(names) - NAMES
     return ", ".join(names[:NAMES]) + (f" and {more} more" if more > 0 else "") or none
 
 
 class ServiceError(Exception):
-    """Base of the errors whose sentence may be told to the caller.
+    """Base of the errors whose message may reach the caller.
 
-    One that another process raised is made again from its class and `args`, see `rebuild_error`.
+    An error of another process is rebuilt from its class and `args`, see `rebuild_error`.
     """
 
 
@@ -61,15 +61,15 @@ class RateExceeded(QueueFull):
 
 
 class NotAuthenticated(ServiceError):
-    """The call carries no credentials, or none that are known."""
+    """The call carries no valid credentials."""
 
 
 class LimitReached(ServiceError):
-    """The request is over a limit of the server, and would be so again."""
+    """The request exceeds a limit of the server; a retry would too."""
 
 
 class MalformedCall(ServiceError):
-    """What came is not a call as gRPC frames one."""
+    """The bytes are not a call in gRPC's framing."""
 
 
 class DeadlinePassed(ServiceError):
@@ -85,15 +85,15 @@ class RunFailed(ServiceError):
 
 
 class AlreadyExists(ServiceError):
-    """Something of this name is there already."""
+    """The name exists already."""
 
 
 class NotAllowed(ServiceError):
-    """The server's settings, or the state of a model, do not allow what was asked; it will not help to repeat it."""
+    """The server's settings, or the state of a model, do not allow the call; a retry does not help."""
 
 
 class NotSupported(ServiceError):
-    """The protocol has it, this server has not."""
+    """The protocol defines it; this server does not support it."""
 
 
 def error_classes(base: type[ServiceError] = ServiceError) -> Iterable[type[ServiceError]]:

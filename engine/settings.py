@@ -1,4 +1,4 @@
-"""The settings that the repository needs; `service.config.Settings` has them among others."""
+"""The settings that the repository needs; `service.config.Settings` has them too."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ class EngineSettings(Protocol):
 
     @property
     def default_model(self) -> str:
-        """The name that an empty one means; empty: chosen among those that are there."""
+        """Model of requests that name none; empty: chosen among the existing ones."""
 
     @property
     def model_control(self) -> Literal["none", "poll", "explicit"]:
@@ -24,11 +24,11 @@ class EngineSettings(Protocol):
 
     @property
     def poll_seconds(self) -> float:
-        """Seconds between two looks at the folder, for `poll`."""
+        """Seconds between two checks of the folder, for `poll`."""
 
     @property
     def variants(self) -> Mapping[str, Variant]:
-        """The faster variant that is wanted, by model."""
+        """The variant to serve, by model."""
 
     @property
     def provider(self) -> Literal["auto", "cpu", "cuda"]:
@@ -40,11 +40,11 @@ class EngineSettings(Protocol):
 
     @property
     def cuda_device(self) -> int:
-        """Which GPU."""
+        """Index of the GPU."""
 
     @property
     def cuda_memory_mb(self) -> int:
-        """MiB of its memory that each model may take; 0: no limit."""
+        """GPU memory limit of each model version, MiB; 0: no limit."""
 
     @property
     def threads(self) -> int:
@@ -56,8 +56,8 @@ class EngineSettings(Protocol):
 
     @property
     def max_batch_rows(self) -> int:
-        """Images in one run."""
+        """Most images in one run."""
 
     @property
     def max_queue_rows(self) -> int:
-        """Images that may wait for each version."""
+        """Most images that wait for each version."""

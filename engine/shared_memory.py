@@ -1,7 +1,7 @@
 """System shared memory: regions that a client on the same host fills, and the server reads and writes.
 
-They are read by `preadv` and written by `pwritev`, never mapped: whoever truncates a file that a server
-has mapped kills the server; so it gets an error of its own.
+They are read by `preadv` and written by `pwritev`, never mapped: a client that truncates a mapped file would kill the
+server, while these calls only return an error.
 """
 
 import os
@@ -29,12 +29,12 @@ _KEY = re.compile(r"[^/\0]{1,255}")
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Region:
-    """A stretch of a shared-memory object. Who holds it may use it; the object is closed after the last one."""
+    """A range of a shared-memory object, which is closed when its last region is freed."""
 
     name: str
-    """What requests call it."""
+    """Name in requests."""
     key: str
-    """Of the object, as it was registered."""
+    """Key of the object."""
     offset: int
     """Start in the object, bytes."""
     byte_size: int
@@ -43,10 +43,10 @@ class Region:
     """The open object."""
 
     def read(self, start: int, target: NDArray[Any], name: str) -> None:
-        """Fill the contiguous `target` with what lies `start` bytes from the region's start.
+        """Fill the contiguous `target` from `start` bytes after the start of the region.
 
-        May be called from any thread. Raises `InvalidInput` with the field `name` when the bytes are not there,
-        or not any more.
+        May be called from any thread. Raises `InvalidInput` with the field `name` if the object has no such
+        bytes, or no longer has them.
         """
         view = target.data.cast("B")
         while view:
@@ -59,9 +59,9 @@ class Region:
             view, start = view[count:], start + count
 
     def write(self, start: int, source: NDArray[Any], name: str) -> None:
-        """Put the bytes of the contiguous `source` to `start` bytes from the region's start; as `read` otherwise."""
+        """Write the contiguous `source` to `start` bytes after the start of the region; else as `read`."""
         view = source.data.cast("B")
-        # A file would grow by the writing: that is its owner's to decide.
+        # Writing past the end would grow the file, which only its owner may do.
         missing = self.offset + start + len(view) - os.fstat(self.descriptor).st_size
         if missing > 0:
             raise InvalidInput(name, f"{self} was truncated: {missing} bytes are missing")
@@ -77,15 +77,15 @@ class Region:
 
 
 class SharedMemory:
-    """The regions that requests may name."""
+    """The registered regions."""
 
     def __init__(self, prefix: str, folder: Path = FOLDER) -> None:
-        """Allow the objects whose key begins with `prefix`, a leading `/` aside; with an empty one, none."""
+        """Allow objects whose key, without a leading `/`, starts with `prefix`; an empty prefix allows none."""
         self._prefix = prefix.removeprefix("/")
         self._folder = folder
         self._regions: dict[str, Region] = {}
         self.on_change: Callable[[], None] = lambda: None
-        """Called after a region was registered or forgotten."""
+        """Called after a region was registered or unregistered."""
 
     @property
     def allowed(self) -> bool:
@@ -95,8 +95,8 @@ class SharedMemory:
     def register(self, name: str, key: str, offset: int, byte_size: int) -> None:
         """Open the object with that key; from now on `name` means its bytes offset..offset+byte_size-1.
 
-        What the key means later, when the object was unlinked or replaced, does not matter: the region stays
-        the object that was opened, and that lives as long. Raises `NotAllowed` and `InvalidInput`.
+        The region keeps the opened object, even if the key is unlinked or replaced later. Raises `NotAllowed` and
+        `InvalidInput`.
         """
         if not self._prefix:
             raise NotAllowed("shared memory is not used here: the server runs without --shared-memory")
@@ -127,7 +127,7 @@ class SharedMemory:
             raise InvalidInput(
                 "key", f"is {quoted(key)}, expected a name without '/' that begins with '/{self._prefix}'"
             )
-        try:  # O_NONBLOCK: what is there may be a pipe, and opening must not wait for anyone
+        try:  # O_NONBLOCK: opening a pipe would wait for its writer
             descriptor = os.open(self._folder / file, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
             raise InvalidInput("key", f"is {quoted(key)}, which cannot be opened: {error.strerror}") from None
@@ -144,7 +144,7 @@ class SharedMemory:
         return found
 
     def status(self, name: str = "") -> dict[str, Region]:
-        """One region, or all for no name. Raises `NotFound`."""
+        """One region, or all if `name` is empty. Raises `NotFound`."""
         if not name:
             return dict(self._regions)
         if name not in self._regions:
@@ -152,7 +152,7 @@ class SharedMemory:
         return {name: self._regions[name]}
 
     def unregister(self, name: str = "") -> None:
-        """Forget one region, or all for no name; requests that found it may still use it."""
+        """Unregister one region, or all if `name` is empty; requests that found it may still use it."""
         if name:
             self._regions.pop(name, None)
         else:

@@ -1,4 +1,4 @@
-"""What happened, counted in plain integers: the hot path pays nanoseconds for it."""
+"""Counters of calls and runs, in plain integers: they cost the hot path nanoseconds."""
 
 import time
 from collections import defaultdict
@@ -11,13 +11,13 @@ from engine.histogram import Histogram
 
 @dataclass(slots=True)
 class Timer:
-    """How often something happened, and how long it took altogether."""
+    """A count of events and their total time."""
 
     count: int = 0
     ns: int = 0
 
     def add(self, ns: int, times: int = 1) -> None:
-        """It happened `times` more, and took `ns` nanoseconds altogether."""
+        """Count `times` more events that took `ns` nanoseconds together."""
         self.count += times
         self.ns += ns
 
@@ -27,19 +27,19 @@ class Calls:
     """Calls of one method, from the handler's entry to its end."""
 
     times: Histogram = field(default_factory=Histogram)
-    """All of them."""
+    """Times of all calls."""
     failures: dict[str, Timer] = field(default_factory=dict)
-    """Those that failed, by the class of the error, e.g. `InvalidInput`; `Cancelled` when the client went away,
-    `Expired` when it stopped waiting at its deadline, `Internal` for an error that nobody foresaw."""
+    """Failed calls by the class of the error, e.g. `InvalidInput`; `Cancelled` when the client cancelled, `Expired`
+    when its deadline passed, `Internal` for an unexpected error."""
 
     def failed(self, reason: str, ns: int = 0) -> None:
-        """Count one that failed."""
+        """Count a failed call."""
         self.times.add(ns)
         self.failures.setdefault(reason, Timer()).add(ns)
 
     @property
     def success(self) -> Timer:
-        """Those that were answered."""
+        """Answered calls."""
         failures = self.failures.values()
         return Timer(
             self.times.count - sum(each.count for each in failures), self.times.ns - sum(each.ns for each in failures)
@@ -48,30 +48,30 @@ class Calls:
 
 @dataclass(slots=True)
 class Statistics:
-    """Of one version since the server started, however often it was loaded meanwhile."""
+    """Counters of one version since the server started, over all its loads."""
 
     calls: defaultdict[str, Calls] = field(default_factory=lambda: defaultdict(Calls))
-    """Calls that score images, and messages of streams that do, by the path of the method."""
+    """Calls and stream messages that score images, by the path of the method."""
     queue: Histogram = field(default_factory=Histogram)
-    """Calls run, from the submission to the start of the run."""
+    """Times of calls from submission to the start of the run."""
     compute_input: Timer = field(default_factory=Timer)
-    """Batches, making one array of the callers' rows."""
+    """Batches: concatenating the rows of the callers."""
     compute_infer: Histogram = field(default_factory=Histogram)
-    """Batches, the run itself."""
+    """Batches: the run itself."""
     compute_output: Timer = field(default_factory=Timer)
-    """Batches, writing the callers' answers."""
+    """Batches: writing the answers of the callers."""
     rows: int = 0
     """Images scored."""
     batches: dict[int, Timer] = field(default_factory=dict)
     """Runs, by the number of rows in them."""
     dropped: int = 0
-    """Calls taken out of the queue, unrun, because their deadline had passed."""
+    """Calls that were dropped from the queue because their deadline had passed."""
     last_inference_ms: int = 0
-    """When the last run ended, milliseconds since 1970; 0 when there was none."""
+    """End of the last run, milliseconds since 1970; 0 before the first."""
     load_failures: int = 0
-    """How often the version could not be loaded or failed its check."""
+    """Failed loads, by an error or a failed check."""
     load_seconds: float = 0.0
-    """How long the last load that went well took; 0 when there was none."""
+    """Time of the last successful load, seconds; 0 before the first."""
 
     @property
     def executions(self) -> int:
@@ -80,12 +80,12 @@ class Statistics:
 
     @property
     def success(self) -> Timer:
-        """Calls answered, of all methods."""
+        """Answered calls of all methods."""
         return _total(calls.success for calls in self.calls.values())
 
     @property
     def failures(self) -> dict[str, Timer]:
-        """Calls that failed, of all methods, see `Calls.failures`."""
+        """Failed calls of all methods, see `Calls.failures`."""
         reasons = {reason for calls in self.calls.values() for reason in calls.failures}
         return {
             reason: _total(calls.failures[reason] for calls in self.calls.values() if reason in calls.failures)
@@ -93,7 +93,7 @@ class Statistics:
         }
 
     def summary(self) -> "Summary":
-        """The same in fewer numbers."""
+        """The part that the statistics of the Open Inference Protocol need."""
         return Summary(
             self.success,
             self.failures,
@@ -121,7 +121,7 @@ class Statistics:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Statistics in numbers that can be added, see `Statistics` for what they are of."""
+    """Statistics of the Open Inference Protocol; see `Statistics` for the fields."""
 
     success: Timer
     failures: dict[str, Timer]
@@ -139,7 +139,7 @@ class Summary:
         return self.compute_infer.count
 
     def counters(self) -> dict[str, Any]:
-        """All that only grows by adding, as JSON has it: names to numbers, or to more of such."""
+        """All fields but `last_inference_ms` as JSON values: numbers, and mappings of numbers."""
         counted = asdict(self)
         del counted["last_inference_ms"]
         counted["batches"] = {str(rows): timer for rows, timer in counted["batches"].items()}
@@ -147,7 +147,7 @@ class Summary:
 
     @classmethod
     def of(cls, counters: Mapping[str, Any], last_inference_ms: int) -> Self:
-        """The summary whose `counters` these are."""
+        """The summary with these `counters`."""
         timers = ("success", "queue", "compute_input", "compute_infer", "compute_output")
         return cls(
             **{name: Timer(**counters[name]) for name in timers},

@@ -1,7 +1,7 @@
-"""Envoy in front of several containers: `envoy.yaml` beside this file, drained when it is told to end.
+"""Envoy as a balancer for several containers, configured by `envoy.yaml`, with a graceful shutdown.
 
-Envoy itself ends at SIGTERM without waiting for anyone. Here it first stops listening, tells its clients to go
-elsewhere, and lets the calls in flight be answered.
+Envoy itself ends at SIGTERM without waiting for calls. Here it first stops listening, sends GOAWAY to its clients, and
+lets calls in flight finish.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ CONFIG = Path(__file__).with_name("envoy.yaml")
 
 
 async def main() -> int:
-    """Run Envoy until it ends, or a signal says so; returns its exit code, 0 when it was told to end."""
+    """Run Envoy until it ends or a signal comes; returns its exit code, or 0 after a signal."""
     signals = Signals()
     with tempfile.TemporaryDirectory() as folder:
         socket = Path(folder, "admin")

@@ -1,9 +1,9 @@
-"""Rows of concurrent callers become one batch, and go back to their callers in order.
+"""Combines the rows of concurrent callers into one batch, and returns them to their callers in order.
 
-No timer delays a call: the batcher takes whatever has queued by the time the runtime is free. A front
-delivers the calls of busy clients one or two per turn of the event loop, though, and runs of one row
-each cost several times a shared one. So after a batch that was shared, it looks again for a few turns,
-microseconds each, as long as calls keep coming; a caller who is alone is run in the next turn.
+No timer delays a call: the batcher takes what is queued when the runtime is free. A transport delivers the calls of
+busy clients one or two per turn of the event loop, and runs of one row each cost several times a shared run. So after
+a shared batch the batcher waits a few turns, microseconds each, while calls keep coming; a lone caller runs in the
+next turn.
 """
 
 import asyncio
@@ -26,9 +26,9 @@ from engine.statistics import Statistics
 # Turns of the loop without a new call before a batch is run, once calls have been found to share one.
 # Measured on grpc.aio with 128 calls in flight: 2 turns gather 1.2 calls a batch, 4 gather 51, 8 gather 80.
 GATHER_TURNS = 8
-# However steadily calls come, a batch is gathered no longer than this.
+# Longest time to gather a batch, however steadily calls arrive.
 GATHER_NS = 2_000_000
-# Calls of this many rows run by themselves: copying the pixels of several together costs more than it saves, and
+# Calls of this many rows run alone: copying the pixels of several together costs more than it saves, and
 # onnxruntime is fastest at a few hundred rows, whose values stay in the cache.
 SOLO_ROWS = 64
 
@@ -38,24 +38,24 @@ Run = Callable[[NDArray[np.uint8], bool, bool], InferenceResult]
 
 @dataclass(slots=True)
 class BatchSlice:
-    """The rows of one caller, and where their time went."""
+    """The result for one caller's rows, and where their time went."""
 
     batch: InferenceResult
-    """Of all callers that shared the run."""
+    """The result of the whole run."""
     start: int
-    """The caller's first row in it."""
+    """First row of the caller in it."""
     stop: int
-    """The row after the caller's last one."""
+    """Row after the last one of the caller."""
     queue_us: int
-    """From the submission to the start of the run, microseconds."""
+    """Time from submission to the start of the run, microseconds."""
     inference_us: int
-    """The run of the whole batch, microseconds."""
+    """Time of the run, microseconds."""
     batch_rows: int
     """Rows of the whole batch."""
 
     @property
     def result(self) -> InferenceResult:
-        """The caller's own rows."""
+        """The rows of the caller."""
         return self.batch if self.stop - self.start == self.batch_rows else self.batch.rows(self.start, self.stop)
 
 
@@ -101,13 +101,13 @@ class Batcher:
         self._scheduled = False
         self._turns = 0
         self._closed = False
-        self._row_seconds = 1e-5  # of the last batch; only for telling refused callers when to return
+        self._row_seconds = 1e-5  # of the last batch; to estimate the retry time of refused callers
         self._capacity = CapacityWaiter()
         self._task: asyncio.Task[None] | None = None  # the loop itself keeps only a weak reference
 
     @property
     def queued_rows(self) -> int:
-        """Rows that wait."""
+        """Rows that wait in the queue."""
         return self._rows
 
     def submit(
@@ -121,7 +121,7 @@ class Batcher:
     ) -> asyncio.Future[T]:
         """Queue uint8 [N, features], N in 1..max_batch_rows, all of one batch; `deadline` by `time.monotonic`.
 
-        `hidden` and `warnings` say which parts of `InferenceResult` the caller looks at beside labels and scores.
+        `hidden` and `warnings` say which parts of `InferenceResult` the caller needs beside labels and scores.
 
         The future gives `finish(answer)`, which is called on the event loop for all callers of a batch one
         after the other: in a tight loop their answers cost half of what they cost when each is written by
@@ -146,21 +146,21 @@ class Batcher:
         self._queue.append(_Entry(pixels, hidden, warnings, deadline, encode, time.perf_counter_ns(), future))
         self._rows += len(pixels)
         if len(self._queue) == 1 and SOLO_ROWS <= len(pixels) <= self._inline_rows and not self._running:
-            self._flush()  # nobody is before it, and it waits for nobody
+            self._flush()  # the queue is empty and the runtime is free
         else:
             self._schedule()
         return future
 
     async def wait_for_capacity(self, rows: int, deadline: float | None = None) -> None:
-        """Wait until `rows` fit into the half of the queue that is for those who wait. Raises `DeadlinePassed`.
+        """Wait until `rows` fit into one half of the queue. Raises `DeadlinePassed`.
 
-        The other half stays for callers who are refused when they find it full.
+        The other half is for callers that do not wait, and are refused when the queue is full.
         """
         while self._rows and self._full(rows + self.max_queue_rows // 2) and not self._closed:
             await self._capacity.wait(deadline)
 
     def close(self) -> None:
-        """Refuse what comes from now on and fail what waits with `NotReady`; a run in progress ends well."""
+        """Refuse new rows and fail waiting ones with `NotReady`; a run in progress completes."""
         self._closed = True
         for entry in self._queue:
             if not entry.future.done():
@@ -172,11 +172,11 @@ class Batcher:
     def _full(self, rows: int) -> bool:
         if self._rows + rows <= self.max_queue_rows:
             return False
-        self._forget()  # callers that are gone must not keep others out
+        self._forget()  # cancelled callers must not take the place of others
         return self._rows + rows > self.max_queue_rows
 
     def _forget(self) -> None:
-        """Drop entries whose caller is gone or whose deadline has passed."""
+        """Drop entries that were cancelled or whose deadline has passed."""
         now = time.monotonic()
         kept = deque(entry for entry in self._queue if self._alive(entry, now))
         self._queue = kept
@@ -184,7 +184,7 @@ class Batcher:
 
     def _alive(self, entry: _Entry, now: float) -> bool:
         expired = entry.deadline is not None and entry.deadline <= now
-        if entry.future.done():  # a front may have given it up already because of the deadline
+        if entry.future.done():  # the transport may have cancelled it at the deadline
             self._statistics.dropped += expired
             return False
         if expired:
@@ -269,7 +269,7 @@ class Batcher:
     def _deliver(
         self, batch: list[_Entry], result: InferenceResult, taken: int, began: int, ended: int, rows: int
     ) -> None:
-        """Hand the callers their rows; `taken`, `began` and `ended` by `time.perf_counter_ns`."""
+        """Give the callers their results; `taken`, `began` and `ended` by `time.perf_counter_ns`."""
         waited = self._statistics.queue.add
         inference_us = (ended - began) // 1000
         self._row_seconds = (ended - began) / 1e9 / rows

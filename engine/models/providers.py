@@ -1,4 +1,4 @@
-"""Which execution providers of onnxruntime may be tried, and with which options."""
+"""Execution providers of onnxruntime, and sessions on them."""
 
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ import onnxruntime
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 
-# By its key in a session's configuration onnxruntime refuses a graph of which it would leave nodes to the CPU.
+# Configuration key by which onnxruntime refuses a graph if it would run some nodes on the CPU.
 NO_CPU_NODES = "session.disable_cpu_ep_fallback"
 
 Provider = tuple[str, dict[str, Any]]
@@ -19,7 +19,7 @@ Provider = tuple[str, dict[str, Any]]
 def candidates(
     wanted: Literal["cpu", "cuda", "auto"], *, cuda_device: int = 0, cuda_memory_mb: int = 0
 ) -> list[Provider]:
-    """Providers to try, best first: whoever asks for CUDA is offered the CPU after it.
+    """Providers to try, best first; the CPU comes after CUDA.
 
     `auto` tries CUDA only where the installed onnxruntime has it. It runs on the GPU number `cuda_device` and takes
     at most `cuda_memory_mb` MiB of its memory for each model version, or any amount for 0.
@@ -32,7 +32,7 @@ def candidates(
     cuda = {
         "device_id": str(cuda_device),
         "use_tf32": "0",  # TensorFloat-32 alone moves scores by 1e-3, so the golden rows would not reproduce
-        "arena_extend_strategy": "kSameAsRequested",  # else it doubles what it holds
+        "arena_extend_strategy": "kSameAsRequested",  # the default doubles its memory at each step
         **({"gpu_mem_limit": str(cuda_memory_mb * 2**20)} if cuda_memory_mb else {}),
     }
     return [(name, cuda if name == CUDA else {}) for name in names]
@@ -43,10 +43,9 @@ def open_session(
 ) -> onnxruntime.InferenceSession:
     """A session over `model` on `provider` with `threads` threads a run.
 
-    onnxruntime falls back to the CPU with no more than a log line when a library of CUDA is missing, so
-    what it took is compared with what was asked: raises `RuntimeError` when they differ, and whatever
-    onnxruntime raises for a broken model. Nodes for which a provider has no kernel run on the CPU, unless the
-    provider shall run `alone`: then they are a `RuntimeError` too.
+    If a CUDA library is missing, onnxruntime logs a line and falls back to the CPU; this raises `RuntimeError`
+    instead, and the errors of onnxruntime for a broken model. Nodes without a kernel of the provider run on the CPU,
+    unless the provider has to run `alone`: then they raise `RuntimeError` too.
     """
     name, options = provider
     if name not in onnxruntime.get_available_providers():
@@ -58,7 +57,7 @@ def open_session(
     config.log_severity_level = 3
     if alone and name != CPU:
         config.add_session_config_entry(NO_CPU_NODES, "1")
-    try:  # without its fallback, by which a run that fails once on a GPU would go on on the CPU from then on
+    try:  # without its fallback, which would move the session to the CPU after one failed run on a GPU
         session = onnxruntime.InferenceSession(model, config, providers=[(name, options)], enable_fallback=False)
     except Exception as error:  # onnxruntime has no common base for what it raises
         if "assigned to the default CPU EP" not in str(error):

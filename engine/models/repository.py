@@ -1,4 +1,4 @@
-"""The models that the server holds: found on disk, loaded aside, served once they proved themselves."""
+"""The models of the server: found on disk, loaded in a thread, served once their golden rows reproduced."""
 
 import asyncio
 import time
@@ -22,20 +22,20 @@ from engine.statistics import Statistics
 
 
 class RepositoryError(Exception):
-    """The models folder cannot be served from; the message says why in one sentence."""
+    """The server cannot serve from the models folder; the message says why in one sentence."""
 
 
 class Repository:
     """All versions below the models folder. Belongs to one event loop.
 
-    What is on disk is compared with what is held: at the start, then never again (`--model-control none`),
-    every few seconds (`poll`), or model by model when a client asks (`explicit`).
+    Compares the folder with the loaded versions: only at the start (`--model-control none`), every few seconds
+    (`poll`), or for one model when a client asks (`explicit`).
     """
 
     def __init__(self, settings: EngineSettings) -> None:
-        """Find the versions, all still to be loaded.
+        """Find the versions, without loading them.
 
-        Raises `RepositoryError` when the folder is missing, or empty and can only stay so.
+        Raises `RepositoryError` when the folder is missing, or when it is empty and models cannot be added.
         """
         self._settings = settings
         self._models: dict[str, list[Version]] = {}
@@ -55,7 +55,7 @@ class Repository:
         self.on_change: Callable[[], None] = lambda: None
         """Called on the event loop after the versions, or their states, changed."""
         self.statistics: defaultdict[tuple[str, int], Statistics] = defaultdict(Statistics)
-        """By name and number, of every version there is or was: what was counted stays."""
+        """By name and number, of every present or past version: counters survive an unload."""
         try:
             found = self._find_versions()
         except LayoutError as error:
@@ -74,7 +74,7 @@ class Repository:
                 )
 
     def _find_versions(self) -> list[VersionFolder]:
-        """What is on disk, each in the variant that is to be served. Raises `LayoutError`."""
+        """The versions on disk, each in the variant to be served. Raises `LayoutError`."""
         variants = self._settings.variants
         return [replace(found, variant=variants.get(found.name, "")) for found in find_versions(self._settings.models)]
 
@@ -89,7 +89,7 @@ class Repository:
         return self._models
 
     def _version(self, folder: VersionFolder, fingerprint: Any = None) -> Version:
-        """A version still to be loaded, that goes on counting where those before it ended."""
+        """A version that is not loaded yet, with the counters of those before it under its name and number."""
         return Version(folder, fingerprint, statistics=self.statistics[folder.name, folder.version])
 
     def policy(self, name: str) -> Policy:
@@ -122,12 +122,12 @@ class Repository:
             raise RepositoryError(_reasons(failed))
 
     async def watch(self) -> None:
-        """Follow the models folder until cancelled, when polling is asked for; else return at once."""
+        """With `--model-control poll`, follow the models folder until cancelled; else return at once."""
         while self._settings.model_control == "poll":
             await asyncio.sleep(self._settings.poll_seconds)
             try:
                 await self.refresh()
-            except Exception as error:  # whatever it is, what is loaded goes on, and so does the watch
+            except Exception as error:  # loaded models go on serving, and polling goes on
                 if str(error) != self._trouble:
                     log.error(
                         "models folder not followed", reason=str(error), exc_info=not isinstance(error, LayoutError)
@@ -137,13 +137,13 @@ class Repository:
                 self._trouble = ""
 
     async def load_model(self, name: str) -> None:
-        """Load what is new or changed of a model on disk, and let go what is gone.
+        """Load new or changed versions of a model on disk, and unload removed ones.
 
         Raises `NotFound` when there is no such model on disk, and `NotAllowed` unless models are controlled
         explicitly, or when no version of it could be loaded.
         """
         self._require_explicit()
-        # A caller that gives up must not leave a version half loaded.
+        # A caller that is cancelled must not leave a version half loaded.
         self._loading = asyncio.ensure_future(self.refresh(name))
         try:
             await asyncio.shield(self._loading)
@@ -156,7 +156,7 @@ class Repository:
             raise NotAllowed(f"model {name} was not loaded: {_reasons(versions)}")
 
     async def unload_model(self, name: str) -> None:
-        """Let a model go; calls in flight finish on it. Raises `NotFound` and `NotAllowed`."""
+        """Unload a model; calls in flight finish on it. Raises `NotFound` and `NotAllowed`."""
         self._require_explicit()
         async with self._changing:
             versions = self._models.get(name)
@@ -177,20 +177,20 @@ class Repository:
             )
 
     async def refresh(self, only: str | None = None) -> None:
-        """Make what is held what is on disk, for all models or one. Raises `LayoutError`."""
+        """Load and unload until memory matches the disk, for all models or one. Raises `LayoutError`."""
         async with self._changing:
             folders = await asyncio.to_thread(self._find_versions)
             names = dict.fromkeys([folder.name for folder in folders] + list(self._models))
             if only is not None:
                 names = {only: None} if only in names else {}
             elif self._models and not folders:
-                # More likely a file system that went away than every model at once.
+                # More likely an unmounted file system than the removal of all models.
                 raise LayoutError(f"models folder {self._settings.models} is empty, what is loaded goes on")
             for name in names:
                 await self._refresh_model(name, [folder for folder in folders if folder.name == name])
 
     async def _refresh_model(self, name: str, folders: list[VersionFolder]) -> None:
-        """Load what is new or changed, newest first, then let go what is gone or no longer wanted."""
+        """Load new or changed versions, newest first, then unload removed and unwanted ones."""
         policy = await self._read_policy(name)
         held = {version.folder.version: version for version in self._models.get(name, ())}
         kept: dict[int, Version] = {}
@@ -213,7 +213,7 @@ class Repository:
             self._changed()
 
     async def _read_policy(self, name: str) -> Policy:
-        """The policy on disk, or the one before when that is malformed, which is logged once."""
+        """The policy on disk; if it is malformed, the previous one, and the error is logged once."""
         try:
             self._policies[name] = await asyncio.to_thread(read_policy, self._settings.models / name)
             self._policy_troubles.pop(name, None)
@@ -225,13 +225,13 @@ class Repository:
         return self._policies[name]
 
     async def _refresh_version(self, folder: VersionFolder, held: Version | None) -> Version:
-        """The version to keep: the one held if nothing changed on disk or what is there is no good."""
+        """The version to keep: the loaded one if its files did not change, or if the new ones are invalid."""
         fingerprint = folder.fingerprint()
         if held is not None and held.fingerprint == fingerprint:
             return held
         fresh = self._version(folder, fingerprint)
         versions = self._models.setdefault(folder.name, [])
-        if held is None:  # to be seen while it loads
+        if held is None:  # visible while it loads
             versions.append(fresh)
             versions.sort(key=lambda version: version.folder.version)
         await self._load(fresh)
@@ -239,7 +239,7 @@ class Repository:
             held.reason, held.fingerprint = fresh.reason, fingerprint
             return held
         versions[:] = [fresh if version is held else version for version in versions]
-        self._changed()  # from here on calls find the new one
+        self._changed()  # new calls now find the new version
         return fresh
 
     async def _load(self, version: Version) -> None:
@@ -247,7 +247,7 @@ class Repository:
         folder, settings = version.folder, self._settings
         try:
             session, inline_rows = await asyncio.to_thread(self._open, folder)
-        except Exception as error:  # whatever is wrong with one version is that version's trouble
+        except Exception as error:  # an error of one version must not stop the others
             known = isinstance(error, ModelError)
             text = f"{folder.path} cannot be loaded: {type(error).__name__}: {first_line(error)}"
             reason = str(error) if known else text
@@ -283,7 +283,7 @@ class Repository:
         return session, session.rows_within(settings.inline_us / 1e6, settings.max_batch_rows)
 
     def _changed(self) -> None:
-        """Lay down which ready version each (name, version) of a request means, empty ones included."""
+        """Compute the ready version for each (name, version) of a request, empty ones included."""
         if self._draining:
             return
         routes: dict[tuple[str, str], Version] = {}
@@ -297,13 +297,13 @@ class Repository:
         self.on_change()
 
     def route(self, name: str, version: str) -> Version | None:
-        """As `find`, with None for what that raises."""
+        """As `find`, but None instead of an error."""
         return self._routes.get((name, version))
 
     def find(self, name: str, version: str) -> Version:
-        """The ready version that a request means: no name is the default model, no version the newest.
+        """The ready version for a request: an empty name means the default model, an empty version the newest.
 
-        Raises `NotFound` naming what there is, or `NotReady` with the reason.
+        Raises `NotFound`, which names the existing ones, or `NotReady` with the reason.
         """
         found = self._routes.get((name, version))
         return found if found is not None else self._explain(name or self.default_model, version)
@@ -327,12 +327,12 @@ class Repository:
         return NotFound(f"there is no model {quoted(name)}; there is {listed(list(self._models))}")
 
     def drain(self) -> None:
-        """Find nothing from now on; who has found a version already may use it."""
+        """Refuse new requests; requests that have found a version may use it."""
         self._draining = True
         self._routes = {}
 
     def close(self) -> None:
-        """Fail what waits and let the threads end."""
+        """Fail waiting calls and stop the threads."""
         for version in self.versions():
             if version.loaded_batcher is not None:
                 version.loaded_batcher.close()

@@ -18,20 +18,20 @@ from engine.log import log
 from engine.models.providers import Provider, open_session
 from imaging.pixels import ImageWarning, find_warnings
 
-# Characters of what onnxruntime says that a reason repeats.
+# Characters of an onnxruntime error that a reason repeats.
 LINE = 150
 
-# As onnxruntime writes the types of a graph's inputs and outputs.
+# onnxruntime's names of the types of inputs and outputs.
 _TYPES = {np.uint8: "tensor(uint8)", np.int64: "tensor(int64)", np.float32: "tensor(float)"}
 
 
 class ModelError(Exception):
-    """A version cannot be served; the message says why in one sentence."""
+    """The server cannot serve a version; the message says why in one sentence."""
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class InferenceResult:
-    """What the network computed for some rows."""
+    """The outputs of the network for N rows."""
 
     labels: NDArray[np.int64]
     """int64 [N], see `Card.labels`."""
@@ -40,9 +40,9 @@ class InferenceResult:
     hidden: tuple[NDArray[np.float32], ...]
     """float32 [N, width] per hidden layer, in the order of `Card.hidden_names`; empty when not asked for."""
     warnings: Sequence[tuple[int, ImageWarning]] = ()
-    """What looks wrong with the pixels though they were scored, as (row, warning); empty when not asked for."""
+    """Warnings about unlikely pixels, as (row, warning); empty when not asked for."""
     not_a_digit: NDArray[np.float32] | None = None
-    """float32 [N], the chance 0..1 that an image shows no digit; None of a model that cannot tell."""
+    """float32 [N], the probability 0..1 that an image shows no digit; None for a model without a detector."""
 
     def rows(self, start: int, stop: int) -> "InferenceResult":
         """The rows start..stop-1, as views."""
@@ -72,7 +72,7 @@ class Session:
     def run(self, pixels: NDArray[np.uint8], *, hidden: bool = False, warnings: bool = True) -> InferenceResult:
         """Class scores of `pixels`, uint8 [N, rows*cols]; the hidden layers as well when `hidden`.
 
-        Looking for `warnings` costs a quarter of what the run itself costs.
+        Checking for `warnings` costs a quarter of the run itself.
         """
         names = self._with_hidden if hidden else self._plain
         labels, scores, *layers = self._session.run(names, {INPUT: pixels})
@@ -82,12 +82,12 @@ class Session:
         )
 
     def rows_within(self, seconds: float, limit: int) -> int:
-        """How many rows, at most `limit`, one run does in `seconds`: measured here and now, in milliseconds.
+        """Rows, at most `limit`, that one run scores in `seconds`; 0 if a single row takes longer.
 
-        0 when even a single row takes longer. What counts is the shortest of a few runs: a first run is cold, and
-        whatever else the machine does while a server starts must not say for good how its batches are run.
+        Measured in a few milliseconds, by the shortest of a few runs: the first run is cold, and other load during
+        the start of a server must not decide how it runs its batches from then on.
         """
-        ramp = np.arange(self.card.features) % (self.card.pixel_max + 1)  # ink that there is nothing to warn of
+        ramp = np.arange(self.card.features) % (self.card.pixel_max + 1)  # ink without warnings
         rows = 1
         while rows <= limit:
             pixels = np.tile(ramp.astype(np.uint8), (rows, 1))
@@ -105,8 +105,7 @@ class Session:
 def load_session(folder: VersionFolder, providers: Sequence[Provider], threads: int) -> Session:
     """Load a version on the first of `providers` on which it reproduces its golden rows.
 
-    Where there is one provider alone, it has to run every node. Takes some milliseconds to seconds; call it in a
-    thread. Raises `ModelError`.
+    A single provider has to run every node. Takes milliseconds to seconds: call it in a thread. Raises `ModelError`.
     """
     try:
         model = folder.read_onnx()
@@ -150,7 +149,7 @@ def _open(folder: VersionFolder, model: bytes, provider: Provider, threads: int,
 
 
 def _check_graph(session: onnxruntime.InferenceSession, card: Card, folder: VersionFolder) -> None:
-    """Hold the graph's inputs and outputs against what the card says of them."""
+    """Compare the inputs and outputs of the graph with the card."""
     _check_nodes(session.get_inputs(), inputs(card), "input", folder)
     _check_nodes(session.get_outputs(), outputs(card), "output", folder)
 
@@ -163,7 +162,7 @@ def _check_nodes(nodes: Sequence[Any], wanted: dict[str, Form], kind: str, folde
         if name not in found:
             raise ModelError(f"{folder.onnx} has no {kind} {name}, which its card promises")
         got, shape = found[name]
-        # A graph need not state widths; one it does state must be the card's.
+        # A graph may leave widths open; a stated one must equal the card's.
         fits = len(shape) == 1 + len(form.shape) and all(
             stated == width or not isinstance(stated, int) for stated, width in zip(shape[1:], form.shape, strict=True)
         )
@@ -173,7 +172,7 @@ def _check_nodes(nodes: Sequence[Any], wanted: dict[str, Form], kind: str, folde
 
 
 def _check_golden(session: Session, folder: VersionFolder) -> None:
-    """Reproduce the golden rows on this very device within the card's tolerance for it."""
+    """Reproduce the golden rows on the device of the session, within the card's tolerance for it."""
     card = session.card
     try:
         golden = folder.read_golden()
@@ -211,6 +210,6 @@ def _check_golden(session: Session, folder: VersionFolder) -> None:
 
 
 def first_line(error: Exception) -> str:
-    """What an error of onnxruntime says, which can go on for pages, as far as a sentence has room for it."""
+    """The text of an onnxruntime error, cut to one sentence: it can have pages."""
     line = str(error).strip().partition("\n")[0] or type(error).__name__
     return line if len(line) <= LINE else line[:LINE] + "…"

@@ -24,20 +24,19 @@ class State(Enum):
 class Version:
     """One version of one model; it has a session and a batcher once it is ready.
 
-    A call holds on to the version that it found. When another takes its place, the session is freed with
-    the last such call.
+    A call keeps the version that it found. When another replaces it, the session is freed after the last such call.
     """
 
     folder: VersionFolder
     fingerprint: Any = None
-    """Of the files that it was, or is being, loaded from."""
+    """Fingerprint of its files."""
     state: State = State.LOADING
     reason: str = "the model is being loaded"
     """Why it is not ready; for a ready one, why a changed file on disk did not take its place, or empty."""
     loaded_session: Session | None = None
     loaded_batcher: Batcher | None = None
     statistics: Statistics = field(default_factory=Statistics)
-    """Of all that was ever loaded under its name and number."""
+    """Counters of all versions that were loaded under its name and number."""
 
     @property
     def name(self) -> str:
@@ -58,7 +57,7 @@ class Version:
 
     @property
     def batcher(self) -> Batcher:
-        """The queue in front of it. Raises `NotReady`."""
+        """The batcher of its session. Raises `NotReady`."""
         if self.loaded_batcher is None:
             raise self.not_ready()
         return self.loaded_batcher

@@ -1,6 +1,6 @@
 """Which versions of a model are served: `models/<name>/policy.json`.
 
-`{"versions": "all"}`, which is what no file means; `{"versions": "newest"}`, the newest that proves itself;
+`{"versions": "all"}`, the default without a file; `{"versions": "newest"}`, the newest that passes its checks;
 or a list, `{"versions": [1, 3]}`.
 """
 
@@ -26,7 +26,7 @@ class Policy:
     versions: Literal["all", "newest"] | frozenset[int] = "all"
 
     def wants(self, version: int) -> bool:
-        """Whether a version may be served; of the wanted ones `newest` serves the first that is good."""
+        """Whether a version may be served; of these `newest` serves the first that passes its checks."""
         return not isinstance(self.versions, frozenset) or version in self.versions
 
 

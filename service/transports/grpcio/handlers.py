@@ -21,7 +21,7 @@ _Unary = Callable[..., Awaitable[bytes]]  # of the message or the messages, Serv
 
 
 class HandlerTable(grpc.GenericRpcHandler):  # type: ignore[misc]
-    """Looks a call's handler up by its path."""
+    """Finds the handler of a call by its path."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         traced = debugging()
@@ -47,7 +47,7 @@ def _handler(method: Method, pipeline: Pipeline, traced: bool) -> Any:
 
 
 def _unary(method: Method, pipeline: Pipeline, *, reads: bool) -> _Unary:
-    """The method as grpc.aio calls it, bytes in and bytes out; it `reads` the message itself, or is given it."""
+    """The method as a handler of grpc.aio, bytes in and bytes out; it `reads` the message itself or gets it."""
 
     async def answer(data: Any, servicer: ServicerContext, context: GrpcioContext | None = None) -> bytes:
         context = context or GrpcioContext(servicer)
@@ -108,7 +108,7 @@ async def _read_message(servicer: ServicerContext) -> bytes:
 
 
 def _clear_tracebacks(error: BaseException | None) -> None:
-    """Let go of the frames of an error, and of the errors before it: they hold the request.
+    """Free the frames of an error and of its causes: they hold the request.
 
     grpc keeps what its `abort` raises until the garbage collector runs, and with it what was being handled then.
     For the same reason `abort` is called outside of the `except`.
@@ -119,7 +119,7 @@ def _clear_tracebacks(error: BaseException | None) -> None:
 
 
 class GrpcioContext:
-    """Asks grpc for what a handler looks at only when it looks: most handlers look at nothing."""
+    """Asks grpc for values only when a handler needs them: most need none."""
 
     __slots__ = ("_servicer", "admitted", "began", "calls", "deadline", "identity", "size", "trailers")
 
@@ -133,7 +133,7 @@ class GrpcioContext:
         self.calls: Calls | None = None
         self.began = 0
         self.size: int | None = None
-        """Bytes of its message, once that has come."""
+        """Bytes of its message, once that has arrived."""
 
     @property
     def metadata(self) -> Mapping[str, str | bytes]:
@@ -141,7 +141,7 @@ class GrpcioContext:
         pairs = tuple(self._servicer.invocation_metadata() or ())
         found = dict(pairs)
         if sum(key == "authorization" for key, _ in pairs) > 1:
-            found["authorization"] = ""  # two tokens are ambiguous, so neither counts
+            found["authorization"] = ""  # two tokens are ambiguous, so neither is valid
         return found
 
     @property

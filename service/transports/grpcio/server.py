@@ -56,14 +56,14 @@ class GrpcioTransport:
         self._credentials = None if certificates is None else _credentials(certificates)
         self._admission = Admission(max_pending_bytes, max_concurrent_calls)
         self._table = HandlerTable(Pipeline(methods, self._admission))
-        # grpc cannot tell which calls are reserved ones.
+        # grpc cannot distinguish reserved calls.
         self._max_calls = max_concurrent_calls + len(Kind) * self._admission.reserved_calls
         self._options = [
             ("grpc.so_reuseport", int(shared_port)),  # else a second server on the port is refused
             ("grpc.max_receive_message_length", max_message_bytes),
             ("grpc.max_send_message_length", -1),
             ("grpc.max_metadata_size", 16 * 1024),
-            # Of more than a thousand calls that wait to be taken up, grpc would cancel some at random.
+            # By default grpc cancels some calls at random when more than a thousand are pending.
             ("grpc.server.max_pending_requests", max_concurrent_calls + _PENDING_CALLS),
             ("grpc.server.max_pending_requests_hard_limit", max_concurrent_calls + 2 * _PENDING_CALLS),
             ("grpc.max_allowed_incoming_connections", max_connections),
@@ -97,9 +97,9 @@ class GrpcioTransport:
         return bound
 
     async def _keep(self, address: str) -> None:
-        """Start another server when grpc's ends by itself, as it does on a request whose path is not UTF-8.
+        """Restart grpc's server when it ends by itself, as it does on a request whose path is not UTF-8.
 
-        Calls of the old server may end there.
+        Calls of the old server may finish there.
         """
         while not self._admission.draining.is_set():
             try:
@@ -151,7 +151,7 @@ class GrpcioTransport:
 
 
 def _credentials(certificates: Certificates) -> Any:
-    """With each connection grpc asks which certificates to use."""
+    """Credentials for which grpc asks again with each connection."""
 
     def configuration() -> Any:
         pem = certificates.current()

@@ -1,6 +1,6 @@
-"""The HTTP side as one ASGI application: the page, metrics, probes, and unary RPCs as JSON and gRPC-Web.
+"""The HTTP port as one ASGI application: the page, metrics, probes, and unary RPCs as JSON and gRPC-Web.
 
-It knows nothing of the server that runs it, and needs no lifespan.
+It is independent of the server that runs it, and needs no lifespan.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from service.transports.http.connect import Connect, Receive, Scope, Send
 from service.transports.http.page import web_files
 
 TEXT = "text/plain; charset=utf-8"
-# How requests say JSON: those who do not say anything, and `curl -d`, which says it sends a form, mean it too.
+# Content types of JSON: also none, and the form type that `curl -d` sends.
 _JSON_TYPES = ("application/json", "application/x-www-form-urlencoded", "")
 _TYPES = (
     "application/proto",
@@ -32,7 +32,7 @@ _TYPES = (
     "application/grpc-web+json",
 )
 
-# What connectrpc repeats in a sentence, whatever its length; what is that long is wrong anyway.
+# Headers that connectrpc repeats in errors at any length; a long value is invalid anyway.
 _REPEATED = (b"content-encoding", b"connect-protocol-version", b"connect-timeout-ms", b"grpc-encoding", b"grpc-timeout")
 
 # Status, content type, body, further headers.
@@ -40,7 +40,7 @@ Page = tuple[int, str, bytes, dict[str, str]]
 
 
 class HttpApp:
-    """What is on the HTTP port."""
+    """The application of the HTTP port."""
 
     def __init__(
         self,
@@ -50,10 +50,10 @@ class HttpApp:
         snapshot: Callable[[], Awaitable[Snapshot]],
         guard: Guard | None = None,
     ) -> None:
-        """Serve those of `methods` that are unary and of digits.v1.
+        """Serve the unary methods of digits.v1 among `methods`.
 
-        `health` says whether the server is ready, and `snapshot` gives what /metrics shows, of this process or
-        of all; `guard`, who may see such pages, by default everyone.
+        `health` says whether the server is ready, `snapshot` gives the metrics of all processes, and `guard` decides
+        on access to pages like /metrics, by default for all.
         """
         self._files = web_files()
         self._guard = guard or Guard()
@@ -94,7 +94,7 @@ class HttpApp:
             await _send(page, send, head=scope["method"] == "HEAD")
 
     async def _route(self, scope: Scope, receive: Receive, send: Send) -> Page | None:
-        """The page to answer with; None when the answer was sent already."""
+        """The page to send; None if the answer was sent already."""
         path, verb = scope["path"], scope["method"]
         if sum(key == b"authorization" for key, _ in scope["headers"]) > 1:
             return _problem(400, "invalid_argument", "authorization: expected one such header at most")
@@ -139,7 +139,7 @@ class HttpApp:
         return 200, content_type, text, {}
 
     def _refusal(self, path: str, scope: Scope) -> Page | None:
-        """What a client gets that may not see a page."""
+        """The error for a client without access to a page; None with access."""
         client = scope.get("client")
         context = LocalContext(
             {"authorization": _header(scope, b"authorization")}, peer=f"{client[0]}:{client[1]}" if client else ""
@@ -153,7 +153,7 @@ class HttpApp:
         return None
 
     async def _live(self, scope: Scope) -> Page:
-        """A process that does not live does not answer."""
+        """Liveness: a process that hangs does not answer."""
         return 200, TEXT, b"live\n", {}
 
     async def _ready(self, scope: Scope) -> Page:
@@ -162,12 +162,12 @@ class HttpApp:
 
 
 def _header(scope: Scope, name: bytes) -> str:
-    """A request header, empty when there is none."""
+    """The value of a request header; empty without one."""
     return b", ".join(value for key, value in scope["headers"] if key == name).decode(errors="replace")
 
 
 def _problem(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Page:
-    """An error as the Connect protocol writes it."""
+    """An error in the format of the Connect protocol."""
     body = json.dumps({"code": code, "message": cut(message)}, ensure_ascii=False).encode()
     return status, "application/json", body, headers or {}
 
@@ -190,7 +190,7 @@ def _wrong_type(media: str) -> Page:
 async def _send(page: Page, send: Send, *, head: bool) -> None:
     status, content_type, body, more = page
     headers = {"content-type": content_type, "content-length": str(len(body)), "cache-control": "no-store", **more}
-    if status == 304:  # it has no body, and what stands here would be said of the one that the client has
+    if status == 304:  # without a body; the header would describe the one that the client has
         del headers["content-length"]
     lines = [(key.encode(), value.encode()) for key, value in headers.items()]
     await send({"type": "http.response.start", "status": status, "headers": lines})
@@ -198,7 +198,7 @@ async def _send(page: Page, send: Send, *, head: bool) -> None:
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:
-    """There is nothing to start or to end here; whoever asks is told so."""
+    """Confirm startup and shutdown: there is nothing to do for either."""
     while True:
         message = await receive()
         await send({"type": f"{message['type']}.complete"})

@@ -41,7 +41,7 @@ Scope = Any
 JSON, PROTO = "json", "proto"
 # Bytes of a request, or of an answer as Protobuf, from which on it is parsed or written in a thread.
 THREAD_BYTES = 32 * 1024
-# Seconds between two questions to a server that returns at once instead of waiting for a disconnect.
+# Seconds between two polls of a server that returns at once instead of waiting for a disconnect.
 DISCONNECT_POLL_SECONDS = 0.1
 
 
@@ -53,7 +53,7 @@ class Connect(ConnectASGIApplication[None]):
     def __init__(
         self, methods: Methods, *, max_message_bytes: int, max_pending_bytes: int, max_concurrent_calls: int
     ) -> None:
-        """Answer `methods`, all unary, within limits of their own, apart from those of gRPC."""
+        """Answer `methods`, all unary, within limits that do not count calls of gRPC."""
         self._admission = Admission(max_pending_bytes, max_concurrent_calls)
         pipeline = Pipeline(methods, self._admission)
         endpoints = {path: _endpoint(method, max_message_bytes) for path, method in methods.items()}
@@ -68,7 +68,7 @@ class Connect(ConnectASGIApplication[None]):
         self._calls = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, whatever becomes of it."""
+        """Answer one request."""
         self._calls += 1
         request = _Request(receive, self._admission, full=self._calls > self._admission.max_calls)
         _REQUEST.set(request)
@@ -80,7 +80,7 @@ class Connect(ConnectASGIApplication[None]):
 
 
 class _Request:
-    """One request while it arrives and is answered; stands for the server's `receive`."""
+    """One request while it arrives and is answered; wraps the server's `receive`."""
 
     def __init__(self, receive: Receive, admission: Admission, *, full: bool) -> None:
         self._receive = receive
@@ -112,7 +112,7 @@ class _Request:
         return message
 
     async def _disconnect(self) -> Any:
-        """Wait until the client is gone; some servers give empty messages all the time meanwhile."""
+        """Wait until the client disconnects; some servers return empty messages meanwhile."""
         while (message := await self._receive())["type"] == "http.request":  # noqa: ASYNC110
             await asyncio.sleep(DISCONNECT_POLL_SECONDS)
         return message
@@ -132,7 +132,7 @@ class _Status:
         """Do nothing yet."""
 
     async def on_end(self, token: None, ctx: RequestContext[Any, Any], error: Exception | None) -> None:
-        """Note how the call ended; what is raised here is what connectrpc tells the client."""
+        """Count and log the end of the call; connectrpc sends the client the error that is raised here."""
         request = _REQUEST.get()
         method = _method(self._pipeline, ctx)
         failure = None
@@ -260,7 +260,7 @@ def _decompress(data: bytes, max_bytes: int) -> bytes:
         return GzipCompression().decompress(data, max_bytes)
     except ConnectError:
         raise
-    except Exception:  # of zlib or of connectrpc: whatever it is, the client did it
+    except Exception:  # of zlib or of connectrpc, caused by the client
         raise InvalidInput("message", f"{len(data)} bytes that are not compressed by gzip") from None
 
 
@@ -271,7 +271,7 @@ def _parse(data: bytes, codec: str, method: Method) -> Message:
 def _write(response: Message, codec: str) -> bytes:
     if codec == PROTO:
         return response.SerializeToString()
-    # A digit 0 is an answer, not something to leave out.
+    # Without the option a digit 0 would be left out.
     return MessageToJson(response, indent=None, always_print_fields_with_no_presence=True).encode()
 
 

@@ -1,6 +1,6 @@
-"""The page: the files under service/web, read once, with the headers that hold a browser to them.
+"""The page: the files under service/web, read once, with their security headers.
 
-They are the same for everyone and need no token; what they ask for is under the guard like any other call.
+They are the same for all users and need no token; the calls of the page do, like any other call.
 """
 
 import hashlib
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Self
 
-# Nothing inline, nothing from elsewhere: a script that got into the page could not run, and could tell nobody.
+# Nothing inline, nothing from other origins: an injected script could neither run nor send data away.
 POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -23,7 +23,7 @@ POLICY = "; ".join(
     )
 )
 
-# By the ending of a file's name. Some systems call JavaScript something that browsers refuse, so none is asked.
+# By file extension. Not from the system, since some map JavaScript to a type that browsers refuse.
 TYPES = {
     "html": "text/html; charset=utf-8",
     "css": "text/css; charset=utf-8",
@@ -33,7 +33,7 @@ TYPES = {
 }
 
 _HEADERS = {
-    "cache-control": "no-cache",  # kept, but asked about: it belongs to the server that runs now
+    "cache-control": "no-cache",  # cached, but revalidated: a new server may have a new page
     "content-security-policy": POLICY,
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
@@ -44,7 +44,7 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class WebFile:
-    """One file as it is sent."""
+    """One file and its headers."""
 
     content_type: str
     body: bytes
@@ -57,7 +57,7 @@ class WebFile:
         return cls(TYPES[name.rpartition(".")[2]], body, f'"{hashlib.sha256(body).hexdigest()[:32]}"')
 
     def answer(self, if_none_match: str) -> tuple[int, str, bytes, dict[str, str]]:
-        """Status, content type, body and headers for who has already what `if_none_match` names (RFC 9110, 13.1.2)."""
+        """Status, content type, body and headers for a request with `if_none_match` (RFC 9110, 13.1.2)."""
         headers = {**_HEADERS, "etag": self.tag}
         has = {each.strip().removeprefix("W/") for each in if_none_match.split(",")}
         if has & {self.tag, "*"}:
