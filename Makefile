@@ -7,7 +7,7 @@ BIN     := $(VENV)/bin
 TREE    := artifact benchmarks cli client deploy engine imaging scoring scripts service tests training
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev serve test page page-picture check lint types soak endure fuzz long ray image deployment audit sbom bench bench-peers bench-scoring bench-variants train proto lock clean
+.PHONY: help setup setup-dev serve test coverage page page-picture check lint types soak endure fuzz long ray image deployment audit sbom bench bench-peers bench-scoring bench-variants train proto lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,11 @@ serve: setup  ## serve the models under models/ (settings: ARGS="--port 9001", o
 
 test: setup-dev  ## the tests; what needs more than Python packages is skipped, and says so
 	$(BIN)/python -m pytest -rs -n auto --ignore tests/page $(ARGS)
+
+coverage: setup-dev  ## which lines and branches the tests reach, also in processes that they start (half an hour)
+	rm -rf .cache/coverage && mkdir -p .cache/coverage
+	REAL_PROCESSES=1 $(BIN)/coverage run -m pytest -n auto --ignore tests/page $(ARGS)
+	$(BIN)/coverage combine --quiet && $(BIN)/coverage report
 
 page: setup-dev  ## the page in a real browser, on both fronts (some minutes; needs chromium on the PATH)
 	REQUIRE_EXTRAS=1 $(BIN)/python -m pytest tests/page $(ARGS)

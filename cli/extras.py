@@ -29,6 +29,6 @@ class Needs:
                 self._extras += ",cpu"
             sys.stderr.write(
                 f"digits: this command needs the package {error.name}, which is not installed; "
-                f'install it in a clone with: pip install ./client ".[{self._extras}]"\n'
+                f"install the extras {self._extras}, in a clone: pip install ./client '.[{self._extras}]'\n"
             )
             raise SystemExit(1)
