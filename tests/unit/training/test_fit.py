@@ -16,8 +16,15 @@ from training.fit.fit import fit
 from training.recipes import RECIPES, RecipeError, find
 from training.train import train_all
 
-EPOCHS = 30
-TINY = dataclasses.replace(find("digits-8x8")[0], name="tiny", hidden=(6, 5), epochs=EPOCHS, batch=128)
+EPOCHS = 20
+TINY = dataclasses.replace(
+    find("digits-8x8")[0],
+    name="tiny",
+    hidden=(6, 5),
+    epochs=EPOCHS,
+    batch=128,
+    warp=dataclasses.replace(find("digits-8x8")[0].warp, group=200),
+)
 
 
 @pytest.fixture(scope="module")
