@@ -30,7 +30,7 @@ from benchmarks.servers.process import Server, end_on_sigterm, running
 from engine.models.providers import CPU, open_session
 from training.data.dataset import Part
 from training.data.mnist import read_part
-from training.variants.variants import Kind, make_variant, read_version
+from training.variants.variants import NumberFormat, make_variant, read_version
 
 OUT = Path(__file__).parent / "results"
 MODELS = ("mnist-large", "mnist-committee")
@@ -103,7 +103,7 @@ def measure(
     return found, {front: serve(front, version, found, rounds, seconds) for front in digits_server.fronts()}
 
 
-def as_kind(kind: Variant) -> Kind:
+def as_kind(kind: Variant) -> NumberFormat:
     """One that is made."""
     assert kind
     return kind

@@ -20,7 +20,7 @@ from digits_protocol.inference import open_inference_pb2 as oip
 from digits_protocol.inference import shared_memory_pb2 as shm
 
 from artifact.store import VersionFolder
-from training.data.inputs import scaled
+from training.data.inputs import scale_pixels
 
 CLASSIFY = "/digits.v1.DigitsService/Classify"
 INFER = "/inference.GRPCInferenceService/ModelInfer"
@@ -74,7 +74,7 @@ def infer_scaled(count: int) -> Request:
     """The same images as the classifier itself takes them, and so skl2onnx's own float32 model: four bytes a pixel."""
     card = json.loads(MODEL.card.read_text())
     scale, offset = card["pixel_scale"], card["pixel_offset"]
-    return _infer(scaled(images(count), pixel_scale=scale, pixel_offset=offset, dtype=np.float32), "FP32")
+    return _infer(scale_pixels(images(count), pixel_scale=scale, pixel_offset=offset, dtype=np.float32), "FP32")
 
 
 def _infer(pixels: np.ndarray, datatype: str) -> Request:

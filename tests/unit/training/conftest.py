@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.neural_network import MLPClassifier
 
-from training.data.inputs import scaled
+from training.data.inputs import scale_pixels
 from training.export.checks import Description
 
 
@@ -25,7 +25,7 @@ class Stranger:
     def inputs(self) -> np.ndarray:
         """What the classifier is given for the test pixels."""
         about = self.description
-        return scaled(self.pixels, pixel_scale=about.pixel_scale, pixel_offset=about.pixel_offset)
+        return scale_pixels(self.pixels, pixel_scale=about.pixel_scale, pixel_offset=about.pixel_offset)
 
 
 MakeStranger = Callable[..., Stranger]
@@ -74,7 +74,7 @@ def make_stranger() -> MakeStranger:
         )
         classifier = MLPClassifier(hidden, activation=activation, max_iter=12, random_state=seed)
         with warnings.catch_warnings(action="ignore"):
-            classifier.fit(scaled(pixels, pixel_scale=about.pixel_scale, pixel_offset=about.pixel_offset), labels)
+            classifier.fit(scale_pixels(pixels, pixel_scale=about.pixel_scale, pixel_offset=about.pixel_offset), labels)
         return Stranger(classifier, pixels, labels, about)
 
     return make

@@ -15,9 +15,9 @@ from artifact.names import INPUT
 from artifact.store import VersionFolder, find_versions
 from tests.unit.training.running import run
 from training.data.datasets import held_out_digits
-from training.data.inputs import scaled
+from training.data.inputs import scale_pixels
 from training.data.mnist import read_part
-from training.evaluate.conformal import measure
+from training.evaluate.conformal import evaluate_sets
 from training.evaluate.evaluate import evaluate
 from training.export.extract import read_detector, read_members
 from training.export.graph import build_graph
@@ -94,7 +94,7 @@ def test_test_set_gives_the_card_s_figures(folder, card, session):
     np.testing.assert_array_equal(labels, scores.argmax(axis=1))
     assert bool(card.thresholds) == (card.members > 1)
     if card.thresholds:
-        found = measure(scores, part.labels, card.thresholds, 0.99)
+        found = evaluate_sets(scores, part.labels, card.thresholds, 0.99)
         assert found.covered == pytest.approx(0.99, abs=0.003)
 
 
@@ -118,7 +118,7 @@ def test_the_classifier_beside_the_model_gives_its_scores(folder, card, session)
     classifier = read_fitted(file)
     assert build_graph([classifier], card) == folder.onnx.read_bytes()
     part = held_out(card)
-    inputs = scaled(part.pixels, pixel_scale=card.pixel_scale, pixel_offset=card.pixel_offset)
+    inputs = scale_pixels(part.pixels, pixel_scale=card.pixel_scale, pixel_offset=card.pixel_offset)
     [scores] = session.run(["scores"], {INPUT: part.pixels})
     np.testing.assert_allclose(scores, classifier.predict_proba(inputs), atol=1e-5, rtol=0)
     parameters = [*classifier.coefs_, *classifier.intercepts_]
