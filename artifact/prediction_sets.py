@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 COVERAGES = tuple(thousandths / 1000 for thousandths in (*range(800, 990, 10), *range(990, 1000)))
-"""What a card has thresholds for, ascending: 0.80, 0.81, …, 0.99, 0.991, …, 0.999."""
+"""The coverages with a threshold on a card, ascending: 0.80, 0.81, …, 0.99, 0.991, …, 0.999."""
 DEFAULT_COVERAGE = 0.99
 
 

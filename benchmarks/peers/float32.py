@@ -1,4 +1,4 @@
-"""The same classifier as skl2onnx converts it when nobody says otherwise: float32 in, no scaling inside."""
+"""The same classifier as skl2onnx converts it by default: float32 input, no scaling inside."""
 
 from pathlib import Path
 

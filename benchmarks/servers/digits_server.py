@@ -6,8 +6,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from benchmarks.load.requests import PREFIX, Request, answer
-from benchmarks.servers.process import Server, running
+from benchmarks.load.requests import PREFIX, LoadRequest, answer
+from benchmarks.servers.process import ServerCommand, run_server
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache" / "bench"
@@ -26,33 +26,33 @@ def fronts() -> list[str]:
     return ["grpcio", "envoy"] if importlib.util.find_spec("pyvoy") else ["grpcio"]
 
 
-def digits(front: str) -> Server:
+def digits(front: str) -> ServerCommand:
     """`digits serve` with the committed models."""
     command = [program("digits"), "serve", "--port={port}", "--log-format=json", f"--models={ROOT / 'models'}"]
     command += [*LIMITS, f"--shared-memory={PREFIX}"]
     command += [f"--front={front}", "--http-port={port_2}"]
-    return Server(f"digits, {front} front", tuple(command))
+    return ServerCommand(f"digits, {front} front", tuple(command))
 
 
-def echo(front: str, recorded: Path) -> Server:
+def echo(front: str, recorded: Path) -> ServerCommand:
     """A server on the same front that sends back what was recorded, see `record`."""
     name = f"bare echo, {front} front"
     if front == "grpcio":
-        return Server(name, (sys.executable, "-m", "benchmarks.servers.echo", "{port}", str(recorded)))
+        return ServerCommand(name, (sys.executable, "-m", "benchmarks.servers.echo", "{port}", str(recorded)))
     command = (program("pyvoy"), "benchmarks.servers.echo_asgi:app", "--port={port}", "--loop=uvloop")
-    return Server(name, command, {"ECHO_ANSWERS": str(recorded)})
+    return ServerCommand(name, command, {"ECHO_ANSWERS": str(recorded)})
 
 
-def record(requests: list[Request], file: Path) -> Path:
-    """What `digits serve` answers to these, into a JSON file for the echoes: by the size of the request."""
-    with running(digits("grpcio"), requests[0], LOGS) as server:
+def record(requests: list[LoadRequest], file: Path) -> Path:
+    """Store the answers of `digits serve` in a JSON file for the echo servers, by the size of the request."""
+    with run_server(digits("grpcio"), requests[0], LOGS) as server:
         answers = {str(len(request.body)): answer(server.port, request).hex() for request in requests}
     file.write_text(json.dumps(answers))
     return file
 
 
 def missing_tools() -> list[str]:
-    """What would make the run better and is not here, as sentences."""
+    """Messages about missing optional programs."""
     missing = []
     if not shutil.which("h2load"):
         missing.append("h2load (Debian: nghttp2-client) is not installed: load comes from a heavier client")

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from scoring.chunk import UNKNOWN, InputError, Kind
+from scoring.chunk import UNKNOWN, ErrorKind, InputError
 from scoring.readers.open import open_inputs
 from tests.unit.scoring import formats
 
@@ -186,4 +186,4 @@ def test_bytes_with_an_image_that_is_as_long_as_the_pixels(tmp_path, small, digi
     file = formats.parquet(tmp_path / "a.parquet", {"pixels": cells})
     [chunk] = open_inputs([str(file)], small).chunks(10)
     np.testing.assert_array_equal(chunk.pixels[0], digits[0][0])
-    assert chunk.errors[1].kind == Kind.IMAGE
+    assert chunk.errors[1].kind == ErrorKind.IMAGE

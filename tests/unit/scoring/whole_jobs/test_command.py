@@ -153,8 +153,8 @@ def test_a_report_that_has_no_room_is_refused_before_the_work(name: str, files: 
     ("options", "sentence"),
     [
         (["--out=scores.txt"], "has the suffix of no format"),
-        (["--out=a.csv", "--server=x:1", "--local"], "--local goes without --server"),
-        (["--out=a.csv", "--server=x:1", "--engine=ray"], "--engine ray goes without --server"),
+        (["--out=a.csv", "--server=x:1", "--local"], "--local cannot be combined with --server"),
+        (["--out=a.csv", "--server=x:1", "--engine=ray"], "--engine ray cannot be combined with --server"),
         (["--out=a.csv", "--server=no/address"], "expected HOST:PORT"),
         (["--out=a.csv", "--patience=3"], "--patience has an effect only with --server"),
         (["--out=a.csv", "--shared-memory=x-"], "--shared-memory has an effect only with --server"),
