@@ -1,4 +1,4 @@
-"""The classes that an image may be of: those that cannot be ruled out at a coverage that was asked for.
+"""Prediction sets: the candidate classes of an image at a requested coverage.
 
 Split conformal prediction (V. Vovk, A. Gammerman, G. Shafer, "Algorithmic Learning in a Random World", 2005) with
 the least ambiguous sets (M. Sadinle, J. Lei, L. Wasserman, "Least Ambiguous Set-Valued Classifiers With Bounded

@@ -65,7 +65,7 @@ class Contender:
 
 @contextmanager
 def contenders(outcome: PeerResult, placement: str) -> Iterator[list[Contender]]:
-    """All that start, ours first; those that do not are in `outcome.left_out`."""
+    """The servers that start, ours first; `outcome.left_out` has the others."""
     same = {rows: infer(rows) for rows in SHAPES}
     found: list[Contender] = []
     with ExitStack() as stack:

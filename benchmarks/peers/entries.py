@@ -1,4 +1,4 @@
-"""The peers as entries: what is started, with which model, and what it is asked."""
+"""The other model servers: command, model and requests of each."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ class Peer:
     """Whether it serves skl2onnx's own float32 model instead of digits_server."""
 
     def prepare(self, scratch: Path) -> ServerCommand:
-        """Install it, and say how it is started. Raises `InstallError`."""
+        """Install it; returns its command. Raises `InstallError`."""
         model = write_default_float32(CACHE / "float32" / "model.onnx") if self.float32 else MODEL.onnx
         environment(self.folder)
         return ServerCommand(

@@ -8,7 +8,7 @@ from training.export.skops_file import read_fitted
 
 
 def write_default_float32(path: Path) -> Path:
-    """Convert `model.skops`. `zipmap` is off, for no server can send a list of dictionaries as a tensor."""
+    """Convert `model.skops`. `zipmap` is off, because a list of dictionaries is not a tensor."""
     from skl2onnx import to_onnx
     from skl2onnx.common.data_types import FloatTensorType
 

@@ -19,12 +19,12 @@ from benchmarks.report.tables import Table, count, microseconds, times
 
 
 def tables(outcome: FrontOutcome) -> list[Table]:
-    """All of one front's."""
+    """All tables of one front."""
     return [single_images(outcome), open_loop(outcome), batches(outcome), process(outcome)]
 
 
 def single_images(outcome: FrontOutcome) -> Table:
-    """One image a call: rates by calls in flight, and how long a lone call takes."""
+    """One image per call: rates by concurrency, and the latency of a single call."""
     busy = [shape for shape in SINGLE_SHAPES if shape != ALONE]
     table = Table(
         f"{outcome.front} front: one image a call",

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache" / "bench"
 LOGS = CACHE / "logs"
 LIMITS = ("--max-concurrent-calls=4096", "--max-queue-rows=100000")
-"""More than any load here has in flight: limits that refuse calls are not what is measured."""
+"""Limits above every load here, so that none refuses a call."""
 
 
 def program(name: str) -> str:
@@ -22,7 +22,7 @@ def program(name: str) -> str:
 
 
 def fronts() -> list[str]:
-    """The fronts this installation can serve by."""
+    """The fronts of this installation."""
     return ["grpcio", "envoy"] if importlib.util.find_spec("pyvoy") else ["grpcio"]
 
 
@@ -35,7 +35,7 @@ def digits(front: str) -> ServerCommand:
 
 
 def echo(front: str, recorded: Path) -> ServerCommand:
-    """A server on the same front that sends back what was recorded, see `record`."""
+    """A server on the same front that answers with recorded bytes, see `record`."""
     name = f"bare echo, {front} front"
     if front == "grpcio":
         return ServerCommand(name, (sys.executable, "-m", "benchmarks.servers.echo", "{port}", str(recorded)))

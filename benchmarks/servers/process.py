@@ -86,7 +86,7 @@ def pinned_to(cores: list[int]) -> Iterator[None]:
 def run_server(
     server: ServerCommand, probe: LoadRequest, logs: Path, placement: str = "free"
 ) -> Iterator[RunningServer]:
-    """Start `server`, wait until it answers `probe` rightly, and end it and all that it started afterwards.
+    """Start `server`, wait until it answers `probe` correctly, and stop it and its children afterwards.
 
     Its output goes to `logs/<name>.log`. Raises `StartError`.
     """
@@ -112,7 +112,7 @@ def run_server(
 
 
 def descendants(pid: int) -> list[int]:
-    """Processes that `pid` started, and those that these started."""
+    """All descendants of the process `pid`."""
     found: list[int] = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
@@ -172,7 +172,7 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """SIGTERM, some patience, then SIGKILL; no process that the server started is left."""
+    """Send SIGTERM, wait, then SIGKILL, also to the processes that the server started."""
     family = descendants(process.pid)
     if process.poll() is None:
         process.terminate()
