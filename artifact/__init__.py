@@ -1,7 +1,7 @@
-"""What training, service and scoring share: a model on disk, and how an image becomes its input."""
+"""A model on disk, as shared by training, service and scoring."""
 
 import os
 
 # onnxruntime's official builds report home unless this is set before the import,
-# and whoever opens a model comes through this package first.
+# and every user of a model imports this package first.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

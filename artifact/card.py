@@ -1,4 +1,4 @@
-"""A model's card: what the model says of itself.
+"""A model's card: its metadata.
 
 The card rides inside `model.onnx` as one JSON string in the ONNX metadata, under the key
 `CARD_KEY`, so the file can be copied anywhere and still be served. `card.json` beside the
@@ -32,7 +32,7 @@ Activation = Literal["identity", "logistic", "tanh", "relu"]
 OutputActivation = Literal["softmax", "logistic"]
 Preparation = Literal["mass", "blocks"]
 Variant = Literal["", "int8", "fp16"]
-"""How a version's weights are held: as they were trained, in float32, or smaller."""
+"""Number format of the weights: float32 as trained (empty), or smaller."""
 
 # A model's name is a folder, a health service and part of a metric: letters, digits, `.`, `_`, `-`.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -55,13 +55,13 @@ class CardError(Exception):
 
 @dataclass(frozen=True, slots=True, config=_FINITE)
 class Bin:
-    """Images whose best score lies in one range, and how often it was right."""
+    """The images whose best score is in one range."""
 
     images: _Count
     mean_score: _Share
     """Mean of their best scores, 0..1; 0 without images."""
     accuracy: _Share
-    """Share of them that is classified right, 0..1; 0 without images."""
+    """Accuracy on them, 0..1; 0 without images."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_FINITE)
@@ -75,7 +75,7 @@ class Card:
     name: Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
     """Name of the model, see `NAME`."""
     version: Annotated[StrictInt, Field(ge=1, le=MAX_VERSION)]
-    """The greatest is the newest."""
+    """The highest is the newest."""
     rows: _Side
     """Height of an image in pixels."""
     cols: _Side
@@ -86,12 +86,12 @@ class Card:
     """Not 0."""
     pixel_offset: StrictFloat = 0.0
     preparation: Preparation
-    """How a picture of any size becomes pixels, see `imaging.prepare`."""
+    """The preparation of image files to pixels, see `imaging.prepare`."""
     classes: Annotated[tuple[str, ...], Field(min_length=2)]
     """Names of the classes, in score order."""
     labels: tuple[Annotated[StrictInt, Field(ge=-(2**31), lt=2**31)], ...]
-    """What the output `label` and `Prediction.digit` hold for each class, in score order: the class where its name
-    is a whole number, see `artifact.classes`."""
+    """Values of the output `label` and of `Prediction.digit` for each class, in score order: the class if its name
+    is an integer, see `artifact.classes`."""
     layer_widths: Annotated[tuple[StrictInt, ...], Field(min_length=2)]
     """Neurons per layer from input to output, e.g. (784, 16, 16, 10)."""
     activation: Activation
@@ -99,7 +99,7 @@ class Card:
     output_activation: OutputActivation = "softmax"
     """`logistic` only for a model of two classes, which has one output neuron."""
     members: Annotated[StrictInt, Field(ge=1, le=MAX_MEMBERS)] = 1
-    """Networks in the committee whose scores are averaged."""
+    """Number of networks whose scores are averaged."""
     recipe: dict[str, Any] = Field(default_factory=dict)
     """How it was trained; empty when unknown."""
     seed: Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)] | None = None
@@ -109,7 +109,7 @@ class Card:
     test_rows: _Count
     """Images in the test set."""
     accuracy: _Share
-    """Share of the test set that is classified right."""
+    """Accuracy on the test set, 0..1."""
     confusion: tuple[tuple[_Count, ...], ...]
     """Test images by true class (outer) and predicted class (inner)."""
     tolerance: dict[str, Annotated[StrictFloat, Field(ge=0)]]
@@ -117,7 +117,7 @@ class Card:
     libraries: dict[str, str] = Field(default_factory=dict)
     """Versions of the libraries that trained and exported the model."""
     temperature: Annotated[StrictFloat, Field(gt=0)] | None = None
-    """By which the values before the softmax were divided, so that scores are chances; already in the weights."""
+    """Divisor of the logits that calibrates the scores; included in the weights."""
     calibration_error: _Share | None = None
     """Expected calibration error on the test set, see `training.evaluate.calibration`."""
     reliability: tuple[Bin, ...] = ()
@@ -125,10 +125,10 @@ class Card:
     thresholds: tuple[_Share, ...] = ()
     """1 - the least score of a candidate for each of `artifact.prediction_sets.COVERAGES`; empty if unknown."""
     outlier_auc: dict[str, _Share] = Field(default_factory=dict)
-    """How well `not_a_digit` tells the test images from those without a digit, by their kind: the area under the
-    curve. Empty for a model that does not have this output."""
+    """Area under the ROC curve of `not_a_digit` for each family of images without a digit; empty for a model
+    without this output."""
     variant: Variant = ""
-    """Of a file that holds the version's weights in another form; its accuracy and tolerance are its own."""
+    """Number format of a variant's file, which has its own accuracy and tolerance; empty for the version itself."""
 
     @model_validator(mode="wrap")
     @classmethod
@@ -176,7 +176,7 @@ class Card:
 
     @property
     def hidden_widths(self) -> tuple[int, ...]:
-        """Widths of the hidden layers, of all members one after the other."""
+        """Widths of the hidden layers of all members in turn."""
         return self.layer_widths[1:-1] * self.members
 
     @property
@@ -223,7 +223,7 @@ _ADAPTER = TypeAdapter(Card)
 
 
 def _sentence(error: ValidationError) -> str:
-    """The first of pydantic's findings, as `CardError` says it."""
+    """The first error of pydantic as the message of a `CardError`."""
     found = error.errors(include_url=False)[0]
     if found["type"] == "json_invalid":
         return f"card: not JSON ({found['msg']})"

@@ -52,7 +52,7 @@ class ClassIndex:
         self.exact = not any(
             number is not None and str(number) != text for number, text in zip(numbers, texts, strict=True)
         )
-        """Whether a number means the same class however it is written."""
+        """Whether all spellings of a number are the same class."""
 
     def find(self, value: Any) -> int | None:
         """The position of the class, in score order; None where no class is meant."""

@@ -19,7 +19,7 @@ DETECTOR_BIAS = "detector.bias"
 
 
 class Form(NamedTuple):
-    """What an input or output holds for one image."""
+    """dtype and shape of an input or output for one image."""
 
     dtype: type[np.generic]
     shape: tuple[int, ...]

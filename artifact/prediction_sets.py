@@ -1,4 +1,4 @@
-"""The classes that an image may be of: those that cannot be ruled out at a coverage that was asked for.
+"""Prediction sets: the candidate classes of an image at a requested coverage.
 
 Split conformal prediction (V. Vovk, A. Gammerman, G. Shafer, "Algorithmic Learning in a Random World", 2005) with
 the least ambiguous sets (M. Sadinle, J. Lei, L. Wasserman, "Least Ambiguous Set-Valued Classifiers With Bounded
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 COVERAGES = tuple(thousandths / 1000 for thousandths in (*range(800, 990, 10), *range(990, 1000)))
-"""What a card has thresholds for, ascending: 0.80, 0.81, …, 0.99, 0.991, …, 0.999."""
+"""The coverages with a threshold on a card, ascending: 0.80, 0.81, …, 0.99, 0.991, …, 0.999."""
 DEFAULT_COVERAGE = 0.99
 
 

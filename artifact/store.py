@@ -1,4 +1,4 @@
-"""Where a model lies on disk: `models/<name>/<version>/{model.onnx, card.json, golden.npz, report/}`.
+"""The layout of models on disk: `models/<name>/<version>/{model.onnx, card.json, golden.npz, report/}`.
 
 A faster variant of the same version stands beside it as `model.int8.onnx` or `model.fp16.onnx`.
 """
@@ -34,7 +34,7 @@ class VersionFolder:
 
     @property
     def onnx(self) -> Path:
-        """The model, whole by itself."""
+        """The self-contained model."""
         return self.path / f"model.{self.variant}.onnx" if self.variant else self.path / "model.onnx"
 
     @property

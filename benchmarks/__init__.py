@@ -1,1 +1,1 @@
-"""What is measured, how, and the last results: `make bench`, see README.md."""
+"""Benchmarks and their last results: `make bench`, see README.md."""

@@ -1,4 +1,4 @@
-"""`make bench`: the service beside the floors it stands on, in one run."""
+"""`make bench`: the service beside its baselines, in one run."""
 
 import argparse
 import json
@@ -11,7 +11,7 @@ from benchmarks.report.front_tables import tables
 from benchmarks.report.picture import draw
 from benchmarks.report.tables import document, setting
 from benchmarks.servers import digits_server
-from benchmarks.servers.machine_load import Neighbours, sentence
+from benchmarks.servers.machine_load import MachineLoad, note
 from benchmarks.servers.process import end_on_sigterm
 
 OUT = Path(__file__).parent / "results"
@@ -31,7 +31,7 @@ def main() -> None:
     for missing in digits_server.missing_tools():
         console.print(missing, style="yellow")
 
-    neighbours = Neighbours()
+    machine_load = MachineLoad()
     outcomes = []
     for front in chosen.front or digits_server.fronts():
 
@@ -42,7 +42,7 @@ def main() -> None:
     shown = [table for outcome in outcomes for table in tables(outcome)]
     for table in shown:
         table.show(console)
-    busy = sentence(neighbours.share())
+    busy = note(machine_load.share())
     console.print(busy)
     fronts = {outcome.front: outcome.as_json() for outcome in outcomes}
     as_json = {"setting": f"{setting()} {busy}", "fronts": fronts}

@@ -1,4 +1,4 @@
-"""One front of `digits serve`, measured beside the floors it stands on."""
+"""Measures one front of `digits serve` beside its baselines: a bare echo, and onnxruntime alone."""
 
 import statistics
 from collections.abc import Callable
@@ -8,24 +8,24 @@ from typing import Any
 
 from benchmarks.load import load
 from benchmarks.load.h2load import FailedCallsError
-from benchmarks.load.load import Load, Shape
-from benchmarks.load.requests import Request, classify, infer, infer_by_shared_memory
+from benchmarks.load.load import Concurrency, LoadResult
+from benchmarks.load.requests import LoadRequest, classify, infer, infer_by_shared_memory
 from benchmarks.load.rounds import Target, one_round
 from benchmarks.load.series import Series
 from benchmarks.servers import digits_server
 from benchmarks.servers.baseline import onnxruntime_alone
-from benchmarks.servers.process import Running, running
+from benchmarks.servers.process import RunningServer, run_server
 
-ALONE = Shape(1, 1)
-SINGLE_SHAPES = (ALONE, Shape(1, 32), Shape(4, 32), Shape(8, 64), Shape(8, 96))
-BATCH_SHAPES = (Shape(2, 4), Shape(4, 8))
+ALONE = Concurrency(1, 1)
+SINGLE_SHAPES = (ALONE, Concurrency(1, 32), Concurrency(4, 32), Concurrency(8, 64), Concurrency(8, 96))
+BATCH_SHAPES = (Concurrency(2, 4), Concurrency(4, 8))
 BATCHES = (1, 32, 256, 1024)
 FRACTIONS = (0.1, 0.25, 0.5, 0.75, 0.9)
-"""The fixed rates, as parts of what `Classify` reached saturated."""
+"""The fixed rates, as fractions of the saturated rate of `Classify`."""
 PACED_CONNECTIONS = 8
 STARTS = 3
 CLASSIFY, ECHO = "Classify", "bare echo"
-WAYS: dict[str, Callable[[int], Request]] = {
+WAYS: dict[str, Callable[[int], LoadRequest]] = {
     CLASSIFY: classify,
     "ModelInfer uint8": infer,
     "ModelInfer float32": lambda rows: infer(rows, "FP32"),
@@ -35,29 +35,29 @@ SHARED_MEMORY = "ModelInfer shared memory"
 
 @dataclass
 class FrontOutcome:
-    """What one front gave."""
+    """Results of one front."""
 
     front: str
     single: Series = field(default_factory=Series)
     batches: Series = field(default_factory=Series)
     floors: dict[int, list[float]] = field(default_factory=dict)
     """onnxruntime alone, images a second, by images in a run."""
-    paced: dict[float, dict[str, list[Load]]] = field(default_factory=dict)
-    """By the part of the saturated rate, then by whose latency it is, a load for each round."""
+    paced: dict[float, dict[str, list[LoadResult]]] = field(default_factory=dict)
+    """Results of each round, by fraction of the saturated rate, then by target."""
     paced_failures: dict[str, str] = field(default_factory=dict)
     ready_seconds: dict[str, list[float]] = field(default_factory=dict)
     resident_mb: dict[str, float] = field(default_factory=dict)
-    """Of `digits serve`, once ready and after all the load."""
+    """Of `digits serve`, once ready and after all load."""
 
     def saturated(self) -> float:
-        """Calls of one image a second that `Classify` reached."""
+        """Saturated rate of `Classify` with one image, calls per second."""
         best = self.single.best(CLASSIFY, 1)
         if best is None:
             raise FailedCallsError(f"no load of {self.front} came through: {self.single.failures}")
         return self.single.median(best)
 
     def as_json(self) -> dict[str, Any]:
-        """All of it."""
+        """The results for JSON."""
         return {
             "ready_seconds": self.ready_seconds,
             "resident_mb": self.resident_mb,
@@ -74,7 +74,7 @@ class FrontOutcome:
 
 
 def measure_front(front: str, rounds: int, seconds: float, say: Callable[[str], None]) -> FrontOutcome:
-    """Server and client on a core each; `say` is told how far it is."""
+    """Measure with server and client on one core each; `say` is called with the progress."""
     outcome = FrontOutcome(front)
     singles = {name: make(1) for name, make in WAYS.items()}
     everything = [make(rows) for rows in BATCHES for make in WAYS.values()]
@@ -83,16 +83,16 @@ def measure_front(front: str, rounds: int, seconds: float, say: Callable[[str], 
 
     for name, server in ((CLASSIFY, served), (ECHO, echoing)):
         for _ in range(STARTS):
-            with running(server, singles[CLASSIFY], digits_server.LOGS, "pinned") as process:
+            with run_server(server, singles[CLASSIFY], digits_server.LOGS, "pinned") as process:
                 outcome.ready_seconds.setdefault(name, []).append(process.ready_seconds)
                 outcome.resident_mb.setdefault(f"{name}, ready", process.resident_mb())
     say("started and stopped")
 
     with ExitStack() as stack:
-        digits = stack.enter_context(running(served, singles[CLASSIFY], digits_server.LOGS, "pinned"))
-        echo = stack.enter_context(running(echoing, singles[CLASSIFY], digits_server.LOGS, "pinned"))
-        targets = [Target.checked(digits, singles[name], name) for name in (CLASSIFY, "ModelInfer uint8")]
-        targets.append(Target.checked(echo, singles[CLASSIFY], ECHO))
+        digits = stack.enter_context(run_server(served, singles[CLASSIFY], digits_server.LOGS, "pinned"))
+        echo = stack.enter_context(run_server(echoing, singles[CLASSIFY], digits_server.LOGS, "pinned"))
+        targets = [Target.check(digits, singles[name], name) for name in (CLASSIFY, "ModelInfer uint8")]
+        targets.append(Target.check(echo, singles[CLASSIFY], ECHO))
         for number in range(rounds):
             one_round(outcome.single, targets, SINGLE_SHAPES, seconds)
             say(f"one image a call, round {number + 1} of {rounds}")
@@ -105,12 +105,12 @@ def measure_front(front: str, rounds: int, seconds: float, say: Callable[[str], 
 
 
 def _measure_batch(
-    outcome: FrontOutcome, digits: Running, echo: Running, rows: int, rounds: int, seconds: float
+    outcome: FrontOutcome, digits: RunningServer, echo: RunningServer, rows: int, rounds: int, seconds: float
 ) -> None:
     with infer_by_shared_memory(digits.port, rows) as shared:
         requests = {name: make(rows) for name, make in WAYS.items()} | {SHARED_MEMORY: shared}
-        targets = [Target.checked(digits, request, name) for name, request in requests.items()]
-        targets.append(Target.checked(echo, requests["ModelInfer uint8"], ECHO))
+        targets = [Target.check(digits, request, name) for name, request in requests.items()]
+        targets.append(Target.check(echo, requests["ModelInfer uint8"], ECHO))
         for _ in range(rounds):
             outcome.floors.setdefault(rows, []).append(onnxruntime_alone(rows))
             one_round(outcome.batches, targets, BATCH_SHAPES, seconds / 2)
@@ -128,7 +128,7 @@ def _measure_paced(
                 if label in outcome.paced_failures:
                     continue
                 try:
-                    seen = load.paced(
+                    seen = load.open_loop(
                         target.port, target.request, rate=rate, seconds=seconds, connections=PACED_CONNECTIONS
                     )
                     outcome.paced[fraction].setdefault(target.name, []).append(seen)
@@ -138,6 +138,6 @@ def _measure_paced(
         say(f"at {fraction:.0%} of the saturated rate")
 
 
-def median_of(loads: list[Load], figure: str) -> float:
-    """The median over rounds of one figure."""
+def median_of(loads: list[LoadResult], figure: str) -> float:
+    """The median of one field over the rounds."""
     return statistics.median(getattr(each, figure) for each in loads)

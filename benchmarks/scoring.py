@@ -23,15 +23,15 @@ from rich.console import Console
 from benchmarks.load.requests import PREFIX, classify
 from benchmarks.report.tables import Table, count, document
 from benchmarks.servers import digits_server
-from benchmarks.servers.machine_load import Neighbours, sentence
-from benchmarks.servers.process import Server, end_on_sigterm, running
+from benchmarks.servers.machine_load import MachineLoad, note
+from benchmarks.servers.process import ServerCommand, end_on_sigterm, run_server
 from scoring.job import CHUNK_ROWS
 
 OUT = Path(__file__).parent / "results"
 MNIST = digits_server.ROOT / "tests" / "data" / "mnist" / "t10k-images-idx3-ubyte.gz"
 MODELS = digits_server.ROOT / "models"
 FEATURES = 784
-# Rows of a run in the bare loop: those of the scorer.
+# Rows of a run in the bare loop, as in the scorer.
 RUN_ROWS = 512
 GROUP_ROWS = 50_000
 PARQUET = {"plain Parquet": "none", "Parquet by snappy": "snappy"}
@@ -40,8 +40,8 @@ console = Console()
 
 
 @dataclass
-class Figures:
-    """What a way of scoring came to, one figure for each round."""
+class JobResults:
+    """Results of one way of scoring, one value for each round."""
 
     images_per_second: list[float] = field(default_factory=list)
     cpu_seconds: list[float] = field(default_factory=list)
@@ -77,20 +77,20 @@ def main() -> None:
     end_on_sigterm()
     inputs = {}
     for rows in (chosen.rows, max(chosen.rows // 10, 1)):
-        # In a process of its own: what this one ever held counts as the memory of all that it starts.
+        # In another process: the peak memory of this one would count for all its children.
         command = [sys.executable, "-m", "benchmarks.scoring", f"--make={rows}", f"--data={chosen.data}"]
         subprocess.run(command, cwd=digits_server.ROOT, check=True)
         inputs[rows] = input_paths(chosen.data, rows)
-    neighbours = Neighbours()
-    figures: dict[str, Figures] = {}
+    machine_load = MachineLoad()
+    figures: dict[str, JobResults] = {}
     fronts = chosen.front or digits_server.fronts()
     for round_ in range(chosen.rounds):
         for name, measure in ways(inputs, chosen.rows, fronts, chosen.data):
             console.print(f"round {round_ + 1} of {chosen.rounds}: {name}", style="dim", highlight=False)
-            measure(figures.setdefault(name, Figures()))
-    shown = table(figures, chosen.rows)
+            measure(figures.setdefault(name, JobResults()))
+    shown = result_table(figures, chosen.rows)
     shown.show(console)
-    busy = sentence(neighbours.share())
+    busy = note(machine_load.share())
     console.print(busy)
     results = {"rows": chosen.rows, "setting": busy, "ways": {name: each.as_json() for name, each in figures.items()}}
     (chosen.out / "scoring.json").write_text(json.dumps(results, indent=1) + "\n")
@@ -100,7 +100,7 @@ def main() -> None:
 
 
 def cores() -> int:
-    """Cores that may be used."""
+    """Number of usable cores."""
     return len(os.sched_getaffinity(0))
 
 
@@ -112,11 +112,11 @@ def bare_all() -> str:
     return f"onnxruntime alone on arrays in memory, {cores()} cores"
 
 
-Way = tuple[str, Callable[[Figures], None]]
+Way = tuple[str, Callable[[JobResults], None]]
 
 
 def ways(inputs: dict[int, dict[str, Path]], rows: int, fronts: list[str], data: Path) -> Iterator[Way]:
-    """All that is measured in a round, in its order."""
+    """The measurements of a round in their order."""
     fewer = min(inputs)
     for name, threads in ((BARE_ONE, 1), (bare_all(), cores())):
         yield name, lambda figures, threads=threads: measure_bare(figures, inputs[rows]["npy"], threads)
@@ -138,12 +138,12 @@ def ways(inputs: dict[int, dict[str, Path]], rows: int, fronts: list[str], data:
 
 
 def input_paths(folder: Path, rows: int) -> dict[str, Path]:
-    """The files of so many rows."""
+    """The input files with `rows` rows."""
     return {"npy": folder / f"{rows}.npy"} | {kind: folder / f"{rows}-{name}.parquet" for kind, name in PARQUET.items()}
 
 
 def make_inputs(folder: Path, rows: int) -> None:
-    """MNIST's test images again and again as npy and as Parquet with one column of bytes, made once."""
+    """Write MNIST's test images, repeated, as npy and as Parquet with one column of bytes, unless they exist."""
     folder.mkdir(parents=True, exist_ok=True)
     pixels = np.frombuffer(gzip.decompress(MNIST.read_bytes()), np.uint8, offset=16).reshape(-1, FEATURES)
     paths = input_paths(folder, rows)
@@ -171,7 +171,7 @@ def make_inputs(folder: Path, rows: int) -> None:
 
 
 def bare_loop(file: Path, threads: int) -> float:
-    """Images a second of onnxruntime over an array in memory, nothing read and nothing kept."""
+    """Images per second of onnxruntime over an array in memory, without input and output files."""
     from artifact.names import INPUT, LABEL, SCORES
     from engine.models.providers import candidates, open_session
 
@@ -189,14 +189,14 @@ def bare_loop(file: Path, threads: int) -> float:
         return len(array) / (time.perf_counter() - began)
 
 
-def measure_bare(figures: Figures, file: Path, threads: int) -> None:
+def measure_bare(figures: JobResults, file: Path, threads: int) -> None:
     """The bare loop, in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.scoring", f"--bare={file}", f"--threads={threads}"]
     told, *_ = in_process(command)
     figures.images_per_second.append(told["images_per_second"])
 
 
-def measure_job(figures: Figures, file: Path, data: Path, *options: str) -> None:
+def measure_job(figures: JobResults, file: Path, data: Path, *options: str) -> None:
     """`digits score`, from file to file."""
     output = data / "scores.parquet"
     output.unlink(missing_ok=True)
@@ -219,11 +219,13 @@ def measure_job(figures: Figures, file: Path, data: Path, *options: str) -> None
     output.unlink()
 
 
-def measure_server(figures: Figures, file: Path, data: Path, front: str, flags: tuple[str, ...], memory: str) -> None:
-    """The same from a server on this host."""
+def measure_server(
+    figures: JobResults, file: Path, data: Path, front: str, flags: tuple[str, ...], memory: str
+) -> None:
+    """`digits score` with a server on this host."""
     plain = digits_server.digits(front)
-    server = Server(plain.name, (*plain.command, *flags))
-    with running(server, classify(1), digits_server.LOGS) as up:
+    server = ServerCommand(plain.name, (*plain.command, *flags))
+    with run_server(server, classify(1), digits_server.LOGS) as up:
         measure_job(figures, file, data, f"--server=127.0.0.1:{up.port}", f"--shared-memory={memory}")
 
 
@@ -239,8 +241,8 @@ def in_process(command: list[str]) -> tuple[dict[str, float], float, float]:
         return json.loads(out.read()), used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
-def table(figures: dict[str, Figures], rows: int) -> Table:
-    """Rates as parts of the bare loop's, and memory; medians over the rounds."""
+def result_table(figures: dict[str, JobResults], rows: int) -> Table:
+    """Rates relative to the bare loop, and memory; medians over the rounds."""
     columns = ["", "images/s", "of the bare loop on all cores", "CPU time for a million images", "peak memory"]
     shown = Table(f"mnist-16x16, {rows:,} images of 28×28", columns)
     floor = figures[bare_all()].images_per_second

@@ -19,39 +19,39 @@ from rich.console import Console
 from artifact.card import Card, Variant
 from artifact.names import INPUT, LABEL, SCORES
 from artifact.store import VersionFolder
-from benchmarks.load.load import Shape
-from benchmarks.load.requests import INFER, Request, WrongAnswerError, outputs
+from benchmarks.load.load import Concurrency
+from benchmarks.load.requests import INFER, LoadRequest, WrongAnswerError, outputs
 from benchmarks.load.rounds import Target, one_round
 from benchmarks.load.series import Series
 from benchmarks.report.tables import Table, count, document, setting, times
 from benchmarks.servers import digits_server
-from benchmarks.servers.machine_load import Neighbours, sentence
-from benchmarks.servers.process import Server, end_on_sigterm, running
+from benchmarks.servers.machine_load import MachineLoad, note
+from benchmarks.servers.process import ServerCommand, end_on_sigterm, run_server
 from engine.models.providers import CPU, open_session
 from training.data.dataset import Part
 from training.data.mnist import read_part
-from training.variants.variants import Kind, make_variant, read_version
+from training.variants.variants import NumberFormat, make_variant, read_version
 
 OUT = Path(__file__).parent / "results"
 MODELS = ("mnist-large", "mnist-committee")
 VARIANTS: tuple[Variant, ...] = ("", "int8", "fp16")
 BATCHES = (1, 32, 256)
-SHAPES = (Shape(2, 4), Shape(4, 8))
+SHAPES = (Concurrency(2, 4), Concurrency(4, 8))
 MNIST = digits_server.ROOT / "tests" / "data" / "mnist"
 
 console = Console()
 
 
 @dataclass
-class Figures:
-    """Of one variant of one model."""
+class VariantResults:
+    """Results of one variant of one model."""
 
     card: Card
     megabytes: float
     difference: float
-    """Greatest of a score from the version's own on the test set."""
+    """Largest difference of a score from the version's on the test set."""
     alone: dict[int, list[float]] = field(default_factory=dict)
-    """onnxruntime alone, images a second by images in a run, a figure for each round."""
+    """onnxruntime alone, images a second by images in a run, one value for each round."""
 
 
 def main() -> None:
@@ -62,16 +62,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OUT, help="folder for what is written")
     chosen = parser.parse_args()
     end_on_sigterm()
-    neighbours = Neighbours()
+    machine_load = MachineLoad()
     tables, everything = [], {}
     with tempfile.TemporaryDirectory() as folder:
         for name in MODELS:
-            found, served = measure(name, Path(folder), chosen.rounds, chosen.seconds)
-            tables += shown(name, found, served)
+            found, served = measure_model(name, Path(folder), chosen.rounds, chosen.seconds)
+            tables += result_tables(name, found, served)
             everything[name] = as_json(found, served)
     for table in tables:
         table.show(console)
-    busy = sentence(neighbours.share())
+    busy = note(machine_load.share())
     console.print(busy)
     (chosen.out / "variants.json").write_text(
         json.dumps({"setting": f"{setting()} {busy}", "models": everything}, indent=1) + "\n"
@@ -80,47 +80,49 @@ def main() -> None:
     console.print(f"written to {chosen.out}")
 
 
-def measure(
+def measure_model(
     name: str, folder: Path, rounds: int, seconds: float
-) -> tuple[dict[Variant, Figures], dict[str, dict[int, Series]]]:
-    """The variants of one model in turn, round by round; those that are not beside it are made first."""
+) -> tuple[dict[Variant, VariantResults], dict[str, dict[int, Series]]]:
+    """The variants of one model round by round; missing variants are made first."""
     test = read_part(MNIST, "t10k")
     version = VersionFolder(folder, name, 1)
     shutil.copytree(digits_server.ROOT / "models" / name, folder / name)
     for kind in VARIANTS:
         if kind and not replace(version, variant=kind).onnx.exists():
-            make_variant(version, as_kind(kind), test.pixels, test)
-    found = {kind: figures(replace(version, variant=kind), version, test) for kind in VARIANTS}
+            make_variant(version, number_format(kind), test.pixels, test)
+    found = {kind: evaluate_variant(replace(version, variant=kind), version, test) for kind in VARIANTS}
     sessions = {
         kind: open_session(replace(version, variant=kind).read_onnx(), (CPU, {}), threads=1) for kind in VARIANTS
     }
     for _ in range(rounds):
         for batch in BATCHES:
             for kind, session in sessions.items():
-                rate = alone(lambda pixels, session=session: session.run([LABEL, SCORES], {INPUT: pixels}), test, batch)
+                rate = measure_alone(
+                    lambda pixels, session=session: session.run([LABEL, SCORES], {INPUT: pixels}), test, batch
+                )
                 found[kind].alone.setdefault(batch, []).append(rate)
     console.print(f"{name}: onnxruntime alone", style="dim")
-    return found, {front: serve(front, version, found, rounds, seconds) for front in digits_server.fronts()}
+    return found, {front: measure_served(front, version, found, rounds, seconds) for front in digits_server.fronts()}
 
 
-def as_kind(kind: Variant) -> Kind:
-    """One that is made."""
+def number_format(kind: Variant) -> NumberFormat:
+    """The number format of a variant that is not the version itself."""
     assert kind
     return kind
 
 
-def figures(folder: VersionFolder, version: VersionFolder, test: Part) -> Figures:
-    """What its card says, how large it is, and how far its scores are from the version's own."""
+def evaluate_variant(folder: VersionFolder, version: VersionFolder, test: Part) -> VariantResults:
+    """Its card, its size, and the largest difference of its scores from the version's."""
     _, card = read_version(folder)
     scores = []
     for each in (version, folder):
         session = open_session(each.read_onnx(), (CPU, {}), threads=1)
         parts = np.array_split(test.pixels, 20)
         scores.append(np.concatenate([session.run([SCORES], {INPUT: part})[0] for part in parts]))
-    return Figures(card, folder.onnx.stat().st_size / 1e6, float(np.abs(scores[0] - scores[1]).max()))
+    return VariantResults(card, folder.onnx.stat().st_size / 1e6, float(np.abs(scores[0] - scores[1]).max()))
 
 
-def alone(run: Callable[[np.ndarray], Any], test: Part, batch: int, seconds: float = 0.3) -> float:
+def measure_alone(run: Callable[[np.ndarray], Any], test: Part, batch: int, seconds: float = 0.3) -> float:
     """Images a second by one thread of onnxruntime, in this process."""
     pixels = test.pixels[:batch]
     run(pixels)
@@ -131,10 +133,10 @@ def alone(run: Callable[[np.ndarray], Any], test: Part, batch: int, seconds: flo
     return runs * batch / (time.perf_counter() - began)
 
 
-def serve(
-    front: str, version: VersionFolder, found: dict[Variant, Figures], rounds: int, seconds: float
+def measure_served(
+    front: str, version: VersionFolder, found: dict[Variant, VariantResults], rounds: int, seconds: float
 ) -> dict[int, Series]:
-    """Calls of ModelInfer to a server for each variant, all of them up; by images a call."""
+    """ModelInfer calls to one server for each variant, all running at once; results by images per call."""
     measured = {batch: Series() for batch in BATCHES}
     with ExitStack() as stack:
         up = {}
@@ -142,12 +144,12 @@ def serve(
             plain = digits_server.digits(front)
             told = [f"--models={version.models}", f"--default-model={version.name}"]
             command = (*plain.command, *told, *([f"--variant={version.name}={kind}"] if kind else []))
-            probe = infer(version, found[kind].card, 1)
-            server = Server(f"{version.name} {label(kind)} {front}", command)
-            up[kind] = stack.enter_context(running(server, probe, digits_server.LOGS, "pinned"))
+            probe = infer_request(version, found[kind].card, 1)
+            server = ServerCommand(f"{version.name} {label(kind)} {front}", command)
+            up[kind] = stack.enter_context(run_server(server, probe, digits_server.LOGS, "pinned"))
         for batch, series in measured.items():
             targets = [
-                Target.checked(server, infer(version, found[kind].card, batch), label(kind))
+                Target.check(server, infer_request(version, found[kind].card, batch), label(kind))
                 for kind, server in up.items()
             ]
             for _ in range(rounds):
@@ -156,8 +158,8 @@ def serve(
     return measured
 
 
-def infer(version: VersionFolder, card: Card, rows: int) -> Request:
-    """Raw uint8 pixels; right is what the receipt says within the card's tolerance."""
+def infer_request(version: VersionFolder, card: Card, rows: int) -> LoadRequest:
+    """A request with raw uint8 pixels, checked against the golden rows within the card's tolerance."""
     golden = version.read_golden()
     pixels = np.resize(golden.pixels, (rows, card.features))
     request = oip.ModelInferRequest(model_name=version.name, raw_input_contents=[pixels.tobytes()])
@@ -169,16 +171,16 @@ def infer(version: VersionFolder, card: Card, rows: int) -> Request:
         if scores.shape != wanted.shape or not np.abs(scores - wanted).max() <= card.tolerance[CPU]:
             raise WrongAnswerError(f"scores of shape {list(scores.shape)} are not those of {version.name}")
 
-    return Request(INFER, request.SerializeToString(), rows, check)
+    return LoadRequest(INFER, request.SerializeToString(), rows, check)
 
 
 def label(kind: Variant) -> str:
-    """Its name for people."""
+    """The displayed name."""
     return kind or "float32"
 
 
-def shown(name: str, found: dict[Variant, Figures], served: dict[str, dict[int, Series]]) -> list[Table]:
-    """What each variant is worth, and what it costs."""
+def result_tables(name: str, found: dict[Variant, VariantResults], served: dict[str, dict[int, Series]]) -> list[Table]:
+    """Tables of accuracy, size and speed."""
     worth = Table(
         name,
         ["", "right on the test set", "greatest difference of a score", "allowed", "file"],
@@ -220,7 +222,7 @@ def served_cell(series: Series, kind: Variant, batch: int) -> str:
     return f"{count(series.median(best) * batch)} ({times(ratio)})"
 
 
-def as_json(found: dict[Variant, Figures], served: dict[str, dict[int, Series]]) -> dict[str, Any]:
+def as_json(found: dict[Variant, VariantResults], served: dict[str, dict[int, Series]]) -> dict[str, Any]:
     """Every round of everything."""
     return {
         "onnxruntime_images_per_second": {label(kind): each.alone for kind, each in found.items()},

@@ -1,4 +1,4 @@
-"""How a command fails: one sentence, an exit code, no traceback."""
+"""Ends a failed command with one message and an exit code, without a traceback."""
 
 import sys
 from typing import NoReturn

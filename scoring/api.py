@@ -7,7 +7,7 @@ from artifact.card import Variant
 from scoring.options import JobOptions, OnError
 from scoring.pipeline import run_pipeline
 from scoring.reporting.summary import Summary
-from scoring.scorers.in_process import Provider
+from scoring.scorers.in_process import ProviderName
 from scoring.scorers.open import open_scorer
 from scoring.writers.write import Format
 
@@ -19,7 +19,7 @@ def score(
     model: str = JobOptions.model,
     server: str | None = None,
     models: str | os.PathLike[str] | None = None,
-    provider: Provider | None = None,
+    provider: ProviderName | None = None,
     require_provider: bool = False,
     variant: Variant | None = None,
     format: Format | None = None,  # noqa: A002 the option's name
@@ -55,7 +55,7 @@ def score(
     Raises `InputError`, `JournalError`, `ScorerError`, a `DigitsError`, or `OSError`; `ValueError` or `TypeError`
     for an invalid option.
     """
-    return run(
+    return run_job(
         JobOptions.parse(
             inputs=inputs,
             output=output,
@@ -80,7 +80,7 @@ def score(
     )
 
 
-def run(options: JobOptions) -> Summary:
+def run_job(options: JobOptions) -> Summary:
     """As `score`, with options that are checked already."""
     with open_scorer(options) as scorer:
         return run_pipeline(options, scorer)

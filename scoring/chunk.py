@@ -1,4 +1,4 @@
-"""What goes from a reader to a scorer: some rows of pixels, with what was wrong with any of them."""
+"""Chunks: the rows of pixels that a reader passes to a scorer, with the errors of bad rows."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,23 +7,23 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring.sentences import brief
+from scoring.messages import shorten
 
 UNKNOWN = -(2**31)
-"""In place of the label of a row that has none."""
+"""The label of a row without a label."""
 FOREIGN = UNKNOWN + 1
-"""In place of one that means no class of the model, where labels were not asked for."""
+"""The label of a row whose label is not a class of the model, if labels were not requested."""
 
 
 class InputError(ValueError):
-    """An input as a whole is missing, damaged or not what it should be; the message is a sentence that names it."""
+    """An input is missing, damaged or of a wrong format; the message names it."""
 
-    def __init__(self, sentence: str) -> None:
-        super().__init__(brief(sentence))
+    def __init__(self, message: str) -> None:
+        super().__init__(shorten(message))
 
 
-class Kind(StrEnum):
-    """What is wrong with a row, for counting."""
+class ErrorKind(StrEnum):
+    """Kinds of row errors, for counting."""
 
     NAN = "not a number"
     NEGATIVE = "negative"
@@ -37,19 +37,19 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RowError:
-    """What is wrong with one row."""
+    """The error of one row."""
 
-    kind: Kind
-    sentence: str
+    kind: ErrorKind
+    message: str
     """Names file, row and column, and what was expected."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sentence", brief(self.sentence))
+        object.__setattr__(self, "message", shorten(self.message))
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The images that a model takes, which is all that readers know of it."""
+    """The images and labels of a model, as readers need them."""
 
     rows: int
     """Height in pixels."""
@@ -58,13 +58,13 @@ class Shape:
     pixel_max: int
     """Pixels lie in 0..pixel_max, at most 255."""
     labels: tuple[int, ...]
-    """What the output `digit` may be, in the order of the classes; a label of an input is one of these."""
+    """Possible values of the output `digit`, in the order of the classes; labels of inputs are among them."""
     classes: tuple[str, ...]
-    """The names of the same classes, which may stand for a label as well."""
+    """The names of the same classes, which are valid labels too."""
     prepare: Callable[[bytes], NDArray[np.uint8]]
-    """An image file of any kind -> its pixels, uint8 [rows*cols]; raises `imaging.prepare.ImageError`.
+    """Image file -> pixels, uint8 [rows*cols]; raises `imaging.prepare.ImageError`.
 
-    Several processes decode at once where it can be pickled, see `scoring.readers.images.decoding.prepare_pixels`."""
+    Several processes decode in parallel if it can be pickled, see `scoring.readers.images.decoding.prepare_pixels`."""
 
     @property
     def features(self) -> int:
@@ -74,7 +74,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chunk:
-    """Some rows on their way; borders depend on the inputs and the rows wanted for a chunk, on nothing else."""
+    """Rows that are read, scored and stored together. Their borders depend only on the inputs and `chunk_rows`."""
 
     index: int
     """Position among the job's chunks, from 0."""
@@ -83,11 +83,11 @@ class Chunk:
     pixels: NDArray[np.uint8]
     """uint8 [n, rows*cols], C-contiguous, within the range; a row with an error holds zeros."""
     ids: range | Sequence[str]
-    """What each row is called: the job's row numbers, or names; all chunks of a job alike."""
+    """Ids of the rows: row numbers of the job, or names; the same type in all chunks of a job."""
     errors: dict[int, RowError]
-    """What is wrong, by row within the chunk."""
+    """Errors by row within the chunk."""
     labels: NDArray[np.int32] | None
-    """int32 [n]: what each image shows, `UNKNOWN` or `FOREIGN` where that is not known; None without labels."""
+    """int32 [n]: label of each image, `UNKNOWN` or `FOREIGN` without a valid one; None without labels."""
 
     def __len__(self) -> int:
         return len(self.pixels)

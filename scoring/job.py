@@ -3,13 +3,13 @@
 from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
-from scoring.chunk import Chunk, InputError, Kind
+from scoring.chunk import Chunk, ErrorKind, InputError
+from scoring.messages import clip_list
 from scoring.options import JobOptions
-from scoring.readers.labels import NONE
+from scoring.readers.labels.labels import NONE
 from scoring.readers.open import open_inputs
 from scoring.reporting.tally import Tally
 from scoring.scorers.scorer import Model
-from scoring.sentences import some
 from scoring.writers.columns import Columns
 
 CHUNK_ROWS = 16_384
@@ -42,13 +42,13 @@ class Job:
         for chunk in self.inputs.chunks(self.chunk_rows, done):
             for _, error in sorted(chunk.errors.items()):
                 if not self.records(error.kind):
-                    raise InputError(error.sentence)
+                    raise InputError(error.message)
             yield chunk
 
-    def records(self, kind: Kind) -> bool:
+    def records(self, kind: ErrorKind) -> bool:
         """Whether a row error of this kind is recorded in the table; if not, it ends the job."""
         on_error = self.options.on_error
-        return on_error == "record" or (on_error is None and kind is Kind.IMAGE)
+        return on_error == "record" or (on_error is None and kind is ErrorKind.IMAGE)
 
     def new_tally(self) -> Tally:
         """An empty tally for the chunks of this job."""
@@ -60,7 +60,7 @@ class Job:
         labels = self.options.labels
         if labels not in (None, NONE) and not summary.labelled and summary.rows > summary.failed:
             raise InputError(
-                f"{some(self.options.inputs)}: labels {labels} were asked for, and no row with scores has one, "
+                f"{clip_list(self.options.inputs)}: labels {labels} were asked for, and no row with scores has one, "
                 "expected some; name others by --labels, or leave it out"
             )
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, Self, get_args
 from digits_client.connection.channel import check_timeout
 
 from artifact.card import Variant
-from scoring.scorers.in_process import Provider
+from scoring.scorers.in_process import ProviderName
 from scoring.writers.write import FORMATS, Format, format_of
 
 OnError = Literal["fail", "record"]
@@ -32,7 +32,7 @@ class JobOptions:
     model: str = ""
     server: str | None = None
     models: Path | None = None
-    provider: Provider | None = None
+    provider: ProviderName | None = None
     require_provider: bool = False
     variant: Variant = ""
     pixels: str | None = None
@@ -56,7 +56,7 @@ class JobOptions:
         if options.server is not None:
             for name in ("models", "provider", "require_provider", "variant"):
                 if getattr(options, name):
-                    raise ValueError(f"{name} goes without server, which has models of its own")
+                    raise ValueError(f"{name} cannot be combined with server, which has its own models")
         return options
 
     @property
@@ -157,7 +157,7 @@ _PARSERS: dict[str, _Parser] = {
     "model": parse_text,
     "server": lambda _, value: value,  # the client checks the address
     "models": _optional(lambda name, value: Path(parse_path(name, value))),
-    "provider": _optional(_one_of(get_args(Provider))),
+    "provider": _optional(_one_of(get_args(ProviderName))),
     "require_provider": parse_flag,
     "variant": lambda name, value: parse_choice(name, value or "", get_args(Variant)),
     "pixels": _optional(parse_text),

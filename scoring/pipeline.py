@@ -9,7 +9,7 @@ from threading import Lock
 import numpy as np
 
 from engine.cpus import usable_cores
-from scoring.chunk import Chunk, InputError, Kind
+from scoring.chunk import Chunk, ErrorKind, InputError
 from scoring.job import Job
 from scoring.journal.errors import JournalError
 from scoring.journal.journal import Journal
@@ -45,7 +45,7 @@ def run_pipeline(options: JobOptions, scorer: Scorer) -> Summary:
         resumed_rows = _tally_finished_chunks(job, journal, tally)
         journal.start_output(options.format, scorer.model.identity)
         with progress(job.inputs.rows, resumed_rows) if options.show else nullcontext(silent) as on_rows:
-            _score_chunks(job, Pipeline(scorer, journal, tally, on_rows), frozenset(journal.done))
+            _score_chunks(job, ChunkPipeline(scorer, journal, tally, on_rows), frozenset(journal.done))
         try:
             job.check_labels(tally)
         except InputError:
@@ -60,13 +60,13 @@ def _tally_finished_chunks(job: Job, journal: Journal, tally: Tally) -> int:
     """Count the chunks of an earlier run; returns their rows."""
     for index in journal.done:
         tally.add(journal.read(index))
-    fatal = [kind for kind in tally.errors if not job.records(Kind(kind))]
+    fatal = [kind for kind in tally.errors if not job.records(ErrorKind(kind))]
     if fatal:
         raise JournalError(f"an earlier run recorded rows with errors ({', '.join(fatal)}), so this one must as well")
     return tally.rows
 
 
-def _score_chunks(job: Job, pipeline: "Pipeline", done: frozenset[int]) -> None:
+def _score_chunks(job: Job, pipeline: "ChunkPipeline", done: frozenset[int]) -> None:
     try:
         for chunk in job.chunks(done):
             pipeline.put(chunk)
@@ -79,7 +79,7 @@ def _score_chunks(job: Job, pipeline: "Pipeline", done: frozenset[int]) -> None:
         raise
 
 
-class Pipeline:
+class ChunkPipeline:
     """Scores and stores chunks, in any order. Each chunk is split into spans of rows, one for a thread."""
 
     def __init__(self, scorer: Scorer, journal: Journal, tally: Tally, on_rows: OnRows) -> None:

@@ -23,7 +23,7 @@ _RIGHT_EACH = 6
 
 
 def choose(part: Part, models: list[Path]) -> NDArray[np.int64]:
-    """Positions in `part` [N] of what is worth showing, ascending; `models` are files that take its images."""
+    """Positions in `part` [N] of instructive images, ascending; `models` are files that take its images."""
     wrong = np.zeros(len(part), bool)
     for path in models:
         scores = InferenceSession(path, providers=["CPUExecutionProvider"]).run([SCORES], {INPUT: part.pixels})[0]
@@ -34,7 +34,7 @@ def choose(part: Part, models: list[Path]) -> NDArray[np.int64]:
 
 
 def pack(part: Part, positions: NDArray[np.int64]) -> bytes:
-    """Those images and their classes, as the page reads them; the same ones give the same bytes."""
+    """The images and their classes in the format of the page; the bytes are reproducible."""
     rows = np.column_stack([part.labels[positions].astype(np.uint8), part.pixels[positions]])
     return gzip.compress(rows.tobytes(), 9, mtime=0)
 

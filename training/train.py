@@ -1,4 +1,4 @@
-"""From a recipe to a version in the model repository: rehearse, fit, export, report."""
+"""From a recipe to a version in the model repository: validation run, fit, export, report."""
 
 import contextlib
 import dataclasses
@@ -15,11 +15,11 @@ from artifact.store import VersionFolder
 from training.data.dataset import Dataset
 from training.data.datasets import SHAPES, load
 from training.data.images import image_folder
-from training.data.inputs import scaled
-from training.ensemble import train_committee
+from training.data.inputs import scale_pixels
+from training.ensemble import train_ensemble
 from training.export.checks import Description
 from training.export.export import export
-from training.fit.fit import Fitted, fit
+from training.fit.fit import FitResult, fit
 from training.fit.progress import Say, progress
 from training.recipes import Recipe
 from training.report.report import write_report
@@ -34,27 +34,27 @@ def train_all(
     seed: int | None = None,
     say: Say = lambda line: None,
 ) -> list[VersionFolder]:
-    """Make the versions one after the other; those that stood there are replaced.
+    """Train the versions one after the other; existing versions are replaced.
 
-    `seed` takes the place of the recipes', and the folder `images` (see `training.data.images`) that of their
-    data. What a cut-off call had fitted is kept until all versions are made. Raises `DatasetError`,
-    `EpochError` and `ExportError`.
+    `seed` replaces that of the recipes, and the folder `images` (see `training.data.images`) their data.
+    Checkpoints are kept until all versions are trained, so that an interrupted call can be repeated. Raises
+    `DatasetError`, `EpochError` and `ExportError`.
     """
     folders = []
     for recipe in recipes:
         dataset = _dataset(recipe, data_dir, images)
-        if images is not None:  # what was tried was tried on the recipe's own data
-            recipe = dataclasses.replace(recipe, dataset=dataset.name, chosen_on="", choices=())
+        if images is not None:  # the trials were on the recipe's own data
+            recipe = dataclasses.replace(recipe, dataset=dataset.name, chosen_on="", trials=())
         folders.append(train(recipe, dataset, models, seed=recipe.seed if seed is None else seed, say=say))
     for recipe in recipes:
         shutil.rmtree(unfinished_folder(models, recipe), ignore_errors=True)
-    with contextlib.suppress(OSError):  # another recipe may be under way beside this one
+    with contextlib.suppress(OSError):  # another recipe may be training at the same time
         unfinished_folder(models, recipes[0]).parent.rmdir()
     return folders
 
 
 def unfinished_folder(models: Path, recipe: Recipe) -> Path:
-    """Where a fit of `recipe` keeps its state; a dot folder, which servers pass over."""
+    """The folder of the checkpoints of `recipe`: a hidden folder, which servers ignore."""
     return models / ".training" / f"{recipe.name}-{recipe.version}"
 
 
@@ -66,10 +66,10 @@ def _dataset(recipe: Recipe, data_dir: Path | None, images: Path | None) -> Data
 
 
 def train(recipe: Recipe, dataset: Dataset, models: Path, *, seed: int, say: Say = lambda line: None) -> VersionFolder:
-    """Make one version; cut off at any point, the next call goes on where it was.
+    """Train one version. A call after an interrupted one continues from its checkpoints.
 
-    The exported model sees the test set once, at the very end. A recipe with member seeds makes a committee,
-    see `training.ensemble`, any other a single network.
+    The exported model is evaluated on the test set once, at the end. A recipe with member seeds makes an ensemble
+    (see `training.ensemble`), any other recipe a single network.
     """
     say(f"{recipe.key}: {len(dataset.train)} images to learn from, {len(dataset.test)} to be judged by")
     unfinished = unfinished_folder(models, recipe)
@@ -77,8 +77,8 @@ def train(recipe: Recipe, dataset: Dataset, models: Path, *, seed: int, say: Say
         return _train_single(recipe, dataset, models, seed=seed, unfinished=unfinished, say=say)
     if seed != recipe.seed:
         recipe = recipe.with_seed(seed)
-    about = describe(recipe, dataset, seed, {})
-    return train_committee(recipe, dataset, models, description=about, unfinished=unfinished, say=say)
+    about = make_description(recipe, dataset, seed, {})
+    return train_ensemble(recipe, dataset, models, description=about, unfinished=unfinished, say=say)
 
 
 def _train_single(
@@ -86,20 +86,20 @@ def _train_single(
 ) -> VersionFolder:
     """Fit a single network twice.
 
-    The rehearsal learns without the validation rows, and what it scores on them is the figure by which recipes
-    are chosen; the final fit learns from all training rows.
+    The validation run fits without the validation rows. Its accuracy on them is the figure by which recipes are
+    selected. The final fit uses all training rows.
     """
-    with progress(f"{recipe.key} rehearsal", recipe.rehearsal.epochs) as on_epoch:
-        rehearsal = fit(
-            recipe.rehearsal,
+    with progress(f"{recipe.key} validation run", recipe.validation_run.epochs) as on_epoch:
+        validation_run = fit(
+            recipe.validation_run,
             dataset,
             dataset.learning,
             seed=seed,
-            checkpoint=unfinished / "rehearsal.checkpoint",
+            checkpoint=unfinished / "rehearsal.checkpoint",  # the name in earlier releases, whose fits can be resumed
             validation=dataset.validation,
             on_epoch=on_epoch,
         )
-    validation_accuracy = _accuracy(recipe, rehearsal, dataset)
+    validation_accuracy = _accuracy(recipe, validation_run, dataset)
     say(f"{recipe.key}: {validation_accuracy:.2%} of the validation images right")
     with progress(f"{recipe.key} final fit", recipe.epochs) as on_epoch:
         final = fit(
@@ -114,8 +114,8 @@ def _train_single(
             scores=scores,
             first_weights=final.classifier.coefs_[0],
             losses={
-                "rehearsal: images learned from": rehearsal.losses,
-                "rehearsal: validation images": rehearsal.validation_losses,
+                "validation run: images learned from": validation_run.losses,
+                "validation run: validation images": validation_run.validation_losses,
                 "final fit: images learned from": final.losses,
             },
             recipe=recipe,
@@ -125,15 +125,15 @@ def _train_single(
         final.classifier,
         dataset.test.pixels,
         dataset.test.labels,
-        describe(recipe, dataset, seed, {"validation_accuracy": round(validation_accuracy, 6)}),
+        make_description(recipe, dataset, seed, {"validation_accuracy": round(validation_accuracy, 6)}),
         models,
         force=True,
         report=report,
     )
 
 
-def describe(recipe: Recipe, dataset: Dataset, seed: int, figures: dict[str, Any]) -> Description:
-    """What the card shall say of a model of this recipe; `figures` are what its fits found out."""
+def make_description(recipe: Recipe, dataset: Dataset, seed: int, figures: dict[str, Any]) -> Description:
+    """The description on the card of a model of this recipe; `figures` are the results of its fits."""
     return Description(
         name=recipe.name,
         version=recipe.version,
@@ -151,6 +151,6 @@ def describe(recipe: Recipe, dataset: Dataset, seed: int, figures: dict[str, Any
     )
 
 
-def _accuracy(recipe: Recipe, fitted: Fitted, dataset: Dataset) -> float:
-    inputs = scaled(dataset.validation.pixels, pixel_scale=recipe.pixel_scale, pixel_offset=recipe.pixel_offset)
+def _accuracy(recipe: Recipe, fitted: FitResult, dataset: Dataset) -> float:
+    inputs = scale_pixels(dataset.validation.pixels, pixel_scale=recipe.pixel_scale, pixel_offset=recipe.pixel_offset)
     return float(np.mean(fitted.classifier.predict(inputs) == dataset.validation.labels))

@@ -1,1 +1,1 @@
-"""Load on a server: requests, clients, rounds, and what they measure."""
+"""Load on a server: requests, clients, rounds and their results."""

@@ -1,10 +1,9 @@
-"""Our own client: calls when they are due, whatever became of those before; or, without h2load, as fast as it goes.
+"""Our own client: an open loop at a given rate, or, without h2load, a closed loop.
 
 `python -m benchmarks.load.client PORT PATH CONNECTIONS closed STREAMS CALLS` keeps STREAMS calls in flight on each
-connection. `… paced RATE SECONDS` begins calls at RATE a second, at random like those of many callers who know
-nothing of one another (exponential gaps, from a fixed seed). The message comes on stdin; on stdout come float64:
-the seconds it took, how many calls failed, by how many microseconds the client itself was late for one call in a
-hundred, then the microseconds of each call that did not fail.
+connection. `… open RATE SECONDS` starts RATE calls per second as a Poisson process (exponential gaps from a fixed
+seed). The message is read from stdin. Stdout gets float64 values: the duration in seconds, the number of failed calls,
+the 99th percentile of the client's own delay in microseconds, then the microseconds of each successful call.
 """
 
 import select
@@ -17,38 +16,38 @@ import numpy as np
 from benchmarks.load.http2 import Connection
 
 LINGER_SECONDS = 20
-"""How long answers are waited for after the last call was due."""
+"""Seconds to wait for answers after the last call was due."""
 
 
 def due_times(rate: float, seconds: float, seed: int = 0) -> np.ndarray:
-    """Seconds from the start at which calls are due, ascending, `rate` a second on average."""
+    """Seconds from the start at which calls are due, ascending, on average `rate` per second."""
     gaps = np.random.default_rng(seed).exponential(1 / rate, size=max(1, round(rate * seconds)))
     return np.cumsum(gaps)
 
 
 def since_due(due: np.ndarray, done: np.ndarray) -> np.ndarray:
-    """Microseconds of each call from when it was due, not from when it could be sent.
+    """Microseconds of each call from the time it was due rather than the time it was sent.
 
-    A server that halts for a second makes a closed loop send nothing, so only one call looks slow. Here all
-    that were due meanwhile count with the wait they had: there is no coordinated omission (Gil Tene's term).
+    While a server stalls, a closed loop sends nothing, so only one call looks slow. Here all calls that were due
+    count with their wait, which avoids coordinated omission (Gil Tene).
     """
     return (done - due) * 1e6
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What one run of the client saw."""
+class ClientResult:
+    """Results of one run of the client."""
 
     seconds: float
     failed: int
     late_us: float
-    """Of the calls' delays between due and begun, the 99th percentile: the client's own part."""
+    """99th percentile of the delay between due and sent: the client's own part."""
     times_us: np.ndarray
-    """float64, one for each call that did not fail."""
+    """float64, one for each successful call."""
 
 
-def paced(connections: list[Connection], message: bytes, due: np.ndarray) -> Outcome:
-    """Calls as they are due, spread over the connections."""
+def open_loop(connections: list[Connection], message: bytes, due: np.ndarray) -> ClientResult:
+    """Send calls when they are due, spread over the connections."""
     done = np.full(len(due), np.nan)
     sent = np.zeros(len(due))
     number_of: dict[tuple[int, int], int] = {}
@@ -67,7 +66,7 @@ def paced(connections: list[Connection], message: bytes, due: np.ndarray) -> Out
             connection.flush()
         if now > schedule[-1] + LINGER_SECONDS:
             raise TimeoutError(f"{len(schedule) - finished} calls never came back")
-        # Waits under a millisecond are spun: the system would oversleep, and the client has its core to itself.
+        # Spin for waits under a millisecond: the system would oversleep, and the client has its own core.
         wait = schedule[begun] - now if begun < len(schedule) else 0.1
         for descriptor, _ in poller.poll(max(0, int(wait * 1e3))):
             connection = by_descriptor[descriptor]
@@ -82,11 +81,11 @@ def paced(connections: list[Connection], message: bytes, due: np.ndarray) -> Out
                     failed += 1
     times = since_due(due, done)
     late = float(np.percentile(since_due(due, sent), 99))
-    return Outcome(time.perf_counter() - began, failed, late, times[~np.isnan(times)])
+    return ClientResult(time.perf_counter() - began, failed, late, times[~np.isnan(times)])
 
 
-def closed(connections: list[Connection], message: bytes, streams: int, calls: int) -> Outcome:
-    """`streams` calls at once on each connection until there were `calls`."""
+def closed_loop(connections: list[Connection], message: bytes, streams: int, calls: int) -> ClientResult:
+    """Keep `streams` calls in flight on each connection until `calls` are done."""
     times: list[float] = []
     begun_at: dict[tuple[int, int], float] = {}
     failed = 0
@@ -118,7 +117,7 @@ def closed(connections: list[Connection], message: bytes, streams: int, calls: i
                 else:
                     failed += 1
                 begin(connection)
-    return Outcome(time.perf_counter() - began, failed, 0.0, np.array(times))
+    return ClientResult(time.perf_counter() - began, failed, 0.0, np.array(times))
 
 
 def _poller(connections: list[Connection]) -> tuple[select.poll, dict[int, Connection]]:
@@ -133,10 +132,10 @@ def main() -> None:
     port, path, connections, mode, first, second = sys.argv[1:]
     message = sys.stdin.buffer.read()
     opened = [Connection(int(port), path) for _ in range(int(connections))]
-    if mode == "paced":
-        outcome = paced(opened, message, due_times(float(first), float(second)))
+    if mode == "open":
+        outcome = open_loop(opened, message, due_times(float(first), float(second)))
     else:
-        outcome = closed(opened, message, int(first), int(second))
+        outcome = closed_loop(opened, message, int(first), int(second))
     numbers = [outcome.seconds, outcome.failed, outcome.late_us, *outcome.times_us]
     sys.stdout.buffer.write(np.array(numbers).tobytes())
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.load.requests import Request
-from benchmarks.servers.process import CLIENT_CORES, placed
+from benchmarks.load.requests import LoadRequest
+from benchmarks.servers.process import CLIENT_CORES, pinned_to
 
 PROGRAM = shutil.which("h2load")
 
@@ -19,7 +19,7 @@ class FailedCallsError(Exception):
 
 
 def drive(
-    port: int, request: Request, calls: int, connections: int, streams: int, least_bytes: int
+    port: int, request: LoadRequest, calls: int, connections: int, streams: int, least_bytes: int
 ) -> tuple[float, np.ndarray]:
     """Calls a second, and the microseconds of each of `calls`. Raises `FailedCallsError`, see `parse`."""
     with tempfile.TemporaryDirectory() as folder:
@@ -30,7 +30,7 @@ def drive(
             "--threads=1", f"--data={body}", f"--log-file={log}", "--header=content-type: application/grpc",
             "--header=te: trailers", f"http://127.0.0.1:{port}{request.path}",
         ]  # fmt: skip
-        with placed(CLIENT_CORES):
+        with pinned_to(CLIENT_CORES):
             output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         return parse(output, calls, least_bytes), durations(log.read_bytes())
 

@@ -1,4 +1,4 @@
-"""Load from another process on a core of its own, and what it saw."""
+"""Runs a load client in another process on its own core."""
 
 import subprocess
 import sys
@@ -8,8 +8,8 @@ import numpy as np
 
 from benchmarks.load import h2load
 from benchmarks.load.h2load import FailedCallsError
-from benchmarks.load.requests import Request
-from benchmarks.servers.process import CLIENT_CORES, placed
+from benchmarks.load.requests import LoadRequest
+from benchmarks.servers.process import CLIENT_CORES, pinned_to
 
 NAME = "h2load" if h2load.PROGRAM else "our own client (benchmarks/load/client.py): h2load is not installed"
 PACED_NAME = "our own client (benchmarks/load/client.py)"
@@ -17,8 +17,8 @@ QUANTILES = {"p50_us": 50.0, "p90_us": 90.0, "p99_us": 99.0, "p999_us": 99.9, "m
 
 
 @dataclass(frozen=True)
-class Shape:
-    """How many calls are in flight: `streams` at once on each of `connections`."""
+class Concurrency:
+    """Number of concurrent calls: `streams` on each of `connections`."""
 
     connections: int
     streams: int
@@ -28,8 +28,8 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class Load:
-    """What a client saw."""
+class LoadResult:
+    """Rate and latencies that a client measured."""
 
     calls_per_second: float
     mean_us: float
@@ -39,17 +39,17 @@ class Load:
     p999_us: float
     max_us: float
     late_us: float = 0.0
-    """By how much our own client was late for one call in a hundred; part of the times above."""
+    """99th percentile of the delay between due and sent of our own client, part of the latencies above."""
 
 
-def saturate(port: int, request: Request, shape: Shape, *, calls: int, answer_bytes: int) -> Load:
-    """`calls` in a closed loop: the next begins when one is answered.
+def saturate(port: int, request: LoadRequest, shape: Concurrency, *, calls: int, answer_bytes: int) -> LoadResult:
+    """`calls` in a closed loop: the next call starts when one is answered.
 
     `answer_bytes` is the size of a good answer. Raises `FailedCallsError` when calls failed.
     """
     calls = max(calls, shape.connections * shape.streams)
     if h2load.PROGRAM:
-        # The times in our answers take a byte or two more or less as they grow; a receipt must not fail on that.
+        # The times in our answers vary by a byte or two in size, which must not fail the check.
         least = answer_bytes + 5 - 2
         rate, times = h2load.drive(port, request, calls, shape.connections, shape.streams, least)
     else:
@@ -58,18 +58,20 @@ def saturate(port: int, request: Request, shape: Shape, *, calls: int, answer_by
     return _load(rate, times)
 
 
-def paced(port: int, request: Request, *, rate: float, seconds: float, connections: int) -> Load:
-    """Calls begun at `rate` a second for `seconds`, whatever became of those before.
+def open_loop(port: int, request: LoadRequest, *, rate: float, seconds: float, connections: int) -> LoadResult:
+    """An open loop: `rate` calls per second for `seconds`, independent of the answers.
 
-    Times count from when a call was due. Raises `FailedCallsError` when calls failed or never came back.
+    Latency counts from the time a call was due. Raises `FailedCallsError` when calls failed or never came back.
     """
-    took, late, times = _own(port, request, connections, "paced", rate, seconds)
+    took, late, times = _own(port, request, connections, "open", rate, seconds)
     return _load(len(times) / took, times, late)
 
 
-def _own(port: int, request: Request, connections: int, mode: str, *numbers: float) -> tuple[float, float, np.ndarray]:
+def _own(
+    port: int, request: LoadRequest, connections: int, mode: str, *numbers: float
+) -> tuple[float, float, np.ndarray]:
     command = [sys.executable, "-m", "benchmarks.load.client", str(port), request.path, str(connections), mode]
-    with placed(CLIENT_CORES):
+    with pinned_to(CLIENT_CORES):
         done = subprocess.run([*command, *map(str, numbers)], input=request.message, capture_output=True)
     if done.returncode:
         raise FailedCallsError(done.stderr.decode(errors="replace").strip().splitlines()[-1])
@@ -79,6 +81,6 @@ def _own(port: int, request: Request, connections: int, mode: str, *numbers: flo
     return float(seconds), float(late), np.array(times)
 
 
-def _load(rate: float, times_us: np.ndarray, late_us: float = 0.0) -> Load:
+def _load(rate: float, times_us: np.ndarray, late_us: float = 0.0) -> LoadResult:
     quantiles = np.percentile(times_us, list(QUANTILES.values()))
-    return Load(rate, float(times_us.mean()), *map(float, quantiles), late_us=late_us)
+    return LoadResult(rate, float(times_us.mean()), *map(float, quantiles), late_us=late_us)

@@ -1,7 +1,7 @@
-"""The requests that are measured, as bytes, and a look at what comes back.
+"""The measured requests as bytes, with checks of their answers.
 
-Load that only counts answers would measure errors as gladly, so each kind is sent once and read first. The
-images are real test images from the model's own receipt, with the scores that scikit-learn gave them.
+A load that only counts answers would count errors too, so each request is sent and checked once before. The
+images are the golden rows of the model, with the scores of scikit-learn.
 """
 
 import json
@@ -20,7 +20,7 @@ from digits_protocol.inference import open_inference_pb2 as oip
 from digits_protocol.inference import shared_memory_pb2 as shm
 
 from artifact.store import VersionFolder
-from training.data.inputs import scaled
+from training.data.inputs import scale_pixels
 
 CLASSIFY = "/digits.v1.DigitsService/Classify"
 INFER = "/inference.GRPCInferenceService/ModelInfer"
@@ -31,11 +31,11 @@ PREFIX = "digits-bench"
 
 
 class WrongAnswerError(Exception):
-    """A server answered, but not what the model says."""
+    """The answer of a server differs from that of the model."""
 
 
 @dataclass(frozen=True)
-class Request:
+class LoadRequest:
     """One unary call of `rows` images; `check` raises `WrongAnswerError` for an answer that is not theirs."""
 
     path: str
@@ -45,39 +45,39 @@ class Request:
 
     @property
     def message(self) -> bytes:
-        """The body as gRPC sends it, with its prefix: not compressed, and how long."""
+        """The body with gRPC's prefix: the compression flag and the length."""
         return struct.pack(">BI", 0, len(self.body)) + self.body
 
 
 def images(count: int) -> np.ndarray:
-    """Test images of MNIST, uint8 [count, 784]; the receipt's 64 again and again."""
+    """Test images of MNIST, uint8 [count, 784]: the 64 golden rows repeated."""
     return np.resize(MODEL.read_golden().pixels, (count, 784))
 
 
-def classify(count: int) -> Request:
+def classify(count: int) -> LoadRequest:
     """Raw pixels by digits.v1."""
 
     def check(body: bytes) -> None:
         predictions = pb.ClassifyResponse.FromString(body).predictions
         compare([each.digit for each in predictions], [list(each.scores) for each in predictions], count)
 
-    return Request(CLASSIFY, pb.ClassifyRequest(pixels=images(count).tobytes()).SerializeToString(), count, check)
+    return LoadRequest(CLASSIFY, pb.ClassifyRequest(pixels=images(count).tobytes()).SerializeToString(), count, check)
 
 
-def infer(count: int, datatype: str = "UINT8") -> Request:
+def infer(count: int, datatype: str = "UINT8") -> LoadRequest:
     """Raw contents by the Open Inference Protocol, `UINT8` or `FP32`; the label and the scores come back."""
     pixels = images(count) if datatype == "UINT8" else images(count).astype(np.float32)
     return _infer(pixels, datatype)
 
 
-def infer_scaled(count: int) -> Request:
-    """The same images as the classifier itself takes them, and so skl2onnx's own float32 model: four bytes a pixel."""
+def infer_scaled(count: int) -> LoadRequest:
+    """The same images as scaled float32 inputs, as the classifier and skl2onnx's own model take them."""
     card = json.loads(MODEL.card.read_text())
     scale, offset = card["pixel_scale"], card["pixel_offset"]
-    return _infer(scaled(images(count), pixel_scale=scale, pixel_offset=offset, dtype=np.float32), "FP32")
+    return _infer(scale_pixels(images(count), pixel_scale=scale, pixel_offset=offset, dtype=np.float32), "FP32")
 
 
-def _infer(pixels: np.ndarray, datatype: str) -> Request:
+def _infer(pixels: np.ndarray, datatype: str) -> LoadRequest:
     request = oip.ModelInferRequest(model_name=MODEL.name)
     request.inputs.add(name="pixels", datatype=datatype, shape=pixels.shape)
     request.raw_input_contents.append(pixels.tobytes())
@@ -89,11 +89,11 @@ def _infer(pixels: np.ndarray, datatype: str) -> Request:
             raise WrongAnswerError(f"outputs are {', '.join(tensors) or 'none'}, expected label and scores")
         compare(tensors["label"], scores, len(pixels))
 
-    return Request(INFER, request.SerializeToString(), len(pixels), check)
+    return LoadRequest(INFER, request.SerializeToString(), len(pixels), check)
 
 
 def outputs(response: oip.ModelInferResponse) -> dict[str, np.ndarray]:
-    """The tensors of an answer by name, whether they came raw or typed."""
+    """The tensors of an answer by name, from raw or typed contents."""
     tensors = {}
     for number, output in enumerate(response.outputs):
         dtype = {"INT64": np.int64, "FP32": np.float32}.get(output.datatype)
@@ -120,8 +120,8 @@ def compare(labels: object, scores: object, count: int) -> None:
 
 
 @contextmanager
-def infer_by_shared_memory(port: int, count: int) -> Iterator[Request]:
-    """Pixels and scores in a region that client and server share; only their place is sent."""
+def infer_by_shared_memory(port: int, count: int) -> Iterator[LoadRequest]:
+    """Pixels and scores in shared memory; only their location is sent."""
     pixels = images(count)
     scores_bytes = count * 10 * 4
     region = SharedMemory(f"{PREFIX}-{os.getpid()}-{count}", create=True, size=pixels.nbytes + scores_bytes)
@@ -144,14 +144,14 @@ def infer_by_shared_memory(port: int, count: int) -> Iterator[Request]:
             target.parameters["shared_memory_region"].string_param = f"bench-{count}"
             target.parameters["shared_memory_byte_size"].int64_param = size
             target.parameters["shared_memory_offset"].int64_param = offset
-        yield Request(INFER, request.SerializeToString(), count, check)
+        yield LoadRequest(INFER, request.SerializeToString(), count, check)
     finally:
         region.close()
         region.unlink()
 
 
-def answer(port: int, request: Request) -> bytes:
-    """The answer to one call, looked at. Raises `ConnectionError` for a failed call, or `WrongAnswerError`."""
+def answer(port: int, request: LoadRequest) -> bytes:
+    """The checked answer to one call. Raises `ConnectionError` for a failed call, or `WrongAnswerError`."""
     with _channel(port) as channel:
         try:
             body: bytes = channel.unary_unary(request.path)(request.body, timeout=20)

@@ -1,7 +1,7 @@
-"""Rounds: in each everything is measured once, those to be compared one right after the other.
+"""Rounds: each one measures every target once, in direct succession.
 
-Machines are noisy, and what else runs on them comes and goes. Two things measured within the same few
-seconds see the same machine; what is reported is the median over the rounds.
+The load of a machine changes over time. Targets that are measured within the same few seconds see the same
+machine; the median over the rounds is reported.
 """
 
 from collections.abc import Iterable
@@ -9,31 +9,31 @@ from dataclasses import dataclass
 
 from benchmarks.load import load
 from benchmarks.load.h2load import FailedCallsError
-from benchmarks.load.load import Shape
-from benchmarks.load.requests import Request, answer
+from benchmarks.load.load import Concurrency
+from benchmarks.load.requests import LoadRequest, answer
 from benchmarks.load.series import Key, Series
-from benchmarks.servers.process import Running
+from benchmarks.servers.process import RunningServer
 
 SAMPLES = 10
 
 
 @dataclass(frozen=True)
 class Target:
-    """A request to a server that is known to answer it rightly."""
+    """A request to a server whose answer was checked."""
 
     name: str
     port: int
-    request: Request
+    request: LoadRequest
     answer_bytes: int
 
     @classmethod
-    def checked(cls, server: Running, request: Request, name: str = "") -> "Target":
-        """Ask a few times and look at the answers. Raises what `benchmarks.load.requests.answer` does."""
+    def check(cls, server: RunningServer, request: LoadRequest, name: str = "") -> "Target":
+        """Send the request a few times and check the answers. Raises the errors of `answer`."""
         size = min(len(answer(server.port, request)) for _ in range(SAMPLES))
         return cls(name or server.name, server.port, request, size)
 
 
-def one_round(series: Series, targets: Iterable[Target], shapes: Iterable[Shape], seconds: float) -> None:
+def one_round(series: Series, targets: Iterable[Target], shapes: Iterable[Concurrency], seconds: float) -> None:
     """Saturate each target for about `seconds` with each shape, and add what was seen.
 
     Something measured for the first time is warmed up, which also tells how many calls fill the time.
@@ -51,9 +51,9 @@ def one_round(series: Series, targets: Iterable[Target], shapes: Iterable[Shape]
                 series.fail(key, str(error))
 
 
-def _warmed(target: Target, shape: Shape) -> load.Load:
+def _warmed(target: Target, shape: Concurrency) -> load.LoadResult:
     return _saturate(target, shape, calls=20 + 2 * shape.connections * shape.streams)
 
 
-def _saturate(target: Target, shape: Shape, calls: int) -> load.Load:
+def _saturate(target: Target, shape: Concurrency, calls: int) -> load.LoadResult:
     return load.saturate(target.port, target.request, shape, calls=calls, answer_bytes=target.answer_bytes)

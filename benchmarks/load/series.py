@@ -1,11 +1,11 @@
-"""What was measured of whom, round by round, and what is said of it: medians, and ratios taken within a round."""
+"""Results by target and round, with their medians and the medians of ratios within a round."""
 
 import statistics
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from benchmarks.load.load import Load, Shape
+from benchmarks.load.load import Concurrency, LoadResult
 
 
 @dataclass(frozen=True)
@@ -15,18 +15,18 @@ class Key:
     server: str
     images: int
     """A call's."""
-    shape: Shape
+    shape: Concurrency
 
 
 @dataclass
 class Series:
     """Loads by what was measured; each list holds one load a round."""
 
-    loads: dict[Key, list[Load]] = field(default_factory=dict)
+    loads: dict[Key, list[LoadResult]] = field(default_factory=dict)
     failures: dict[Key, str] = field(default_factory=dict)
-    """What could not be measured, and why; its rounds before do not count."""
+    """Failed targets with their errors; their earlier rounds do not count."""
 
-    def add(self, key: Key, load: Load) -> None:
+    def add(self, key: Key, load: LoadResult) -> None:
         """The load of the next round."""
         self.loads.setdefault(key, []).append(load)
 
@@ -40,10 +40,10 @@ class Series:
         return list(dict.fromkeys(key.server for key in self.loads))
 
     def median(self, key: Key, figure: str = "calls_per_second") -> float:
-        """The median over the rounds of one figure of a `Load`."""
+        """The median over the rounds of one field of `LoadResult`."""
         return statistics.median(getattr(load, figure) for load in self.loads[key])
 
-    def best(self, server: str, images: int, shapes: Iterable[Shape] | None = None) -> Key | None:
+    def best(self, server: str, images: int, shapes: Iterable[Concurrency] | None = None) -> Key | None:
         """The key at which this server's median rate is greatest; None where nothing was measured."""
         keys = [
             key
@@ -53,7 +53,7 @@ class Series:
         return max(keys, key=self.median, default=None)
 
     def ratio(self, key: Key, other: Key, figure: str = "calls_per_second") -> float:
-        """The median over the rounds of one figure of `key` divided by the same of `other` in the same round."""
+        """The median over the rounds of the ratio of one field of `key` to that of `other` in the same round."""
         return statistics.median(
             getattr(mine, figure) / getattr(theirs, figure)
             for mine, theirs in zip(self.loads[key], self.loads[other], strict=True)

@@ -1,1 +1,1 @@
-"""Other model servers, each as its documentation advises, in virtual environments of their own."""
+"""Other model servers, set up by their documentation, each in its own virtual environment."""

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.load.load import Shape
-from benchmarks.load.requests import Request, WrongAnswerError, infer
+from benchmarks.load.load import Concurrency
+from benchmarks.load.requests import LoadRequest, WrongAnswerError, infer
 from benchmarks.load.rounds import Target, one_round
 from benchmarks.load.series import Series
 from benchmarks.peers.entries import PEERS, TRITON
@@ -25,14 +25,14 @@ from benchmarks.peers.report import tables
 from benchmarks.report.tables import document, setting
 from benchmarks.servers import digits_server
 from benchmarks.servers.baseline import onnxruntime_alone
-from benchmarks.servers.machine_load import Neighbours, sentence
-from benchmarks.servers.process import PLACEMENTS, Running, Server, StartError, end_on_sigterm, running
+from benchmarks.servers.machine_load import MachineLoad, note
+from benchmarks.servers.process import PLACEMENTS, RunningServer, ServerCommand, StartError, end_on_sigterm, run_server
 
-ALONE = Shape(1, 1)
+ALONE = Concurrency(1, 1)
 SHAPES = {
-    1: (ALONE, Shape(4, 32), Shape(8, 64), Shape(8, 96)),
-    256: (Shape(2, 4), Shape(4, 8)),
-    1024: (Shape(2, 4), Shape(4, 8)),
+    1: (ALONE, Concurrency(4, 32), Concurrency(8, 64), Concurrency(8, 96)),
+    256: (Concurrency(2, 4), Concurrency(4, 8)),
+    1024: (Concurrency(2, 4), Concurrency(4, 8)),
 }
 """Images a call -> how many calls are in flight; of a server's rates the best counts.
 
@@ -44,8 +44,8 @@ console = Console()
 
 
 @dataclass
-class Outcome:
-    """What one placement gave."""
+class PeerResult:
+    """Results of one placement."""
 
     series: Series = field(default_factory=Series)
     floors: dict[int, list[float]] = field(default_factory=dict)
@@ -59,21 +59,21 @@ class Outcome:
 class Contender:
     """A running server and its requests by images a call."""
 
-    server: Running
-    requests: dict[int, Request]
+    server: RunningServer
+    requests: dict[int, LoadRequest]
 
 
 @contextmanager
-def contenders(outcome: Outcome, placement: str) -> Iterator[list[Contender]]:
-    """All that start, ours first; those that do not are in `outcome.left_out`."""
+def contenders(outcome: PeerResult, placement: str) -> Iterator[list[Contender]]:
+    """The servers that start, ours first; `outcome.left_out` has the others."""
     same = {rows: infer(rows) for rows in SHAPES}
     found: list[Contender] = []
     with ExitStack() as stack:
 
-        def start(server: Server, requests: dict[int, Request]) -> None:
+        def start(server: ServerCommand, requests: dict[int, LoadRequest]) -> None:
             console.print(f"starting {server.name}", style="dim")
             try:
-                process = stack.enter_context(running(server, requests[1], digits_server.LOGS, placement))
+                process = stack.enter_context(run_server(server, requests[1], digits_server.LOGS, placement))
             except StartError as error:
                 leave_out(server.name, str(error))
                 return
@@ -99,15 +99,15 @@ def contenders(outcome: Outcome, placement: str) -> Iterator[list[Contender]]:
         yield found
 
 
-def measure(placement: str, rounds: int, seconds: float) -> Outcome:
-    """Everything with the servers placed one way."""
-    outcome = Outcome(floors={rows: [] for rows in SHAPES})
+def measure(placement: str, rounds: int, seconds: float) -> PeerResult:
+    """All measurements with one placement of the servers."""
+    outcome = PeerResult(floors={rows: [] for rows in SHAPES})
     with contenders(outcome, placement) as found:
         targets: dict[int, list[Target]] = {rows: [] for rows in SHAPES}
         for contender in found:
             for rows, request in contender.requests.items():
                 try:
-                    targets[rows].append(Target.checked(contender.server, request))
+                    targets[rows].append(Target.check(contender.server, request))
                 except (WrongAnswerError, ConnectionError) as error:
                     outcome.left_out[f"{contender.server.name}, calls of {rows}"] = str(error)
         for number in range(rounds):
@@ -133,7 +133,7 @@ def main() -> None:
     for missing in digits_server.missing_tools():
         console.print(missing, style="yellow")
 
-    neighbours = Neighbours()
+    machine_load = MachineLoad()
     outcomes = {
         placement: measure(placement, chosen.rounds, chosen.seconds) for placement in chosen.placement or PLACEMENTS
     }
@@ -142,7 +142,7 @@ def main() -> None:
     ]
     for table in shown:
         table.show(console)
-    busy = sentence(neighbours.share())
+    busy = note(machine_load.share())
     console.print(busy)
     page = document("Beside other model servers", "make bench-peers", shown, busy)
     (chosen.out / "peers.md").write_text(page)

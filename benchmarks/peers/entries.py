@@ -1,14 +1,14 @@
-"""The peers as entries: what is started, with which model, and what it is asked."""
+"""The other model servers: command, model and requests of each."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.load.requests import MODEL, Request, infer, infer_scaled
+from benchmarks.load.requests import MODEL, LoadRequest, infer, infer_scaled
 from benchmarks.peers.float32 import write_default_float32
 from benchmarks.peers.install import ENVIRONMENTS, HERE, environment
 from benchmarks.servers.digits_server import CACHE
-from benchmarks.servers.process import Server
+from benchmarks.servers.process import ServerCommand
 
 
 @dataclass(frozen=True)
@@ -18,15 +18,15 @@ class Peer:
     name: str
     folder: str
     environment: dict[str, str] = field(default_factory=dict)
-    request: Callable[[int], Request] = infer
+    request: Callable[[int], LoadRequest] = infer
     float32: bool = False
     """Whether it serves skl2onnx's own float32 model instead of digits_server."""
 
-    def prepare(self, scratch: Path) -> Server:
-        """Install it, and say how it is started. Raises `InstallError`."""
+    def prepare(self, scratch: Path) -> ServerCommand:
+        """Install it; returns its command. Raises `InstallError`."""
         model = write_default_float32(CACHE / "float32" / "model.onnx") if self.float32 else MODEL.onnx
         environment(self.folder)
-        return Server(
+        return ServerCommand(
             self.name,
             ("bash", str(HERE / self.folder / "start.sh")),
             {"VENV": str(ENVIRONMENTS / self.folder), "MODEL": str(model), "SCRATCH": str(scratch), **self.environment},

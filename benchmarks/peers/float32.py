@@ -1,4 +1,4 @@
-"""The same classifier as skl2onnx converts it when nobody says otherwise: float32 in, no scaling inside."""
+"""The same classifier as skl2onnx converts it by default: float32 input, no scaling inside."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from training.export.skops_file import read_fitted
 
 
 def write_default_float32(path: Path) -> Path:
-    """Convert `model.skops`. `zipmap` is off, for no server can send a list of dictionaries as a tensor."""
+    """Convert `model.skops`. `zipmap` is off, because a list of dictionaries is not a tensor."""
     from skl2onnx import to_onnx
     from skl2onnx.common.data_types import FloatTensorType
 

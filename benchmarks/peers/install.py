@@ -1,4 +1,4 @@
-"""Each peer in a virtual environment of its own: their pins of protobuf and NumPy do not agree, nor with ours."""
+"""Installs each peer in its own virtual environment, because their pins of protobuf and NumPy conflict."""
 
 import hashlib
 import subprocess

@@ -1,13 +1,13 @@
-"""What a run beside the peers says, as tables."""
+"""The tables of a run beside other model servers."""
 
 import statistics
 from typing import Protocol
 
-from benchmarks.load.load import Shape
+from benchmarks.load.load import Concurrency
 from benchmarks.load.series import Series
 from benchmarks.report.tables import Table, count, microseconds, times
 
-ALONE = Shape(1, 1)
+ALONE = Concurrency(1, 1)
 PLACED = {
     "free": "servers may use every core, the client has the last one to itself",
     "pinned": "servers share the first core, the client has the last one",
@@ -15,7 +15,7 @@ PLACED = {
 
 
 class Measured(Protocol):
-    """What is needed of an outcome."""
+    """The parts of a result that the tables need."""
 
     series: Series
     floors: dict[int, list[float]]
@@ -25,7 +25,7 @@ class Measured(Protocol):
 
 
 def tables(outcome: Measured, placement: str, reference: str, sizes: list[int]) -> list[Table]:
-    """Rates as absolute figures and as multiples of `reference`'s in the same round; latency, memory, start."""
+    """Rates as absolute values and as multiples of `reference`'s in the same round; latency, memory, start."""
     columns = ["", "calls/s, one image", "× Triton"]
     for rows in sizes[1:]:
         columns += [f"images/s, calls of {rows:,}", "× Triton"]

@@ -1,4 +1,4 @@
-"""What a run of `make bench` says, as tables."""
+"""The tables of `make bench`."""
 
 import statistics
 
@@ -19,12 +19,12 @@ from benchmarks.report.tables import Table, count, microseconds, times
 
 
 def tables(outcome: FrontOutcome) -> list[Table]:
-    """All of one front's."""
-    return [single(outcome), paced(outcome), batches(outcome), process(outcome)]
+    """All tables of one front."""
+    return [single_images(outcome), open_loop(outcome), batches(outcome), process(outcome)]
 
 
-def single(outcome: FrontOutcome) -> Table:
-    """One image a call: rates by calls in flight, and how long a lone call takes."""
+def single_images(outcome: FrontOutcome) -> Table:
+    """One image per call: rates by concurrency, and the latency of a single call."""
     busy = [shape for shape in SINGLE_SHAPES if shape != ALONE]
     table = Table(
         f"{outcome.front} front: one image a call",
@@ -46,8 +46,8 @@ def single(outcome: FrontOutcome) -> Table:
     return table
 
 
-def paced(outcome: FrontOutcome) -> Table:
-    """Latency when calls come at a fixed rate, whatever became of those before."""
+def open_loop(outcome: FrontOutcome) -> Table:
+    """Latency of an open loop at fixed rates."""
     figures = [name for name in load.QUANTILES if name != "p90_us"]
     table = Table(
         f"{outcome.front} front: latency at fixed rates, one image a call",

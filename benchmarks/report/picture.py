@@ -1,4 +1,4 @@
-"""The figures of `make bench` as one picture: saturation, latency, batches."""
+"""The results of `make bench` as one picture: saturation, latency, batches."""
 
 import statistics
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""onnxruntime alone: how many images a second the model takes with no server around it."""
+"""onnxruntime alone: images per second without a server."""
 
 import time
 

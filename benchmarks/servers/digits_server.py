@@ -6,14 +6,14 @@ import shutil
 import sys
 from pathlib import Path
 
-from benchmarks.load.requests import PREFIX, Request, answer
-from benchmarks.servers.process import Server, running
+from benchmarks.load.requests import PREFIX, LoadRequest, answer
+from benchmarks.servers.process import ServerCommand, run_server
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / ".cache" / "bench"
 LOGS = CACHE / "logs"
 LIMITS = ("--max-concurrent-calls=4096", "--max-queue-rows=100000")
-"""More than any load here has in flight: limits that refuse calls are not what is measured."""
+"""Limits above every load here, so that none refuses a call."""
 
 
 def program(name: str) -> str:
@@ -22,37 +22,37 @@ def program(name: str) -> str:
 
 
 def fronts() -> list[str]:
-    """The fronts this installation can serve by."""
+    """The fronts of this installation."""
     return ["grpcio", "envoy"] if importlib.util.find_spec("pyvoy") else ["grpcio"]
 
 
-def digits(front: str) -> Server:
+def digits(front: str) -> ServerCommand:
     """`digits serve` with the committed models."""
     command = [program("digits"), "serve", "--port={port}", "--log-format=json", f"--models={ROOT / 'models'}"]
     command += [*LIMITS, f"--shared-memory={PREFIX}"]
     command += [f"--front={front}", "--http-port={port_2}"]
-    return Server(f"digits, {front} front", tuple(command))
+    return ServerCommand(f"digits, {front} front", tuple(command))
 
 
-def echo(front: str, recorded: Path) -> Server:
-    """A server on the same front that sends back what was recorded, see `record`."""
+def echo(front: str, recorded: Path) -> ServerCommand:
+    """A server on the same front that answers with recorded bytes, see `record`."""
     name = f"bare echo, {front} front"
     if front == "grpcio":
-        return Server(name, (sys.executable, "-m", "benchmarks.servers.echo", "{port}", str(recorded)))
+        return ServerCommand(name, (sys.executable, "-m", "benchmarks.servers.echo", "{port}", str(recorded)))
     command = (program("pyvoy"), "benchmarks.servers.echo_asgi:app", "--port={port}", "--loop=uvloop")
-    return Server(name, command, {"ECHO_ANSWERS": str(recorded)})
+    return ServerCommand(name, command, {"ECHO_ANSWERS": str(recorded)})
 
 
-def record(requests: list[Request], file: Path) -> Path:
-    """What `digits serve` answers to these, into a JSON file for the echoes: by the size of the request."""
-    with running(digits("grpcio"), requests[0], LOGS) as server:
+def record(requests: list[LoadRequest], file: Path) -> Path:
+    """Store the answers of `digits serve` in a JSON file for the echo servers, by the size of the request."""
+    with run_server(digits("grpcio"), requests[0], LOGS) as server:
         answers = {str(len(request.body)): answer(server.port, request).hex() for request in requests}
     file.write_text(json.dumps(answers))
     return file
 
 
 def missing_tools() -> list[str]:
-    """What would make the run better and is not here, as sentences."""
+    """Messages about missing optional programs."""
     missing = []
     if not shutil.which("h2load"):
         missing.append("h2load (Debian: nghttp2-client) is not installed: load comes from a heavier client")

@@ -1,4 +1,4 @@
-"""A bare `grpc.aio` server: the floor that any Python gRPC service stands on.
+"""A bare `grpc.aio` server: the lower bound of any Python gRPC service.
 
 `python -m benchmarks.servers.echo PORT ANSWERS` answers every method, and does nothing but send the bytes that
 ANSWERS, a JSON file, has for a request of that size: `{"<request bytes>": "<answer in hexadecimal>"}`. It

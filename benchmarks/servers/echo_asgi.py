@@ -1,4 +1,4 @@
-"""A bare gRPC server on ASGI: the floor under the envoy front, as `benchmarks.servers.echo` is that under grpc.aio.
+"""A bare gRPC server on ASGI: the lower bound of the envoy front, like `benchmarks.servers.echo` for grpc.aio.
 
 Under Envoy by the package pyvoy, `pyvoy benchmarks.servers.echo_asgi:app --port PORT`. The variable `ECHO_ANSWERS`
 names a JSON file, `{"<request bytes>": "<answer in hexadecimal>"}`.

@@ -1,4 +1,4 @@
-"""How much of the machine others took meanwhile: a figure from a busy machine should say that it is one."""
+"""CPU share of other processes during a measurement, for a note beside the results."""
 
 import os
 import resource
@@ -14,17 +14,17 @@ def busy_seconds(stat: str) -> float:
     return (user + nice + system) / os.sysconf("SC_CLK_TCK")
 
 
-class Neighbours:
-    """Watches from its making on."""
+class MachineLoad:
+    """Measures from its creation on."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
         self._others = self._count()
 
     def share(self) -> float | None:
-        """The part of all cores that others took since, 0 to 1; None where the system does not tell.
+        """CPU share of other processes since then, 0..1; None where /proc/stat is missing.
 
-        Processes of ours count as ours once they have ended.
+        Child processes of this one are excluded once they have ended.
         """
         others = self._count()
         if others is None or self._others is None:
@@ -40,6 +40,6 @@ class Neighbours:
         return busy_seconds(STAT.read_text()) - sum(each.ru_utime + each.ru_stime for each in used)
 
 
-def sentence(share: float | None) -> str:
-    """For the foot of a page."""
+def note(share: float | None) -> str:
+    """The note for a page of results."""
     return "" if share is None else f"Meanwhile other processes took {share:.0%} of the machine."

@@ -1,4 +1,4 @@
-"""Servers under measurement: each a name, a command and what it is asked, each processes of its own."""
+"""Starts and stops the measured servers."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.load.requests import Request, WrongAnswerError, answer
+from benchmarks.load.requests import LoadRequest, WrongAnswerError, answer
 
 READY_SECONDS = 120
 STOP_SECONDS = 20
@@ -21,16 +21,16 @@ LOG_TAIL_LINES = 30
 _CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 CLIENT_CORES = _CORES[-1:]
 PLACEMENTS = {"free": _CORES, "pinned": _CORES[:1]}
-"""Where a server runs while the client has the last core to itself: wherever it likes, or on the first core alone."""
+"""CPU affinity of a server while the client has the last core: all cores, or the first core only."""
 
 
 class StartError(Exception):
-    """A server did not come up; the message holds the end of its log."""
+    """A server did not start; the message has the end of its log."""
 
 
 @dataclass(frozen=True)
-class Server:
-    """How one server is started. `{port}` in the command becomes a free port, `{port_2}` … further ones."""
+class ServerCommand:
+    """The command of a server. `{port}` in the command becomes a free port, `{port_2}` … further ones."""
 
     name: str
     command: tuple[str, ...]
@@ -38,17 +38,17 @@ class Server:
 
 
 @dataclass
-class Running:
-    """A server that gave a right answer."""
+class RunningServer:
+    """A server that has given a correct answer."""
 
     name: str
     port: int
     pid: int
     ready_seconds: float
-    """From the start of the process to the first right answer."""
+    """From the start of the process to the first correct answer."""
 
     def resident_mb(self) -> float:
-        """Resident memory of all its processes now, MiB; what they share counts for each."""
+        """Resident memory of all its processes, MiB; shared memory counts for each of them."""
         total = 0
         for pid in [self.pid, *descendants(self.pid)]:
             try:
@@ -60,16 +60,16 @@ class Running:
 
 
 def end_on_sigterm() -> None:
-    """Let SIGTERM end this process as Ctrl-C does: with its servers ended first."""
+    """Make SIGTERM end this process like Ctrl-C, which stops its servers first."""
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
 
 
 @contextmanager
-def placed(cores: list[int]) -> Iterator[None]:
-    """Keep the processes that are started inside on these cores, where the system can.
+def pinned_to(cores: list[int]) -> Iterator[None]:
+    """Start processes inside with this CPU affinity, if the system supports it.
 
-    By way of this very thread, whose cores they inherit: what is run in the child between fork and exec can wait for
-    ever for a lock that a thread of gRPC or onnxruntime held at the fork.
+    They inherit the affinity of this thread. Code in the child between fork and exec could deadlock on a lock that a
+    thread of gRPC or onnxruntime held at the fork.
     """
     if not cores:
         yield
@@ -83,8 +83,10 @@ def placed(cores: list[int]) -> Iterator[None]:
 
 
 @contextmanager
-def running(server: Server, probe: Request, logs: Path, placement: str = "free") -> Iterator[Running]:
-    """Start `server`, wait until it answers `probe` rightly, and end it and all that it started afterwards.
+def run_server(
+    server: ServerCommand, probe: LoadRequest, logs: Path, placement: str = "free"
+) -> Iterator[RunningServer]:
+    """Start `server`, wait until it answers `probe` correctly, and stop it and its children afterwards.
 
     Its output goes to `logs/<name>.log`. Raises `StartError`.
     """
@@ -93,7 +95,7 @@ def running(server: Server, probe: Request, logs: Path, placement: str = "free")
     logs.mkdir(parents=True, exist_ok=True)
     log = logs / f"{server.name.replace(' ', '-').replace('/', '-')}.log"
     began = time.perf_counter()
-    with log.open("w") as output, placed(PLACEMENTS[placement]):
+    with log.open("w") as output, pinned_to(PLACEMENTS[placement]):
         process = subprocess.Popen(
             [part.format(**names) for part in server.command],
             env={**os.environ, **server.environment, **{key.upper(): str(value) for key, value in names.items()}},
@@ -104,13 +106,13 @@ def running(server: Server, probe: Request, logs: Path, placement: str = "free")
         )
     try:
         _wait_for_answer(process, ports[0], probe, log)
-        yield Running(server.name, ports[0], process.pid, time.perf_counter() - began)
+        yield RunningServer(server.name, ports[0], process.pid, time.perf_counter() - began)
     finally:
         _end(process)
 
 
 def descendants(pid: int) -> list[int]:
-    """Processes that `pid` started, and those that these started."""
+    """All descendants of the process `pid`."""
     found: list[int] = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
@@ -123,7 +125,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def alive(pid: int) -> bool:
-    """Whether the process runs; one that ended and that nobody has asked for its exit code does not."""
+    """Whether the process runs; a zombie does not."""
     try:
         return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
     except OSError:
@@ -135,7 +137,7 @@ def tail(log: Path, lines: int = LOG_TAIL_LINES) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
 
 
-def _wait_for_answer(process: subprocess.Popen[bytes], port: int, probe: Request, log: Path) -> None:
+def _wait_for_answer(process: subprocess.Popen[bytes], port: int, probe: LoadRequest, log: Path) -> None:
     deadline = time.monotonic() + READY_SECONDS
     reason = "it did not listen"
     while time.monotonic() < deadline:
@@ -170,7 +172,7 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """SIGTERM, some patience, then SIGKILL; no process that the server started is left."""
+    """Send SIGTERM, wait, then SIGKILL, also to the processes that the server started."""
     family = descendants(process.pid)
     if process.poll() is None:
         process.terminate()

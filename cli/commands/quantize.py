@@ -9,7 +9,7 @@ from cli.errors import fail
 
 if TYPE_CHECKING:
     from artifact.store import VersionFolder
-    from training.variants.variants import Kind
+    from training.variants.variants import NumberFormat
 
 
 def quantize(
@@ -50,7 +50,7 @@ def quantize(
         fail("; ".join(rejected))
 
 
-def _add(folder: "VersionFolder", to: "Kind", test_data: Path | None, data_dir: Path | None) -> str:
+def _add(folder: "VersionFolder", to: "NumberFormat", test_data: Path | None, data_dir: Path | None) -> str:
     """Make the variant and report it; returns the reason if it is rejected, else an empty text."""
     from training.data.dataset import DatasetError
     from training.export.checks import ExportError

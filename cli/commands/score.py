@@ -10,7 +10,7 @@ from cli.errors import fail
 from scoring.job import CHUNK_ROWS, IMAGE_CHUNK_ROWS
 from scoring.options import MAX_CALLS, JobOptions, OnError
 from scoring.readers.open import RULES
-from scoring.scorers.in_process import Provider
+from scoring.scorers.in_process import ProviderName
 from scoring.writers.write import Format
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def score(  # noqa: D103 - set below
         typer.Option(help="Models folder, without --server.", show_default="that of digits serve, or DIGITS_MODELS"),
     ] = None,
     provider: Annotated[
-        Provider | None,
+        ProviderName | None,
         typer.Option(help="Execution provider, without --server.", show_default="auto, or DIGITS_PROVIDER"),
     ] = None,
     variant: Annotated[
@@ -153,9 +153,9 @@ def score(  # noqa: D103 - set below
 
             summary = score_on_ray(options, address=address, actors=actors, gpus=gpus)
         else:
-            from scoring.api import run
+            from scoring.api import run_job
 
-            summary = run(options)
+            summary = run_job(options)
         if report is not None:
             from scoring.reporting.report import write_report
 
@@ -187,9 +187,9 @@ def _check_flags(context: typer.Context, *, server: str | None, engine: str, rep
     if server is not None:
         for name in ("local", "models", "provider", "variant"):
             if given(name):
-                fail(f"--{name} goes without --server, which has models of its own", code=2)
+                fail(f"--{name} cannot be combined with --server, which has its own models", code=2)
         if engine == "ray":
-            fail("--engine ray goes without --server: its workers load the model", code=2)
+            fail("--engine ray cannot be combined with --server: its workers load the model", code=2)
     active = {"--server": server is not None, "--engine ray": engine == "ray"}
     for flag, names in _ONLY_WITH.items():
         for name in names:

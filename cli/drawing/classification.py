@@ -1,4 +1,4 @@
-"""What `digits classify` prints for each file: drawings in the terminal, or JSON lines."""
+"""Output of `digits classify` for each file: drawings in the terminal, or JSON lines."""
 
 import json
 import sys

@@ -1,1 +1,1 @@
-"""How a command finds its server and authenticates to it."""
+"""The connection of a command to its server."""

@@ -32,7 +32,7 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def identity(file: Path) -> list[int]:
+def file_identity(file: Path) -> list[int]:
     """Inode and size; a renamed file keeps them."""
     stat = file.stat()
     return [stat.st_ino, stat.st_size]

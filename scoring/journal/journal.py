@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from scoring.chunk import Chunk
 from scoring.journal.errors import JournalError
-from scoring.journal.files import TEMPORARY_SUFFIX, commit, identity, sync, temporary_path, write_file
+from scoring.journal.files import TEMPORARY_SUFFIX, commit, file_identity, sync, temporary_path, write_file
 from scoring.journal.output_thread import OutputThread
 from scoring.writers.columns import Columns
 from scoring.writers.write import Format
@@ -29,12 +29,12 @@ _CHUNK_NAME = re.compile(r"(\d{9,})\.arrow")
 
 
 def journal_folder(output: Path) -> Path:
-    """Where the journal of an output lies."""
+    """The journal folder of an output."""
     return output.with_name(f"{output.name}.parts")
 
 
 def find_chunks(folder: Path) -> set[int]:
-    """Indices of the finished chunks in a journal; none if there is no such folder."""
+    """Indices of the finished chunks in a journal; empty without the folder."""
     names = os.listdir(folder) if folder.is_dir() else []
     return {int(match[1]) for name in names if (match := _CHUNK_NAME.fullmatch(name))}
 
@@ -193,7 +193,7 @@ class Journal:
         with self._writing(self.output):
             self._output_thread.finish(count)
             # By its identity a later run recognises the output as the one of this job.
-            made = {"identity": identity(self._output_in_progress), "told": tally}
+            made = {"identity": file_identity(self._output_in_progress), "told": tally}
             write_file(self._finish_file, json.dumps(made).encode())
             if self.output.exists():
                 raise JournalError(f"{self.output} came to exist since the job began; move it away, then --resume")
@@ -215,7 +215,7 @@ class Journal:
         try:
             made = json.loads(self._finish_file.read_bytes())
             tally: Mapping[str, Any] = made["told"]
-            return tally if made["identity"] == identity(self.output) else None
+            return tally if made["identity"] == file_identity(self.output) else None
         except (OSError, ValueError, LookupError):
             return None
 
@@ -234,7 +234,7 @@ class Journal:
 
 
 def _find_difference(name: str, earlier: Any, now: Any) -> str | None:
-    """The first difference between two JSON values, as a sentence."""
+    """The first difference between two JSON values, as a message."""
     if isinstance(earlier, dict) and isinstance(now, dict):
         keys = sorted({*earlier, *now})
         items: Any = [(f"{name}.{key}".lstrip("."), earlier.get(key), now.get(key)) for key in keys]

@@ -1,4 +1,4 @@
-"""What Ray's workers run: tasks read chunks, and actors score each chunk into a file of its own."""
+"""Code of Ray's workers: tasks read chunks, and actors score each chunk into its own file."""
 
 import pickle
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ Row = dict[str, Any]
 
 # Columns that a tally counts.
 _TALLY_COLUMNS = (KIND, CODES, LABEL, "digit", "margin")
-# Errors that end the job with a sentence. Ray shows all others with a traceback.
+# Errors that end the job with a message. Ray shows all others with a traceback.
 _EXPECTED_ERRORS = (InputError, ScorerError, OSError)
 
 
@@ -70,7 +70,7 @@ class ScoreChunk:
         self._columns = Columns(named, self._scorer.model.shape(), options.top_k)
 
     def __call__(self, row: Row) -> Row:
-        """What `score_on_ray` needs of the chunk of `row`, or its error."""
+        """The results of the chunk of `row` for `score_on_ray`, or its error."""
         if row["error"]:
             return _error_row(row["error"])
         try:

@@ -1,4 +1,4 @@
-"""Files as streams of bytes, packed or not, with sentences for what can go wrong."""
+"""Files as streams of bytes, decompressed if necessary, with errors as `InputError`."""
 
 import bz2
 import gzip
@@ -24,14 +24,14 @@ _DAMAGE = (
     tarfile.TarError,
     zipfile.BadZipFile,
 )
-"""What is raised for a file that is not whole, or not what it says."""
+"""Exceptions for a truncated or damaged file."""
 
 
-class Content:
-    """What a file holds: its bytes, unpacked where gzip, bzip2 or xz packed them, or those of a zip's `member`."""
+class InputFile:
+    """The content of a file, decompressed from gzip, bzip2 or xz, or that of the `member` of a zip."""
 
     def __init__(self, path: Path, member: str | None = None) -> None:
-        """Looks at how it begins. Raises `InputError`."""
+        """Detect the compression from the first bytes. Raises `InputError`."""
         self.path, self.member = path, member
         self._unpack: Callable[[Path], Any] | None = None
         if member is None:
@@ -44,29 +44,29 @@ class Content:
 
     @property
     def packed(self) -> bool:
-        """Whether the file itself has other bytes."""
+        """Whether the content is compressed or in a zip."""
         return self._unpack is not None or self.member is not None
 
     def open(self) -> BinaryIO:
-        """A stream of the bytes. Raises `InputError`; reading it wants `reading` around it."""
+        """A stream of the content. Raises `InputError`; reads of it need `reading` around them."""
         with reading(self):
             if self.member is None:
                 return cast("BinaryIO", self._unpack(self.path)) if self._unpack else self.path.open("rb")
             with zipfile.ZipFile(self.path) as archive:  # the file stays open until its last member is closed
                 try:
                     return cast("BinaryIO", archive.open(self.member))
-                except RuntimeError as error:  # encrypted, or packed in a way of its own
+                except RuntimeError as error:  # encrypted, or an unknown compression
                     raise InputError(f"{self} cannot be read: {error}") from None
 
     def begin(self, size: int) -> bytes:
-        """The first `size` bytes, or all where there are fewer. Raises `InputError`."""
+        """The first `size` bytes, or all if there are fewer. Raises `InputError`."""
         with self.open() as file, reading(self):
             return file.read(size)
 
 
 @contextmanager
 def reading(file: object) -> Iterator[None]:
-    """Turns what reading `file` raises into `InputError`."""
+    """Translate errors of reading `file` into `InputError`."""
     try:
         yield
     except _DAMAGE as error:

@@ -1,4 +1,4 @@
-"""How a resumed job tells that its inputs are still what they were."""
+"""Fingerprints of inputs, by which a resumed job detects changes."""
 
 import hashlib
 import os
@@ -15,7 +15,7 @@ _SAMPLE_BYTES = 65_536
 def of_file(path: Path) -> dict[str, Any]:
     """Path, size in bytes, time of the last change in ns, and SHA-256 of 16 samples of 64 KiB, first and last included.
 
-    A few milliseconds whatever the size. Raises `InputError`.
+    Takes a few milliseconds for any size. Raises `InputError`.
     """
     try:
         with path.open("rb") as file:
@@ -36,14 +36,14 @@ def _digest(file: BinaryIO, size: int) -> str:
 
 
 def of_files(paths: Iterable[Path]) -> dict[str, Any]:
-    """How many files there are, and SHA-256 over the path, size and time of each, or why it has none."""
+    """Number of files, and SHA-256 over the path, size and time of each, or over its error."""
     digest = hashlib.sha256()
     count = 0
     for path in paths:
         try:
             stat = path.stat()
             found = f"{stat.st_size}\0{stat.st_mtime_ns}"
-        except OSError as error:  # as with any other image that cannot be read, that is an error of its row
+        except OSError as error:  # like any unreadable image, an error of its row
             found = f"{error.strerror}"
         count += 1
         digest.update(f"{path}\0{found}\n".encode(errors="surrogateescape"))

@@ -11,44 +11,44 @@ from scoring.readers.reader import Block, Reader
 
 
 class Inputs:
-    """The rows of all inputs, one after the other, in chunks that never cross from one input into the next."""
+    """The rows of all inputs in order, in chunks that never span two inputs."""
 
     def __init__(
         self, readers: Sequence[Reader], labels: NDArray[np.int32] | None = None, label_file: str | None = None
     ) -> None:
-        """`labels` is int32 with one for each row of the job, from `label_file`; else those of the inputs count.
+        """`labels` from `label_file` is int32 [rows of the job]; without it, the inputs have labels of their own.
 
-        Raises `InputError` when there are not as many labels as rows, as far as that is known.
+        Raises `InputError` if the number of rows is known and differs from that of the labels.
         """
         self.readers = readers
         self.named = any(reader.named for reader in readers)
-        """Whether ids are text rather than row numbers: when some of the rows have names."""
+        """Whether ids are text rather than row numbers, because some rows have names."""
         self.encoded = any(reader.encoded for reader in readers)
-        """Whether there are image files among the rows, which take a thousand times as long to read as pixels."""
+        """Whether some rows are image files, which are a thousand times slower to read than pixels."""
         self.labelled = labels is not None or any(reader.labelled for reader in readers)
-        """Whether chunks come with labels."""
+        """Whether chunks have labels."""
         known = [reader.rows for reader in readers]
         self.rows = None if None in known else sum(rows for rows in known if rows is not None)
-        """How many rows there are, where that is cheap to know."""
+        """Number of rows, if it is cheap to find."""
         self.count: int | None = None
-        """How many chunks there are altogether, `done` included; known once `chunks` has come to its end."""
+        """Number of all chunks, including `done`; known after `chunks` is exhausted."""
         self._labels, self._label_file = labels, label_file
         if self.rows is not None:
             self._check_labels(self.rows)
 
     @property
     def replayable(self) -> bool:
-        """Whether they can be read a second time, as a resumed job does; standard input cannot."""
+        """Whether they can be read again by a resumed job; standard input cannot."""
         return all(reader.path != "-" for reader in self.readers)
 
     def fingerprint(self) -> list[dict[str, Any]]:
-        """What stays the same as long as the inputs do, for JSON: path, size, time and SHA-256 of samples of each."""
+        """Fingerprints of the inputs, for JSON: path, size, time and SHA-256 of samples of each."""
         return [reader.fingerprint() for reader in self.readers]
 
     def chunks(self, chunk_rows: int, done: Container[int] = ()) -> Iterator[Chunk]:
-        """The chunks whose index is not among `done`, in order; the memory of each is free once it is let go of.
+        """The chunks whose index is not in `done`, in order; a chunk is freed with its last reference.
 
-        Raises `InputError` when an input turns out damaged.
+        Raises `InputError` for a damaged input.
         """
         index = row = 0
         for reader in self.readers:
@@ -79,7 +79,7 @@ class Inputs:
 
     def _check_labels(self, rows: int, *, at_least: bool = False) -> None:
         if self._labels is not None and not (self._labels[rows:] != UNKNOWN).any() and len(self._labels) > rows > 0:
-            self._labels = self._labels[:rows]  # lines that are empty, behind the last label
+            self._labels = self._labels[:rows]  # empty lines after the last label
         if self._labels is not None and len(self._labels) != rows:
             more = "at least " if at_least else ""
             raise InputError(

@@ -1,4 +1,4 @@
-"""What the user names -> readers: what each input is, is found out by its content."""
+"""Opens the inputs of a job. The content of an input determines its reader."""
 
 import glob
 import os
@@ -12,26 +12,26 @@ from typing import BinaryIO
 from imaging.folder import is_hidden
 from imaging.idx import is_idx
 from scoring.chunk import UNKNOWN, InputError, Shape
+from scoring.messages import clip_list
 from scoring.readers.arrays import idx, npy
-from scoring.readers.files import Content, reading
+from scoring.readers.files import InputFile, reading
 from scoring.readers.images.archives import Tar, Zip, is_tar, visible_path
-from scoring.readers.images.images import FOLDER, Files, ImagesReader, find_images, is_image_name
+from scoring.readers.images.images import FOLDER, ImageFiles, ImagesReader, find_images, is_image_name
 from scoring.readers.inputs import Inputs
-from scoring.readers.label_file import read_label_file
-from scoring.readers.labels import NONE
+from scoring.readers.labels.label_file import read_label_file
+from scoring.readers.labels.labels import NONE
 from scoring.readers.reader import Reader
 from scoring.readers.tables import parquet
 from scoring.readers.tables.csv import CsvReader
 from scoring.readers.tables.image_cells import is_encoded
 from scoring.readers.tables.json_lines import STANDARD_INPUT, JsonLinesReader
-from scoring.sentences import some
 
 __all__ = ["RULES", "Inputs", "open_inputs"]
 
 RULES = """\
 Inputs are told apart by their content, not by their names: .npy, .npz, IDX, CSV and JSON lines (each of them \
 plain, packed by gzip, bzip2 or xz, or alone in a zip), Parquet, a folder, a zip or a tar (packed or not) of image \
-files, image files themselves, a glob of any of these, and - for JSON lines on standard input. Files and folders \
+files, image files themselves, a glob of any of these, and - for JSON lines on standard input. ImageFiles and folders \
 that are hidden by a dot, or that macOS, Windows or network storage keep for themselves (__MACOSX, Thumbs.db, \
 @eaDir), are passed over in folders, archives and globs.
 
@@ -56,10 +56,10 @@ An id is the number of the row in the job, from 0; an image file's is its path a
 folder or archive, behind the name of that where there are several inputs; a byte in it that is no UTF-8 is \
 written \\xff, by its value, and a backslash twice, so that no two are alike. Folders are read in the order of the \
 paths, archives in their own."""
-"""What is taken as pixels, as labels and as ids, for people: `--help` shows it."""
+"""Rules for pixels, labels and ids, as shown by `--help`."""
 
 _HEAD = 512
-# Kinds of files that people bring and that are not read, by how they begin.
+# Known formats that cannot be read, by their first bytes.
 _REFUSED = {
     b"\xff\xfe": "text in UTF-16",
     b"\xfe\xff": "text in UTF-16",
@@ -83,7 +83,7 @@ def open_inputs(
     labels: str | None = None,
     threads: int = 1,
 ) -> Inputs:
-    """The rows of what `inputs` name, see `RULES`; `pixels` and `labels` as there.
+    """The rows of `inputs`; `RULES` describes `inputs`, `pixels` and `labels`.
 
     Image files are decoded by `threads` processes, columns by so many threads. Raises `InputError`.
     """
@@ -102,7 +102,7 @@ def open_inputs(
 
 
 def _check_labelled(readers: Sequence[Reader], labels: str) -> None:
-    """Raises `InputError` where labels were asked for and are not there."""
+    """Raise `InputError` if an input lacks the requested labels."""
     for reader in readers:
         if not reader.labelled:
             name = reader.path or "an image file"
@@ -111,7 +111,7 @@ def _check_labelled(readers: Sequence[Reader], labels: str) -> None:
 
 
 class _Opener:
-    """What all inputs of a job have in common."""
+    """Opens inputs with the options of a job."""
 
     def __init__(self, shape: Shape, pixels: str | None, labels: str | None, threads: int) -> None:
         self._shape, self._pixels, self._labels, self._threads = shape, pixels, labels, threads
@@ -132,11 +132,11 @@ class _Opener:
                 images.append(path)
                 continue
             if images:
-                yield self._images("", Files(images))
+                yield self._images("", ImageFiles(images))
                 images = []
             yield reader
         if images:
-            yield self._images("", Files(images))
+            yield self._images("", ImageFiles(images))
 
     def _open(self, path: str, *, several: bool) -> Reader | None:
         """The reader of one input; None for an image file."""
@@ -151,10 +151,10 @@ class _Opener:
             names = find_images(file)
             if not names:
                 raise InputError(f"{path} is a folder without image files; name files of other kinds, or a glob")
-            return self._images(path, Files(names, file), prefix)
+            return self._images(path, ImageFiles(names, file), prefix)
         if not file.is_file():
             raise InputError(f"{path} is neither a file nor a folder; JSON lines come through a pipe as -")
-        content = Content(file)
+        content = InputFile(file)
         head = content.begin(_HEAD)
         if is_tar(head):
             return self._images(path, Tar(file), prefix)
@@ -164,7 +164,7 @@ class _Opener:
             return None
         return self._table(content, head)
 
-    def _table(self, content: Content, head: bytes) -> Reader:
+    def _table(self, content: InputFile, head: bytes) -> Reader:
         """The reader of a file of numbers, from the bytes that its content begins with."""
         if not head:
             raise InputError(f"{content} is empty: 0 bytes")
@@ -187,7 +187,7 @@ class _Opener:
         return CsvReader(content, self._shape, pixels=self._pixels, labels=self._labels)
 
     def _zip(self, file: Path, prefix: str) -> Reader:
-        """A zip is what its members are: arrays, image files, or one table; hidden members are none."""
+        """The reader of a zip of arrays, image files or one table; hidden members are ignored."""
         with reading(file), zipfile.ZipFile(file) as archive:
             members = {
                 member.filename: path
@@ -202,19 +202,19 @@ class _Opener:
             both = [name for name in arrays if npy.Array(file, name).holds(self._shape.features)]
             if both:
                 raise InputError(
-                    f"{file} has {len(images)} image files and arrays of images ({some(both)}), expected either, "
+                    f"{file} has {len(images)} image files and arrays of images ({clip_list(both)}), expected either, "
                     "or --pixels with the name of an array"
                 )
             return self._images(str(file), Zip(file), prefix)
         if len(members) != 1:
             raise InputError(
                 f"{file} is a zip without image files, without arrays, and of {len(members)} other files, "
-                f"expected one: {some(members)}"
+                f"expected one: {clip_list(members)}"
             )
-        content = Content(file, *members)
+        content = InputFile(file, *members)
         return self._table(content, content.begin(_HEAD))
 
-    def _images(self, path: str, source: Files | Tar | Zip, prefix: str = "") -> ImagesReader:
+    def _images(self, path: str, source: ImageFiles | Tar | Zip, prefix: str = "") -> ImagesReader:
         return ImagesReader(path, source, self._shape, prefix=prefix, labels=self._labels, processes=self._threads)
 
     def _json_lines(

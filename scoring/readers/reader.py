@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scoring.chunk import RowError
 
 Wanted = Callable[[int], bool]
-"""Whether the block of this position is wanted, or only passed over."""
+"""Whether the block at this position is needed or skipped."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,5 +50,5 @@ class Reader(Protocol):
     def blocks(self, rows: int, wanted: Wanted) -> Iterator[Block | int]:
         """All blocks of `rows` rows, the last one shorter, in order; in place of one not wanted its number of rows.
 
-        Raises `InputError` when the input turns out damaged.
+        Raises `InputError` for a damaged input.
         """

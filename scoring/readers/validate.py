@@ -1,4 +1,4 @@
-"""Numbers of any kind -> pixels: whole numbers within the model's range, or a sentence about the row."""
+"""Converts numbers to pixels: integers within the model's range, or an error of the row."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring.chunk import Kind, RowError, Shape
+from scoring.chunk import ErrorKind, RowError, Shape
 
 Where = Callable[[int, int], str]
 """Row and column (both within the array) -> how to find them: file, row, column."""
@@ -26,7 +26,7 @@ def to_pixels(
         pixels = values if values.dtype == np.uint8 else values.astype(np.uint8)
     bad = None
     if values.dtype != np.uint8:
-        bad = pixels != values  # NaN, fractions, and whatever 0..255 cannot hold
+        bad = pixels != values  # NaN, fractions and values beyond 0..255
     if shape.pixel_max < 255 and int(pixels.max(initial=0)) > shape.pixel_max:
         above = pixels > shape.pixel_max
         bad = above if bad is None else bad | above
@@ -36,30 +36,30 @@ def to_pixels(
     rows = np.flatnonzero(bad.any(axis=1))
     columns = bad[rows].argmax(axis=1)
     for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
-        errors[row] = judge(values[row, column].item(), shape, where(row, column), missing=missing)
+        errors[row] = describe_error(values[row, column].item(), shape, where(row, column), missing=missing)
     pixels = pixels.copy()
     pixels[rows] = 0
     return pixels, errors
 
 
-def judge(value: float | None, shape: Shape, where: str, *, missing: bool = False) -> RowError:
-    """What is wrong with a value that is no pixel of `shape`."""
+def describe_error(value: float | None, shape: Shape, where: str, *, missing: bool = False) -> RowError:
+    """The error of a value that is not a pixel of `shape`."""
     if value is None or (value != value and missing):
-        kind, what = Kind.MISSING, "missing"
+        kind, what = ErrorKind.MISSING, "missing"
     elif value != value:
-        kind, what = Kind.NAN, "NaN"
+        kind, what = ErrorKind.NAN, "NaN"
     elif value < 0:
-        kind, what = Kind.NEGATIVE, f"{value:g}" if isinstance(value, float) else f"{value}"
+        kind, what = ErrorKind.NEGATIVE, f"{value:g}" if isinstance(value, float) else f"{value}"
     elif value > shape.pixel_max:
-        kind, what = Kind.ABOVE, f"{value:g}" if isinstance(value, float) else f"{value}"
+        kind, what = ErrorKind.ABOVE, f"{value:g}" if isinstance(value, float) else f"{value}"
     else:
-        kind, what = Kind.FRACTION, f"{value:g}"
+        kind, what = ErrorKind.FRACTION, f"{value:g}"
     return RowError(kind, f"{where}: the pixel is {what}, expected a whole number in 0..{shape.pixel_max}")
 
 
 def wrong_length(found: int, shape: Shape, where: str) -> RowError:
     """A row that has not as many pixels as the model takes."""
     return RowError(
-        Kind.LENGTH,
+        ErrorKind.LENGTH,
         f"{where}: it has {found} pixels, expected {shape.features} for images of {shape.rows}×{shape.cols}",
     )

@@ -1,4 +1,4 @@
-"""Progress of a job on the screen: a bar in a terminal, a line now and then elsewhere."""
+"""Progress of a job: a bar in a terminal, else a line every few seconds."""
 
 import sys
 import threading
@@ -8,23 +8,23 @@ from contextlib import contextmanager
 from typing import Protocol
 
 LINE_SECONDS = 10.0
-"""Without a terminal, the time between two lines."""
+"""Seconds between two lines without a terminal."""
 
 
 class OnRows(Protocol):
-    """What is told of the rows that were scored; from any thread."""
+    """Callback with the numbers of scored rows and of errors; may be called from any thread."""
 
     def __call__(self, rows: int, errors: int = 0) -> None:
-        """So many more rows, so many of them without scores."""
+        """`rows` more rows, `errors` of them without scores."""
 
 
 def silent(rows: int, errors: int = 0) -> None:
-    """Tells nobody."""
+    """Ignore the progress."""
 
 
 @contextmanager
 def progress(total: int | None, done: int) -> Iterator[OnRows]:
-    """Gives what to call as rows are scored, of `total` if that is known; `done` were before. Writes to stderr."""
+    """A callback for scored rows; `done` rows of `total` (None: unknown) were scored before. Writes to stderr."""
     from rich.console import Console
 
     console = Console(stderr=True)

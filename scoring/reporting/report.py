@@ -1,4 +1,4 @@
-"""The summary of a job as pictures: how sure the model was, what it found, and what it mistook for what."""
+"""The report of a job: its summary with pictures of margins, classes and confusions."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ def write_report(summary: Summary, folder: Path) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """In UTF-8, whatever the locale, and whatever the names of files are."""
+    """Write as UTF-8, independent of the locale and of file names."""
     path.write_text(f"{text}\n", encoding="utf-8", errors="backslashreplace")
 
 

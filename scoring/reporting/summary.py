@@ -1,4 +1,4 @@
-"""What a job comes to: counts that add up part by part, whatever order the parts come in."""
+"""The summary of a job: counts that are summed over its chunks in any order."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,17 +19,17 @@ class Summary:
     output: str
     model: Model
     how: str
-    """How the scores came: in this process, or from which server."""
+    """Where the rows were scored: in this process or on which server."""
     rows: int
-    """Of the output, those with an error included."""
+    """Rows of the output, including those with an error."""
     errors: dict[str, int]
-    """Rows without scores, by what was wrong with them."""
+    """Rows without scores by the kind of their error."""
     warnings: dict[str, int]
     """Scored rows with a warning, by its code, see `imaging.pixels.WarningCode`."""
     foreign_labels: int
-    """Scored rows with a label that means no class of the model, passed over since labels were not asked for."""
+    """Scored rows whose label is not a class of the model, which are ignored unless labels were requested."""
     resumed_rows: int
-    """Rows that an earlier run had scored."""
+    """Rows that an earlier run scored."""
     seconds: float
     """From the first row that was read to the finished output."""
     digits: NDArray[np.int64]
@@ -61,16 +61,16 @@ class Summary:
 
     @property
     def accuracy(self) -> float | None:
-        """Share of the labelled rows that is classified right, 0..1; None when there are none."""
+        """Accuracy on the labelled rows, 0..1; None without such rows."""
         return None if not self.labelled else int(np.trace(self.confusion)) / self.labelled  # type: ignore[arg-type]
 
     @property
     def top_k_accuracy(self) -> float | None:
-        """Share of the labelled rows whose label is among the best `top_k`, 0..1; None when that was not asked."""
+        """Share of the labelled rows whose label is among the best `top_k`, 0..1; None if not requested."""
         return None if self.top_right is None or not self.labelled else self.top_right / self.labelled
 
     def as_json(self) -> dict[str, Any]:
-        """The same for machines."""
+        """The summary for JSON."""
         return {
             "output": self.output,
             "model": dict(self.model.identity),
@@ -92,7 +92,7 @@ class Summary:
         }
 
     def flaws(self) -> list[str]:
-        """How many rows have no scores, or a warning, and why; a line each."""
+        """A line for each kind of error and each warning with the number of its rows."""
         top = self.model.card.pixel_max
         return [
             *(f"{count:,} without scores: {kind}" for kind, count in sorted(self.errors.items())),
@@ -107,7 +107,7 @@ class Summary:
         ]
 
     def lines(self) -> list[str]:
-        """The same for people."""
+        """The summary as lines of text."""
         classes = self.model.card.classes
         lines = [
             f"{self.rows:,} rows by {self.model}, {self.how}, in {self.seconds:.1f} s: "

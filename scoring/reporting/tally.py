@@ -1,4 +1,4 @@
-"""Counts of a job, added up chunk by chunk in any order."""
+"""Sums the counts of a job over its chunks, in any order."""
 
 import threading
 from collections import Counter
@@ -18,7 +18,7 @@ from scoring.scorers.scorer import Model
 
 @dataclass(eq=False)
 class Tally:
-    """Adds up the parts; from any thread."""
+    """Sums the counts of chunks; thread-safe."""
 
     model: Model
     labelled: bool
@@ -40,7 +40,7 @@ class Tally:
         self._lock = threading.Lock()
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """One part, with the columns of `Columns.part`."""
+        """Add a chunk with the columns of `Columns.part`."""
         errors: Counter[str] = Counter()
         if batch.column("kind").null_count < len(batch):
             for each in pc.value_counts(batch.column("kind").drop_null()).to_pylist():
@@ -83,7 +83,7 @@ class Tally:
         return places
 
     def as_json(self) -> dict[str, Any]:
-        """All that was added, for `load`."""
+        """The counts as JSON, for `load`."""
         return {
             "rows": self.rows,
             "errors": dict(self.errors),
@@ -97,7 +97,7 @@ class Tally:
         }
 
     def load(self, counts: Mapping[str, Any]) -> None:
-        """Take the counts of a run before, see `as_json`, in place of all there are."""
+        """Replace the counts by those of an earlier run, see `as_json`."""
         self.rows, self.errors = counts["rows"], Counter(counts["errors"])
         self.warnings = Counter(counts["warnings"])
         self._margin, self._top_right, self._foreign = counts["margin"], counts["top_right"], counts["foreign"]
@@ -105,7 +105,7 @@ class Tally:
         self._margins = np.array(counts["margins"])
 
     def summary(self, output: str, how: str, *, resumed_rows: int, seconds: float) -> Summary:
-        """All that was added."""
+        """The summary of the counts."""
         scored = self.rows - self.errors.total()
         return Summary(
             output=output,
@@ -127,7 +127,7 @@ class Tally:
 
 
 def _count_codes(codes: pa.Array) -> Counter[str]:
-    """How many rows have each code, of a column with the codes of a row and blanks between."""
+    """Number of rows for each code, from a column of codes separated by blanks."""
     counts: Counter[str] = Counter()
     if codes.null_count < len(codes):
         for each in pc.value_counts(codes.drop_null()).to_pylist():

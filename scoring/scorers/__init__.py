@@ -1,1 +1,1 @@
-"""What gives a job its scores: the model in this process, or a server."""
+"""Scorers: the model in this process, or on a server."""

@@ -15,7 +15,7 @@ from engine.models.session import ModelError, load_session
 from engine.models.version_policy import PolicyError, read_policy
 from scoring.scorers.scorer import Model, ScorerError
 
-Provider = Literal["cpu", "cuda", "auto"]
+ProviderName = Literal["cpu", "cuda", "auto"]
 
 # Rows of one run. On the CPU enough to make the cost of a run negligible, and few enough to keep hidden layers and the
 # pixels as floats in a core's cache; on a GPU enough to keep it busy.
@@ -35,7 +35,7 @@ class LocalScorer:
         *,
         name: str = "",
         version: str = "",
-        provider: Provider = "auto",
+        provider: ProviderName = "auto",
         require_provider: bool = False,
         threads: int = 0,
         variant: Variant = "",

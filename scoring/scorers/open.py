@@ -1,4 +1,4 @@
-"""The scorer that the options of a job ask for."""
+"""Opens the scorer for the options of a job."""
 
 import hashlib
 import socket

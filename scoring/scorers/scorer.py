@@ -1,4 +1,4 @@
-"""The interface of what scores rows: a model in this process or on a server."""
+"""The interface of scorers: a model in this process or on a server."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ MAX_IMAGE_PIXELS = 25_000_000
 
 
 class ScorerError(Exception):
-    """The model does not exist, cannot run, or has changed during the job; the message is a sentence."""
+    """The model does not exist, cannot run, or has changed during the job; the message says which."""
 
 
 @dataclass(frozen=True, slots=True)

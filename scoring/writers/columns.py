@@ -1,4 +1,4 @@
-"""The columns of the table that a job makes, and of the parts it is made from."""
+"""The columns of the output and of the chunks in the journal."""
 
 from dataclasses import dataclass
 
@@ -7,28 +7,28 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from imaging.pixels import ImageWarning, find_warnings
-from scoring.chunk import UNKNOWN, Chunk, Kind, Shape
+from scoring.chunk import UNKNOWN, Chunk, ErrorKind, Shape
 
 KIND = "kind"
 CODES = "codes"
 LABEL = "label"
-"""Columns that parts have and the finished table has not."""
+"""Columns of the chunks in the journal that the output lacks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """id, digit, a score for each label (score_0, score_1, …), margin, top_1, … where asked for, warnings, error."""
+    """id, digit, a score for each label (score_0, score_1, …), margin, top_1, … on request, warnings, error."""
 
     named: bool
     """Whether ids are text rather than row numbers."""
     shape: Shape
-    """What `digit` may be, in the order of the scores, and what pixels look like."""
+    """Possible values of `digit` in the order of the scores, and the form of the pixels."""
     top_k: int = 0
-    """How many of the best digits a row names, beside all scores."""
+    """Number of best digits of a row, in columns beside all scores."""
 
     @property
     def table(self) -> pa.Schema:
-        """What the finished table holds; all but `id` is null where there is an error, and `error` where none is.
+        """The columns of the output. In rows with an error all but `id` are null, in other rows `error` is.
 
         `warnings` are the sentences on what looks wrong with an image that was scored, null where nothing does.
         """
@@ -46,8 +46,8 @@ class Columns:
 
     @property
     def part(self) -> pa.Schema:
-        """The same with what the summary counts: `kind` (of the error, see `Kind`), `codes` (of the warnings, with
-        blanks between) and `label` (what the image shows)."""
+        """The same with the columns for the summary: `kind` (see `ErrorKind`), `codes` (of the warnings, separated by
+        blanks) and `label`."""
         kinds = pa.dictionary(pa.int8(), pa.string())
         more = pa.schema([pa.field(KIND, kinds), pa.field(CODES, pa.string()), pa.field(LABEL, pa.int32())])
         return pa.unify_schemas([self.table, more])
@@ -100,7 +100,7 @@ def margins(by_class: NDArray[np.float32]) -> NDArray[np.float32]:
     return best
 
 
-_KINDS = list(Kind)
+_KINDS = list(ErrorKind)
 
 
 def _errors(chunk: Chunk) -> tuple[pa.Array, pa.Array]:
@@ -110,12 +110,12 @@ def _errors(chunk: Chunk) -> tuple[pa.Array, pa.Array]:
         return pa.nulls(len(chunk), pa.string()), kinds
     found = [chunk.errors.get(row) for row in range(len(chunk))]
     positions = pa.array([None if error is None else _KINDS.index(error.kind) for error in found], pa.int8())
-    sentences = pa.array([None if error is None else _plain(error.sentence) for error in found], pa.string())
+    sentences = pa.array([None if error is None else _plain(error.message) for error in found], pa.string())
     return sentences, pa.DictionaryArray.from_arrays(positions, pa.array(_KINDS, pa.string()))
 
 
 def _warnings(chunk: Chunk, shape: Shape) -> tuple[pa.Array, pa.Array]:
-    """The columns warnings and codes: what Classify warns of, of rows without an error."""
+    """The columns warnings and codes of rows without an error, as in Classify."""
     found: dict[int, list[ImageWarning]] = {}
     for row, warning in find_warnings(chunk.pixels, shape):
         if row not in chunk.errors:
@@ -128,6 +128,6 @@ def _warnings(chunk: Chunk, shape: Shape) -> tuple[pa.Array, pa.Array]:
     return pa.array(sentences, pa.string()), pa.array(codes, pa.string())
 
 
-def _plain(sentence: str) -> str:
-    """The sentence with each byte of a file's name that is no UTF-8 as \\xff, for a table is UTF-8."""
-    return sentence.encode(errors="surrogateescape").decode(errors="backslashreplace")
+def _plain(message: str) -> str:
+    """The message as UTF-8: a byte of a file name that is not UTF-8 becomes \\xff."""
+    return message.encode(errors="surrogateescape").decode(errors="backslashreplace")

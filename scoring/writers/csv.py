@@ -1,4 +1,4 @@
-"""CSV with a line of names; what is null is empty, a float as short as it can be and still be the same float32."""
+"""CSV with a header. Null is empty, and a float is the shortest text of the same float32."""
 
 from collections.abc import Iterator
 from typing import BinaryIO

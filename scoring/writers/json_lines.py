@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 
 def write(batches: Iterator[pa.RecordBatch], file: BinaryIO, schema: pa.Schema) -> None:
-    """A line for each row; Arrow puts the texts together, all rows at once."""
+    """A line for each row; Arrow joins the texts of all rows at once."""
     for batch in batches:
         pieces: list[pa.Scalar | pa.Array] = []
         for place, name in enumerate(schema.names):

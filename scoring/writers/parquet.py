@@ -7,12 +7,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 ROW_GROUP = 131_072
-"""Rows that a row group has at least, the last one excepted."""
+"""Minimum rows of a row group, except for the last one."""
 
 
 def write(batches: Iterator[pa.RecordBatch], file: BinaryIO, schema: pa.Schema) -> None:
     """Row groups of whole batches."""
-    # Scores are noise to a compressor, hardly two are alike, and their least and greatest tell nobody anything.
+    # Scores hardly compress, few are equal, and statistics of their ranges are not useful.
     with pq.ParquetWriter(
         file, schema, compression="none", use_dictionary=["warnings", "error"], write_statistics=["id"]
     ) as writer:

@@ -1,4 +1,4 @@
-"""The finished table as a file, written a piece at a time and the same to the byte whenever it is written."""
+"""Writes the output in pieces, with reproducible bytes."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -29,14 +29,14 @@ _WRITERS: dict[Format, Callable[[Iterator[pa.RecordBatch], BinaryIO, pa.Schema],
 
 
 def format_of(output: Path) -> Format | None:
-    """The format that the name's ending tells; None for an unknown one."""
+    """The format for the ending of a name; None for an unknown ending."""
     return _ENDINGS.get(output.suffix.lower())
 
 
 def write_table(
     batches: Iterable[pa.RecordBatch], path: Path, format_: Format, schema: pa.Schema, metadata: Mapping[str, str]
 ) -> None:
-    """Write the table to `path` and have it on the disk: the same rows in the same batches give the same bytes.
+    """Write the table to `path` and flush it to the disk: the same batches give the same bytes.
 
     Of the batches the columns of `schema` are taken. `metadata` goes into the schema of Parquet. Raises
     `OSError`, that of a full disk among them.
@@ -49,7 +49,7 @@ def write_table(
 
 
 def _flushing(batches: Iterable[pa.RecordBatch], file: BinaryIO, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """The columns of `schema`; what is written is brought onto the disk now and then, not all of it at the end."""
+    """The columns of `schema`; written bytes are flushed to the disk regularly rather than all at the end."""
     flushed = 0
     for batch in batches:
         if file.tell() - flushed >= _FLUSH_BYTES:

@@ -10,7 +10,7 @@ from sklearn.neural_network import MLPClassifier
 
 from artifact.store import VersionFolder
 from training.data.datasets import digits
-from training.data.inputs import scaled
+from training.data.inputs import scale_pixels
 from training.evaluate.conformal import find_thresholds
 from training.evaluate.detector import fit_detector
 from training.export.checks import Description
@@ -35,9 +35,9 @@ def export_sure(
     learning, held_out, called = data.train[:900], data.train[900:], np.array(labels)
     classifier = MLPClassifier((24,), batch_size=50, max_iter=20, random_state=1)
     with warnings.catch_warnings(action="ignore"):
-        classifier.fit(scaled(learning.pixels, **SCALE), called[learning.labels])
+        classifier.fit(scale_pixels(learning.pixels, **SCALE), called[learning.labels])
     if thresholds is None:
-        thresholds = find_thresholds(classifier.predict_proba(scaled(held_out.pixels, **SCALE)), held_out.labels)
+        thresholds = find_thresholds(classifier.predict_proba(scale_pixels(held_out.pixels, **SCALE)), held_out.labels)
     about = Description(
         name="sure",
         version=1,
@@ -50,6 +50,6 @@ def export_sure(
         thresholds=thresholds,
         **SCALE,
     )
-    inputs = partial(scaled, **SCALE)
+    inputs = partial(scale_pixels, **SCALE)
     detector = fit_detector([classifier], held_out.pixels, about, inputs) if detects_outliers else None
     return export(classifier, data.test.pixels, called[data.test.labels], about, out, detector=detector)

@@ -8,7 +8,7 @@ from sklearn.neural_network import MLPClassifier
 
 from artifact.store import VersionFolder
 from training.data.datasets import digits
-from training.evaluate.calibration import at_temperature
+from training.evaluate.calibration import with_temperature
 from training.fit.fit import fit
 from training.recipes import find
 from training.train import train_all
@@ -20,7 +20,7 @@ TINY = dataclasses.replace(
     epochs=24,
     learning_rate=1e-2,
     batch=128,
-    warp=dataclasses.replace(find("digits-8x8")[0].warp, group=200),
+    augmentation=dataclasses.replace(find("digits-8x8")[0].augmentation, group=200),
     member_seeds=(1, 2, 3),
     calibration=300,
     evaluations=("An earlier committee, to see whether it can be drawn.",),
@@ -38,7 +38,7 @@ def fit_members(folder: Path, temperature: float) -> list[MLPClassifier]:
     dataset = digits()
     learning = dataset.train[: len(dataset.train) - TINY.calibration]
     return [
-        at_temperature(
+        with_temperature(
             fit(TINY.member(seed), dataset, learning, seed=seed, checkpoint=folder / f"{seed}.checkpoint").classifier,
             temperature,
         )

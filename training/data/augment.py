@@ -1,10 +1,10 @@
-"""Small random warps of images, so that a network learns shapes and not the pixels of its training set.
+"""Data augmentation: small random distortions of images, so that a network learns shapes rather than pixels.
 
 After P. Simard, D. Steinkraus, J. Platt, "Best Practices for Convolutional Neural Networks Applied to
-Visual Document Analysis", ICDAR 2003, in two kinds. A `Warp` is for networks so small that learning takes no
-longer than warping: it moves pixels linearly, so it is one sparse matrix of rows*cols × rows*cols, and the
-images of one group share it, which costs a tenth of a warp for each image. A `Distortion` is for networks so
-large that they would learn such groups by heart: no two images go the same way.
+Visual Document Analysis", ICDAR 2003, in two kinds. The images of a group share a `SharedDistortion`, which
+is one sparse matrix of rows*cols × rows*cols. That costs a tenth of a `Distortion`, which suits small networks:
+their augmentation would otherwise take longer than their learning. A large network would memorise the groups, so
+it gets a `Distortion`, which is drawn for each image.
 """
 
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Warp:
-    """How far a warp may go; each bound holds in both directions, drawn evenly."""
+class SharedDistortion:
+    """Bounds of a random distortion. Each holds in both directions; values are uniform between them."""
 
     rotation: float
     """Degrees."""
@@ -27,14 +27,14 @@ class Warp:
     shift: float
     """Pixels, down and across."""
     elastic: float
-    """Pixels (standard deviation) that each place moves on its own, its neighbours going with it."""
+    """Standard deviation, in pixels, of the smooth displacement of each pixel."""
     group: int = 500
-    """Images that share a warp."""
+    """Images that share a distortion."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Distortion:
-    """How far each image is distorted, for itself; the bounds are those of `Warp`."""
+    """Bounds of a random distortion of each single image, see `SharedDistortion`."""
 
     rotation: float
     """Degrees."""
@@ -45,41 +45,46 @@ class Distortion:
     shift: float
     """Pixels, down and across."""
     alpha: float
-    """Pixels by which the blurred displacements, which were drawn evenly from -1..1, are multiplied."""
+    """Pixels: factor of the blurred displacements, which are uniform in -1..1 before the blur."""
     sigma: float
-    """Pixels: standard deviation of the Gaussian by which the displacements are blurred."""
+    """Pixels: standard deviation of the Gaussian blur of the displacements."""
 
 
-_ELASTIC_REACH = 4.0  # pixels: the standard deviation of the Gaussian that makes neighbours go together
-_CHUNK = 1000  # images distorted at a time, so that what is in the works stays in the cache
+_ELASTIC_REACH = 4.0  # pixels: standard deviation of the Gaussian blur of the displacements
+_CHUNK = 1000  # images distorted at a time, so that intermediate arrays fit into the cache
 
 
-def augmented(
-    images: NDArray[np.float32], warp: Warp | Distortion, *, rows: int, cols: int, random: np.random.Generator
+def augment(
+    images: NDArray[np.float32],
+    distortion: SharedDistortion | Distortion,
+    *,
+    rows: int,
+    cols: int,
+    random: np.random.Generator,
 ) -> NDArray[np.float32]:
-    """Each of `images` float32 [N, rows*cols] under a random warp: same shape, order and range.
+    """The randomly distorted `images`, float32 [N, rows*cols]: same shape, order and range.
 
-    What comes in from beyond the edge is 0, the background.
+    Pixels from outside of an image are 0, the background.
     """
     result = np.empty_like(images)
-    if isinstance(warp, Distortion):
+    if isinstance(distortion, Distortion):
         for start in range(0, len(images), _CHUNK):
             pictures = images[start : start + _CHUNK].reshape(-1, rows, cols)
-            moved = _sampled(pictures, *_own_sources(warp, len(pictures), rows, cols, random))
+            moved = _sampled(pictures, *_own_sources(distortion, len(pictures), rows, cols, random))
             result[start : start + _CHUNK] = moved.reshape(-1, rows * cols)
         return result
     order = random.permutation(len(images))
-    for start in range(0, len(images), warp.group):
-        members = order[start : start + warp.group]
-        result[members] = (_matrix(warp, rows, cols, random) @ images[members].T).T
+    for start in range(0, len(images), distortion.group):
+        members = order[start : start + distortion.group]
+        result[members] = (_matrix(distortion, rows, cols, random) @ images[members].T).T
     return result
 
 
-def _matrix(warp: Warp, rows: int, cols: int, random: np.random.Generator) -> Any:
-    """One warp: a sparse float32 matrix by which each new pixel is a bilinear mix of four old ones."""
+def _matrix(distortion: SharedDistortion, rows: int, cols: int, random: np.random.Generator) -> Any:
+    """One distortion: a sparse float32 matrix by which each new pixel is a bilinear mix of four old ones."""
     from scipy import sparse
 
-    down, across = _sources(warp, rows, cols, random)
+    down, across = _sources(distortion, rows, cols, random)
     top, left = np.floor(down).astype(np.int64), np.floor(across).astype(np.int64)
     targets, sources, shares = [], [], []
     for row, row_share in ((top, top + 1 - down), (top + 1, down - top)):
@@ -93,34 +98,34 @@ def _matrix(warp: Warp, rows: int, cols: int, random: np.random.Generator) -> An
 
 
 def _sources(
-    warp: Warp, rows: int, cols: int, random: np.random.Generator
+    distortion: SharedDistortion, rows: int, cols: int, random: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """For each new pixel the row and the column, [rows, cols] each, where it was before the warp."""
+    """Source row and source column of each new pixel, [rows, cols] each."""
     from scipy.ndimage import gaussian_filter
 
     down, across = np.mgrid[0:rows, 0:cols].astype(np.float64)
     down -= (rows - 1) / 2
     across -= (cols - 1) / 2
-    angle = np.deg2rad(random.uniform(-warp.rotation, warp.rotation))
-    high, wide = np.exp(random.uniform(-warp.scale, warp.scale, 2))
-    slant = random.uniform(-warp.shear, warp.shear)
-    shift = random.uniform(-warp.shift, warp.shift, 2)
+    angle = np.deg2rad(random.uniform(-distortion.rotation, distortion.rotation))
+    high, wide = np.exp(random.uniform(-distortion.scale, distortion.scale, 2))
+    slant = random.uniform(-distortion.shear, distortion.shear)
+    shift = random.uniform(-distortion.shift, distortion.shift, 2)
     tall, broad = high * down, slant * down + wide * across
     moved = (
         np.cos(angle) * tall - np.sin(angle) * broad + (rows - 1) / 2 + shift[0],
         np.sin(angle) * tall + np.cos(angle) * broad + (cols - 1) / 2 + shift[1],
     )
-    if warp.elastic:
+    if distortion.elastic:
         for place in moved:
             field = gaussian_filter(random.uniform(-1, 1, (rows, cols)), _ELASTIC_REACH, mode="constant")
-            place += warp.elastic * field / max(field.std(), 1e-12)
+            place += distortion.elastic * field / max(field.std(), 1e-12)
     return moved
 
 
 def _own_sources(
     distortion: Distortion, images: int, rows: int, cols: int, random: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """What `_sources` gives, [images, rows, cols] each, for each image another."""
+    """Source rows and source columns of each image, [images, rows, cols] each."""
 
     def drawn(bound: float, *shape: int) -> NDArray[np.float32]:
         return random.uniform(-bound, bound, (*shape, images, 1, 1)).astype(np.float32)
@@ -142,7 +147,7 @@ def _own_sources(
 
 
 def _blur(size: int, sigma: float) -> NDArray[np.float32]:
-    """A Gaussian as a matrix [size, size]; beyond the edge there is nothing to blur."""
+    """A Gaussian blur as a matrix [size, size], with zeros beyond the edge."""
     apart = np.arange(size)[:, None] - np.arange(size)
     far = np.arange(-np.ceil(6 * sigma), np.ceil(6 * sigma) + 1)
     bell: NDArray[np.float64] = np.exp(-0.5 * (apart / sigma) ** 2) / np.exp(-0.5 * (far / sigma) ** 2).sum()
@@ -152,9 +157,9 @@ def _blur(size: int, sigma: float) -> NDArray[np.float32]:
 def _sampled(
     pictures: NDArray[np.float32], down: NDArray[np.float32], across: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """`pictures` [N, rows, cols] read at the places `down` and `across`, of the same shape, bilinearly."""
+    """`pictures` [N, rows, cols] sampled bilinearly at the rows `down` and columns `across`, of the same shape."""
     images, rows, cols = pictures.shape
-    # A frame of background: one pixel before, two behind, so that the neighbours of every place are there.
+    # A frame of background, one pixel before and two behind, so that every place has neighbours.
     wide = cols + 3
     framed = np.zeros((images, rows + 3, wide), np.float32)
     framed[:, 1:-2, 1:-2] = pictures

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 
 class DatasetError(ValueError):
-    """A data set is missing, damaged or another than it should be; the message says what to do."""
+    """A data set is missing, damaged or not the expected one; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Images with what they show."""
+    """Labelled images."""
 
     pixels: NDArray[np.uint8]
     """uint8 [N, rows*cols], ink bright."""
@@ -29,7 +29,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """Images to learn from, and images to be judged by."""
+    """Training and test images."""
 
     name: str
     rows: int
@@ -38,9 +38,9 @@ class Dataset:
     classes: tuple[str, ...]
     train: Part
     validation_rows: int
-    """The last so many rows of `train` are what choices are made on; the final fit learns from them too."""
+    """Number of last rows of `train` for the selection of recipes; the final fit learns from them too."""
     test: Part
-    """Looked at once, by the exported model."""
+    """Evaluated once, on the exported model."""
 
     @property
     def sha256(self) -> str:
@@ -58,7 +58,7 @@ class Dataset:
 
     @property
     def validation(self) -> Part:
-        """The rows that choices are made on."""
+        """The training rows for the selection of recipes."""
         return self.train[len(self.train) - self.validation_rows :]
 
 

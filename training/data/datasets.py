@@ -1,4 +1,4 @@
-"""The data sets that the recipes learn from, by name."""
+"""The data sets of the recipes, by name."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import numpy as np
 from training.data.dataset import Dataset, DatasetError, Part, check_sha256
 from training.data.mnist import mnist
 
-# The split of the 8×8 digits: a quarter is held out, each digit with its share, drawn with this seed.
+# Seed of the stratified split of the 8×8 digits, a quarter of which is held out.
 _DIGITS_SPLIT_SEED = 0
 _DIGITS_SHA256 = "87ff0c9e40dc7e2c0e34e7257799c2e3f3aec1a016363bb11cad869ec428a826"
 _TEN = tuple("0123456789")
@@ -18,7 +18,7 @@ SHAPES = {"digits": (8, 8, 16), "mnist": (28, 28, 255)}
 
 
 def load(name: str, data_dir: Path | None = None) -> Dataset:
-    """The data set `digits` or `mnist`; `data_dir` is where MNIST's files lie.
+    """The data set `digits` or `mnist`; `data_dir` is the folder of the MNIST files.
 
     Raises `DatasetError`.
     """
@@ -26,11 +26,11 @@ def load(name: str, data_dir: Path | None = None) -> Dataset:
         return digits()
     if name == "mnist":
         return mnist(data_dir)
-    raise DatasetError(f"no data set {name!r}; there are: digits, mnist")
+    raise DatasetError(f"no data set {name!r}; known are digits and mnist")
 
 
 def digits() -> Dataset:
-    """scikit-learn's 1,797 digits of 8×8 pixels 0..16; 1,347 to learn from, 450 held out.
+    """scikit-learn's 1,797 digits of 8×8 pixels 0..16; 1,347 for training, 450 held out.
 
     Source: E. Alpaydin, C. Kaynak, "Optical Recognition of Handwritten Digits", UCI, 1998 (its test part).
     """

@@ -20,8 +20,8 @@ def read_images(
 ) -> tuple[NDArray[np.uint8], NDArray[np.str_]]:
     """All images below `folder`: pixels uint8 [N, rows*cols], prepared as the server does, and labels [N].
 
-    An image's label is the name of its subfolder. Hidden files are passed over; any other file that is no
-    image raises `DatasetError` naming it, as do fewer than two classes and a subfolder without images.
+    The label of an image is the name of its subfolder. Hidden files are skipped. Raises `DatasetError` for any
+    other file that is not an image, for fewer than two classes and for a subfolder without images.
     """
     card = _shape(rows, cols, pixel_max, preparation)
     if not folder.is_dir():
@@ -50,7 +50,7 @@ def read_images(
 
 
 def image_folder(folder: Path, *, rows: int, cols: int, pixel_max: int, preparation: Preparation) -> Dataset:
-    """The images below `folder` as a data set: a quarter held out, each class with its share.
+    """The images below `folder` as a data set, with a stratified quarter held out.
 
     Raises `DatasetError` as `read_images` does, and for a class of fewer than eight images.
     """
@@ -77,7 +77,7 @@ def image_folder(folder: Path, *, rows: int, cols: int, pixel_max: int, preparat
 
 
 def _shape(rows: int, cols: int, pixel_max: int, preparation: Preparation) -> Card:
-    """A card that says how images are prepared, and nothing true beyond that."""
+    """A card for the preparation of images; its other fields are placeholders."""
     try:
         return Card(
             name="shape",

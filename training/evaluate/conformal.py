@@ -1,8 +1,8 @@
-"""Thresholds for the candidates, see `artifact.prediction_sets`, and what they are worth where the class is known.
+"""Thresholds of the candidates (see `artifact.prediction_sets`) and their evaluation.
 
 After A. N. Angelopoulos, S. Bates, "A Gentle Introduction to Conformal Prediction and Distribution-Free Uncertainty
-Quantification", 2021: how little an image conforms is 1 - the score of its true class, and the threshold for a
-coverage is that quantile of the n images at hand which leaves room for one more image.
+Quantification", 2021: the nonconformity of an image is 1 - the score of its true class, and the threshold
+of a coverage is the ceil((n + 1) * coverage)-th smallest nonconformity of n calibration images.
 """
 
 import math
@@ -19,15 +19,15 @@ _DIGITS = 1_000_000  # six after the point: beyond those, scores depend on the o
 
 
 @dataclass(frozen=True, slots=True)
-class Sets:
-    """The candidates of images whose class is known."""
+class PredictionSets:
+    """Statistics of the candidates of labelled images."""
 
     coverage: float
-    """That was asked for, 0..1."""
+    """The requested coverage, 0..1."""
     covered: float
     """Share of the images, 0..1, whose true class is among their candidates."""
     size: float
-    """Candidates of an image, the mean."""
+    """Mean number of candidates of an image."""
     empty: float
     """Share of the images without a candidate, 0..1."""
     several: float
@@ -35,10 +35,10 @@ class Sets:
 
 
 def find_thresholds(scores: NDArray[Any], truth: NDArray[np.int64]) -> tuple[float, ...]:
-    """For each of `COVERAGES` the threshold, rounded up to six digits; 1, which rules out nothing, for want of images.
+    """The threshold of each of `COVERAGES`, rounded up to six digits; 1, which rules out no class, with too few images.
 
-    `scores` [N, classes] are those of images that nothing was learned from, `truth` [N] the positions of their
-    classes. That the temperature was fitted on the same images is neglected: it is one number.
+    `scores` [N, classes] belong to images that no network learned from, `truth` [N] holds the positions of their
+    classes. The temperature was fitted on the same images; that is negligible for a single number.
     """
     misfits = np.sort(1 - scores[np.arange(len(truth)), truth]).tolist()
     thresholds = []
@@ -49,11 +49,13 @@ def find_thresholds(scores: NDArray[Any], truth: NDArray[np.int64]) -> tuple[flo
     return tuple(thresholds)
 
 
-def measure(scores: NDArray[Any], truth: NDArray[np.int64], thresholds: Sequence[float], coverage: float) -> Sets:
-    """What the candidates at a coverage are for `scores` [N, classes] and the positions of the true classes, [N]."""
+def evaluate_sets(
+    scores: NDArray[Any], truth: NDArray[np.int64], thresholds: Sequence[float], coverage: float
+) -> PredictionSets:
+    """Evaluate the candidates at a coverage on `scores` [N, classes]; `truth` [N] holds positions of classes."""
     order, counts = rank(scores.astype(np.float32), thresholds, coverage)
     places = (order == truth[:, None]).argmax(axis=1)
-    return Sets(
+    return PredictionSets(
         coverage=coverage,
         covered=float(np.mean(places < counts)),
         size=float(counts.mean()),

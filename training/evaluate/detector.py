@@ -1,9 +1,9 @@
-"""Whether an image shows a digit at all, told by what the last hidden layer holds.
+"""The detector: whether an image shows a digit, from the activations of the last hidden layers.
 
-One more neuron beside those of the classes: a logistic regression on the last hidden layers of all networks,
-fitted on digits and on images without one, see `training.data.outliers`. That the layers of a classifier tell what
-is foreign to it: K. Lee, K. Lee, H. Lee, J. Shin, "A Simple Unified Framework for Detecting Out-of-Distribution
-Samples and Adversarial Attacks", NeurIPS 2018.
+It is one more output neuron: a logistic regression on the last hidden layers of all networks, fitted on digits
+and on images without one, see `training.data.outliers`. Hidden layers of a classifier detect outliers: K. Lee,
+K. Lee, H. Lee, J. Shin, "A Simple Unified Framework for Detecting Out-of-Distribution Samples and Adversarial
+Attacks", NeurIPS 2018.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,32 +15,32 @@ from numpy.typing import NDArray
 
 from artifact.card import Activation
 from imaging.prepare import Form
-from training.data.augment import Distortion, augmented
+from training.data.augment import Distortion, augment
 from training.data.outliers import FAMILIES, draw_outliers, printed_letters
 
 ALL = "all"
-"""All kinds that the fit has seen, together."""
+"""All families of outliers that the detector was fitted on, together."""
 
-Inputs = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""Pixels uint8 [N, rows*cols] -> what the networks were fitted on."""
+InputFunction = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""Pixels uint8 [N, rows*cols] -> inputs of the networks, float32 [N, rows*cols]."""
 
-_FIT_EACH, _JUDGE_EACH = 4000, 2000  # images of a kind at most, and no more than there are digits
+_FIT_EACH, _JUDGE_EACH = 4000, 2000  # at most so many images of a family, and no more than there are digits
 _FIT_SEED, _JUDGE_SEED = 1, 2
 _PENALTY = 100.0  # weight of the squared weights against the loss of all images
-# Digits that hands bend further than those held out are digits as well.
+# Digits that are more distorted than the held-out ones are digits too.
 _BENT = Distortion(rotation=12, scale=0.12, shear=0.12, shift=1.0, alpha=38, sigma=6)
 
 
 @dataclass(frozen=True, slots=True)
 class Detector:
-    """The neuron: it gives the logistic function of `hidden @ weights + bias`."""
+    """The neuron; its output is the logistic function of `hidden @ weights + bias`."""
 
     weights: NDArray[np.float64]
-    """[width of the last hidden layers of all networks, one after the other]"""
+    """[total width of the last hidden layers of all networks]"""
     bias: float
 
     def chances(self, networks: Sequence[Any], inputs: NDArray[np.float32]) -> NDArray[np.float64]:
-        """That an image shows no digit, 0..1, [N]; `inputs` [N, rows*cols] are what the networks were fitted on."""
+        """Probability, [N], that an image shows no digit; `inputs` [N, rows*cols] are those of the networks."""
         from scipy.special import expit
 
         chances: NDArray[np.float64] = expit(last_hidden(networks, inputs) @ self.weights + self.bias)
@@ -49,25 +49,25 @@ class Detector:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """How well one kind of image is told from digits, wherever one draws the line."""
+    """The ROC curve of one family of outliers against digits."""
 
     false_alarms: NDArray[np.float64]
-    """Share of the digits beyond the line, ascending, [M]."""
+    """False positive rate: share of the digits above a threshold, ascending, [M]."""
     found: NDArray[np.float64]
-    """Share of the images without a digit beyond it, [M]."""
+    """True positive rate: share of the images without a digit above it, [M]."""
     area: float
-    """Under the curve: the chance that an image without a digit is told from a digit, 0..1."""
+    """Area under the curve, 0..1."""
 
 
-def fit_detector(networks: Sequence[Any], digits: NDArray[np.uint8], form: Form, inputs: Inputs) -> Detector:
-    """Fit the neuron on `digits` uint8 [N, rows*cols], which no network has learned from, and on images without one.
+def fit_detector(networks: Sequence[Any], digits: NDArray[np.uint8], form: Form, inputs: InputFunction) -> Detector:
+    """Fit the neuron on `digits` uint8 [N, rows*cols], which no network learned from, and on images without one.
 
-    Digits and others have the same weight, however many there are of each. The same digits give the same neuron.
+    Digits and outliers have the same total weight. The result is deterministic.
     """
     from sklearn.linear_model import LogisticRegression
 
     random = np.random.default_rng(_FIT_SEED)
-    bent = augmented(digits.astype(np.float32), _BENT, rows=form.rows, cols=form.cols, random=random)
+    bent = augment(digits.astype(np.float32), _BENT, rows=form.rows, cols=form.cols, random=random)
     shown = np.concatenate([digits, np.rint(bent).clip(0, form.pixel_max).astype(np.uint8)])
     each = min(_FIT_EACH, len(digits))
     others = np.concatenate([draw_outliers(family, each, form, random) for family in FAMILIES])
@@ -79,13 +79,13 @@ def fit_detector(networks: Sequence[Any], digits: NDArray[np.uint8], form: Form,
     return Detector(weights, float(regression.intercept_[0] - weights @ middle))
 
 
-def judge(
-    detector: Detector, networks: Sequence[Any], digits: NDArray[np.float64], form: Form, inputs: Inputs
+def detector_curves(
+    detector: Detector, networks: Sequence[Any], digits: NDArray[np.float64], form: Form, inputs: InputFunction
 ) -> dict[str, Curve]:
-    """A curve for each kind of image without a digit, drawn anew, and for `ALL` that the fit knew.
+    """A curve for each family of outliers, with new images, and for `ALL`.
 
-    `digits` [N] are the chances that the neuron gives for the test images. Printed letters come last: nothing was
-    fitted on them, and some of them are shaped as digits are.
+    `digits` [N] are the neuron's outputs for the test images. Printed letters come last: the neuron was not fitted
+    on them, and some of them have the shape of a digit.
     """
     random = np.random.default_rng(_JUDGE_SEED)
     each = min(_JUDGE_EACH, len(digits))
@@ -97,7 +97,7 @@ def judge(
 
 
 def areas(curves: Mapping[str, Curve]) -> dict[str, float]:
-    """What a card says of them, to four digits."""
+    """The areas for the card, to four digits."""
     return {name: round(curve.area, 4) for name, curve in curves.items()}
 
 
@@ -110,7 +110,7 @@ def _curve(digits: NDArray[np.float64], others: NDArray[np.float64]) -> Curve:
 
 
 def last_hidden(networks: Sequence[Any], inputs: NDArray[np.float32]) -> NDArray[np.float64]:
-    """What the last hidden layer of each `MLPClassifier` holds, one after the other, [N, width of all]."""
+    """Activations of the last hidden layers of all networks, [N, total width]."""
     return np.concatenate([_hidden(network, inputs) for network in networks], axis=1)
 
 

@@ -1,4 +1,4 @@
-"""What the images that no network of a committee has learned from say of it."""
+"""Evaluation of an ensemble on the images that none of its networks learned from."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,31 +6,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evaluate.calibration import Calibration, calibration, fit_temperature, tempered
+from training.evaluate.calibration import Calibration, apply_temperature, evaluate_calibration, fit_temperature
 from training.evaluate.conformal import find_thresholds
 
 
 @dataclass(frozen=True, slots=True)
-class HeldOut:
-    """A committee's figures on its held-out images."""
+class EnsembleEvaluation:
+    """Results of an ensemble on its held-out images."""
 
     images: int
     temperature: float
-    """Fitted on these very images, and on nothing else."""
+    """Fitted on these images only."""
     alone: tuple[float, ...]
-    """Share right, 0..1, of each network by itself."""
+    """Accuracy, 0..1, of each network by itself."""
     together: tuple[float, ...]
-    """Share right of the first network, of the first two, …, of all, their scores averaged."""
+    """Accuracy of the averaged scores of the first network, of the first two, …, of all."""
     before: Calibration
-    """Of all, at temperature 1."""
+    """Of all networks at temperature 1."""
     after: Calibration
-    """Of all, at `temperature`."""
+    """Of all networks at `temperature`."""
     thresholds: tuple[float, ...]
     """See `training.evaluate.conformal`."""
 
     @property
     def figures(self) -> dict[str, Any]:
-        """What the card's recipe says of them."""
+        """The results for the recipe on the card."""
         return {
             "validation_accuracy": round(self.together[-1], 6),
             "validation_accuracy_of_the_first": [round(share, 6) for share in self.together],
@@ -40,21 +40,21 @@ class HeldOut:
         }
 
 
-def hold_against(scores: NDArray[Any], truth: NDArray[np.int64]) -> HeldOut:
-    """Find the temperature, and at it the thresholds of the candidates, and judge the committee.
+def evaluate_ensemble(scores: NDArray[Any], truth: NDArray[np.int64]) -> EnsembleEvaluation:
+    """Fit the temperature, find the thresholds of the candidates at that temperature, and evaluate the ensemble.
 
-    `scores` [networks, N, classes] are those of each network, `truth` [N] the positions of the true classes.
+    `scores` [networks, N, classes] are those of each network, `truth` [N] holds the positions of the true classes.
     """
     temperature = fit_temperature(scores, truth)
     sizes = range(1, len(scores) + 1)
-    mean = tempered(scores, temperature)
-    return HeldOut(
+    mean = apply_temperature(scores, temperature)
+    return EnsembleEvaluation(
         images=len(truth),
         temperature=temperature,
         alone=tuple(_accuracy(each, truth) for each in scores),
-        together=tuple(_accuracy(tempered(scores[:size], temperature), truth) for size in sizes),
-        before=calibration(tempered(scores, 1.0), truth),
-        after=calibration(mean, truth),
+        together=tuple(_accuracy(apply_temperature(scores[:size], temperature), truth) for size in sizes),
+        before=evaluate_calibration(apply_temperature(scores, 1.0), truth),
+        after=evaluate_calibration(mean, truth),
         thresholds=find_thresholds(mean, truth),
     )
 

@@ -1,4 +1,4 @@
-"""How good predictions are: accuracy and confusion matrix."""
+"""Accuracy and confusion matrix of predictions."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -21,19 +21,19 @@ class Evaluation:
 
     @property
     def accuracy(self) -> float:
-        """Share of the rows on the diagonal, 0..1."""
+        """Share of correct predictions, 0..1."""
         return sum(row[position] for position, row in enumerate(self.confusion)) / self.rows
 
 
 def evaluate(truth: NDArray[np.int64], predicted: NDArray[np.int64], *, classes: int) -> Evaluation:
-    """Count `truth` [N] against `predicted` [N], both positions of classes, 0..classes-1, N at least 1."""
+    """Compare `predicted` [N] with `truth` [N], both positions of classes, 0..classes-1, N at least 1."""
     counts = np.zeros((classes, classes), dtype=np.int64)
     np.add.at(counts, (truth, predicted), 1)
     return Evaluation(tuple(tuple(row) for row in counts.tolist()))
 
 
 def margins(scores: NDArray[Any]) -> NDArray[Any]:
-    """Best score minus second best, [N], of `scores` [N, classes]."""
+    """Difference between the best and the second best score, [N], of `scores` [N, classes]."""
     ordered = np.sort(scores, axis=1)
     margin: NDArray[Any] = ordered[:, -1] - ordered[:, -2]
     return margin

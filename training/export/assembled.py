@@ -1,4 +1,4 @@
-"""An `MLPClassifier` of given weights: all that a fitted one has, so that it can be converted and kept."""
+"""Builds an `MLPClassifier` from weights, with all attributes of a fitted one."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -24,7 +24,7 @@ def assemble(
     widths = tuple(len(each) for each in biases)
     classifier = MLPClassifier(widths[:-1], activation=activation, random_state=0)
     positions = np.arange(len(classes))
-    # One step on a blank image of each class makes every attribute; then the given ones go over it.
+    # One step on a blank image of each class creates every attribute. The given ones then overwrite them.
     classifier.partial_fit(np.zeros((len(classes), len(weights[0]))), positions, classes=positions)
     classifier.coefs_, classifier.intercepts_ = list(weights), list(biases)
     classifier.n_outputs_, classifier.out_activation_ = widths[-1], output_activation

@@ -1,4 +1,4 @@
-"""What the export takes: a fitted `MLPClassifier`, or several of one form, with test data that fits."""
+"""Checks of the classifiers and the test data before an export."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from artifact.card import MAX_MEMBERS, Activation, Preparation
 from artifact.classes import ClassIndex, class_numbers
 from training.export.assembled import assemble
 
-# What `MLPClassifier.predict_proba` reads beside the weights.
+# Attributes that `MLPClassifier.predict_proba` reads beside the weights.
 _PREDICTS_BY = ("intercepts_", "n_layers_", "n_outputs_", "out_activation_")
 
 
@@ -21,7 +21,7 @@ class ExportError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
-    """What the card says that the classifier cannot know."""
+    """Fields of the card that do not follow from the classifier."""
 
     name: str
     version: int
@@ -35,21 +35,21 @@ class Description:
     """The classifier was fitted on `(pixel - pixel_offset) * pixel_scale`."""
     pixel_offset: float = 0.0
     classes: tuple[str, ...] | None = None
-    """Names of the classes in score order; by default what the classifier calls them."""
+    """Names of the classes in score order; by default those of the classifier."""
     recipe: dict[str, Any] = field(default_factory=dict)
     seed: int | None = None
     temperature: float | None = None
-    """Of classifiers that are calibrated: what their last layers were divided by."""
+    """Of calibrated classifiers: the divisor of their logits."""
     thresholds: tuple[float, ...] = ()
     """See `Card.thresholds`."""
 
 
-def complete(classifier: Any, names: Sequence[str] | None = None) -> Any:
-    """The fitted `MLPClassifier` with all that the export looks at: itself, or one assembled from its weights.
+def check_classifier(classifier: Any, names: Sequence[str] | None = None) -> Any:
+    """The fitted `MLPClassifier` with all attributes for the export: itself, or one built from its weights.
 
-    One that was put together from stored weights lacks what `fit` leaves behind; what counts is that
-    `predict_proba` works, and that its classes are known: `classes_`, else `names`, in score order. Raises
-    `ExportError`, also for one that gives several labels to an image.
+    A classifier restored from stored weights lacks attributes that `fit` sets. It only needs a working
+    `predict_proba` and known classes: `classes_`, else `names`, in score order. Raises `ExportError`, also for a
+    multilabel classifier.
     """
     from sklearn.neural_network import MLPClassifier
 
@@ -76,7 +76,7 @@ def complete(classifier: Any, names: Sequence[str] | None = None) -> Any:
     weights, biases = _layers(classifier, len(classes))
     if not all(np.isfinite(array).all() for array in (*weights, *biases)):
         raise ExportError("the MLPClassifier has weights that are not finite")
-    if _as_fitted(classifier, [*weights, *biases]):
+    if _is_as_fitted(classifier, [*weights, *biases]):
         return classifier
     return assemble(
         weights, biases, classes, activation=classifier.activation, output_activation=classifier.out_activation_
@@ -84,7 +84,7 @@ def complete(classifier: Any, names: Sequence[str] | None = None) -> Any:
 
 
 def _layers(classifier: Any, classes: int) -> tuple[list[NDArray[Any]], list[NDArray[Any]]]:
-    """Weights [inputs, neurons] and biases [neurons] of the layers that `predict_proba` works by."""
+    """Weights [inputs, neurons] and biases [neurons] of the layers that `predict_proba` uses."""
     layers = classifier.n_layers_ - 1
     try:
         weights = [np.asarray(each, _dtype(each)) for each in classifier.coefs_[:layers]]
@@ -94,7 +94,7 @@ def _layers(classifier: Any, classes: int) -> tuple[list[NDArray[Any]], list[NDA
             for each, width in zip(classifier.intercepts_[:layers], widths, strict=True)
         ]
         shape = classifier.predict_proba(np.zeros((1, len(weights[0])), weights[0].dtype)).shape
-    except Exception as error:  # it raises what such weights lead it to
+    except Exception as error:  # broken weights lead to many types
         why = " ".join(str(error).split())[:120]
         raise ExportError(f"predict_proba of the MLPClassifier fails ({why}): do coefs_ and intercepts_ fit?") from None
     if shape != (1, classes):
@@ -103,12 +103,12 @@ def _layers(classifier: Any, classes: int) -> tuple[list[NDArray[Any]], list[NDA
 
 
 def _dtype(values: Any) -> Any:
-    """float32 stays what it is; all else is float64."""
+    """float32 for float32 values, else float64."""
     return np.float32 if getattr(values, "dtype", None) == np.float32 else np.float64
 
 
-def _as_fitted(classifier: Any, parameters: list[NDArray[Any]]) -> bool:
-    """Whether `fit` left it as it is, all attributes that the conversion reads included."""
+def _is_as_fitted(classifier: Any, parameters: list[NDArray[Any]]) -> bool:
+    """Whether it has all attributes that `fit` sets and the conversion reads."""
     own = [*classifier.coefs_, *classifier.intercepts_]
     return (
         all(hasattr(classifier, name) for name in ("_label_binarizer", "n_features_in_"))
@@ -120,15 +120,15 @@ def _as_fitted(classifier: Any, parameters: list[NDArray[Any]]) -> bool:
     )
 
 
-def check_alike(classifiers: Sequence[Any]) -> None:
-    """Raise `ExportError` unless `classifiers`, each checked, can be a committee: one form, the same classes."""
+def check_members(classifiers: Sequence[Any]) -> None:
+    """Raise `ExportError` unless the checked `classifiers` can be an ensemble: same shapes, same classes."""
     if not 1 <= len(classifiers) <= MAX_MEMBERS:
         raise ExportError(f"{len(classifiers)} classifiers were given, expected 1 to {MAX_MEMBERS}")
     forms = {(*(weights.shape for weights in each.coefs_), each.activation) for each in classifiers}
     if len(forms) > 1:
-        raise ExportError("the members of a committee have to be of one shape and one activation")
+        raise ExportError("the members of a committee need the same shapes and the same activation")
     if len({tuple(each.classes_.tolist()) for each in classifiers}) > 1:
-        raise ExportError("the members of a committee have to know the same classes")
+        raise ExportError("the members of a committee need the same classes")
 
 
 def check_data(classifier: Any, pixels: NDArray[np.uint8], labels: NDArray[Any], description: Description) -> None:
@@ -159,10 +159,10 @@ def check_data(classifier: Any, pixels: NDArray[np.uint8], labels: NDArray[Any],
 
 
 def card_classes(classes: NDArray[Any], names: Sequence[str] | None) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """What the card says of a classifier's `classes`: their names, by default what it calls them, and their labels.
+    """Names and labels of a classifier's `classes` for the card; `names` default to those of the classifier.
 
-    A label is what the output `label` holds: the class where it is a whole number, as it is named or else as the
-    classifier has it, and else its position. Raises `ExportError` for numbers that are not whole and have no names.
+    The label of a class is its value in the output `label`: its name if that is a whole number, else its class if
+    that is one, else its position. Raises `ExportError` for fractions without names.
     """
     own = class_numbers(classes.tolist())
     if own is None and names is None and classes.dtype.kind in "iufb":
@@ -178,9 +178,9 @@ def card_classes(classes: NDArray[Any], names: Sequence[str] | None) -> tuple[tu
 def class_positions(
     classes: Sequence[Any], labels: NDArray[Any], names: Sequence[str] | None = None
 ) -> NDArray[np.int64]:
-    """For each label [N] the position of its class in score order: a label is one of `classes`, else of `names`.
+    """The position in score order of the class of each label [N]; a label is one of `classes`, else of `names`.
 
-    "7", 7 and 7.0 are the same label. Raises `ExportError` for one that no class has.
+    "7", 7 and 7.0 are the same label. Raises `ExportError` for an unknown label.
     """
     indices = [ClassIndex(each) for each in (classes, names) if each is not None]
     found: dict[Any, int] = {}

@@ -1,4 +1,4 @@
-"""Anyone's fitted `MLPClassifier` becomes a version in the model repository, if it passes the parity gate."""
+"""Exports a fitted `MLPClassifier` to a version in the model repository, if it passes the parity gate."""
 
 import json
 import shutil
@@ -18,28 +18,28 @@ from artifact.card import Card, CardError
 from artifact.golden import Golden
 from artifact.names import INPUT, LABEL, NOT_A_DIGIT, SCORES
 from artifact.store import VersionFolder
-from training.data.inputs import scaled
-from training.evaluate.calibration import Calibration, calibration
-from training.evaluate.detector import Curve, Detector, areas, judge
+from training.data.inputs import scale_pixels
+from training.evaluate.calibration import Calibration, evaluate_calibration
+from training.evaluate.detector import Curve, Detector, areas, detector_curves
 from training.evaluate.evaluate import Evaluation, evaluate
 from training.export.checks import (
     Description,
     ExportError,
     card_classes,
-    check_alike,
+    check_classifier,
     check_data,
+    check_members,
     class_positions,
-    complete,
 )
 from training.export.golden_rows import choose_golden_rows
 from training.export.graph import GraphError, build_graph
 from training.export.skops_file import skops_bytes
 
 PARITY = 1e-5
-"""Largest difference of a score from scikit-learn's that the gate lets through."""
+"""Largest difference of a score from scikit-learn's that passes the gate."""
 TOLERANCE = {"CPUExecutionProvider": 1e-5, "CUDAExecutionProvider": 1e-4}
-"""What a server has to reproduce the golden scores within, by execution provider."""
-SKOPS_LIMIT = 4_000_000  # bytes; a larger classifier is not kept beside its model
+"""Largest difference from the golden scores on a server, by execution provider."""
+SKOPS_LIMIT = 4_000_000  # bytes; a larger classifier is not stored beside its model
 
 _LIBRARIES = ("numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx")
 
@@ -60,35 +60,34 @@ def export(
 ) -> VersionFolder:
     """Write `models/<name>/<version>/` for `fitted`, a fitted `MLPClassifier` or a list of them: all or nothing.
 
-    Several are a committee: all of one form and of the same classes, its scores are the mean of theirs.
-    `pixels` uint8 [N, rows*cols] and `labels` [N], of the classifiers' own classes, are the test data: the
-    card's accuracy and confusion matrix come from them, and no model is written whose scores differ from
-    `predict_proba` by more than `PARITY` on them, or by one label. With a `detector` the model also tells the chance
-    that an image shows no digit; how well, is on the card, and the same gate holds for it. `report` is told the
-    folder to write to, the card, the scores [N, classes] and the detector's curves. A classifier that stands alone
-    is kept beside its model; a committee's come out of it again by `extract`. Raises `ExportError`, also
-    when the version exists and `force` is not set.
+    A list is an ensemble of the same shapes and classes, whose scores are averaged. `pixels` uint8 [N, rows*cols]
+    and `labels` [N] (of the classifiers' classes) are the test data. The accuracy and the confusion matrix on the
+    card come from them. The export fails if on them a score differs from `predict_proba` by more than `PARITY`, or a
+    label differs. A `detector` adds the output `not_a_digit`, with the same gate and its curves' areas on the card.
+    `report` is called with the folder to write to, the card, the scores [N, classes] and the detector's curves. A
+    single classifier is stored beside its model; those of an ensemble can be read from it by `extract`. Raises
+    `ExportError`, also if the version exists and `force` is not set.
     """
     folder = VersionFolder(models, description.name, description.version)
     if folder.path.exists() and not force:
         raise ExportError(f"{folder.path} exists; choose another version, or --force to replace it")
     given = list(fitted) if isinstance(fitted, list | tuple) else [fitted]
-    classifiers = [complete(each, description.classes) for each in given]
-    check_alike(classifiers)
+    classifiers = [check_classifier(each, description.classes) for each in given]
+    check_members(classifiers)
     first = classifiers[0]
     check_data(first, pixels, labels, description)
     classes = names, labelled = card_classes(first.classes_, description.classes)
     truth = class_positions(first.classes_.tolist(), labels, names)
-    inputs = scaled(pixels, pixel_scale=description.pixel_scale, pixel_offset=description.pixel_offset)
+    inputs = scale_pixels(pixels, pixel_scale=description.pixel_scale, pixel_offset=description.pixel_offset)
     reference = np.mean([each.predict_proba(inputs) for each in given], axis=0)
-    predicted = reference.argmax(axis=1)  # as `MLPClassifier.predict` does, without running it a second time
+    predicted = reference.argmax(axis=1)  # as in `MLPClassifier.predict`, without a second run
     result = evaluate(truth, predicted, classes=len(first.classes_))
     chances = None if detector is None else detector.chances(classifiers, inputs)
     curves: dict[str, Curve] = {}
     if detector is not None and chances is not None:
-        scale = partial(scaled, pixel_scale=description.pixel_scale, pixel_offset=description.pixel_offset)
-        curves = judge(detector, classifiers, chances, description, scale)
-    judged = None if description.temperature is None else calibration(reference, truth)
+        scale = partial(scale_pixels, pixel_scale=description.pixel_scale, pixel_offset=description.pixel_offset)
+        curves = detector_curves(detector, classifiers, chances, description, scale)
+    judged = None if description.temperature is None else evaluate_calibration(reference, truth)
     card = _card(first, len(classifiers), description, classes, result, judged, curves)
     try:
         model = build_graph(classifiers, card, detector)
@@ -123,12 +122,11 @@ def check_parity(
     labels: NDArray[np.int64],
     chances: NDArray[np.float64] | None = None,
 ) -> float:
-    """The largest difference of the model's scores from `scores` [N, classes], over all rows.
+    """The largest difference of the model's scores from `scores` [N, classes] over all rows.
 
-    Of a model that has `not_a_digit` the difference of that from `chances` [N] counts as well.
-
-    Runs `model` (the bytes of model.onnx) with onnxruntime on the CPU. Raises `ExportError` when it is more
-    than `PARITY`, or when a label is not that in `labels` [N].
+    With `chances` [N], the difference of `not_a_digit` from them counts too. Runs `model` (the bytes of model.onnx)
+    by onnxruntime on the CPU. Raises `ExportError` if the difference is above `PARITY`, or if a label differs from
+    `labels` [N].
     """
     import onnxruntime
 
@@ -139,7 +137,7 @@ def check_parity(
     got_labels, got_scores, *got_chances = session.run(wanted, {INPUT: pixels})
     difference = float(np.abs(got_scores - scores).max())
     if chances is not None:
-        # Unlike `max` it lets NaN through.
+        # Unlike `max`, it propagates NaN.
         difference = float(np.maximum(difference, np.abs(got_chances[0] - chances).max()))
     if not difference <= PARITY:
         raise ExportError(
@@ -197,7 +195,7 @@ def _card(
 
 
 def _card_file(card: Card) -> str:
-    """The card for people, with the date."""
+    """The card as indented JSON with the date."""
     today = datetime.now(UTC).date().isoformat()
     plain = json.loads(card.to_json(date=today))
     return json.dumps(plain, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
@@ -205,9 +203,9 @@ def _card_file(card: Card) -> str:
 
 @contextmanager
 def _unfinished(folder: VersionFolder) -> Iterator[VersionFolder]:
-    """A folder beside the version's to be filled; renamed into place at the end, or removed at an error."""
+    """A temporary folder beside that of the version; renamed at the end, or removed after an error."""
     folder.path.parent.mkdir(parents=True, exist_ok=True)
-    # The leading dot keeps servers that look for new versions from reading a half-written one.
+    # Servers that poll for new versions ignore names with a leading dot.
     beside = Path(tempfile.mkdtemp(prefix=f".{folder.version}-", dir=folder.path.parent))
     try:
         unfinished = VersionFolder(beside, folder.name, folder.version)

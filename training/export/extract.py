@@ -1,4 +1,4 @@
-"""What `model.onnx` was assembled from, taken back out of it: it can be assembled again."""
+"""Reads the networks and the detector back from `model.onnx`."""
 
 from typing import Any
 
@@ -14,15 +14,14 @@ from training.export.assembled import assemble
 def read_members(model: bytes, card: Card) -> list[Any]:
     """A fitted `MLPClassifier` for each member of `model` (the bytes of model.onnx).
 
-    Their classes are the card's labels. They hold what the file holds, a temperature included: `build_graph`
-    makes the same bytes of them. How to fit them on, the file does not know. Raises `ValueError` when the file
-    lacks a layer.
+    Their classes are the card's labels. Their weights include the temperature, and `build_graph` gives the same
+    bytes for them. They have no optimizer state for further fitting. Raises `ValueError` if the file lacks a layer.
     """
     return [_member(model, card, member) for member in range(card.members)]
 
 
 def read_detector(model: bytes) -> Detector | None:
-    """What tells digits from other images, in `model` (the bytes of model.onnx); None where nothing does."""
+    """The detector in `model` (the bytes of model.onnx), or None."""
     import onnx
     from onnx import numpy_helper
 

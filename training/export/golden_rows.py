@@ -1,4 +1,4 @@
-"""Which test images become the golden rows beside a model, see `artifact.golden`."""
+"""Selects the test images for the golden rows of a model, see `artifact.golden`."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ GOLDEN_ROWS = 64
 
 
 def choose_golden_rows(truth: NDArray[np.int64], scores: NDArray[Any], count: int = GOLDEN_ROWS) -> NDArray[np.int64]:
-    """Which `count` rows to take, ascending: each class in turn, hardest and easiest.
+    """Indices of `count` rows, ascending, from each class in turn.
 
-    A row is hard when the best score is little above the second. From each class come, alternately, the
-    hardest row left and the one in the middle of those left. `truth` is int64 [N], `scores` is [N, classes].
+    A row is hard if its best score is close to the second best. Each class gives alternately the hardest of its
+    remaining rows and the median one. `truth` is int64 [N], `scores` is [N, classes].
     """
     margin = margins(scores)
     queues = [rows[np.argsort(margin[rows], kind="stable")].tolist() for rows in _by_class(truth)]

@@ -1,7 +1,7 @@
-"""Fitted `MLPClassifier`s as an ONNX graph that takes raw pixels and shows its hidden layers.
+"""Fitted `MLPClassifier`s as an ONNX graph with raw pixels as its input and hidden layers among its outputs.
 
-skl2onnx writes the networks; here their graphs are cut down to the arithmetic, given one uint8 input, and their
-tensors get the names that `artifact.names` promises to the server.
+skl2onnx converts the networks. This module keeps the arithmetic of their graphs, gives them one uint8 input and
+names their tensors by `artifact.names`.
 """
 
 import copy
@@ -29,17 +29,17 @@ from artifact.names import (
 )
 from training.evaluate.detector import Detector
 
-# Both are read by every onnxruntime that the server may run on (1.26 and newer).
+# Every onnxruntime from 1.26 on reads both.
 OPSET = 17
 IR_VERSION = 8
 
 _INK = "ink"  # the pixels as float32
-_SUM, _SHARE = "scores_sum", "member_share"  # of a committee: the scores of all members, and what each counts
-# Weights that a penalty has worn down to nothing are nothing: from 1e-38 on numbers are subnormal, and processors
-# multiply these a hundred times slower. A few of them made one network eighteen times slower.
+_SUM, _SHARE = "scores_sum", "member_share"  # of an ensemble: the sum of the members' scores, and the weight of each
+# Smaller weights become 0. The penalty of the fit drives some below 1e-38, where numbers are subnormal and
+# processors multiply a hundred times slower: a few of them made one network eighteen times slower.
 _NOTHING = 1e-30
-# Between the float32 input and the float32 scores these two change nothing.
-_DOES_NOTHING = ("Cast", "Identity")
+# Operators without effect between the float32 input and the float32 scores.
+_NO_OPERATION = ("Cast", "Identity")
 
 
 class GraphError(ValueError):
@@ -49,12 +49,11 @@ class GraphError(ValueError):
 def build_graph(classifiers: Sequence[Any], card: Card, detector: Detector | None = None) -> bytes:
     """`model.onnx` for fitted `MLPClassifier`s; the same classifiers and card give the same bytes.
 
-    Input `pixels` uint8 [N, rows*cols]. Outputs `label` int64 [N], `scores` float32 [N, classes], of several
-    classifiers the mean, and `hidden_1`, `hidden_2`, … float32 [N, width], the values after the activation, of
-    all classifiers one after the other; with a `detector` also `not_a_digit` float32 [N]. The scaling
-    `(p - pixel_offset) * pixel_scale` is folded into the first layers in float64, and weights below 1e-30 become 0.
-    The card rides in the metadata. Raises `GraphError` when skl2onnx cannot convert a classifier or gives another
-    form.
+    Input: `pixels` uint8 [N, rows*cols]. Outputs: `label` int64 [N]; `scores` float32 [N, classes], the mean of
+    all classifiers; `hidden_1`, `hidden_2`, … float32 [N, width], the activations of each classifier in turn; with a
+    `detector` also `not_a_digit` float32 [N]. The scaling `(p - pixel_offset) * pixel_scale` is folded into the
+    first layers in float64, and weights below 1e-30 become 0. The metadata holds the card. Raises `GraphError` if
+    skl2onnx cannot convert a classifier or gives an unexpected graph.
     """
     nodes = [helper.make_node("Cast", [INPUT], [_INK], to=TensorProto.FLOAT)]
     initializers: list[onnx.TensorProto] = []
@@ -62,7 +61,7 @@ def build_graph(classifiers: Sequence[Any], card: Card, detector: Detector | Non
         own_nodes, own_initializers = _member(classifier, card, member)
         nodes += own_nodes
         initializers += own_initializers
-    if card.members > 1:  # in two nodes: for one of Mean onnxruntime has no kernel on CUDA
+    if card.members > 1:  # two nodes, because onnxruntime has no CUDA kernel for Mean
         nodes.append(helper.make_node("Sum", [_own(SCORES, card, member) for member in range(card.members)], [_SUM]))
         nodes.append(helper.make_node("Mul", [_SUM, _SHARE], [SCORES]))
         initializers.append(numpy_helper.from_array(np.array(1 / card.members, dtype=np.float32), _SHARE))
@@ -107,7 +106,7 @@ def _value_infos(forms: dict[str, Form]) -> list[onnx.ValueInfoProto]:
 
 
 def _member(classifier: Any, card: Card, member: int) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
-    """Nodes and initializers of one network, from the ink to its scores."""
+    """Nodes and initializers of one network, from the scaled pixels to its scores."""
     converted = _convert(classifier)
     arithmetic = _arithmetic(converted.graph, card, member)
     used = {name for node in arithmetic for name in node.input}
@@ -120,10 +119,10 @@ def _member(classifier: Any, card: Card, member: int) -> tuple[list[onnx.NodePro
 
 
 def _detector(detector: Detector, card: Card) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
-    """One neuron more, that reads the last hidden layers of all networks."""
+    """Nodes and initializers of the detector, a neuron on the last hidden layers of all networks."""
     layers = len(card.layer_widths) - 2
     if not layers:
-        raise GraphError("a network without hidden layers holds nothing that a detector could read")
+        raise GraphError("a detector needs hidden layers, and the network has none")
     last = list(card.hidden_names[layers - 1 :: layers])
     nodes, read = [], last[0]
     if len(last) > 1:
@@ -139,16 +138,16 @@ def _detector(detector: Detector, card: Card) -> tuple[list[onnx.NodeProto], lis
 
 
 def _own(name: str, card: Card, member: int) -> str:
-    """What a tensor that each network has is called in the network of `member`."""
+    """The name of a tensor in the network of `member`."""
     return name if card.members == 1 else f"member_{member}.{name}"
 
 
 def _convert(classifier: Any) -> onnx.ModelProto:
-    """What skl2onnx makes of the classifier, with scores as one float32 tensor."""
+    """The graph that skl2onnx makes of the classifier, with scores as one float32 tensor."""
     from skl2onnx import to_onnx
     from skl2onnx.common.data_types import FloatTensorType
 
-    # To skl2onnx two classes mean one output neuron. What it makes of classes is not kept.
+    # skl2onnx assumes one output neuron for two classes. The part of its graph about classes is not kept.
     own = copy.copy(classifier)
     own.classes_ = np.arange(2 if classifier.n_outputs_ == 1 else max(3, classifier.n_outputs_))
     try:
@@ -158,7 +157,7 @@ def _convert(classifier: Any) -> onnx.ModelProto:
             options={id(own): {"zipmap": False}},
             target_opset={"": OPSET, "ai.onnx.ml": 1},
         )
-    except Exception as error:  # it raises what it likes
+    except Exception as error:  # skl2onnx raises many types
         raise GraphError(f"skl2onnx cannot convert the classifier: {error}") from error
     return converted
 
@@ -178,7 +177,7 @@ def _parameters(classifier: Any, card: Card, member: int) -> dict[str, NDArray[n
 
 
 def _arithmetic(graph: onnx.GraphProto, card: Card, member: int) -> list[onnx.NodeProto]:
-    """skl2onnx's nodes from the pixels to the scores, without those that do nothing, under our names."""
+    """skl2onnx's nodes from the pixels to the scores with our names, without those that have no effect."""
     makers = {name: node for node in graph.node for name in node.output}
     needed, waiting = set(), ["probabilities"]
     while waiting:
@@ -189,7 +188,7 @@ def _arithmetic(graph: onnx.GraphProto, card: Card, member: int) -> list[onnx.No
     names = {INPUT: _INK}
     kept: list[onnx.NodeProto] = []
     for node in graph.node:
-        if node.output[0] in needed and node.op_type in _DOES_NOTHING:
+        if node.output[0] in needed and node.op_type in _NO_OPERATION:
             names[node.output[0]] = names.get(node.input[0], node.input[0])
         elif node.output[0] in needed:
             kept.append(node)
@@ -208,7 +207,7 @@ def _arithmetic(graph: onnx.GraphProto, card: Card, member: int) -> list[onnx.No
         elif node.op_type == "Add":
             node.input[1] = biases_name(member, layer)
         following = kinds[position + 1 : position + 2]
-        # A hidden layer's last value is what the next product reads, with an activation or without.
+        # The next product reads the output of a hidden layer, with an activation or without.
         if following == ["MatMul"]:
             new = next(hidden)
         else:
@@ -218,7 +217,7 @@ def _arithmetic(graph: onnx.GraphProto, card: Card, member: int) -> list[onnx.No
 
 
 def _rename(nodes: list[onnx.NodeProto], old: str, new: str) -> None:
-    """Call the tensor `old` `new` in all nodes."""
+    """Rename the tensor `old` to `new` in all nodes."""
     for node in nodes:
         node.input[:] = [new if name == old else name for name in node.input]
         node.output[:] = [new if name == old else name for name in node.output]

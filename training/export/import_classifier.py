@@ -1,4 +1,4 @@
-"""A stranger's classifier, from a file, with its test data, becomes a model of the repository."""
+"""Imports a classifier from a file, with its test data, into the model repository."""
 
 import hashlib
 import math
@@ -13,7 +13,7 @@ from artifact.card import Card, Preparation
 from artifact.store import VersionFolder
 from training.data.dataset import Part
 from training.data.images import read_images
-from training.export.checks import Description, ExportError, class_positions, complete
+from training.export.checks import Description, ExportError, check_classifier, class_positions
 from training.export.export import export
 from training.export.skops_file import read_fitted
 from training.report.report import write_report
@@ -21,7 +21,7 @@ from training.report.report import write_report
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportOptions:
-    """What the caller says of the model; what is None is found out or has a default."""
+    """Options of an import; None means the documented default."""
 
     name: str | None = None
     """By default the file's name without its ending."""
@@ -42,13 +42,13 @@ class ExportOptions:
 def import_classifier(
     file: Path, test_data: Path, options: ExportOptions, models: Path, *, trust: bool = False, force: bool = False
 ) -> tuple[VersionFolder, Card]:
-    """Read the classifier in `file`, judge it by `test_data`, write it below `models` with its report.
+    """Read the classifier in `file`, evaluate it on `test_data`, and write it below `models` with its report.
 
     `test_data` is a .npz file with `pixels` uint8 [N, rows*cols] or [N, rows, cols] and `labels` [N], or a
     folder of images, one subfolder a class. Raises `ExportError`, `FittedFileError` and `DatasetError`.
     """
     given = read_fitted(file, trust=trust)
-    classifier = complete(given, options.classes)
+    classifier = check_classifier(given, options.classes)
     if options.preparation not in get_args(Preparation):
         raise ExportError(f"preparation is {options.preparation!r}, expected one of {', '.join(get_args(Preparation))}")
     preparation: Preparation = options.preparation  # type: ignore[assignment]
@@ -105,7 +105,7 @@ def read_npz(file: Path) -> tuple[NDArray[np.uint8], NDArray[Any]]:
         raise ExportError(f"{file} lacks `pixels` or `labels`") from None
     except FileNotFoundError:
         raise ExportError(f"{file} is not there") from None
-    except Exception as error:  # a damaged zip raises what it likes, a pickled array ValueError
+    except Exception as error:  # a damaged zip raises many types, a pickled array ValueError
         raise ExportError(f"{file} is no .npz file of plain arrays: {' '.join(str(error).split())}") from None
     if labels.ndim != 1:
         raise ExportError(f"{file}: labels have the shape {list(labels.shape)}, expected [N]")
@@ -128,7 +128,7 @@ def _member(file: Path, arrays: Any, name: str) -> NDArray[Any]:
 
 
 def _shape(features: int, options: ExportOptions, image: tuple[int, ...]) -> tuple[int, int]:
-    """Rows and columns: as wished, else as the images have them, else of a square."""
+    """Rows and columns: from the options, else from the images, else of a square."""
     if len(image) == 2:
         found = image
         if (options.rows or found[0], options.cols or found[1]) != found:
@@ -147,7 +147,7 @@ def _shape(features: int, options: ExportOptions, image: tuple[int, ...]) -> tup
 
 
 def data_sha256(pixels: NDArray[np.uint8], labels: NDArray[Any]) -> str:
-    """What a card has as `dataset_sha256`: over the pixels, then the labels as one line of text each."""
+    """`dataset_sha256` of a card: over the pixels, then the labels as one line of text each."""
     digest = hashlib.sha256(np.ascontiguousarray(pixels).data)
     digest.update("".join(f"{label}\n" for label in labels.tolist()).encode())
     return digest.hexdigest()

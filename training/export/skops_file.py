@@ -1,4 +1,4 @@
-"""A fitted classifier in a file: read without running what is in it, and written so that it can be compared."""
+"""A fitted classifier in a file: read without running code from it, written with reproducible bytes."""
 
 import io
 import itertools
@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-# What a file may hold beyond the types that skops trusts by itself.
+# Allowed types beyond those that skops trusts by default.
 _TRUSTED = (
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
     "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
@@ -16,14 +16,13 @@ _RUNS_CODE = (".joblib", ".pkl", ".pickle")
 
 
 class FittedFileError(ValueError):
-    """The file cannot be read, or must not be; the message says why."""
+    """The file cannot be read, or must not be read; the message says why."""
 
 
 def read_fitted(file: Path, *, trust: bool = False) -> Any:
-    """What `file` holds: `.skops`, or with `trust` a pickle (`.joblib`, `.pkl`), which runs its code.
+    """The object in `file`: `.skops`, or with `trust` a pickle (`.joblib`, `.pkl`), which runs code from it.
 
-    Raises `FittedFileError`, for a `.skops` file also when it holds types other than scikit-learn's and
-    NumPy's own.
+    Raises `FittedFileError`, also for a `.skops` file with types of other libraries than scikit-learn and NumPy.
     """
     if not file.is_file():
         raise FittedFileError(f"{file} is not there" if not file.exists() else f"{file} is not a file")
@@ -33,14 +32,13 @@ def read_fitted(file: Path, *, trust: bool = False) -> Any:
         raise FittedFileError(f"{file} is neither .skops nor {', '.join(_RUNS_CODE)}")
     if not trust:
         raise FittedFileError(
-            f"reading {file} runs the code in it; if you trust whoever made it, say so with --trust, "
-            "else ask for a .skops file"
+            f"reading {file} runs the code in it; pass --trust if you trust its author, or use a .skops file"
         )
     import joblib
 
     try:
         return joblib.load(file)
-    except Exception as error:  # a pickle raises what it likes
+    except Exception as error:  # a pickle raises any type
         raise FittedFileError(f"{file} cannot be read: {_one_line(error)}") from None
 
 
@@ -49,7 +47,7 @@ def _read_skops(file: Path) -> Any:
 
     try:
         strangers = set(skops.io.get_untrusted_types(file=file)) - set(_TRUSTED)
-    except Exception as error:  # a damaged zip raises what it likes
+    except Exception as error:  # a damaged zip raises many types
         raise FittedFileError(f"{file} is no skops file: {_one_line(error)}") from None
     if strangers:
         raise FittedFileError(f"{file} holds types that may run code when it is read: {', '.join(sorted(strangers))}")
@@ -62,10 +60,9 @@ def _read_skops(file: Path) -> Any:
 def skops_bytes(classifier: Any) -> bytes:
     """`classifier` as a skops file; the same classifier gives the same bytes.
 
-    skops numbers objects and files by their addresses in memory and stamps files with the time. Both are
-    replaced: addresses by numbers in the order of appearance, the time by the earliest that a zip file
-    knows. An object that appears twice gets two numbers, for whether equal numbers are one object depends on
-    how the classifier came about.
+    skops numbers objects and files by their addresses in memory and stores the time of each file. Addresses become
+    numbers in the order of appearance, the time becomes the earliest of the zip format. An object that appears twice
+    gets two numbers, because whether equal values are one object depends on the history of the classifier.
     """
     import skops.io
 

@@ -1,4 +1,4 @@
-"""A fit that was cut off: everything the next epoch depends on, in one file that is whole or not there."""
+"""The state of an interrupted fit in one file, which is replaced atomically."""
 
 import json
 import os
@@ -28,10 +28,10 @@ class Checkpoint:
     losses: list[float] = field(default_factory=list)
     """Training loss of each epoch."""
     validation_losses: list[float] = field(default_factory=list)
-    """Likewise, on the validation rows; empty where there are none."""
+    """Loss on the validation rows after each epoch; empty without validation rows."""
 
     def write(self, file: Path, fingerprint: dict[str, Any]) -> None:
-        """Replace `file` in one step; `fingerprint` says what is being fitted, from what."""
+        """Replace `file` atomically; `fingerprint` identifies the recipe, the seed and the data."""
         file.parent.mkdir(parents=True, exist_ok=True)
         meta = {
             "fingerprint": fingerprint,
@@ -53,7 +53,7 @@ class Checkpoint:
 
     @classmethod
     def read(cls, file: Path, fingerprint: dict[str, Any]) -> "Checkpoint | None":
-        """The checkpoint in `file`; none where it is missing, damaged, or of another fit."""
+        """The checkpoint in `file`; None if it is missing, damaged, or of another fit."""
         try:
             with np.load(file, allow_pickle=False) as arrays:
                 meta = json.loads(str(arrays["meta"]))
@@ -64,5 +64,5 @@ class Checkpoint:
                     for name in ("parameters", "first_moments", "second_moments")
                 }
             return cls(**meta, **lists)
-        except Exception:  # a damaged zip raises what it likes; the fit then starts over
+        except Exception:  # a damaged zip raises many types; the fit then starts over
             return None

@@ -1,6 +1,6 @@
-"""The images of each epoch, warped anew; where that takes long, in a second process while a first one learns.
+"""The augment images of each epoch. A `Distortion` runs in a second process while the first one fits.
 
-`python -m training.fit.epochs` with the number of an open pipe is that second process.
+`python -m training.fit.epochs` with the file descriptor of a pipe is that second process.
 """
 
 import subprocess
@@ -13,30 +13,36 @@ from multiprocessing.connection import Connection
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.augment import Distortion, Warp, augmented
+from training.data.augment import Distortion, SharedDistortion, augment
 
-Images = NDArray[np.float32]
+FloatImages = NDArray[np.float32]
 
 
 class EpochError(RuntimeError):
-    """The second process ended before its time; the message says how."""
+    """The second process ended too early; the message has its exit code."""
 
 
 @contextmanager
 def epoch_images(
-    images: Images, warp: Warp | Distortion | None, *, rows: int, cols: int, seed: int, epochs: range
-) -> Iterator[Iterator[Images]]:
-    """Gives an iterator: for each of `epochs` what `images` float32 [N, rows*cols] are then.
+    images: FloatImages,
+    distortion: SharedDistortion | Distortion | None,
+    *,
+    rows: int,
+    cols: int,
+    seed: int,
+    epochs: range,
+) -> Iterator[Iterator[FloatImages]]:
+    """An iterator over `epochs` of the augment `images`, float32 [N, rows*cols].
 
-    Each epoch's random numbers depend on `seed` and the epoch alone. A `Distortion` is made one epoch ahead in
-    a second process, which ends with the context or with this process; the iterator raises `EpochError` when
-    it ends by itself.
+    The random numbers of an epoch depend only on `seed` and the epoch. A `Distortion` is computed one epoch ahead
+    in a second process, which ends with the context or with this process. If it ends earlier, the iterator raises
+    `EpochError`.
     """
-    if not isinstance(warp, Distortion):
-        yield _made(images, warp, rows, cols, seed, epochs)
+    if not isinstance(distortion, Distortion):
+        yield _augmented_images(images, distortion, rows, cols, seed, epochs)
         return
     pipe, theirs = Pipe()
-    # A session of its own, for Ctrl-C in a terminal shall end the epoch under way and not what it waits for.
+    # In its own session, so that Ctrl-C in a terminal does not end it before the current epoch is finished.
     process = subprocess.Popen(  # noqa: S603 — the arguments are our own
         [sys.executable, "-P", "-m", "training.fit.epochs", str(theirs.fileno())],
         pass_fds=[theirs.fileno()],
@@ -44,41 +50,46 @@ def epoch_images(
     )
     theirs.close()
 
-    def received() -> Iterator[Images]:
+    def receive() -> Iterator[FloatImages]:
         try:
-            pipe.send((images, warp, rows, cols, seed, epochs))
+            pipe.send((images, distortion, rows, cols, seed, epochs))
             for _ in epochs:
                 yield np.frombuffer(pipe.recv_bytes(), np.float32).reshape(images.shape)
         except (EOFError, OSError):
             raise EpochError(f"the process that distorts the images ended, exit code {process.wait()}") from None
 
     try:
-        yield received()
+        yield receive()
     finally:
         pipe.close()
         process.kill()
         process.wait()
 
 
-def _made(
-    images: Images, warp: Warp | Distortion | None, rows: int, cols: int, seed: int, epochs: range
-) -> Iterator[Images]:
+def _augmented_images(
+    images: FloatImages,
+    distortion: SharedDistortion | Distortion | None,
+    rows: int,
+    cols: int,
+    seed: int,
+    epochs: range,
+) -> Iterator[FloatImages]:
     for epoch in epochs:
-        if warp is None:
+        if distortion is None:
             yield images
         else:
-            yield augmented(images, warp, rows=rows, cols=cols, random=np.random.default_rng([seed, epoch, 1]))
+            yield augment(images, distortion, rows=rows, cols=cols, random=np.random.default_rng([seed, epoch, 1]))
 
 
 def _send_all(pipe: Connection) -> None:
-    """Answer the one job that comes; the pipe is full while nobody reads, so it is one epoch ahead and no more."""
+    """Process the one job from the pipe. The pipe blocks while it is full, so this process is one epoch ahead."""
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     with threadpool_limits(1):
         try:
-            for made in _made(*pipe.recv()):
+            for made in _augmented_images(*pipe.recv()):
                 pipe.send_bytes(made.data)
-        except (EOFError, OSError):  # the first process is gone
+        except (EOFError, OSError):  # the first process ended
             return
 
 

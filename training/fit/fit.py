@@ -1,4 +1,4 @@
-"""A recipe and its images become a fitted `MLPClassifier`, epoch by epoch, in a way that can be cut off."""
+"""Fits an `MLPClassifier` to a recipe's images, epoch by epoch. A fit can be interrupted and resumed."""
 
 import hashlib
 import math
@@ -15,26 +15,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.dataset import Dataset, Part
-from training.data.inputs import scaled
+from training.data.inputs import scale_pixels
 from training.fit.checkpoint import Checkpoint
 from training.fit.epochs import epoch_images
 from training.recipes import Recipe
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class FitResult:
     """What a fit gives."""
 
     classifier: Any
-    """The `MLPClassifier`; it was given float32 `(pixel - pixel_offset) * pixel_scale`."""
+    """The `MLPClassifier`. Its inputs are float32, `(pixel - pixel_offset) * pixel_scale`."""
     losses: list[float]
-    """Cross-entropy of each epoch on what was learned from, warps and weight penalty included."""
+    """Cross-entropy of each epoch on the fitted images, augmentation and weight penalty included."""
     validation_losses: list[float]
-    """Cross-entropy after each epoch on the validation rows; empty where there were none."""
+    """Cross-entropy after each epoch on the validation rows; empty without validation rows."""
 
 
 OnEpoch = Callable[[int, float], None]
-"""Told after each epoch: how many are done, and the training loss."""
+"""Called after each epoch with the number of finished epochs and the training loss."""
 
 
 def fit(
@@ -46,21 +46,21 @@ def fit(
     checkpoint: Path,
     validation: Part | None = None,
     on_epoch: OnEpoch = lambda epoch, loss: None,
-) -> Fitted:
+) -> FitResult:
     """Fit `recipe` to `part` of `dataset`.
 
-    The state goes to the file `checkpoint` after each epoch; at Ctrl-C the running epoch is ended before
-    KeyboardInterrupt is raised. When the file holds an earlier state of the same fit, it goes on from there,
-    and ends with the same bits as a fit that was never cut off: every random number depends on the seed and
-    the epoch alone. Raises `EpochError`.
+    The state is written to the file `checkpoint` after each epoch. Ctrl-C raises KeyboardInterrupt at the end of
+    the current epoch. If the file holds an earlier state of the same fit, the fit continues from it. The result
+    has the same bits as that of an uninterrupted fit, because every random number depends only on the seed and
+    the epoch. Raises `EpochError`.
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     fingerprint = {"recipe": recipe.to_dict(), "seed": seed, "rows": len(part), "data": _sha256(part)}
     state = Checkpoint.read(checkpoint, fingerprint)
     run = _Run(recipe, dataset, part, validation, seed, state)
-    # One thread: narrow layers gain nothing from more, beside wide ones the next epoch is being distorted, and
-    # the sums stay in the same order everywhere.
+    # One thread: narrow layers gain nothing from more, wide ones share the cores with the process that distorts
+    # the next epoch, and the sums have the same order on every machine.
     with threadpool_limits(1), _deferred_interrupt() as interrupted, run.epochs_left() as epochs:
         for ink in epochs:
             run.one_epoch(ink)
@@ -68,7 +68,7 @@ def fit(
             run.state().write(checkpoint, fingerprint)
             if interrupted.is_set():
                 raise KeyboardInterrupt
-    return Fitted(run.finished(), run.losses, run.validation_losses)
+    return FitResult(run.finished(), run.losses, run.validation_losses)
 
 
 class _Run:
@@ -106,10 +106,10 @@ class _Run:
             self._restore(state)
 
     def epochs_left(self) -> AbstractContextManager[Iterator[NDArray[np.float32]]]:
-        """The images of each epoch that is still to come."""
+        """The images of each remaining epoch."""
         return epoch_images(
             self._ink,
-            self._recipe.warp,
+            self._recipe.augmentation,
             rows=self._dataset.rows,
             cols=self._dataset.cols,
             seed=self._seed,
@@ -119,12 +119,12 @@ class _Run:
     def one_epoch(self, ink: NDArray[np.float32]) -> None:
         recipe, classifier = self._recipe, self._classifier
         rate = recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * self.epoch / recipe.epochs))
-        if self.epoch:  # before the first epoch there is no optimizer yet
+        if self.epoch:  # the first epoch creates the optimizer
             classifier._optimizer.learning_rate_init = rate
-        # The order of the images; as a number of its own, for with one fixed seed each call shuffles alike.
+        # The order of the images. With one fixed seed every call would shuffle alike.
         classifier.random_state = int(np.random.SeedSequence([self._seed, self.epoch]).generate_state(1)[0])
         classifier.partial_fit(self._inputs(ink), self._labels, classes=self._classes)
-        if not classifier.n_iter_:  # scikit-learn swallowed a second Ctrl-C; the epoch is not whole
+        if not classifier.n_iter_:  # scikit-learn swallowed a second Ctrl-C, so the epoch is incomplete
             raise KeyboardInterrupt
         self.epoch += 1
         self.losses.append(float(classifier.loss_))
@@ -146,7 +146,7 @@ class _Run:
         )
 
     def _restore(self, state: Checkpoint) -> None:
-        """One step on a few rows makes every attribute of the classifier; then the state goes over it."""
+        """Create every attribute of the classifier by one step on a few rows, then overwrite them with the state."""
         few = slice(0, self._classifier.batch_size)
         self._classifier.partial_fit(self._inputs(self._ink[few]), self._labels[few], classes=self._classes)
         layers = len(self._classifier.coefs_)
@@ -158,7 +158,7 @@ class _Run:
         self.losses, self.validation_losses = list(state.losses), list(state.validation_losses)
 
     def finished(self) -> Any:
-        """The classifier without what only further fitting needs, and without a trace of where it was cut off."""
+        """The classifier without attributes that only fitting needs, independent of where the fit was interrupted."""
         classifier = self._classifier
         classifier.random_state = self._seed
         classifier.n_iter_, classifier.t_ = self.epoch, self.epoch * len(self._labels)
@@ -170,7 +170,7 @@ class _Run:
         return classifier
 
     def _inputs(self, pixels: NDArray[Any]) -> NDArray[Any]:
-        return scaled(
+        return scale_pixels(
             pixels,
             pixel_scale=self._recipe.pixel_scale,
             pixel_offset=self._recipe.pixel_offset,
@@ -186,12 +186,12 @@ def _sha256(part: Part) -> str:
 
 @contextmanager
 def _deferred_interrupt() -> Iterator[threading.Event]:
-    """Inside, Ctrl-C sets an event: scikit-learn swallows a KeyboardInterrupt and would lose the epoch.
+    """Ctrl-C sets the event inside: scikit-learn would swallow a KeyboardInterrupt and lose the epoch.
 
-    A second Ctrl-C acts at once.
+    A second Ctrl-C takes effect immediately.
     """
     event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():  # only there may signals be handled
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may set signal handlers
         yield event
         return
     before = signal.getsignal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""Progress of a fit on the screen, with the time left: a bar in a terminal, a line now and then elsewhere."""
+"""Progress of a fit with the remaining time: a bar in a terminal, else a line every few seconds."""
 
 import sys
 import time
@@ -8,15 +8,15 @@ from contextlib import contextmanager
 from training.fit.fit import OnEpoch
 
 Say = Callable[[str], None]
-"""Told what is done in between, a line at a time."""
+"""Called with a line of text about each step between the fits."""
 
 LINE_SECONDS = 10.0
-"""Without a terminal, the time between two lines."""
+"""Seconds between two lines without a terminal."""
 
 
 @contextmanager
 def progress(title: str, epochs: int) -> Iterator[OnEpoch]:
-    """Gives what to call after each epoch; writes to stderr."""
+    """A callback for after each epoch; writes to stderr."""
     from rich.console import Console
 
     console = Console(stderr=True)

@@ -1,4 +1,4 @@
-"""A model in pictures: `report/` beside it, with a page that shows them."""
+"""The report of a model: the folder `report/` with a page and its pictures."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from artifact.card import Card
 from training.data.dataset import Part
 from training.evaluate.calibration import Calibration
-from training.evaluate.conformal import measure
+from training.evaluate.conformal import evaluate_sets
 from training.evaluate.detector import Curve
-from training.evaluate.ensemble_evaluation import HeldOut
+from training.evaluate.ensemble_evaluation import EnsembleEvaluation
 from training.recipes import Recipe
 from training.report.pictures import (
     STYLE,
@@ -30,21 +30,21 @@ _COVERAGES = (0.9, 0.95, 0.99, 0.995)
 
 _CAPTIONS = {
     "confusion.png": ("Confusion matrix", "On the test set. Mistakes are coloured by their number."),
-    "loss.png": ("Loss", "What is learned from is warped anew in each epoch, so it is harder than it looks."),
+    "loss.png": ("Loss", "The training images are distorted again in each epoch, so they are harder than they look."),
     "mistakes.png": (
         "The worst mistakes",
         "Blue: the score of what it was. Red: the score of what the network said.",
     ),
     "outliers.png": (
         "Is it a digit at all?",
-        "Where one draws the line for `not_a_digit`: further left, fewer digits are taken for something else; further "
-        "up, more of the other images are found. Fitted on noise, letters and scribbles, each drawn anew for this "
-        "picture. Nothing was fitted on printed letters, and some of them have the shape of a digit.",
+        "ROC curves of `not_a_digit`: further left, fewer digits count as outliers; further up, more outliers are "
+        "found. The detector was fitted on other images of noise, letters and scribbles. It was not fitted on printed "
+        "letters, some of which have the shape of a digit.",
     ),
     "reliability.png": (
         "Reliability",
-        "The test images by their best score. On the line, scores are chances: of the images that get 90%, 90% are "
-        "right. Bars: what chance leaves open, one standard error up and down. Small numbers: images.",
+        "The test images by their best score. On the line, scores are probabilities: of the images with a score of "
+        "90%, 90% are right. Bars: one standard error up and down. Small numbers: images.",
     ),
     "weights.png": ("First layer", "Red: ink here excites the neuron. Blue: ink here inhibits it."),
 }
@@ -59,17 +59,16 @@ def write_report(
     first_weights: NDArray[Any],
     losses: Mapping[str, Sequence[float]],
     recipe: Recipe | None = None,
-    held_out: HeldOut | None = None,
+    held_out: EnsembleEvaluation | None = None,
     untempered: Calibration | None = None,
     curves: Mapping[str, Curve] = MappingProxyType({}),
 ) -> None:
-    """Fill `folder` with report.md and its pictures; the same model gives the same bytes.
+    """Write report.md and its pictures to `folder`; the same model gives the same bytes.
 
-    `scores` [N, classes] are the model's for the `test` rows; `first_weights` [rows*cols, neurons] are the
-    first layer's, of a committee the first network's. `losses` are curves by name, one value an epoch; without
-    any there is no such picture. Of a committee `held_out` has the figures, and `untempered` what its scores
-    for the `test` rows would be worth at temperature 1; `curves` are those of `detector.judge`, and without
-    any there is no picture of them.
+    `scores` [N, classes] are the model's for the `test` rows; `first_weights` [rows*cols, neurons] belong to the
+    first layer, of an ensemble to that of the first network. `losses` are curves by name, with one value for each
+    epoch. An ensemble has `held_out` results, and `untempered` is the calibration of its scores for the `test` rows
+    at temperature 1. `curves` are those of `detector_curves`. Empty `losses` and `curves` get no picture.
     """
     from matplotlib import rc_context
 
@@ -97,7 +96,7 @@ def _page(
     scores: NDArray[Any],
     recipe: Recipe | None,
     pictures: Iterable[str],
-    held_out: HeldOut | None,
+    held_out: EnsembleEvaluation | None,
     untempered: Calibration | None,
 ) -> str:
     widths = "-".join(map(str, card.layer_widths))
@@ -110,7 +109,7 @@ def _page(
         f"{round(card.test_rows * (1 - card.accuracy)):,} wrong.",
         "",
     ]
-    if recipe is not None and recipe.choices:
+    if recipe is not None and recipe.trials:
         lines += [
             f"What was tried, judged by {recipe.chosen_on}, none of which the fit in question had learned "
             "from. The recipe was then fitted to the whole training set. The exported model was then evaluated on "
@@ -119,10 +118,10 @@ def _page(
             "| tried | epochs | right |",
             "|---|---|---|",
         ]
-        lines += [f"| {choice.what} | {choice.epochs} | {choice.accuracy:.2%} |" for choice in recipe.choices]
+        lines += [f"| {trial.what} | {trial.epochs} | {trial.accuracy:.2%} |" for trial in recipe.trials]
         lines += [""]
     if held_out is not None and untempered is not None:
-        lines += _committee(card, held_out, untempered)
+        lines += _ensemble(card, held_out, untempered)
     if recipe is not None and recipe.evaluations:
         lines += ["The test set was evaluated for the figures on this page, and also:", ""]
         lines += [f"- {evaluation}" for evaluation in recipe.evaluations] + [""]
@@ -132,11 +131,11 @@ def _page(
         lines += _candidates(card, test, scores)
     elif "validation_accuracy" in card.recipe:
         epochs = card.recipe["epochs"]
-        rehearsed = card.recipe.get("rehearsal_epochs", epochs)
+        validation_epochs = card.recipe.get("rehearsal_epochs", epochs)
         lines += [
-            f"The recipe as it was taken, {rehearsed} epochs, rehearsed without the validation "
-            f"images: {card.recipe['validation_accuracy']:.2%} of them right."
-            + (f" The final fit took {epochs} epochs." if epochs != rehearsed else ""),
+            f"Validation run of the recipe: {validation_epochs} epochs without the validation images, "
+            f"{card.recipe['validation_accuracy']:.2%} of which it has right."
+            + (f" The final fit took {epochs} epochs." if epochs != validation_epochs else ""),
             "",
         ]
     for name in pictures:
@@ -145,8 +144,8 @@ def _page(
     return "\n".join(lines)
 
 
-def _committee(card: Card, held_out: HeldOut, untempered: Calibration) -> list[str]:
-    """What the held-out images say of the networks together, and of their scores as chances."""
+def _ensemble(card: Card, held_out: EnsembleEvaluation, untempered: Calibration) -> list[str]:
+    """Accuracy and calibration of the ensemble on its held-out images."""
     before, after = held_out.before, held_out.after
     lines = [
         f"The networks differ in their seeds alone: {', '.join(map(str, card.recipe['member_seeds']))}. All learned "
@@ -172,7 +171,7 @@ def _committee(card: Card, held_out: HeldOut, untempered: Calibration) -> list[s
 
 
 def _outliers(card: Card) -> list[str]:
-    """How well digits are told from images without one."""
+    """How well the detector separates digits from other images."""
     lines = [
         "`not_a_digit` is one more neuron, which reads the last hidden layers of all networks. How well it tells the "
         "test images from images without a digit (area under the curve):",
@@ -184,7 +183,7 @@ def _outliers(card: Card) -> list[str]:
 
 
 def _candidates(card: Card, test: Part, scores: NDArray[Any]) -> list[str]:
-    """What the candidates are worth on the test set, coverage by coverage."""
+    """The candidates on the test set for each coverage."""
     lines = [
         "The candidates of an image are the classes that cannot be ruled out, by thresholds from the held-out images. "
         "Of the test images:",
@@ -193,7 +192,7 @@ def _candidates(card: Card, test: Part, scores: NDArray[Any]) -> list[str]:
         "|---|---|---|---|---|",
     ]
     for coverage in _COVERAGES:
-        found = measure(scores, test.labels, card.thresholds, coverage)
+        found = evaluate_sets(scores, test.labels, card.thresholds, coverage)
         lines += [
             f"| {coverage:.1%} | {found.covered:.2%} | {found.size:.3f} | {found.empty:.2%} | {found.several:.2%} |"
         ]

@@ -1,4 +1,4 @@
-"""A model's graph with its products in another number format; everything around them stays as it is."""
+"""Rewrites the products in a model's graph; all other nodes stay the same."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -14,40 +14,42 @@ from artifact.names import biases_name, weights_name
 
 @dataclass(slots=True)
 class Product:
-    """The product of one layer of one member: `inputs @ weights`, and the biases that are added to it."""
+    """The product `inputs @ weights` of one layer of one member, and the biases that are added to it."""
 
     member: int
     layer: int
     """From 1."""
     inputs: str
-    """The tensor that is multiplied."""
+    """Name of the input tensor."""
     output: str
-    """The tensor with the product."""
+    """Name of the output tensor."""
     weights: NDArray[Any]
     biases: NDArray[Any]
 
 
 @dataclass(slots=True)
-class Part:
-    """What takes the place of a node: nodes, and the constants that they need."""
+class Replacement:
+    """Nodes and their constants in the place of a node."""
 
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     constants: dict[str, NDArray[Any]] = field(default_factory=dict)
 
     def add(self, kind: str, inputs: Iterable[str], output: str, **attributes: Any) -> str:
-        """One node more; gives its output's name."""
+        """Add a node; returns the name of its output."""
         self.nodes.append(helper.make_node(kind, list(inputs), [output], name=output, **attributes))
         return output
 
 
 def rewrite(
-    model: bytes, card: Card, variant_card: Card, replace: Callable[[onnx.NodeProto, Product | None], Part | None]
+    model: bytes,
+    card: Card,
+    variant_card: Card,
+    replace: Callable[[onnx.NodeProto, Product | None], Replacement | None],
 ) -> bytes:
-    """The graph of `model` (the bytes of model.onnx) with other nodes in the place of some; `variant_card` rides in it.
+    """The graph of `model` (the bytes of model.onnx) with some nodes replaced, and with `variant_card` as metadata.
 
-    `replace` is asked for each node, with its product if it is one; None keeps the node. Constants that nobody reads
-    any more are left out, and those that new parts bring take the place of old ones of their name. The same model
-    gives the same bytes.
+    `replace` is called with each node, and with its product if the node is one; None keeps the node. New constants
+    replace old ones of the same name, and unused ones are dropped. The same model gives the same bytes.
     """
     old = onnx.load_model_from_string(model)
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in old.graph.initializer}
@@ -63,15 +65,15 @@ def rewrite(
             member, layer = products[node.input[1]]
             weights, biases = constants[weights_name(member, layer)], constants[biases_name(member, layer)]
             product = Product(member, layer, node.input[0], node.output[0], weights, biases)
-        part = replace(node, product)
-        if part is None:
+        replacement = replace(node, product)
+        if replacement is None:
             nodes.append(node)
         else:
-            nodes += part.nodes
-            constants |= part.constants
+            nodes += replacement.nodes
+            constants |= replacement.constants
     read = {name for node in nodes for name in node.input}
     graph = helper.make_graph(
-        _used(nodes, {output.name for output in old.graph.output}),
+        _without_unused(nodes, {output.name for output in old.graph.output}),
         old.graph.name,
         list(old.graph.input),
         list(old.graph.output),
@@ -90,8 +92,8 @@ def rewrite(
     return encoded
 
 
-def _used(nodes: list[onnx.NodeProto], outputs: set[str]) -> list[onnx.NodeProto]:
-    """The nodes without those whose results nobody reads."""
+def _without_unused(nodes: list[onnx.NodeProto], outputs: set[str]) -> list[onnx.NodeProto]:
+    """The nodes without those whose outputs are not used."""
     read, kept = set(outputs), []
     for node in reversed(nodes):
         if read.intersection(node.output):

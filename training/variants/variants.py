@@ -1,4 +1,4 @@
-"""Faster variants of a version: made of its model.onnx, held against it, and written beside it."""
+"""Makes faster variants of a version from its model.onnx, compares them with it, and writes them beside it."""
 
 import tempfile
 from collections.abc import Callable, Iterable
@@ -15,35 +15,35 @@ from artifact.store import LayoutError, VersionFolder
 from training.data.dataset import Part
 from training.data.datasets import SHAPES, load
 from training.data.images import image_folder, read_images
-from training.evaluate.calibration import calibration
+from training.evaluate.calibration import evaluate_calibration
 from training.evaluate.evaluate import evaluate
 from training.export.checks import ExportError, class_positions
 from training.export.import_classifier import data_sha256, read_npz
 from training.variants.fp16 import build_fp16
 from training.variants.int8 import build_int8
 
-Kind = Literal["int8", "fp16"]
+NumberFormat = Literal["int8", "fp16"]
 
-TOLERANCE: dict[Kind, float] = {"int8": 0.1, "fp16": 0.01}
-"""Largest difference of a score from the version's own that a variant may have, on any of its execution providers."""
-LOST = 0.0005
-"""Of the accuracy, 0..1: no variant may be further below the version."""
+TOLERANCE: dict[NumberFormat, float] = {"int8": 0.1, "fp16": 0.01}
+"""Largest allowed difference of a variant's score from the version's, on any of its execution providers."""
+MAX_ACCURACY_LOSS = 0.0005
+"""Largest allowed loss of accuracy, 0..1."""
 
-# On which a variant can run; its card states a tolerance for each. For the product of uint8 and int8 matrices, which
-# int8 is made of, onnxruntime has no kernel on CUDA.
-_PROVIDERS: dict[Kind, tuple[str, ...]] = {
+# The execution providers of a variant; its card states a tolerance for each. onnxruntime has no CUDA kernel for the
+# product of uint8 and int8 matrices.
+_PROVIDERS: dict[NumberFormat, tuple[str, ...]] = {
     "int8": ("CPUExecutionProvider",),
     "fp16": ("CPUExecutionProvider", "CUDAExecutionProvider"),
 }
 _RUN_ROWS = 500
 
 
-def make_variant(folder: VersionFolder, kind: Kind, learned: NDArray[np.uint8], test: Part) -> VersionFolder:
-    """Write `model.<kind>.onnx` into the version's folder, with a card of its own inside; gives where it lies.
+def make_variant(folder: VersionFolder, kind: NumberFormat, learned: NDArray[np.uint8], test: Part) -> VersionFolder:
+    """Write `model.<kind>.onnx` with its own card into the version's folder; returns the variant's folder.
 
-    `learned` uint8 [N, rows*cols] are images that say what hidden layers hold; best those that the version learned
-    from. `test` is its test data, labels being positions of classes. Raises `ExportError` when a score differs by more
-    than `TOLERANCE`, when it is right less often by more than `LOST`, or when the version cannot be read.
+    `learned` uint8 [N, rows*cols] are the images for the ranges of hidden layers, best the training images. `test`
+    is the test data; its labels are positions of classes. Raises `ExportError` if a score differs by more than
+    `TOLERANCE`, if the accuracy is lower by more than `MAX_ACCURACY_LOSS`, or if the version cannot be read.
     """
     model, card = read_version(folder)
     if test.pixels.shape[1] != card.features or learned.shape[1] != card.features:
@@ -61,7 +61,7 @@ def make_variant(folder: VersionFolder, kind: Kind, learned: NDArray[np.uint8], 
         def build(own: Card) -> bytes:
             return build_fp16(model, card, own)
 
-    made = _with_figures(build, variant_card, truth, test)
+    made = _evaluate(build, variant_card, truth, test)
     there = replace(folder, variant=kind)
     try:
         _write(there.onnx, made)
@@ -71,7 +71,7 @@ def make_variant(folder: VersionFolder, kind: Kind, learned: NDArray[np.uint8], 
 
 
 def _write(file: Path, data: bytes) -> None:
-    """Put `file` in place in one step: a server that polls must not see half of it."""
+    """Replace `file` atomically: a server that polls must not see a part of it."""
     handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
     beside = Path(name)
     try:
@@ -84,11 +84,12 @@ def _write(file: Path, data: bytes) -> None:
 
 
 def add_variant(
-    folder: VersionFolder, kind: Kind, *, test_data: Path | None = None, data_dir: Path | None = None
+    folder: VersionFolder, kind: NumberFormat, *, test_data: Path | None = None, data_dir: Path | None = None
 ) -> Card:
-    """`make_variant` by the data on the version's card, or by `test_data`, see `import_classifier`; gives the new card.
+    """`make_variant` with the data set on the version's card, or with `test_data` as in `import_classifier`.
 
-    Test data of a stranger's model say what its hidden layers hold, too. Raises `ExportError` and `DatasetError`.
+    Returns the new card. The ranges of an imported model come from its test data. Raises `ExportError` and
+    `DatasetError`.
     """
     _, card = read_version(folder)
     if (card.name, card.version) != (folder.name, folder.version):
@@ -98,12 +99,12 @@ def add_variant(
 
 
 def _data(card: Card, test_data: Path | None, data_dir: Path | None) -> tuple[NDArray[np.uint8], Part]:
-    """Images that say what hidden layers hold, and the version's own test data."""
+    """Images for the ranges of hidden layers, and the version's test data."""
     if test_data is None and card.dataset in SHAPES:
         dataset = load(card.dataset, data_dir)
     elif test_data is None:
         raise ExportError(f"{card.name} was made from {card.dataset!r}; say --test-data, what it was made from")
-    elif test_data.is_dir() and card.recipe:  # trained here on a folder of images, a part of which was held out
+    elif test_data.is_dir() and card.recipe:  # trained on a folder of images, a part of which was held out
         dataset = image_folder(
             test_data, rows=card.rows, cols=card.cols, pixel_max=card.pixel_max, preparation=card.preparation
         )
@@ -116,7 +117,7 @@ def _data(card: Card, test_data: Path | None, data_dir: Path | None) -> tuple[ND
 
 
 def _read(test_data: Path, card: Card) -> Part:
-    """What the version was exported with, a .npz file or a folder: those very images, with positions of classes."""
+    """The test data of the version's export, from a .npz file or a folder, with positions of classes as labels."""
     if test_data.is_dir():
         pixels, labels = read_images(
             test_data, rows=card.rows, cols=card.cols, pixel_max=card.pixel_max, preparation=card.preparation
@@ -133,7 +134,7 @@ def _read(test_data: Path, card: Card) -> Part:
     try:
         positions = class_positions(card.classes, labels)
     except ExportError:
-        positions = class_positions(card.labels, labels)  # a number that the classifier has and a name replaces
+        positions = class_positions(card.labels, labels)  # a class of the classifier that has another name on the card
     return Part(pixels.reshape(len(pixels), -1), positions)
 
 
@@ -150,16 +151,16 @@ def read_version(folder: VersionFolder) -> tuple[bytes, Card]:
         return model, card
     except (LayoutError, CardError) as error:
         raise ExportError(str(error)) from None
-    except Exception as error:  # a damaged file raises what protobuf likes
+    except Exception as error:  # a damaged file raises many types
         raise ExportError(f"{folder.onnx} is no model with a card: {error}") from None
 
 
-def _with_figures(build: Callable[[Card], bytes], card: Card, truth: dict[str, NDArray[Any]], test: Part) -> bytes:
-    """The variant with its own figures on the card, once they are found good enough."""
+def _evaluate(build: Callable[[Card], bytes], card: Card, truth: dict[str, NDArray[Any]], test: Part) -> bytes:
+    """The variant with its own results on the card. Raises `ExportError` if they are not good enough."""
     got = _Runner(build(card)).run(test.pixels, list(truth))
-    # NumPy's maximum lets NaN through, `max` does not.
+    # NumPy's maximum propagates NaN, `max` does not.
     difference = float(np.max([np.abs(got[name] - truth[name]).max() for name in truth if name != LABEL]))
-    allowed = max(card.tolerance.values())  # it is the same everywhere
+    allowed = max(card.tolerance.values())  # the same for each provider
     if not difference <= allowed:
         raise ExportError(
             f"the {card.variant} of {card.name} version {card.version} is refused: a score differs by "
@@ -167,20 +168,20 @@ def _with_figures(build: Callable[[Card], bytes], card: Card, truth: dict[str, N
         )
     positions = np.searchsorted(card.labels, got[LABEL], sorter=np.argsort(card.labels))
     result = evaluate(test.labels, np.argsort(card.labels)[positions], classes=len(card.classes))
-    if result.accuracy < card.accuracy - LOST:
+    if result.accuracy < card.accuracy - MAX_ACCURACY_LOSS:
         raise ExportError(
             f"the {card.variant} of {card.name} version {card.version} is refused: {result.accuracy:.2%} right, "
             f"and the version itself has {card.accuracy:.2%}"
         )
     card = replace(card, accuracy=result.accuracy, confusion=result.confusion)
     if card.temperature is not None:
-        judged = calibration(got[SCORES].astype(np.float64), test.labels)
+        judged = evaluate_calibration(got[SCORES].astype(np.float64), test.labels)
         card = replace(card, calibration_error=round(judged.error, 6), reliability=judged.rounded)
     return build(card)
 
 
 class _Runner:
-    """A model on the CPU, run in parts that fit the cache."""
+    """Runs a model on the CPU in parts that fit into the cache."""
 
     def __init__(self, model: bytes) -> None:
         """Raises `ExportError` for a graph that cannot be run."""
@@ -188,7 +189,7 @@ class _Runner:
 
         try:
             self._session = InferenceSession(model, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime has no common base for what it raises
+        except Exception as error:  # onnxruntime's exceptions have no common base
             raise ExportError(f"onnxruntime cannot load the model: {str(error).splitlines()[0]}") from None
 
     def run(self, pixels: NDArray[np.uint8], names: list[str]) -> dict[str, NDArray[Any]]:
@@ -199,7 +200,7 @@ class _Runner:
     def ranges(self, pixels: NDArray[np.uint8], names: tuple[str, ...]) -> dict[str, tuple[float, float]]:
         """The least and the greatest value of each output."""
         found = dict.fromkeys(names, (0.0, 0.0))
-        for part in self._parts(pixels, list(names)) if names else ():  # no names would mean all outputs
+        for part in self._parts(pixels, list(names)) if names else ():  # an empty list would mean all outputs
             for name, values in zip(names, part, strict=True):
                 least, greatest = found[name]
                 found[name] = min(least, float(values.min())), max(greatest, float(values.max()))

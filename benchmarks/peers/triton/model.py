@@ -11,7 +11,7 @@ class TritonPythonModel:
     """Any ONNX model of one input and two outputs, named in the model's configuration."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Load the model that stands beside this file, one thread a run as every server here."""
+        """Load the model beside this file, with one thread for each run as in every server here."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -1,4 +1,4 @@
-"""Images as one array of numbers in a file: what npy, npz and IDX have in common."""
+"""Images as one array of numbers in a file; shared by npy, npz and IDX."""
 
 import math
 import mmap
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from scoring.chunk import InputError, Shape
 from scoring.readers import fingerprint
-from scoring.readers.files import Content, reading
+from scoring.readers.files import InputFile, reading
 from scoring.readers.reader import Block, Wanted
 from scoring.readers.validate import to_pixels
 
@@ -22,13 +22,13 @@ _DROP_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class ArrayLayout:
     """An array as its header describes it."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
     offset: int
-    """Where its numbers begin, in bytes of the file or, where that is packed, of its content."""
+    """Offset of its numbers in bytes of the (decompressed) content."""
     fortran: bool = False
     """Whether the first index changes fastest."""
 
@@ -46,7 +46,7 @@ class Layout:
         return f"{self.dtype} of the shape {list(self.shape)}"
 
 
-def check_images(layout: Layout, shape: Shape, name: str) -> None:
+def check_images(layout: ArrayLayout, shape: Shape, name: str) -> None:
     """Raises `InputError` unless it is an array of images of `shape`."""
     r, c = shape.rows, shape.cols
     if layout.dtype.kind not in "buif":
@@ -58,30 +58,30 @@ def check_images(layout: Layout, shape: Shape, name: str) -> None:
 
 
 class _Rows(Protocol):
-    """Where rows come from."""
+    """A source of rows."""
 
     def read(self, start: int, count: int) -> NDArray[Any]: ...
     def close(self) -> None: ...
 
 
 class ArrayReader:
-    """Rows of an array; those of plain bytes are views of the file, which is mapped a block at a time."""
+    """Rows of an array. Rows of uncompressed uint8 are views of the file, which is mapped block by block."""
 
     named = False
     encoded = False
 
     def __init__(
         self,
-        content: Content,
-        layout: Layout,
+        content: InputFile,
+        layout: ArrayLayout,
         shape: Shape,
         *,
         name: str | None = None,
         labels: NDArray[np.int32] | None = None,
     ) -> None:
-        """`name` is for sentences.
+        """`name` is for messages.
 
-        Raises `InputError` unless it is an array of images of `shape`, and as long as its header says.
+        Raises `InputError` unless it is an array of images of `shape` with the length in its header.
         """
         self.path = str(content.path)
         self.rows: int | None = layout.shape[0] if layout.shape else 0
@@ -119,9 +119,9 @@ class ArrayReader:
 
 
 class _Mapped:
-    """Views of a plain file. A mapping goes with the last view of it, so that memory stays flat."""
+    """Views of an uncompressed file. A mapping is freed with its last view, so memory stays flat."""
 
-    def __init__(self, path: Path, layout: Layout, name: str) -> None:
+    def __init__(self, path: Path, layout: ArrayLayout, name: str) -> None:
         self._layout, self._name = layout, name
         with reading(path):
             self._file = path.open("rb", buffering=0)
@@ -135,10 +135,10 @@ class _Mapped:
         self._file.close()
 
     def read(self, start: int, count: int) -> NDArray[Any]:
-        self._check_size()  # to touch a page that was cut off since would be the end of the process
+        self._check_size()  # access to a page beyond a truncated file would kill the process
         layout = self._layout
         if layout.fortran:
-            return self._gathered(start, count)
+            return self._read_fortran(start, count)
         first = layout.offset + start * layout.row_bytes
         base = first - first % mmap.ALLOCATIONGRANULARITY
         with reading(self._name):
@@ -148,8 +148,8 @@ class _Mapped:
         numbers = np.frombuffer(pages, layout.dtype, offset=first - base)
         return numbers.reshape(count, *layout.shape[1:])
 
-    def _gathered(self, start: int, count: int) -> NDArray[Any]:
-        """Rows of an array in Fortran's order: a piece of each column."""
+    def _read_fortran(self, start: int, count: int) -> NDArray[Any]:
+        """Rows of an array in Fortran order: a piece of each column."""
         layout = self._layout
         size = layout.dtype.itemsize
         values = np.empty((*layout.shape[:0:-1], count), layout.dtype)
@@ -169,9 +169,9 @@ class _Mapped:
 
 
 class _Streamed:
-    """Rows of what has to be unpacked; those passed over are unpacked too, and dropped."""
+    """Rows of a compressed file; skipped rows are decompressed and dropped."""
 
-    def __init__(self, content: Content, layout: Layout, name: str) -> None:
+    def __init__(self, content: InputFile, layout: ArrayLayout, name: str) -> None:
         if layout.fortran:
             raise InputError(f"{name} is packed and in Fortran's order, expected C order or a plain .npy")
         self._layout, self._name = layout, name

@@ -13,18 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scoring.chunk import InputError, Shape
-from scoring.readers.arrays.array import ArrayReader, Layout, check_images
-from scoring.readers.files import Content, reading
-from scoring.readers.labels import NONE, Labels, own_labels
-from scoring.sentences import some
+from scoring.messages import clip_list
+from scoring.readers.arrays.array import ArrayLayout, ArrayReader, check_images
+from scoring.readers.files import InputFile, reading
+from scoring.readers.labels.labels import NONE, Labels, find_label_name
 
 MAGIC = b"\x93NUMPY"
 ENDING = ".npy"
 PIXEL_NAMES = ("pixels", "images", "x")
-"""An array called so is taken for the pixels where there are others as well."""
+"""Names of the array with the pixels if there are several arrays."""
 
 
-def read_layout(file: BinaryIO, name: str) -> Layout:
+def read_layout(file: BinaryIO, name: str) -> ArrayLayout:
     """The header of the array that `file` begins with; raises `InputError`."""
     try:
         version = np.lib.format.read_magic(file)
@@ -36,10 +36,10 @@ def read_layout(file: BinaryIO, name: str) -> Layout:
         raise InputError(f"{name} is damaged or cut short: {str(error).splitlines()[0]}") from None
     if dtype.hasobject:
         raise InputError(f"{name} holds Python objects, expected numbers or text: save it as such")
-    return Layout(dtype, shape, file.tell(), fortran and len(shape) > 1)
+    return ArrayLayout(dtype, shape, file.tell(), fortran and len(shape) > 1)
 
 
-def open_npy(content: Content, shape: Shape) -> ArrayReader:
+def open_npy(content: InputFile, shape: Shape) -> ArrayReader:
     """The rows of an .npy file, packed or not; raises `InputError`."""
     with content.open() as file, reading(content):
         layout = read_layout(file, str(content))
@@ -59,12 +59,12 @@ def open_npz(path: Path, shape: Shape, *, pixels: str | None, labels: str | None
 
 
 class Array:
-    """An array among others, of which the header is read at once; what is wrong with that is raised once it is used."""
+    """An array of an .npz file. Its header is read at once; an error in it is raised at the first use."""
 
     def __init__(self, path: Path, member: str) -> None:
-        self.content = Content(path, member)
+        self.content = InputFile(path, member)
         self._name = f"{path}, array {member.removesuffix(ENDING)}"
-        self._layout: Layout | InputError
+        self._layout: ArrayLayout | InputError
         try:
             with self.content.open() as file, reading(self):
                 self._layout = read_layout(file, self._name)
@@ -74,19 +74,19 @@ class Array:
     def __str__(self) -> str:
         return self._name
 
-    def layout(self) -> Layout:
+    def layout(self) -> ArrayLayout:
         """Raises `InputError`."""
         if isinstance(self._layout, InputError):
             raise self._layout
         return self._layout
 
     def holds(self, features: int) -> bool:
-        """Whether its rows have so many numbers."""
+        """Whether its rows have `features` numbers."""
         layout = self._layout
-        return isinstance(layout, Layout) and len(layout.shape) > 1 and math.prod(layout.shape[1:]) == features
+        return isinstance(layout, ArrayLayout) and len(layout.shape) > 1 and math.prod(layout.shape[1:]) == features
 
-    def described(self) -> str:
-        """What it is, or why it cannot be taken."""
+    def describe(self) -> str:
+        """Its dtype and shape, or its error."""
         if isinstance(self._layout, InputError):
             why = str(self._layout).removeprefix(self._name).removeprefix(str(self.content))
             return f"({why.strip().partition(',')[0]})"
@@ -95,7 +95,7 @@ class Array:
 
 def _choose(arrays: Mapping[str, Array], shape: Shape, pixels: str | None, path: Path) -> Array:
     """The array that holds the pixels."""
-    all_ = some(f"{name} {array.described()}" for name, array in arrays.items())
+    all_ = clip_list(f"{name} {array.describe()}" for name, array in arrays.items())
     if pixels is not None:
         if pixels not in arrays:
             raise InputError(f"{path} has no array {pixels}; its arrays: {all_}")
@@ -115,16 +115,16 @@ def _choose(arrays: Mapping[str, Array], shape: Shape, pixels: str | None, path:
 def _read_labels(
     arrays: Mapping[str, Array], rows: int, labels: str | None, shape: Shape, path: Path
 ) -> NDArray[np.int32] | None:
-    """int32 [rows] of the array `labels`, or of one that is called so, if it may be one of labels."""
+    """int32 [rows] from the array `labels`, else from one of `LABEL_NAMES` if its shape fits."""
     if labels not in (None, NONE, *arrays):
-        raise InputError(f"{path} has no array {labels} of labels; its arrays: {some(arrays)}")
-    name = own_labels(list(arrays)) if labels is None else labels
+        raise InputError(f"{path} has no array {labels} of labels; its arrays: {clip_list(arrays)}")
+    name = find_label_name(list(arrays)) if labels is None else labels
     if name is None or labels == NONE:
         return None
     try:
         return _labels_of(arrays[name], rows, shape, asked=labels is not None)
     except InputError as error:
-        raise InputError(f"{error}" + "; --labels none goes without" * (labels is None)) from None
+        raise InputError(f"{error}" + "; --labels none ignores them" * (labels is None)) from None
 
 
 def _labels_of(array: Array, rows: int, shape: Shape, *, asked: bool) -> NDArray[np.int32] | None:

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, cast
 from imaging.folder import is_hidden
 from scoring.chunk import InputError
 from scoring.readers import fingerprint
-from scoring.readers.files import Content, reading
+from scoring.readers.files import InputFile, reading
 from scoring.readers.images.images import Entry, check_size, is_image_name
 
 _BLOCK = tarfile.BLOCKSIZE
@@ -24,7 +24,7 @@ def is_tar(head: bytes) -> bool:
 
 
 class Tar:
-    """Image files of a tar, read once from its begin to its end."""
+    """Image files of a tar, read once from its beginning to its end."""
 
     rows: int | None = None
 
@@ -37,29 +37,29 @@ class Tar:
 
     @contextmanager
     def open(self) -> Iterator[Iterator[Entry]]:
-        """See `Source`."""
-        with Content(self._path).open() as file:
-            watched = _Watched(file)
+        """See `ImageSource`."""
+        with InputFile(self._path).open() as file:
+            watched = _TrackedFile(file)
             with reading(self._path), tarfile.open(fileobj=cast("BinaryIO", watched), mode="r:") as tar:
                 yield self._entries(tar, watched)
 
-    def _entries(self, tar: tarfile.TarFile, watched: "_Watched") -> Iterator[Entry]:
+    def _entries(self, tar: tarfile.TarFile, watched: "_TrackedFile") -> Iterator[Entry]:
         while True:
             with reading(self._path):
                 member = tar.next()
             if member is None:
                 break
-            tar.members = []  # type: ignore[attr-defined]  # or it would remember all of them
+            tar.members = []  # type: ignore[attr-defined]  # tarfile would keep all members otherwise
             entry = _entry(member.name, partial(self._read, tar, member))
             if entry is not None and not member.isdir():
                 yield entry
-        # To tarfile a header that is cut off or damaged is an end like any other.
+        # tarfile treats a truncated or damaged header as the end of the archive.
         if watched.last != bytes(_BLOCK):
             raise InputError(f"{self._path} is damaged or cut short: it has no end, after {watched.at} bytes")
 
     def _read(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
         if not member.isfile():
-            raise ValueError(f"it is a link to {member.linkname}" if member.linkname else "it is no plain file")
+            raise ValueError(f"it is a link to {member.linkname}" if member.linkname else "it is not a regular file")
         check_size(member.size)
         with reading(self._path):
             file = tar.extractfile(member)
@@ -67,8 +67,8 @@ class Tar:
             return file.read()
 
 
-class _Watched:
-    """A stream that knows what was last read from it."""
+class _TrackedFile:
+    """A stream that keeps the last bytes that were read."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -97,7 +97,7 @@ class Zip:
 
     @contextmanager
     def open(self) -> Iterator[Iterator[Entry]]:
-        """See `Source`."""
+        """See `ImageSource`."""
         with reading(self._path):
             archive = zipfile.ZipFile(self._path)
         with archive:
@@ -105,7 +105,7 @@ class Zip:
 
 
 def visible_path(name: str) -> str | None:
-    """A member's path with `/` between its names, where programs of Windows wrote a backslash; None if it is hidden."""
+    """A member's path with `/` instead of the backslashes of Windows; None if it is hidden."""
     path = name.replace("\\", "/")
     return None if is_hidden(path) else path
 

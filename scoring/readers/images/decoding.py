@@ -1,7 +1,7 @@
 """Image files as bytes -> pixels, in as many processes as there are cores for it.
 
-Decoding a small image is mostly Python, so that threads would only get in each other's way. The processes
-are plain programs at the two ends of a pipe: they import nothing of the caller's, and end when it does.
+Decoding a small image is mostly Python, so threads would block each other. Each process is a plain program that
+talks over pipes, imports nothing of the caller's main module, and ends with the caller.
 """
 
 import pickle
@@ -24,23 +24,23 @@ from scoring.chunk import InputError
 
 Prepare = Callable[[bytes], NDArray[np.uint8]]
 Decoded = NDArray[np.uint8] | str
-"""uint8 [rows*cols], or a sentence on what is wrong."""
+"""uint8 [rows*cols], or an error message."""
 
-# Fewer images are done sooner here than a process has begun.
+# Fewer images are decoded here in less time than a process needs to start.
 _FEW = 1024
 # Images that go to a process at once, and such groups in flight for each process.
 _GROUP = 64
 _AHEAD = 3
 
-# The interpreter's path travels along: the caller may have got at these modules in its own way.
-_PROGRAM = "import sys; sys.path[:] = {path!r}; from scoring.readers.images.decoding import serve; serve()"
+# With the import path of the caller, which may have changed it.
+_PROGRAM = "import sys; sys.path[:] = {path!r}; from scoring.readers.images.decoding import run_worker; run_worker()"
 
 
 class Decoder:
-    """Decodes images in order; used with `with`, which ends its processes."""
+    """Decodes images in order; a context manager that ends its processes."""
 
     def __init__(self, prepare: Prepare, processes: int) -> None:
-        """With one process, or a `prepare` that cannot be pickled, everything is done in this one."""
+        """With `processes=1`, or if `prepare` cannot be pickled, this process decodes everything."""
         self._prepare = prepare
         self._processes = processes
         try:
@@ -65,11 +65,11 @@ class Decoder:
             program.communicate()
 
     def decode(self, images: Iterable[bytes]) -> Iterator[Decoded]:
-        """The pixels of each image or what is wrong with it, in order. `images` is read a little ahead."""
+        """The pixels or the error message of each image, in order. `images` is read slightly ahead."""
         images = iter(images)
         for image in images if self._processes == 1 else islice(images, max(0, _FEW - self._count)):
             self._count += 1
-            yield decoded(self._prepare, image)
+            yield decode_image(self._prepare, image)
         flying: deque[Future[list[Decoded]]] = deque()
         while group := list(islice(images, _GROUP)):
             if self._pool is None:
@@ -81,7 +81,7 @@ class Decoder:
             yield from flying.popleft().result()
 
     def _ask(self, group: list[bytes]) -> list[Decoded]:
-        """The answer of this thread's process."""
+        """Decode a group by the process of this thread."""
         program: subprocess.Popen[bytes] | None = getattr(self._own, "program", None)
         if program is None:
             program = subprocess.Popen(  # noqa: S603 this very interpreter
@@ -99,27 +99,27 @@ class Decoder:
 
 
 def prepare_pixels(image: bytes, card: Card, max_image_pixels: int) -> NDArray[np.uint8]:
-    """The pixels alone of `imaging.prepare.prepare`; to be bound to a card by `partial`, which can be pickled."""
+    """The pixels of `imaging.prepare.prepare`; a `partial` with the card can be pickled."""
     return prepare(image, card, max_image_pixels=max_image_pixels).pixels
 
 
-def decoded(function: Prepare, image: bytes) -> Decoded:
-    """The pixels of one image, or what is wrong with it."""
+def decode_image(function: Prepare, image: bytes) -> Decoded:
+    """The pixels or the error message of one image."""
     try:
         return function(image)
     except ImageError as error:
         return str(error)
 
 
-def serve() -> None:
-    """What such a process does: a function, then groups of images, from stdin; the answers to stdout."""
+def run_worker() -> None:
+    """Main function of a decoding process: reads a function, then groups of images, from stdin; answers on stdout."""
     import os
     import signal
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller decides, and closes the pipe
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller handles it and closes the pipe
     questions = sys.stdin.buffer
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a decoder prints shall not get between the answers
+    os.dup2(2, 1)  # keep output of decoders out of the answers
     function: Any = pickle.load(questions)  # noqa: S301 from our own end
     while True:
         try:
@@ -127,7 +127,7 @@ def serve() -> None:
         except EOFError:
             return
         try:
-            pickle.dump([decoded(function, image) for image in group], answers, protocol=pickle.HIGHEST_PROTOCOL)
+            pickle.dump([decode_image(function, image) for image in group], answers, protocol=pickle.HIGHEST_PROTOCOL)
             answers.flush()
         except BrokenPipeError:
             os._exit(1)

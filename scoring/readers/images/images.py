@@ -12,20 +12,20 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from imaging.folder import walk
-from scoring.chunk import InputError, Kind, RowError, Shape
+from scoring.chunk import ErrorKind, InputError, RowError, Shape
 from scoring.readers import fingerprint
 from scoring.readers.images.decoding import Decoder
-from scoring.readers.labels import Labels
+from scoring.readers.labels.labels import Labels
 from scoring.readers.reader import Block, Wanted
 
 _READABLE = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".gif", ".bmp", ".dib", ".webp")
-# Whoever has such files is told that they cannot be read rather than left with fewer rows.
+# Formats that cannot be read are errors of their rows rather than skipped.
 _OTHERS = (".tif", ".tiff", ".heic", ".heif", ".avif", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".ico", ".svg")
 ENDINGS = _READABLE + _OTHERS
 MOST_BYTES = 64 << 20
 
 FOLDER = "folder"
-"""As `labels`: what an image shows is the name of the folder it lies in."""
+"""Value of `labels`: the label of an image is the name of its folder."""
 
 
 class Entry(NamedTuple):
@@ -34,18 +34,18 @@ class Entry(NamedTuple):
     name: str
     """As its folder or archive has it."""
     path: str
-    """The same with `/` between the names of folders."""
+    """The name with `/` as the separator of folders."""
     read: Callable[[], bytes]
-    """Gives its bytes; `OSError` and `ValueError` are errors of that file alone."""
+    """Returns its bytes; `OSError` and `ValueError` are errors of this file only."""
 
     @property
     def folder(self) -> str:
-        """The name of the folder that it lies in, empty for none."""
+        """The name of its folder; empty without a folder."""
         return PurePath(self.path).parent.name
 
 
-class Source(Protocol):
-    """Where image files come from."""
+class ImageSource(Protocol):
+    """A collection of image files."""
 
     rows: int | None
 
@@ -60,11 +60,11 @@ class ImagesReader:
     encoded = True
 
     def __init__(
-        self, path: str, source: Source, shape: Shape, *, prefix: str, labels: str | None, processes: int
+        self, path: str, source: ImageSource, shape: Shape, *, prefix: str, labels: str | None, processes: int
     ) -> None:
-        """`path` is empty where each name says it all; `prefix` stands before each name in the ids.
+        """`path` is empty if the names are complete; `prefix` precedes each name in the ids.
 
-        Raises `InputError` where there are no image files, or where `labels` asks for folders and there are none.
+        Raises `InputError` without image files, or if `labels` requests folders and there are none.
         """
         self.path = path
         self.rows = source.rows
@@ -120,7 +120,7 @@ class ImagesReader:
             if row in unreadable:
                 decoded = f"it cannot be read: {unreadable.pop(row)}"
             if isinstance(decoded, str):
-                errors[row] = RowError(Kind.IMAGE, f"{self._place(names[row])}: {decoded}")
+                errors[row] = RowError(ErrorKind.IMAGE, f"{self._place(names[row])}: {decoded}")
             else:
                 pixels[row] = decoded
         labels = None
@@ -132,7 +132,7 @@ class ImagesReader:
         return f"{self.path}, {_plain(name)}" if self.path else _plain(name)
 
 
-class Files:
+class ImageFiles:
     """Image files by their paths within a folder, or wherever they are."""
 
     def __init__(self, names: Sequence[str], folder: Path | None = None) -> None:
@@ -144,14 +144,14 @@ class Files:
         return {"path": str(self._folder.resolve())} | fingerprint.of_files(self._folder / name for name in self._names)
 
     def open(self) -> AbstractContextManager[Iterator[Entry]]:
-        """See `Source`."""
+        """See `ImageSource`."""
         return nullcontext(Entry(name, name, partial(_read, self._folder / name)) for name in self._names)
 
 
 def find_images(folder: Path) -> list[str]:
     """The image files below `folder` by their paths in it, sorted, hidden ones left out. Raises `InputError`.
 
-    Of a million files only the names are in memory, once.
+    Memory holds only the names of the files.
     """
     try:
         return sorted(name for name in walk(folder) if is_image_name(name))
@@ -160,8 +160,8 @@ def find_images(folder: Path) -> list[str]:
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a file of this name is taken for an image: by its ending."""
-    return os.path.splitext(name)[1].lower() in ENDINGS  # a folder may have a million files, PurePath takes its time
+    """Whether a file name has the ending of an image."""
+    return os.path.splitext(name)[1].lower() in ENDINGS  # PurePath is slow for a million files
 
 
 def check_size(size: int) -> None:
@@ -174,16 +174,16 @@ def _read(path: Path) -> bytes:
     with open(path, "rb", opener=_open_without_waiting) as file:
         found = os.fstat(file.fileno())
         if not stat.S_ISREG(found.st_mode):
-            raise ValueError("it is no plain file")
+            raise ValueError("it is not a regular file")
         check_size(found.st_size)
         return file.read(MOST_BYTES + 1)
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
-    """Or a pipe would be waited for until somebody writes to it."""
+    """Open without blocking on a pipe."""
     return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _plain(name: str) -> str:
-    """The name as a table can hold it, and no two alike: a byte that is no UTF-8 as \\xff, a backslash twice."""
+    """The name as unique UTF-8: a byte that is not UTF-8 becomes \\xff, a backslash is doubled."""
     return name.replace("\\", "\\\\").encode(errors="surrogateescape").decode(errors="backslashreplace")

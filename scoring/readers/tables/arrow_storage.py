@@ -1,15 +1,15 @@
-"""Arrow's many types as the few that hold the same values: numbers, bools, text, bytes, lists, structs."""
+"""Reduces Arrow's types to numbers, bools, text, bytes, lists and structs."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 
 def storage(kind: pa.DataType) -> pa.DataType:
-    """The plain type of the values of a type: of categories, extensions, runs, views and decimals."""
+    """The plain type of the values of a dictionary, extension, run-end encoded, view or decimal type."""
     if isinstance(kind, pa.Bool8Type):
         return pa.bool_()
     if isinstance(kind, pa.FixedShapeTensorType) and list(kind.permutation or ()) != sorted(kind.permutation or ()):
-        return kind  # its numbers lie in another order than they are meant
+        return kind  # its values are stored in another order
     if isinstance(kind, pa.BaseExtensionType):
         return storage(kind.storage_type)
     if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):

@@ -1,4 +1,4 @@
-"""Which columns of a table are the pixels, and which one the labels: the one rule, for Parquet and CSV."""
+"""Selects the columns with the pixels and the labels of a table, for Parquet and CSV."""
 
 import fnmatch
 import re
@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from scoring.chunk import InputError, Shape
-from scoring.readers.labels import NONE, own_labels
-from scoring.sentences import cut, some
+from scoring.messages import clip, clip_list
+from scoring.readers.labels.labels import NONE, find_label_name
 
 PIXEL_NAMES = ("pixels", "image", "img")
-"""A column of lists or bytes that is called so is taken for the pixels where there are others as well."""
+"""Names of the column with the pixels if there are several columns of lists or bytes."""
 
 _NUMBER = re.compile(r"\d+")
 
@@ -41,27 +41,27 @@ def choose(
     labels: str | None,
     types: Mapping[str, str] | None = None,
 ) -> ColumnSelection:
-    """Columns of lists or bytes, of numbers, and others -> what is what. Raises `InputError` naming the candidates.
+    """Select among columns of lists or bytes, of numbers, and others. Raises `InputError` with the candidates.
 
-    The first of these that there is: what `pixels` names; the column of lists or bytes called as in
-    `PIXEL_NAMES`; the only column of lists or bytes; the only group of as many columns of numbers as an image
-    has pixels whose names differ in their numbers alone, in the order of these. `types` are for sentences.
+    The first match counts: the columns that `pixels` names; the column of lists or bytes with a name of
+    `PIXEL_NAMES`; the only column of lists or bytes; the only group of as many columns of numbers as an image has
+    pixels whose names differ only in their numbers, in the order of these numbers. `types` are for messages.
     """
     columns = [*lists, *numbers, *others]
-    told = some(f"{column} {types[column]}" if types else column for column in columns)
-    label = _choose_label(columns, name, labels, told)
+    listing = clip_list(f"{column} {types[column]}" if types else column for column in columns)
+    label = _choose_label(columns, name, labels, listing)
     lists, numbers = ([column for column in kept if column != label] for kept in (lists, numbers))
-    chosen = _choose_pixels(lists, numbers, shape, name, pixels, told, labelled=label is not None)
+    chosen = _choose_pixels(lists, numbers, shape, name, pixels, listing, labelled=label is not None)
     counts: Counter[str | None] = Counter(columns)
     twice = [column for column in (*chosen, label) if column is not None and counts[column] > 1]
     if twice:
-        raise InputError(f"{name} has several columns named {some(twice)}, expected each name once")
+        raise InputError(f"{name} has several columns named {clip_list(twice)}, expected each name once")
     return ColumnSelection(chosen, label)
 
 
 def group_pixels(columns: Sequence[str], shape: Shape) -> tuple[list[tuple[str, ...]], list[str]]:
-    """The groups of as many columns as an image has pixels whose names differ in their numbers alone, each in the
-    order of these, and the largest group of any size."""
+    """The groups of as many columns as an image has pixels whose names differ only in their numbers, each in the
+    order of these numbers, and the largest group of any size."""
     groups: dict[str, list[str]] = {}
     for column in columns:
         if _NUMBER.search(column):
@@ -71,7 +71,7 @@ def group_pixels(columns: Sequence[str], shape: Shape) -> tuple[list[tuple[str, 
 
 
 def match_pixels(columns: Sequence[str], pattern: str) -> tuple[str, ...]:
-    """The columns that a pattern with * names, in the order of the numbers in their names."""
+    """The columns that match a pattern with *, in the order of the numbers in their names."""
     return tuple(sorted((column for column in columns if fnmatch.fnmatchcase(column, pattern)), key=_numbers))
 
 
@@ -81,7 +81,7 @@ def _choose_pixels(
     shape: Shape,
     name: str,
     pixels: str | None,
-    told: str,
+    listing: str,
     *,
     labelled: bool,
 ) -> tuple[str, ...]:
@@ -94,45 +94,46 @@ def _choose_pixels(
             return named
         raise InputError(
             f"{name} has {len(named)} columns of numbers named {pixels}, expected {size}, "
-            f"or one column of lists or bytes; its columns: {told}"
+            f"or one column of lists or bytes; its columns: {listing}"
         )
     for candidates in ([column for column in lists if column.lower() in PIXEL_NAMES], lists):
         if len(candidates) == 1:
             return (candidates[0],)
     if len(lists) > 1:
         raise InputError(
-            f"{name} has several columns of lists or bytes ({some(lists)}), expected one, or --pixels with its name"
+            f"{name} has several columns of lists or bytes ({clip_list(lists)}), expected one, "
+            "or --pixels with its name"
         )
     fits, most = group_pixels(numbers, shape)
     if len(fits) == 1:
         return fits[0]
     if fits:
-        groups = some(f"{group[0]}…{group[-1]}" for group in fits)
+        groups = clip_list(f"{group[0]}…{group[-1]}" for group in fits)
         raise InputError(
             f"{name} has several groups of {shape.features} columns ({groups}), "
             "expected one, or --pixels with a pattern"
         )
-    found = f"{len(most)} pixel columns ({cut(most[0])}…{cut(most[-1])})" if most else "no pixel columns"
+    found = f"{len(most)} pixel columns ({clip(most[0])}…{clip(most[-1])})" if most else "no pixel columns"
     if len(most) == shape.features + 1 and not labelled:
         raise InputError(
-            f"{name} has {found}, expected {size}; where one of them is the label, name it, as --labels {cut(most[0])}"
+            f"{name} has {found}, expected {size}; where one of them is the label, name it, as --labels {clip(most[0])}"
         )
     raise InputError(
         f"{name} has {found}, expected {size}, named alike but for their numbers, or one column of lists or bytes; "
-        f"its columns: {told}"
+        f"its columns: {listing}"
     )
 
 
-def _choose_label(columns: Sequence[str], name: str, labels: str | None, told: str) -> str | None:
+def _choose_label(columns: Sequence[str], name: str, labels: str | None, listing: str) -> str | None:
     if labels == NONE:
         return None
     if labels is not None:
         if labels not in columns:
             raise InputError(
-                f"{name} has no column {labels} for labels, nor is there a file of that name; its columns: {told}"
+                f"{name} has no column {labels} for labels, nor is there a file of that name; its columns: {listing}"
             )
         return labels
-    return own_labels(columns)
+    return find_label_name(columns)
 
 
 def _numbers(column: str) -> list[int]:

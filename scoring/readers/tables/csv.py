@@ -1,6 +1,6 @@
-"""CSV: a column for each pixel, with a line of names or without.
+"""CSV: a column for each pixel, with or without a header.
 
-Lines of plain whole numbers, which is what such files consist of, are parsed by NumPy, all bytes at once;
+Lines of plain integers, the usual content of such files, are parsed by NumPy, all bytes at once;
 any other line, by itself, says what is wrong with it or turns out to be fine.
 """
 
@@ -12,39 +12,39 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring.chunk import FOREIGN, UNKNOWN, InputError, Kind, RowError, Shape
+from scoring.chunk import FOREIGN, UNKNOWN, ErrorKind, InputError, RowError, Shape
 from scoring.readers import fingerprint
-from scoring.readers.files import Content
-from scoring.readers.labels import Labels
+from scoring.readers.files import InputFile
+from scoring.readers.labels.labels import Labels
 from scoring.readers.reader import Block, Wanted
 from scoring.readers.tables.column_selection import ColumnSelection, choose
-from scoring.readers.tables.line_reader import Lines, find_line_ends
+from scoring.readers.tables.line_reader import LineReader, find_line_ends
 from scoring.readers.text import is_number, to_floats
-from scoring.readers.validate import judge, to_pixels
+from scoring.readers.validate import describe_error, to_pixels
 
 # What is parsed at once stays in the second cache together with what is made of it.
 _PIECE_BYTES = 1 << 16
 _DELIMITERS = b",;\t|"
 _BLANK, _NEWLINE = 32, 10
-# Where blanks stand that are no delimiter each: at the begin or the end of a line, or several.
+# Blanks that are not single delimiters: at the beginning or the end of a line, or several in a row.
 _MORE_BLANKS = re.compile(rb"(?:^|\n) | (?=[ \r\n])")
 
 Pixels = NDArray[np.uint8]
 
 
 class CsvReader:
-    """Rows of a CSV file; the number of rows is known only once it was read."""
+    """Rows of a CSV file; their number is known only after it is read."""
 
     named = False
     encoded = False
     rows: int | None = None
 
-    def __init__(self, content: Content, shape: Shape, *, pixels: str | None, labels: str | None) -> None:
+    def __init__(self, content: InputFile, shape: Shape, *, pixels: str | None, labels: str | None) -> None:
         """Reads the first line. Raises `InputError`."""
         self.path = str(content)
         self._content, self._shape = content, shape
         with content.open() as file:
-            first = Lines(file, self.path, quoted=True).peek()
+            first = LineReader(file, self.path, quoted=True).peek()
         if b"\0" in first:
             raise InputError(
                 f"{self.path} is of no known kind, expected .npy, .npz, IDX, CSV, Parquet, JSON lines or images"
@@ -79,7 +79,7 @@ class CsvReader:
     def blocks(self, rows: int, wanted: Wanted) -> Iterator[Block | int]:
         """See `Reader`."""
         with self._content.open() as file:
-            lines = Lines(file, self.path, quoted=True)
+            lines = LineReader(file, self.path, quoted=True)
             if self._header:
                 lines.take(1)
             index = start = 0
@@ -95,7 +95,7 @@ class CsvReader:
                     yield count
                 index, start = index + 1, start + count
 
-    def _block(self, lines: Lines, start: int, rows: int) -> Block:
+    def _block(self, lines: LineReader, start: int, rows: int) -> Block:
         pixels = np.empty((rows, self._shape.features), np.uint8)
         labels = np.full(rows, UNKNOWN, np.int32)
         errors: dict[int, RowError] = {}
@@ -118,7 +118,7 @@ class CsvReader:
         return Block(pixels[:done], errors, labels=labels[:done] if self.labelled else None)
 
     def _parse(self, piece: bytes, count: int, pixels: Pixels, labels: NDArray[np.int32]) -> NDArray[np.bool_]:
-        """Fill in what plain lines hold: bool [count], whether a line is one; of the others nothing is filled in."""
+        """Fill in the values of plain lines. Returns bool [count], whether each line is plain."""
         parsed = parse_plain(piece, count, len(self._names), self._delimiter)
         if parsed is None:
             return np.zeros(count, np.bool_)
@@ -134,7 +134,7 @@ class CsvReader:
         return plain
 
     def _split(self, line: str) -> list[str]:
-        """The fields of a line without its end; without quotes they are what `parse_plain` takes them for."""
+        """The fields of a line without its end; unquoted fields are split as in `parse_plain`."""
         blank = self._delimiter == _BLANK
         line = line.strip(" ") if blank else line
         if '"' in line:
@@ -143,14 +143,14 @@ class CsvReader:
         return [field for field in fields if field] if blank else fields
 
     def _read(self, line: str, row: int, pixels: Pixels, label: NDArray[np.int32]) -> RowError | None:
-        """One line, whatever it is."""
+        """Read one line of any form."""
         where = f"{self.path}, line {row + 1 + self._header}"
         try:
             fields = self._split(line)
         except csv.Error:
-            return RowError(Kind.UNREADABLE, f"{where}: its quotes do not pair, or it is too long")
+            return RowError(ErrorKind.UNREADABLE, f"{where}: its quotes do not pair, or it is too long")
         if len(fields) != len(self._names):
-            return RowError(Kind.LENGTH, f"{where}: it has {len(fields)} fields, expected {len(self._names)}")
+            return RowError(ErrorKind.LENGTH, f"{where}: it has {len(fields)} fields, expected {len(self._names)}")
         if self._label_column is not None:
             label[:] = self._labels.read([fields[self._label_column]], lambda _: where)
         texts = [fields[column] for column in self._order]
@@ -160,9 +160,9 @@ class CsvReader:
             column = next(column for column, text in enumerate(texts) if not is_number(text))
             place = f"{where}, column {self._selection.pixels[column]}"
             if not texts[column].strip():
-                return judge(None, self._shape, place)
+                return describe_error(None, self._shape, place)
             return RowError(
-                Kind.UNREADABLE,
+                ErrorKind.UNREADABLE,
                 f"{place}: {texts[column][:40]!r} is no number, expected a whole number in 0..{self._shape.pixel_max}",
             )
         found, errors = to_pixels(
@@ -188,7 +188,7 @@ def parse_plain(piece: bytes, lines: int, width: int, delimiter: int) -> tuple[P
     raw = np.frombuffer(b"\n\n\n\n" + piece, np.uint8)
     newline = raw == _NEWLINE
     ends = newline | (raw == delimiter)
-    at = np.flatnonzero(ends[4:])  # to index by positions is ten times as fast as by bools
+    at = np.flatnonzero(ends[4:])  # indexing by positions is ten times as fast as by bools
     if len(at) != lines * width or not newline[4:][at[width - 1 :: width]].all():
         return None
     # At each byte: what the number is that ends before it, looking back over three digits and what precedes them.

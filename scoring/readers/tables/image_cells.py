@@ -8,14 +8,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from scoring.chunk import Kind, RowError, Shape
+from scoring.chunk import ErrorKind, RowError, Shape
 from scoring.readers.images.decoding import Decoder
 from scoring.readers.tables.arrow_storage import storage, stored
-from scoring.readers.validate import judge, to_pixels, wrong_length
+from scoring.readers.validate import describe_error, to_pixels, wrong_length
 
 Pixels = NDArray[np.uint8]
 Place = Callable[[int], str]
-"""Row -> how to find it: file, row, column."""
+"""Row -> its place for messages: file, row, column."""
 
 _MAGICS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"RIFF")
 _MAY_BE_ENCODED = np.isin(np.arange(256), list(b"\x89\xffGRB"))
@@ -30,7 +30,7 @@ def is_list(kind: pa.DataType) -> bool:
 
 
 def is_bytes(kind: pa.DataType) -> bool:
-    """Whether it is raw bytes of whatever length."""
+    """Whether it is raw bytes of any length."""
     kind = storage(kind)
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
 
@@ -53,7 +53,7 @@ def is_encoded(data: bytes) -> bool:
 
 
 def read_lists(column: pa.Array, shape: Shape, place: Place) -> tuple[Pixels, dict[int, RowError]]:
-    """Lists of numbers, or lists of such lists, as pixels: uint8 [n, rows*cols]."""
+    """Pixels of (nested) lists of numbers: uint8 [n, rows*cols]."""
     flat = column = stored(column)
     bounds = np.arange(len(column) + 1)
     while is_list(flat.type):
@@ -84,7 +84,7 @@ def read_lists(column: pa.Array, shape: Shape, place: Place) -> tuple[Pixels, di
 
 
 def read_bytes(column: pa.Array, shape: Shape, place: Place, decoder: Decoder) -> tuple[Pixels, dict[int, RowError]]:
-    """Raw pixels, or image files, as pixels: uint8 [n, rows*cols], a view of the column where all are raw."""
+    """Pixels of raw bytes or image files: uint8 [n, rows*cols], a view of the column if all cells are raw."""
     column = stored(column)
     if is_file(column.type):
         column = stored(pc.struct_field(column, "bytes"))
@@ -97,7 +97,7 @@ def read_bytes(column: pa.Array, shape: Shape, place: Place, decoder: Decoder) -
     encoded = [row for row, cell in enumerate(cells) if cell and is_encoded(cell)]
     for row, decoded in zip(encoded, decoder.decode(cells[row] or b"" for row in encoded), strict=True):
         if isinstance(decoded, str):
-            errors[row] = RowError(Kind.IMAGE, f"{place(row)}: {decoded}")
+            errors[row] = RowError(ErrorKind.IMAGE, f"{place(row)}: {decoded}")
         else:
             pixels[row] = decoded
     plain = sorted({*range(len(cells))} - {*encoded})
@@ -107,7 +107,7 @@ def read_bytes(column: pa.Array, shape: Shape, place: Place, decoder: Decoder) -
             errors[row] = _empty(place(row), shape)
         elif len(cell) != shape.features:
             errors[row] = RowError(
-                Kind.LENGTH,
+                ErrorKind.LENGTH,
                 f"{place(row)}: it has {len(cell)} bytes, expected an image file, or {shape.features} for images "
                 f"of {shape.rows}×{shape.cols}",
             )
@@ -118,7 +118,7 @@ def read_bytes(column: pa.Array, shape: Shape, place: Place, decoder: Decoder) -
 
 
 def numbers(column: pa.Array, full: int = 1) -> NDArray[np.generic]:
-    """A column of numbers or bools as NumPy has them, bools as 0 and `full`; NaN where there is none."""
+    """A column of numbers or bools as a NumPy array: bools as 0 and `full`, missing values as NaN."""
     column = stored(column)
     flags = pa.types.is_boolean(column.type)
     values: NDArray[Any] = (column.cast(pa.uint8()) if flags else column).to_numpy(zero_copy_only=False)
@@ -126,7 +126,7 @@ def numbers(column: pa.Array, full: int = 1) -> NDArray[np.generic]:
 
 
 def _raw(column: pa.Array, shape: Shape) -> Pixels | None:
-    """A view of a column in which each cell holds raw pixels; None if it is not one."""
+    """A view of a column whose cells are all raw pixels, else None."""
     if column.null_count or not len(column):
         return None
     size = shape.features
@@ -150,4 +150,4 @@ def _raw(column: pa.Array, shape: Shape) -> Pixels | None:
 
 
 def _empty(where: str, shape: Shape) -> RowError:
-    return judge(None, shape, where)
+    return describe_error(None, shape, where)

@@ -1,4 +1,4 @@
-"""JSON lines, from a file or from standard input: on each line an object, or the list of pixels alone."""
+"""JSON lines from a file or standard input: each line is an object or the list of pixels."""
 
 import json
 import math
@@ -11,22 +11,22 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from imaging.image_text import decode_image_text
-from scoring.chunk import InputError, Kind, RowError, Shape
+from scoring.chunk import ErrorKind, InputError, RowError, Shape
+from scoring.messages import clip, clip_list
 from scoring.readers import fingerprint
 from scoring.readers.images.decoding import Decoder
-from scoring.readers.labels import NONE, Labels, own_labels
+from scoring.readers.labels.labels import NONE, Labels, find_label_name
 from scoring.readers.reader import Block, Wanted
 from scoring.readers.tables.column_selection import PIXEL_NAMES, group_pixels, match_pixels
 from scoring.readers.tables.image_cells import Pixels, is_encoded
-from scoring.readers.tables.line_reader import Lines
-from scoring.readers.validate import judge, to_pixels, wrong_length
-from scoring.sentences import cut, some
+from scoring.readers.tables.line_reader import LineReader
+from scoring.readers.validate import describe_error, to_pixels, wrong_length
 
 STANDARD_INPUT = "-"
 
 
 class JsonLinesReader:
-    """Rows of JSON lines; their number is known only once they were read."""
+    """Rows of JSON lines; their number is known only after they are read."""
 
     named = False
     rows: int | None = None
@@ -42,7 +42,7 @@ class JsonLinesReader:
         labels: str | None,
         processes: int,
     ) -> None:
-        """Reads the first line. `file` is None where `open_` gives a stream that cannot be read twice."""
+        """Read the first line. `file` is None if `open_` returns a stream that cannot be read twice."""
         self.path = path
         self._file, self._open, self._shape, self._processes = file, open_, shape, processes
         self._name = "standard input" if file is None else path
@@ -52,7 +52,7 @@ class JsonLinesReader:
         # Records of a file mostly have the same fields.
         self._label_field = lru_cache(16)(self._find_label)
         self._pixel_fields = lru_cache(16)(self._find_pixels)
-        self._stream: tuple[AbstractContextManager[BinaryIO], Lines] | None = self._begin()
+        self._stream: tuple[AbstractContextManager[BinaryIO], LineReader] | None = self._begin()
         first = self._stream[1].peek()
         if file is not None:
             self._end()
@@ -86,9 +86,9 @@ class JsonLinesReader:
         finally:
             self._end()
 
-    def _begin(self) -> tuple[AbstractContextManager[BinaryIO], Lines]:
+    def _begin(self) -> tuple[AbstractContextManager[BinaryIO], LineReader]:
         context = self._open()
-        self._stream = (context, Lines(context.__enter__(), self._name, quoted=False))
+        self._stream = (context, LineReader(context.__enter__(), self._name, quoted=False))
         return self._stream
 
     def _end(self) -> None:
@@ -96,7 +96,7 @@ class JsonLinesReader:
             self._stream[0].__exit__(None, None, None)
             self._stream = None
 
-    def _block(self, lines: Lines, start: int, rows: int, decoder: Decoder) -> Block:
+    def _block(self, lines: LineReader, start: int, rows: int, decoder: Decoder) -> Block:
         pixels = np.zeros((rows, self._shape.features), np.uint8)
         errors: dict[int, RowError] = {}
         labels: list[Any] = []
@@ -119,7 +119,7 @@ class JsonLinesReader:
             row += 1
         for place, decoded in zip(files, decoder.decode(files.values()), strict=True):
             if isinstance(decoded, str):
-                errors[place] = RowError(Kind.IMAGE, f"{self._name}, line {start + place + 1}: {decoded}")
+                errors[place] = RowError(ErrorKind.IMAGE, f"{self._name}, line {start + place + 1}: {decoded}")
             else:
                 pixels[place] = decoded
         shown = None
@@ -132,7 +132,7 @@ class JsonLinesReader:
         field = self._label_field(tuple(record)) if isinstance(record, dict) else None
         if field is None and self._asked is not None and isinstance(record, dict | list):
             raise InputError(
-                f"{self._name}, line {line}: it has no field {cut(self._asked)} for labels, expected one, "
+                f"{self._name}, line {line}: it has no field {clip(self._asked)} for labels, expected one, "
                 "with null where it is not known, or a file of labels with that name"
             )
         return None if field is None else record[field]
@@ -140,10 +140,10 @@ class JsonLinesReader:
     def _find_label(self, fields: tuple[str, ...]) -> str | None:
         if self._asked is not None:
             return self._asked if self._asked in fields else None
-        return None if self._without else own_labels(fields)
+        return None if self._without else find_label_name(fields)
 
     def _find_pixels(self, fields: tuple[str, ...]) -> str | tuple[str, ...] | None:
-        """The field that holds all pixels, or those that hold one each, in their order."""
+        """The field with all pixels, or the fields with one pixel each in their order."""
         if self._pixels is not None:
             found = match_pixels(fields, self._pixels)
             return self._pixels if self._pixels in fields else found if len(found) == self._shape.features else None
@@ -152,7 +152,7 @@ class JsonLinesReader:
         return named or (groups[0] if len(groups) == 1 else None)
 
     def _value(self, record: Any) -> Any:
-        """What a line has for pixels: a field, those of a group of fields, or the line itself where it is a list."""
+        """The pixels of a line: a field, a group of fields, or the line itself if it is a list."""
         if not isinstance(record, dict):
             return record if isinstance(record, list) else None
         fields = self._pixel_fields(tuple(record))
@@ -161,44 +161,46 @@ class JsonLinesReader:
     def _missing(self, record: Any) -> str:
         fields = self._pixel_fields(tuple(record))
         if isinstance(fields, str):
-            return f"its field {cut(fields)} is empty, expected pixels, Base64, a data: URL or an object with bytes"
+            return f"its field {clip(fields)} is empty, expected pixels, Base64, a data: URL or an object with bytes"
         names = f"field {' or '.join(PIXEL_NAMES)}, nor pixel0 … pixel{self._shape.features - 1}"
         if self._pixels is not None:
-            names = f"field {cut(self._pixels)}, nor {self._shape.features} of that pattern"
-        return f"it has no {names}; its fields: {some(record)}"
+            names = f"field {clip(self._pixels)}, nor {self._shape.features} of that pattern"
+        return f"it has no {names}; its fields: {clip_list(record)}"
 
     def _read(self, record: Any, where: str) -> Pixels | bytes | RowError:
-        """The pixels of one line, or an image file still to be decoded."""
+        """The pixels of one line, or an image file that is not decoded yet."""
         if not isinstance(record, dict | list):
-            return RowError(Kind.UNREADABLE, f"{where}: it is no JSON object or list, expected one image on each line")
+            return RowError(
+                ErrorKind.UNREADABLE, f"{where}: it is no JSON object or list, expected one image on each line"
+            )
         value = self._value(record)
         if isinstance(value, dict) and "bytes" in value:  # as Hugging Face's data sets hold image files
             value = value["bytes"]
         if value is None:
-            return RowError(Kind.MISSING, f"{where}: {self._missing(record)}")
+            return RowError(ErrorKind.MISSING, f"{where}: {self._missing(record)}")
         if isinstance(value, str):
             return self._bytes(value, where)
         if isinstance(value, dict) or (isinstance(value, list) and value and isinstance(value[0], dict)):
-            what = f"an object with {some(value)}" if isinstance(value, dict) else "a list of objects"
+            what = f"an object with {clip_list(value)}" if isinstance(value, dict) else "a list of objects"
             return RowError(
-                Kind.UNREADABLE,
+                ErrorKind.UNREADABLE,
                 f"{where}: its pixels are {what}, expected numbers, Base64, a data: URL or an object with bytes, "
                 "and one image on a line",
             )
         try:
             values = np.array(value).reshape(-1)
         except (ValueError, OverflowError):
-            return RowError(Kind.LENGTH, f"{where}: its lists are not of one length")
+            return RowError(ErrorKind.LENGTH, f"{where}: its lists are not of one length")
         if len(values) != self._shape.features:
             return wrong_length(len(values), self._shape, where)
         if values.dtype.kind not in "buif":
             for place, each in enumerate(np.array(value, object).reshape(-1).tolist()):
                 if each is None:
-                    return judge(None, self._shape, f"{where}, value {place}")
+                    return describe_error(None, self._shape, f"{where}, value {place}")
                 if not isinstance(each, int | float):
                     text = json.dumps(each)[:40]
                     return RowError(
-                        Kind.UNREADABLE,
+                        ErrorKind.UNREADABLE,
                         f"{where}, value {place}: {text} is no number, expected {self._shape.features} of them",
                     )
             values = np.array([_float(each) for each in np.array(value, object).reshape(-1).tolist()])
@@ -209,7 +211,7 @@ class JsonLinesReader:
         try:
             data = decode_image_text(text)
         except ValueError as error:
-            return RowError(Kind.UNREADABLE, f"{where}: {error}")
+            return RowError(ErrorKind.UNREADABLE, f"{where}: {error}")
         if len(data) == self._shape.features and not is_encoded(data):
             found, flaws = to_pixels(
                 np.frombuffer(data, np.uint8)[None], self._shape, lambda _, place: f"{where}, byte {place}"
@@ -219,7 +221,7 @@ class JsonLinesReader:
 
 
 def _parse(line: bytes) -> Any:
-    """What is on a line; None if it is no JSON."""
+    """The JSON value of a line, or None if it is not JSON."""
     try:
         return json.loads(line)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""A stream of bytes, some lines at a time."""
+"""Reads a stream of bytes by lines."""
 
 from typing import BinaryIO
 
@@ -15,20 +15,20 @@ _NEWLINE, _QUOTE = 10, 34
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-class Lines:
-    """Lines of a stream; empty ones at its end are none, and a byte order mark of UTF-8 is no part of the first."""
+class LineReader:
+    """Lines of a stream, without empty lines at its end and without a byte order mark of UTF-8."""
 
     def __init__(self, file: BinaryIO, name: str, *, quoted: bool) -> None:
-        """`name` is for sentences. With `quoted`, a line goes on over line ends between double quotes."""
+        """`name` is for messages. With `quoted`, line ends between double quotes belong to the line."""
         self._file, self._name, self._quoted = file, name, quoted
         self._buffer = b""
         self._ends = np.zeros(0, np.int64)
-        """Where the lines in the buffer end, one past the line end; those at its end that may be empty left out."""
+        """Positions after the line ends in the buffer, without possibly empty lines at its end."""
         self._used = 0
-        """How many of them were taken."""
+        """Number of these lines that `take` has returned."""
         self._begun = self._over = False
         self._passed = 0
-        """How many line ends lie before the buffer, those between quotes included."""
+        """Number of line ends before the buffer, including those between quotes."""
 
     def peek(self) -> bytes:
         """The next line with its end, b"" after the last one."""
@@ -37,9 +37,9 @@ class Lines:
         return self._slice(1)
 
     def take(self, most: int) -> tuple[bytes, int]:
-        """At least one and at most `most` whole lines, each with its end, and how many; b"" and 0 after the last.
+        """At least one and at most `most` whole lines with their ends, and their number; b"" and 0 after the last.
 
-        Raises `InputError` when the stream breaks, a line is longer than 64 MiB, or a quote is open at the end.
+        Raises `InputError` if the stream fails, a line is longer than 64 MiB, or a quote is open at the end.
         """
         while not self._left() and self._fill():
             pass
@@ -58,7 +58,7 @@ class Lines:
         return self._buffer[begin : int(self._ends[self._used + count - 1])]
 
     def _fill(self) -> bool:
-        """Read on, behind what is left; False at the end."""
+        """Read more bytes into the buffer; False at the end."""
         if self._over:
             return False
         taken = int(self._ends[self._used - 1]) if self._used else 0
@@ -95,7 +95,7 @@ class Lines:
 
 
 def find_line_ends(buffer: bytes, *, quoted: bool) -> NDArray[np.int64]:
-    """One past each line end in `buffer`; with `quoted`, those between double quotes are none."""
+    """Positions after each line end in `buffer`; with `quoted`, without those between double quotes."""
     raw = np.frombuffer(buffer, np.uint8)
     ends = raw == _NEWLINE
     if quoted and b'"' in buffer:
@@ -104,7 +104,7 @@ def find_line_ends(buffer: bytes, *, quoted: bool) -> NDArray[np.int64]:
 
 
 def _open_quote(buffer: bytes) -> int:
-    """Where the quote stands that is still open at the end of `buffer`; a doubled one within it opens nothing."""
+    """Position of the quote that is open at the end of `buffer`; a doubled quote inside opens nothing."""
     at = buffer.rfind(b'"')
     while at > 0 and buffer[at - 1] == _QUOTE:
         at = buffer.rfind(b'"', 0, at - 1)

@@ -1,6 +1,6 @@
 """Parquet: a column for each pixel, or one of lists, of raw bytes or of image files.
 
-A column of raw bytes is the fast form: its rows lie in the file as they are wanted.
+A column of raw bytes is the fastest: its rows are views of the file.
 """
 
 import os
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scoring.chunk import UNKNOWN, InputError, RowError, Shape
 from scoring.readers import fingerprint
 from scoring.readers.images.decoding import Decoder
-from scoring.readers.labels import Labels
+from scoring.readers.labels.labels import Labels
 from scoring.readers.reader import Block, Wanted
 from scoring.readers.tables.arrow_storage import storage, stored
 from scoring.readers.tables.column_selection import choose
@@ -122,7 +122,7 @@ class ParquetReader:
         errors: dict[int, RowError] = {}
         labels = np.full(count, UNKNOWN, np.int32)
         done = 0
-        for batch in batches:  # each is let go of before the next one is read
+        for batch in batches:  # each is freed before the next one is read
             part, flaws = self._read(batch, start + done, decoder)
             stop = done + len(batch)
             if len(batch) == count:

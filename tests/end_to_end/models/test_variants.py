@@ -59,5 +59,5 @@ def test_a_batch_job_takes_it_too(served: Server, mnist_test, tmp_path: Path):
     refused = run_digits("score", tmp_path / "pixels.npy", "--out", tmp_path / "x.csv", "--variant=int8", *way)
     assert (refused.returncode, refused.stderr) == (
         2,
-        "digits: --variant goes without --server, which has models of its own\n",
+        "digits: --variant cannot be combined with --server, which has its own models\n",
     )

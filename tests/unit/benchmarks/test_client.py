@@ -8,7 +8,7 @@ import grpc
 import numpy as np
 import pytest
 
-from benchmarks.load.client import closed, due_times, paced, since_due
+from benchmarks.load.client import closed_loop, due_times, open_loop, since_due
 from benchmarks.load.http2 import Connection
 
 PATH = "/any.Service/Method"
@@ -64,7 +64,7 @@ def test_calls_that_wait_behind_a_halt_are_slow_in_the_open_loop():
         return request
 
     with served(answer, threads=1) as port:
-        outcome = paced([Connection(port, PATH)], message(b"x"), np.arange(100) / 100)
+        outcome = open_loop([Connection(port, PATH)], message(b"x"), np.arange(100) / 100)
     assert outcome.failed == 0
     assert len(outcome.times_us) == 100
     assert (outcome.times_us > 0.2e6).sum() >= 30  # those due in the first 0.3 s
@@ -81,7 +81,7 @@ def test_the_closed_loop_sees_every_answer(size):
 
     body = np.random.default_rng(1).bytes(size)
     with served(answer) as port:
-        outcome = closed([Connection(port, PATH), Connection(port, PATH)], message(body), streams=3, calls=20)
+        outcome = closed_loop([Connection(port, PATH), Connection(port, PATH)], message(body), streams=3, calls=20)
     assert outcome.failed == 0
     assert len(outcome.times_us) == 20
     assert seen == [body] * 20
@@ -98,9 +98,9 @@ def test_calls_that_end_with_an_error_count_as_failed():
         return request
 
     with served(answer, threads=1) as port:
-        outcome = closed([Connection(port, PATH)], message(b"x"), streams=1, calls=40)
+        outcome = closed_loop([Connection(port, PATH)], message(b"x"), streams=1, calls=40)
         assert (outcome.failed, len(outcome.times_us)) == (10, 30)
-        outcome = paced([Connection(port, PATH)], message(b"x"), np.arange(20) / 1000)
+        outcome = open_loop([Connection(port, PATH)], message(b"x"), np.arange(20) / 1000)
         assert (outcome.failed, len(outcome.times_us)) == (5, 15)
 
 
@@ -108,8 +108,8 @@ def test_no_more_calls_are_begun_than_the_server_allows():
     """They wait at the client until others end, as the server's settings ask."""
     with served(lambda request, context: request, **{"grpc.max_concurrent_streams": 2}) as port:
         connection = Connection(port, PATH)
-        assert closed([connection], message(b"x"), streams=1, calls=1).failed == 0  # now it knows
-        outcomes = [closed([connection], message(b"x"), streams=10, calls=200) for _ in range(5)]
+        assert closed_loop([connection], message(b"x"), streams=1, calls=1).failed == 0  # now it knows
+        outcomes = [closed_loop([connection], message(b"x"), streams=10, calls=200) for _ in range(5)]
     # Not none: for a moment after it ended a call, grpc still counts it, and for longer on a busy machine. Unlimited,
     # nearly all would be refused each time.
     assert min(outcome.failed for outcome in outcomes) < 50
@@ -119,6 +119,6 @@ def test_a_connection_that_is_closed_is_an_error():
     """Rather than calls that are waited for until the end of time."""
     with served(lambda request, context: request) as port:
         connection = Connection(port, PATH)
-        assert closed([connection], message(b"x"), streams=1, calls=1).failed == 0
+        assert closed_loop([connection], message(b"x"), streams=1, calls=1).failed == 0
     with pytest.raises(ConnectionError):
-        closed([connection], message(b"x"), streams=1, calls=1)
+        closed_loop([connection], message(b"x"), streams=1, calls=1)

@@ -2,14 +2,14 @@
 
 import pytest
 
-from benchmarks.load.load import Load, Shape
+from benchmarks.load.load import Concurrency, LoadResult
 from benchmarks.load.series import Key, Series
 
-SMALL, LARGE = Shape(1, 1), Shape(4, 32)
+SMALL, LARGE = Concurrency(1, 1), Concurrency(4, 32)
 
 
-def load(rate: float) -> Load:
-    return Load(rate, *[1e6 / rate] * 6)
+def load(rate: float) -> LoadResult:
+    return LoadResult(rate, *[1e6 / rate] * 6)
 
 
 def series(**rates: list[float]) -> Series:

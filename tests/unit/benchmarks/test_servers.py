@@ -9,7 +9,7 @@ import pytest
 from digits_protocol.inference import open_inference_pb2 as oip
 
 from benchmarks.load.requests import MODEL, WrongAnswerError, compare, images, infer, outputs
-from benchmarks.servers.process import Server, StartError, alive, descendants, running
+from benchmarks.servers.process import ServerCommand, StartError, alive, descendants, run_server
 
 # Starts a child that would live for an hour, and then the echo.
 WITH_CHILD = """
@@ -29,17 +29,17 @@ def right_answer(count: int) -> oip.ModelInferResponse:
     return response
 
 
-def echo(folder: Path, answer: oip.ModelInferResponse, *before: str) -> Server:
+def echo(folder: Path, answer: oip.ModelInferResponse, *before: str) -> ServerCommand:
     """A server that gives this answer to one image."""
     file = folder / "answers.json"
     file.write_text(json.dumps({str(len(infer(1).body)): answer.SerializeToString().hex()}))
     start = before or ("-m", "benchmarks.servers.echo")
-    return Server("an echo", (sys.executable, *start, "{port}", str(file)))
+    return ServerCommand("an echo", (sys.executable, *start, "{port}", str(file)))
 
 
 def test_a_server_is_up_once_it_answers_rightly_and_gone_afterwards_with_its_children(tmp_path):
     """Nothing is left of it, even of what it started itself."""
-    with running(echo(tmp_path, right_answer(1), "-c", WITH_CHILD), infer(1), tmp_path) as server:
+    with run_server(echo(tmp_path, right_answer(1), "-c", WITH_CHILD), infer(1), tmp_path) as server:
         family = [server.pid, *descendants(server.pid)]
         assert len(family) == 2
         assert server.ready_seconds > 0
@@ -50,8 +50,8 @@ def test_a_server_is_up_once_it_answers_rightly_and_gone_afterwards_with_its_chi
 
 def test_a_server_that_ends_is_reported_with_its_log(tmp_path):
     """Not silently, and not after minutes."""
-    broken = Server("broken", (sys.executable, "-c", "print('no such model'); raise SystemExit(3)"))
-    with pytest.raises(StartError, match="it ended with 3:\nno such model"), running(broken, infer(1), tmp_path):
+    broken = ServerCommand("broken", (sys.executable, "-c", "print('no such model'); raise SystemExit(3)"))
+    with pytest.raises(StartError, match="it ended with 3:\nno such model"), run_server(broken, infer(1), tmp_path):
         pass
 
 
@@ -59,7 +59,7 @@ def test_a_server_that_answers_wrongly_is_refused(tmp_path):
     """Its speed is of no interest."""
     wrong = right_answer(1)
     wrong.raw_output_contents[0] = np.array([(MODEL.read_golden().labels[0] + 1) % 10]).tobytes()
-    with pytest.raises(StartError, match="its answer is wrong"), running(echo(tmp_path, wrong), infer(1), tmp_path):
+    with pytest.raises(StartError, match="its answer is wrong"), run_server(echo(tmp_path, wrong), infer(1), tmp_path):
         pass
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from benchmarks.load.load import Load, Shape
+from benchmarks.load.load import Concurrency, LoadResult
 from benchmarks.load.series import Key
-from benchmarks.peers.__main__ import Outcome
+from benchmarks.peers.__main__ import PeerResult
 from benchmarks.peers.report import tables
 from benchmarks.report.tables import Table, count, document, microseconds, times
 
@@ -43,15 +43,15 @@ def test_figures_have_the_digits_they_deserve(shown, wanted):
 
 def test_peers_stand_beside_the_reference_and_those_left_out_are_named():
     """Absolute figures, multiples of the reference's in the same round, and what is missing and why."""
-    outcome = Outcome(floors={1: [1000.0], 256: [9000.0]})
+    outcome = PeerResult(floors={1: [1000.0], 256: [9000.0]})
     for server, single, batched in (("digits", 300.0, 20.0), ("Triton", 100.0, 10.0)):
         outcome.ready_seconds[server], outcome.resident_mb[server] = 0.5, 100
         for key, rate in (
-            (Key(server, 1, Shape(1, 1)), single / 10),
-            (Key(server, 1, Shape(4, 32)), single),
-            (Key(server, 256, Shape(2, 4)), batched),
+            (Key(server, 1, Concurrency(1, 1)), single / 10),
+            (Key(server, 1, Concurrency(4, 32)), single),
+            (Key(server, 256, Concurrency(2, 4)), batched),
         ):
-            outcome.series.add(key, Load(rate, *[1e6 / rate] * 6))
+            outcome.series.add(key, LoadResult(rate, *[1e6 / rate] * 6))
     outcome.left_out["Other"] = "it ended with 1:\nits log"
     rates, rest = tables(outcome, "free", "Triton", [1, 256])
     assert rates.rows[0] == ["digits", "300 (4×32)", "3.00×", "5,120 (2×4)", "2.00×"]

@@ -1,4 +1,4 @@
-"""What tests of whole jobs share: files in many formats, and `digits score` as a process that may be killed."""
+"""Shared by tests of whole jobs: `digits score` in this process and as one of its own, and files in many formats."""
 
 import gzip
 import io
@@ -7,16 +7,24 @@ import subprocess
 import tarfile
 import time
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
+from threading import Event
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
+from typer.testing import CliRunner
 
-from scoring.chunk import Shape
+from cli.main import build
+from scoring.chunk import Chunk, Shape
+from scoring.job import Job
+from scoring.journal.journal import Journal
 from tests.support.processes import environment, start_digits
 from tests.support.server import MODELS
 
@@ -44,11 +52,47 @@ def ended(process: Any) -> tuple[int, str, str]:
 
 
 def run(*arguments: object, code: int = 0) -> tuple[str, str]:
-    """What `digits score` says to stdout and stderr; it must end with that exit code."""
-    got, out, err = ended(start(*arguments))
-    assert got == code, err
-    assert "Traceback" not in err
-    return out, err
+    """Stdout and stderr of `digits score`, called in this process; it must end with that exit code."""
+    with patch("service.telemetry.logs.configure_logs"):  # the logs of this process belong to pytest
+        result = CliRunner().invoke(
+            build(["score"]), ["score", *map(str, arguments)], env={"DIGITS_MODELS": str(MODELS)}
+        )
+    assert isinstance(result.exception, SystemExit | None), result.exception
+    assert result.exit_code == code, result.stderr
+    return result.stdout, result.stderr
+
+
+@contextmanager
+def stopped_after(chunks: int) -> Iterator[None]:
+    """Jobs of this process stop as at Ctrl-C once they have stored so many chunks."""
+    write, left = Journal.write, [chunks]
+
+    def stop(*given: object) -> pa.RecordBatch:
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
+        return write(*given)
+
+    with patch.object(Journal, "write", stop):
+        yield
+
+
+@contextmanager
+def held_after(*places: int) -> Iterator[list[Event]]:
+    """Jobs of this process wait, once they have read so many chunks, for the event of that place."""
+    read, events = Job.chunks, {place: Event() for place in places}
+
+    def chunks_of(job: Job, *done: object) -> Iterator[Chunk]:
+        for place, chunk in enumerate(read(job, *done)):
+            assert place not in events or events[place].wait(SECONDS), "the test did not release the job"
+            yield chunk
+
+    with patch.object(Job, "chunks", chunks_of):
+        try:
+            yield list(events.values())
+        finally:
+            for event in events.values():
+                event.set()
 
 
 def kill_and_resume(arguments: list[object], output: Path, longest: float, seed: int) -> int:
@@ -67,7 +111,7 @@ def kill_and_resume(arguments: list[object], output: Path, longest: float, seed:
             process.send_signal(signal.SIGKILL)
             kills += 1
             ended(process)
-            longest *= 1.1  # so that it comes to an end
+            longest *= 1.5  # so that it comes to an end
             continue
         code, _, err = ended(process)
         assert code == 0, err

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from scoring.chunk import UNKNOWN, Chunk, Kind, RowError
+from scoring.chunk import UNKNOWN, Chunk, ErrorKind, RowError
 from scoring.journal.errors import JournalError
 from scoring.journal.journal import Journal
 from scoring.writers.columns import Columns
@@ -27,7 +27,7 @@ COUNT = 6
 
 
 def chunk_of(index: int) -> Chunk:
-    errors = {3: RowError(Kind.NAN, f"row {index * ROWS + 3} is bad")} if index == 2 else {}
+    errors = {3: RowError(ErrorKind.NAN, f"row {index * ROWS + 3} is bad")} if index == 2 else {}
     rows = range(index * ROWS, (index + 1) * ROWS)
     return Chunk(index, rows.start, np.zeros((ROWS, 64), np.uint8), rows, errors, None)
 
@@ -293,7 +293,7 @@ def test_what_a_part_holds(tmp_path):
         0,
         np.zeros((3, 64), np.uint8),
         range(3),
-        {1: RowError(Kind.LENGTH, "bad")},
+        {1: RowError(ErrorKind.LENGTH, "bad")},
         np.array([4, UNKNOWN, 2], np.int32),
     )
     scores = np.zeros((3, 10), np.float32)

@@ -2,13 +2,14 @@
 
 import dataclasses
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 from sklearn.neural_network import MLPClassifier
 
-from training.data.inputs import scaled
+from training.data.inputs import scale_pixels
 from training.export.checks import Description
 
 
@@ -24,10 +25,17 @@ class Stranger:
     def inputs(self) -> np.ndarray:
         """What the classifier is given for the test pixels."""
         about = self.description
-        return scaled(self.pixels, pixel_scale=about.pixel_scale, pixel_offset=about.pixel_offset)
+        return scale_pixels(self.pixels, pixel_scale=about.pixel_scale, pixel_offset=about.pixel_offset)
 
 
 MakeStranger = Callable[..., Stranger]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def small_pictures() -> Iterator[None]:
+    """Reports show a few mistakes and neurons only: what takes long is drawing many."""
+    with patch.multiple("training.report.pictures", _MISTAKES=3, _NEURONS=4):
+        yield
 
 
 @pytest.fixture
@@ -66,7 +74,7 @@ def make_stranger() -> MakeStranger:
         )
         classifier = MLPClassifier(hidden, activation=activation, max_iter=12, random_state=seed)
         with warnings.catch_warnings(action="ignore"):
-            classifier.fit(scaled(pixels, pixel_scale=about.pixel_scale, pixel_offset=about.pixel_offset), labels)
+            classifier.fit(scale_pixels(pixels, pixel_scale=about.pixel_scale, pixel_offset=about.pixel_offset), labels)
         return Stranger(classifier, pixels, labels, about)
 
     return make

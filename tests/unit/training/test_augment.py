@@ -5,14 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from training.data.augment import Distortion, Warp, augmented
+from training.data.augment import Distortion, SharedDistortion, augment
 
 STILL = Distortion(rotation=0, scale=0, shear=0, shift=0, alpha=0, sigma=4)
 SIZE, IMAGES = 29, 400
 
 
 def distorted(images: np.ndarray, distortion: Distortion, seed: int = 1) -> np.ndarray:
-    return augmented(images, distortion, rows=SIZE, cols=SIZE, random=np.random.default_rng(seed))
+    return augment(images, distortion, rows=SIZE, cols=SIZE, random=np.random.default_rng(seed))
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +37,11 @@ def test_warps():
     images = np.zeros((40, 12, 9), np.float32)
     images[np.arange(40), 2 + np.arange(40) % 8, 4] = 16
     images = images.reshape(40, 108)
-    still = Warp(rotation=0, scale=0, shear=0, shift=0, elastic=0, group=7)
-    same = augmented(images, still, rows=12, cols=9, random=np.random.default_rng(1))
+    still = SharedDistortion(rotation=0, scale=0, shear=0, shift=0, elastic=0, group=7)
+    same = augment(images, still, rows=12, cols=9, random=np.random.default_rng(1))
     np.testing.assert_allclose(same, images, atol=1e-5)
     moving = dataclasses.replace(still, rotation=10, scale=0.1, shear=0.1, shift=1, elastic=0.3)
-    moved = augmented(images, moving, rows=12, cols=9, random=np.random.default_rng(1))
+    moved = augment(images, moving, rows=12, cols=9, random=np.random.default_rng(1))
     assert moved.dtype == np.float32
     assert moved.shape == images.shape
     assert moved.min() >= 0
@@ -50,7 +50,7 @@ def test_warps():
     rows = np.arange(108) // 9
     centre = (moved @ rows) / moved.sum(axis=1)
     np.testing.assert_allclose(centre, 2 + np.arange(40) % 8, atol=2.5)
-    again = augmented(images, moving, rows=12, cols=9, random=np.random.default_rng(1))
+    again = augment(images, moving, rows=12, cols=9, random=np.random.default_rng(1))
     np.testing.assert_array_equal(moved, again)
 
 

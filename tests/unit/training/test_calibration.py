@@ -5,8 +5,8 @@ import pytest
 from scipy.special import softmax
 
 from artifact.card import Bin
-from training.evaluate.calibration import at_temperature, calibration, fit_temperature, tempered
-from training.evaluate.ensemble_evaluation import hold_against
+from training.evaluate.calibration import apply_temperature, evaluate_calibration, fit_temperature, with_temperature
+from training.evaluate.ensemble_evaluation import evaluate_ensemble
 
 
 def drawn(images: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
@@ -23,9 +23,9 @@ def test_the_temperature_undoes_what_made_scores_too_sure_or_not_sure_enough(sha
     scores = softmax(sharpness * values, axis=1)[None]
     temperature = fit_temperature(scores, truth)
     assert temperature == pytest.approx(sharpness, rel=0.03)
-    assert calibration(tempered(scores, temperature), truth).error < 0.01
+    assert evaluate_calibration(apply_temperature(scores, temperature), truth).error < 0.01
     if sharpness != 1.0:
-        assert calibration(tempered(scores, 1.0), truth).error > 0.05
+        assert evaluate_calibration(apply_temperature(scores, 1.0), truth).error > 0.05
 
 
 def test_the_temperature_of_a_committee_is_that_of_its_mean():
@@ -35,10 +35,10 @@ def test_the_temperature_of_a_committee_is_that_of_its_mean():
     scores = softmax(values + random.normal(0, 1.5, (6, *values.shape)), axis=2)
     together = fit_temperature(scores, truth)
     assert together < min(fit_temperature(each[None], truth) for each in scores)
-    found = hold_against(scores, truth)
+    found = evaluate_ensemble(scores, truth)
     assert found.temperature == together
     assert found.after.error < found.before.error
-    squares = [np.sum((tempered(scores, together * by) - np.eye(4)[truth]) ** 2) for by in (0.97, 1.0, 1.03)]
+    squares = [np.sum((apply_temperature(scores, together * by) - np.eye(4)[truth]) ** 2) for by in (0.97, 1.0, 1.03)]
     assert min(squares) == squares[1]
     assert found.together[0] == found.alone[0]
     assert found.together[-1] > max(found.alone)
@@ -47,7 +47,7 @@ def test_the_temperature_of_a_committee_is_that_of_its_mean():
 def test_error_and_bins_by_hand():
     """Four images in three bins; a score on an edge belongs to the bin below."""
     scores = np.array([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.3, 0.7]])
-    found = calibration(scores, np.array([0, 1, 0, 1]))
+    found = evaluate_calibration(scores, np.array([0, 1, 0, 1]))
     assert len(found.bins) == 15
     filled = {place: each for place, each in enumerate(found.bins) if each.images}
     assert filled == {8: Bin(1, 0.6, 1.0), 10: Bin(1, 0.7, 1.0), 13: Bin(2, 0.9, 0.5)}
@@ -59,17 +59,17 @@ def test_a_score_of_0_and_one_of_1_are_scores():
     """What underflowed does not break the sums, nor does it make NumPy complain."""
     scores = np.array([[1.0, 0.0], [0.0, 1.0]])
     with np.errstate(all="raise", under="ignore"):
-        found = calibration(scores, np.array([0, 1]))
+        found = evaluate_calibration(scores, np.array([0, 1]))
         assert (found.bins[-1], found.error) == (Bin(2, 1.0, 1.0), 0.0)
-        np.testing.assert_allclose(tempered(scores[None], 2.0), scores, atol=1e-9)
-        assert 300 < calibration(scores, np.array([1, 0])).log_loss < np.inf
+        np.testing.assert_allclose(apply_temperature(scores[None], 2.0), scores, atol=1e-9)
+        assert 300 < evaluate_calibration(scores, np.array([1, 0])).log_loss < np.inf
 
 
 def test_a_classifier_at_a_temperature(make_stranger):
     """Its scores are the softmax of its values divided by it; the classifier that was given stays as it was."""
     stranger = make_stranger(hidden=(6, 5))
     plain = stranger.classifier.predict_proba(stranger.inputs())
-    cooler = at_temperature(stranger.classifier, 0.5).predict_proba(stranger.inputs())
+    cooler = with_temperature(stranger.classifier, 0.5).predict_proba(stranger.inputs())
     np.testing.assert_allclose(cooler, plain**2 / (plain**2).sum(axis=1, keepdims=True), atol=1e-9)
     np.testing.assert_array_equal(stranger.classifier.predict_proba(stranger.inputs()), plain)
-    np.testing.assert_allclose(tempered(plain[None], 0.5), cooler, atol=1e-9)
+    np.testing.assert_allclose(apply_temperature(plain[None], 0.5), cooler, atol=1e-9)

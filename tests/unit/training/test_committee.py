@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import signal
+from unittest.mock import patch
 
 import numpy as np
 import onnx
@@ -16,8 +17,8 @@ from tests.unit.training.cut_off import contents, start_slow, wait_for
 from tests.unit.training.running import run
 from training.data.dataset import DatasetError
 from training.data.datasets import digits
-from training.evaluate.calibration import calibration
-from training.evaluate.conformal import find_thresholds, measure
+from training.evaluate.calibration import evaluate_calibration
+from training.evaluate.conformal import evaluate_sets, find_thresholds
 from training.evaluate.evaluate import evaluate
 from training.export.checks import Description, ExportError
 from training.export.export import export
@@ -64,7 +65,7 @@ def test_the_card_has_the_figures_of_the_held_out_images_and_of_the_test_set(fol
     dataset = digits()
     held_out, test = dataset.train[-TINY.calibration :], dataset.test
     scores = run(folder.onnx, held_out.pixels)["scores"]
-    found = calibration(scores, held_out.labels)
+    found = evaluate_calibration(scores, held_out.labels)
     recipe = card.recipe
     assert (recipe["member_seeds"], recipe["calibration"]) == ([1, 2, 3], 300)
     assert recipe["validation_accuracy"] == pytest.approx(np.mean(scores.argmax(axis=1) == held_out.labels), abs=1e-6)
@@ -76,7 +77,7 @@ def test_the_card_has_the_figures_of_the_held_out_images_and_of_the_test_set(fol
     assert after < before
     got = run(folder.onnx, test.pixels)
     assert evaluate(test.labels, got["label"], classes=10).confusion == card.confusion
-    judged = calibration(got["scores"], test.labels)
+    judged = evaluate_calibration(got["scores"], test.labels)
     assert card.calibration_error == pytest.approx(judged.error, abs=1e-5)
     assert [each.images for each in card.reliability] == [each.images for each in judged.bins]
     assert sum(each.images for each in card.reliability) == card.test_rows == len(test)
@@ -93,12 +94,12 @@ def test_the_report_shows_what_more_networks_bring(folder, card):
     test = digits().test
     scores = run(folder.onnx, test.pixels)["scores"]
     for coverage in (0.9, 0.95, 0.99, 0.995):
-        found = measure(scores, test.labels, card.thresholds, coverage)
+        found = evaluate_sets(scores, test.labels, card.thresholds, coverage)
         assert found.covered == pytest.approx(coverage, abs=0.04)
         assert f"| {coverage:.1%} | {found.covered:.2%} | {found.size:.3f} | {found.empty:.2%} |" in page
     assert "(reliability.png)" in page
     assert (folder.report / "reliability.png").read_bytes().startswith(b"\x89PNG")
-    assert "rehearsed" not in page
+    assert "Validation run" not in page
     assert "and also:\n\n- An earlier committee, to see whether it can be drawn.\n" in page
     assert "evaluations" not in card.recipe
     for kind, area in card.outlier_auc.items():
@@ -144,8 +145,8 @@ def test_networks_that_do_not_go_together_are_refused(make_stranger, tmp_path):
     first = make_stranger(hidden=(5, 4))
     handed = (first.pixels, first.labels, first.description, tmp_path)
     for other, message in (
-        (make_stranger(hidden=(5, 3)), "one shape and one activation"),
-        (make_stranger(hidden=(5, 4), activation="relu"), "one shape and one activation"),
+        (make_stranger(hidden=(5, 3)), "same shapes and the same activation"),
+        (make_stranger(hidden=(5, 4), activation="relu"), "same shapes and the same activation"),
         (make_stranger([0, 1, 2, 3, 5], hidden=(5, 4)), "the same classes"),
     ):
         with pytest.raises(ExportError, match=message):
@@ -176,7 +177,8 @@ def test_cut_off_in_the_second_network_and_gone_on(tmp_path, folder, capfd):
 def test_another_seed_means_other_seeds_for_all(tmp_path):
     """The first network gets it, each other one more; the card says so."""
     recipe = dataclasses.replace(TINY, epochs=1)
-    [folder] = train_all([recipe], tmp_path, seed=7)
+    with patch("training.ensemble.write_report"):
+        [folder] = train_all([recipe], tmp_path, seed=7)
     card = Card.from_json(folder.card.read_text())
     assert (card.seed, card.recipe["seed"], card.recipe["member_seeds"]) == (7, 7, [7, 8, 9])
 

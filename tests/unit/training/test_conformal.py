@@ -5,7 +5,7 @@ import pytest
 from scipy.special import softmax
 
 from artifact.prediction_sets import COVERAGES, rank
-from training.evaluate.conformal import find_thresholds, measure
+from training.evaluate.conformal import evaluate_sets, find_thresholds
 
 
 def drawn(images: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -20,7 +20,7 @@ def drawn(images: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def test_new_images_are_covered_as_asked_however_wrong_the_scores_are(coverage):
     """The guarantee needs no calibrated scores, only images like those that the thresholds come from."""
     thresholds = find_thresholds(*drawn(20_000, 1))
-    assert measure(*drawn(40_000, 2), thresholds, coverage).covered == pytest.approx(coverage, abs=0.005)
+    assert evaluate_sets(*drawn(40_000, 2), thresholds, coverage).covered == pytest.approx(coverage, abs=0.005)
 
 
 def test_few_images_are_covered_on_average_too():
@@ -28,7 +28,7 @@ def test_few_images_are_covered_on_average_too():
     covered = []
     for seed in range(400):
         thresholds = find_thresholds(*drawn(60, 2 * seed))
-        covered.append(measure(*drawn(300, 2 * seed + 1), thresholds, 0.95).covered)
+        covered.append(evaluate_sets(*drawn(300, 2 * seed + 1), thresholds, 0.95).covered)
     assert np.mean(covered) == pytest.approx(58 / 61, abs=0.004)
 
 
@@ -68,5 +68,5 @@ def test_candidates_come_best_first_and_there_may_be_none():
     order, counts = rank(scores, [0.65] * 29, 0.9)
     assert [row[:count].tolist() for row, count in zip(order, counts, strict=True)] == [[1], [0, 2], []]
     assert rank(scores, [0.5] * 29, 0.9)[1].tolist() == [1, 0, 0], "a score that is just enough is enough"
-    found = measure(scores, np.array([1, 1, 0]), [0.65] * 29, 0.9)
+    found = evaluate_sets(scores, np.array([1, 1, 0]), [0.65] * 29, 0.9)
     assert (found.covered, found.size, found.empty, found.several) == pytest.approx((1 / 3, 1.0, 1 / 3, 1 / 3))

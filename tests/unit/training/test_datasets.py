@@ -118,7 +118,7 @@ def test_a_download_with_wrong_content_is_not_kept(tmp_path, monkeypatch):
 
 def test_unknown_data_set():
     """The known ones are named."""
-    with pytest.raises(DatasetError, match="there are: digits, mnist"):
+    with pytest.raises(DatasetError, match="known are digits and mnist"):
         load("cifar")
 
 

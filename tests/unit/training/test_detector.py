@@ -11,17 +11,17 @@ from artifact.names import LABEL, NOT_A_DIGIT, SCORES
 from imaging.prepare import place
 from tests.unit.training.running import run
 from training.data.datasets import digits
-from training.data.inputs import scaled
+from training.data.inputs import scale_pixels
 from training.data.outliers import FAMILIES, draw_outliers, printed_letters
-from training.evaluate.detector import ALL, Detector, areas, fit_detector, judge, last_hidden
+from training.evaluate.detector import ALL, Detector, areas, detector_curves, fit_detector, last_hidden
 from training.export.checks import ExportError
 from training.export.export import check_parity, export
 from training.recipes import find
-from training.train import describe
+from training.train import make_description
 
-INPUTS = partial(scaled, pixel_scale=1 / 16, pixel_offset=5.0)
-FORM = describe(find("digits-8x8")[0], digits(), 1, {})
-MNIST_FORM = describe(find("mnist-16x16:1")[0], digits(), 1, {})
+INPUTS = partial(scale_pixels, pixel_scale=1 / 16, pixel_offset=5.0)
+FORM = make_description(find("digits-8x8")[0], digits(), 1, {})
+MNIST_FORM = make_description(find("mnist-16x16:1")[0], digits(), 1, {})
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_it_tells_them_apart(network, detector):
     """Digits that nothing was fitted on get less than most images of each kind, all of them drawn anew."""
     test = digits().test.pixels
     chances = detector.chances([network], INPUTS(test))
-    found = areas(judge(detector, [network], chances, FORM, INPUTS))
+    found = areas(detector_curves(detector, [network], chances, FORM, INPUTS))
     assert list(found) == [ALL, *FAMILIES, "printed letters"]
     assert found[ALL] > 0.9
     assert min(found[family] for family in FAMILIES) > 0.75

@@ -15,7 +15,7 @@ import typer
 from typer.testing import CliRunner
 
 from cli.commands.train import train
-from training.data.augment import Distortion, Warp, augmented
+from training.data.augment import Distortion, SharedDistortion, augment
 from training.data.datasets import digits
 from training.export.skops_file import skops_bytes
 from training.fit.epochs import EpochError, epoch_images
@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[3]
 WAIT_SECONDS = 60
 DISTORTION = Distortion(rotation=7, scale=0.07, shear=0.07, shift=0.4, alpha=4, sigma=3)
 IMAGES = np.random.default_rng(5).uniform(0, 16, (50, 64)).astype(np.float32)
-TINY = dataclasses.replace(find("digits-8x8")[0], hidden=(6, 5), epochs=6, batch=128, warp=DISTORTION)
+TINY = dataclasses.replace(find("digits-8x8")[0], hidden=(6, 5), epochs=6, batch=128, augmentation=DISTORTION)
 
 # A fit that can be killed in the middle of its third epoch.
 SLOW = """
@@ -43,13 +43,15 @@ fit(TINY, digits(), digits().train, seed=1, checkpoint=Path(sys.argv[1]), on_epo
 """
 
 
-def epochs_of(warp: Warp | Distortion | None, epochs: range, images: np.ndarray = IMAGES) -> list[np.ndarray]:
-    with epoch_images(images, warp, rows=8, cols=8, seed=3, epochs=epochs) as made:
+def epochs_of(
+    distortion: SharedDistortion | Distortion | None, epochs: range, images: np.ndarray = IMAGES
+) -> list[np.ndarray]:
+    with epoch_images(images, distortion, rows=8, cols=8, seed=3, epochs=epochs) as made:
         return [np.array(one) for one in made]
 
 
-def expected(warp: Warp | Distortion, epoch: int) -> np.ndarray:
-    return augmented(IMAGES, warp, rows=8, cols=8, random=np.random.default_rng([3, epoch, 1]))
+def expected(distortion: SharedDistortion | Distortion, epoch: int) -> np.ndarray:
+    return augment(IMAGES, distortion, rows=8, cols=8, random=np.random.default_rng([3, epoch, 1]))
 
 
 @pytest.fixture(scope="module")
@@ -84,10 +86,10 @@ def test_epochs_are_distorted_by_seed_and_number_alone(first):
 
 
 def test_what_is_quickly_warped_needs_no_second_process(started):
-    """Groups that share a warp, and images that stay as they are, are made in this process."""
-    warp = Warp(rotation=5, scale=0, shear=0, shift=1, elastic=0, group=10)
-    for epoch, images in enumerate(epochs_of(warp, range(2))):
-        np.testing.assert_array_equal(images, expected(warp, epoch))
+    """Groups that share a distortion, and images that stay as they are, are made in this process."""
+    distortion = SharedDistortion(rotation=5, scale=0, shear=0, shift=1, elastic=0, group=10)
+    for epoch, images in enumerate(epochs_of(distortion, range(2))):
+        np.testing.assert_array_equal(images, expected(distortion, epoch))
     for images in epochs_of(None, range(2)):
         np.testing.assert_array_equal(images, IMAGES)
     assert started == []

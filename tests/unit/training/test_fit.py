@@ -9,15 +9,22 @@ import pytest
 
 from tests.unit.training.cut_off import WAIT_SECONDS, contents, start_slow, wait_for
 from training.data.datasets import digits
-from training.data.inputs import scaled
+from training.data.inputs import scale_pixels
 from training.export.skops_file import skops_bytes
 from training.fit.checkpoint import Checkpoint
 from training.fit.fit import fit
 from training.recipes import RECIPES, RecipeError, find
 from training.train import train_all
 
-EPOCHS = 30
-TINY = dataclasses.replace(find("digits-8x8")[0], name="tiny", hidden=(6, 5), epochs=EPOCHS, batch=128)
+EPOCHS = 20
+TINY = dataclasses.replace(
+    find("digits-8x8")[0],
+    name="tiny",
+    hidden=(6, 5),
+    epochs=EPOCHS,
+    batch=128,
+    augmentation=dataclasses.replace(find("digits-8x8")[0].augmentation, group=200),
+)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +49,7 @@ def test_killed_and_resumed(tmp_path, undisturbed, capfd, stage):
     assert 0 < reached < EPOCHS
     assert not (tmp_path / "tiny").exists()
     [folder] = train_all([TINY], tmp_path)
-    kind = "rehearsal" if stage == "rehearsal" else "final fit"
+    kind = "validation run" if stage == "rehearsal" else "final fit"
     assert f"tiny:1 {kind}: epoch {reached + 1} of {EPOCHS}" in capfd.readouterr().err
     assert contents(folder.path) == undisturbed
 
@@ -108,19 +115,19 @@ def test_validation_rows_teach_nothing(tmp_path):
     assert skops_bytes(judged.classifier) == skops_bytes(alone.classifier)
 
 
-def test_a_rehearsal_may_be_shorter(tmp_path):
-    """A recipe with a rehearsal of its own length is rehearsed for so long; card and report say both."""
-    [folder] = train_all([dataclasses.replace(TINY, epochs=5, rehearsal_epochs=3)], tmp_path)
+def test_a_validation_run_may_be_shorter(tmp_path):
+    """A recipe may give its validation run another number of epochs; card and report have both numbers."""
+    [folder] = train_all([dataclasses.replace(TINY, epochs=5, validation_epochs=3)], tmp_path)
     recipe = json.loads(folder.card.read_text())["recipe"]
     assert (recipe["rehearsal_epochs"], recipe["epochs"]) == (3, 5)
     page = (folder.report / "report.md").read_text()
-    assert "The recipe as it was taken, 3 epochs, rehearsed" in page
+    assert "Validation run of the recipe: 3 epochs without the validation images" in page
     assert "The final fit took 5 epochs." in page
     dataset = digits()
     alone = fit(
         dataclasses.replace(TINY, epochs=3), dataset, dataset.learning, seed=1, checkpoint=tmp_path / "a.checkpoint"
     )
-    predicted = alone.classifier.predict(scaled(dataset.validation.pixels, pixel_scale=1 / 16, pixel_offset=5.0))
+    predicted = alone.classifier.predict(scale_pixels(dataset.validation.pixels, pixel_scale=1 / 16, pixel_offset=5.0))
     assert recipe["validation_accuracy"] == pytest.approx(np.mean(predicted == dataset.validation.labels), abs=1e-6)
 
 

@@ -15,9 +15,9 @@ from artifact.names import INPUT
 from artifact.store import VersionFolder, find_versions
 from tests.unit.training.running import run
 from training.data.datasets import held_out_digits
-from training.data.inputs import scaled
+from training.data.inputs import scale_pixels
 from training.data.mnist import read_part
-from training.evaluate.conformal import measure
+from training.evaluate.conformal import evaluate_sets
 from training.evaluate.evaluate import evaluate
 from training.export.extract import read_detector, read_members
 from training.export.graph import build_graph
@@ -81,7 +81,10 @@ def test_card_says_what_the_recipe_says(folder, card):
 
 
 def test_test_set_gives_the_card_s_figures(folder, card, session):
-    """All held-out images give exactly the accuracy and the confusion matrix on the card."""
+    """All held-out images give exactly the accuracy and the confusion matrix on the card.
+
+    As many of them as asked for have their class among the candidates; single networks promise none.
+    """
     part = held_out(card)
     labels, scores = session.run(["label", "scores"], {INPUT: part.pixels})
     result = evaluate(part.labels, labels, classes=10)
@@ -89,6 +92,10 @@ def test_test_set_gives_the_card_s_figures(folder, card, session):
     assert result.accuracy == card.accuracy >= LEAST_ACCURACY[f"{folder.name}:{folder.version}"]
     assert card.test_rows == len(part)
     np.testing.assert_array_equal(labels, scores.argmax(axis=1))
+    assert bool(card.thresholds) == (card.members > 1)
+    if card.thresholds:
+        found = evaluate_sets(scores, part.labels, card.thresholds, 0.99)
+        assert found.covered == pytest.approx(0.99, abs=0.003)
 
 
 def test_golden_rows_reproduce(folder, card, session):
@@ -111,7 +118,7 @@ def test_the_classifier_beside_the_model_gives_its_scores(folder, card, session)
     classifier = read_fitted(file)
     assert build_graph([classifier], card) == folder.onnx.read_bytes()
     part = held_out(card)
-    inputs = scaled(part.pixels, pixel_scale=card.pixel_scale, pixel_offset=card.pixel_offset)
+    inputs = scale_pixels(part.pixels, pixel_scale=card.pixel_scale, pixel_offset=card.pixel_offset)
     [scores] = session.run(["scores"], {INPUT: part.pixels})
     np.testing.assert_allclose(scores, classifier.predict_proba(inputs), atol=1e-5, rtol=0)
     parameters = [*classifier.coefs_, *classifier.intercepts_]
@@ -124,7 +131,6 @@ def test_taken_apart_and_assembled_again_it_is_the_same(folder, card):
     assert build_graph(read_members(model, card), card, read_detector(model)) == model
 
 
-VARIANTS = [(name, 1, kind) for name in ("mnist-large", "mnist-committee") for kind in ("int8", "fp16")]
 COMMITTED_VARIANTS = {("mnist-large", 1, "int8"), ("mnist-committee", 1, "int8")}
 
 
@@ -136,35 +142,30 @@ def test_the_committed_variants_are_these():
     assert found == COMMITTED_VARIANTS
 
 
-@pytest.mark.parametrize(("name", "version", "kind"), VARIANTS)
-def test_all_test_images_through_a_variant(name, version, kind, tmp_path):
+@pytest.mark.parametrize(("name", "version"), [("mnist-large", 1), ("mnist-committee", 1)])
+def test_all_test_images_through_the_variants(name, version, tmp_path):
     """No score is further from the version's own than the variant's card allows, nor is the accuracy."""
     folder = VersionFolder(MODELS, name, version)
     model, card = read_version(folder)
     part = read_part(MNIST, "t10k")
-    there = replace(folder, variant=kind)
-    if (name, version, kind) not in COMMITTED_VARIANTS:
-        shutil.copytree(folder.path, tmp_path / name / str(version))
-        there = make_variant(replace(folder, models=tmp_path), kind, part.pixels, part)
-    small, small_card = read_version(there)
-    plain, got = run(model, part.pixels), run(small, part.pixels)
-    assert np.abs(got["scores"] - plain["scores"]).max() <= small_card.tolerance["CPUExecutionProvider"]
-    assert small_card.tolerance["CPUExecutionProvider"] <= 0.1
-    result = evaluate(part.labels, got["label"], classes=10)
-    assert (result.confusion, result.accuracy) == (small_card.confusion, small_card.accuracy)
-    assert result.accuracy >= card.accuracy - 0.0005
-    if card.detects_outliers:
-        assert np.abs(got["not_a_digit"] - plain["not_a_digit"]).max() <= small_card.tolerance["CPUExecutionProvider"]
-
-
-def test_candidates_keep_the_coverage(folder, card, session):
-    """Of the test images as many as asked for have their class among the candidates; single networks promise none."""
-    assert bool(card.thresholds) == (card.members > 1)
-    if card.thresholds:
-        part = held_out(card)
-        [scores] = session.run(["scores"], {INPUT: part.pixels})
-        found = measure(scores, part.labels, card.thresholds, 0.99)
-        assert found.covered == pytest.approx(0.99, abs=0.003)
+    plain = run(model, part.pixels)
+    for kind in ("int8", "fp16"):
+        there = replace(folder, variant=kind)
+        if (name, version, kind) not in COMMITTED_VARIANTS:  # making one runs all images, so the first are enough
+            shutil.copytree(folder.path, tmp_path / name / str(version))
+            there = make_variant(replace(folder, models=tmp_path), kind, part.pixels, part)
+            part = part[:1000]
+        small, small_card = read_version(there)
+        got, rows = run(small, part.pixels), len(part)
+        assert np.abs(got["scores"] - plain["scores"][:rows]).max() <= small_card.tolerance["CPUExecutionProvider"]
+        assert small_card.tolerance["CPUExecutionProvider"] <= 0.1
+        result = evaluate(part.labels, got["label"], classes=10)
+        if rows == card.test_rows:
+            assert (result.confusion, result.accuracy) == (small_card.confusion, small_card.accuracy)
+        assert small_card.accuracy >= card.accuracy - 0.0005
+        if card.detects_outliers:
+            apart = np.abs(got["not_a_digit"] - plain["not_a_digit"][:rows]).max()
+            assert apart <= small_card.tolerance["CPUExecutionProvider"]
 
 
 def test_report_shows_its_pictures(folder):

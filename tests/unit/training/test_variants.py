@@ -18,7 +18,7 @@ from tests.support.calibrated_model import SCALE, export_sure
 from tests.unit.training.running import run
 from training.data.dataset import Part
 from training.data.datasets import digits
-from training.data.inputs import scaled
+from training.data.inputs import scale_pixels
 from training.export.checks import ExportError
 from training.export.export import export
 from training.export.import_classifier import ExportOptions, data_sha256, import_classifier
@@ -85,7 +85,7 @@ def test_its_layers_can_be_looked_into(sure, made, kind):
         assert got.activation == plain.activation
     first = read_layer(small, small_card, 0, 1, np.float64)
     pixels = digits().test.pixels
-    values = np.maximum(scaled(pixels, **SCALE) @ first.weights + first.biases, 0)
+    values = np.maximum(scale_pixels(pixels, **SCALE) @ first.weights + first.biases, 0)
     np.testing.assert_allclose(run(made[kind].onnx, pixels)["hidden_1"], values, atol=1e-4 if kind == "int8" else 0.02)
 
 
@@ -95,7 +95,7 @@ def test_its_layers_can_be_looked_into(sure, made, kind):
 def test_any_network_may_have_one(make_stranger, tmp_path, monkeypatch, kind, activation, classes):
     """Every activation, one output neuron, labels that do not count from 0, several networks."""
     monkeypatch.setattr(variants, "TOLERANCE", {"int8": 0.2, "fp16": 0.02})
-    monkeypatch.setattr(variants, "LOST", 0.1)
+    monkeypatch.setattr(variants, "MAX_ACCURACY_LOSS", 0.1)
     strangers = [make_stranger(list(classes), activation=activation, seed=seed) for seed in (1, 2)]
     first = strangers[0]
     folder = export([each.classifier for each in strangers], first.pixels, first.labels, first.description, tmp_path)
@@ -222,7 +222,7 @@ def test_a_model_trained_on_a_folder_of_images(tmp_path):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_network_without_hidden_layers_has_them_too(make_stranger, tmp_path, monkeypatch, kind):
     """Nothing has to be found out beforehand: pixels are whole numbers."""
-    monkeypatch.setattr(variants, "LOST", 0.1)
+    monkeypatch.setattr(variants, "MAX_ACCURACY_LOSS", 0.1)
     stranger = make_stranger(hidden=())
     folder = export(stranger.classifier, stranger.pixels, stranger.labels, stranger.description, tmp_path)
     there = make_variant(folder, kind, stranger.pixels, Part(stranger.pixels, stranger.labels))

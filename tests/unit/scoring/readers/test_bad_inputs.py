@@ -9,19 +9,19 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from scoring.chunk import InputError, Kind
+from scoring.chunk import ErrorKind, InputError
 from scoring.readers.open import open_inputs
 from scoring.readers.tables import line_reader as lines
 from tests.unit.scoring import formats
 
 # What a pixel may not be -> what is said of it; the greatest is 16.
 VALUES = {
-    float("nan"): (Kind.NAN, "the pixel is NaN"),
-    -1: (Kind.NEGATIVE, "the pixel is -1"),
-    17: (Kind.ABOVE, "the pixel is 17"),
-    300: (Kind.ABOVE, "the pixel is 300"),
-    float("inf"): (Kind.ABOVE, "the pixel is inf"),
-    0.5: (Kind.FRACTION, "the pixel is 0.5"),
+    float("nan"): (ErrorKind.NAN, "the pixel is NaN"),
+    -1: (ErrorKind.NEGATIVE, "the pixel is -1"),
+    17: (ErrorKind.ABOVE, "the pixel is 17"),
+    300: (ErrorKind.ABOVE, "the pixel is 300"),
+    float("inf"): (ErrorKind.ABOVE, "the pixel is inf"),
+    0.5: (ErrorKind.FRACTION, "the pixel is 0.5"),
 }
 
 
@@ -59,7 +59,7 @@ def test_a_pixel_that_is_none_is_an_error_of_its_row(write, value, digits, small
     kind, sentence = VALUES[value]
     assert set(chunk.errors) == {5, 12}
     assert chunk.errors[5].kind == kind
-    assert chunk.errors[5].sentence == f"{file}, {place}: {sentence}, expected a whole number in 0..16"
+    assert chunk.errors[5].message == f"{file}, {place}: {sentence}, expected a whole number in 0..16"
     expected = digits[0][:20].copy()
     expected[[5, 12]] = 0
     np.testing.assert_array_equal(chunk.pixels, expected)
@@ -77,22 +77,22 @@ def test_bytes_above_the_range(digits, small, tmp_path):
         [_, _, chunk] = open_inputs([str(file)], small).chunks(100)
         [(row, error)] = chunk.errors.items()
         assert row == 22
-        assert error.sentence == f"{file}, {place}: the pixel is 17, expected a whole number in 0..16"
+        assert error.message == f"{file}, {place}: the pixel is 17, expected a whole number in 0..16"
         assert not chunk.pixels[22].any()
 
 
 @pytest.mark.parametrize(
     ("line", "kind", "sentence"),
     [
-        ("1," * 62 + "1", Kind.LENGTH, "line 2: it has 63 fields, expected 64"),
-        ("1," * 64 + "1", Kind.LENGTH, "line 2: it has 65 fields, expected 64"),
-        ("", Kind.LENGTH, "line 2: it has 0 fields, expected 64"),
-        ("1,," + "1," * 61 + "1", Kind.MISSING, "line 2, column 1: the pixel is missing, expected"),
-        ("1,x y," + "1," * 61 + "1", Kind.UNREADABLE, "line 2, column 1: 'x y' is no number, expected"),
-        ("1,0x1," + "1," * 61 + "1", Kind.UNREADABLE, "line 2, column 1: '0x1' is no number"),
-        ("1,1.5.0," + "1," * 61 + "1", Kind.UNREADABLE, "line 2, column 1: '1.5.0' is no number"),
-        ("1,99999," + "1," * 61 + "1", Kind.ABOVE, "line 2, column 1: the pixel is 99999, expected"),
-        ('1,"1,' + "1," * 61 + '1"', Kind.LENGTH, "line 2: it has 2 fields, expected 64"),
+        ("1," * 62 + "1", ErrorKind.LENGTH, "line 2: it has 63 fields, expected 64"),
+        ("1," * 64 + "1", ErrorKind.LENGTH, "line 2: it has 65 fields, expected 64"),
+        ("", ErrorKind.LENGTH, "line 2: it has 0 fields, expected 64"),
+        ("1,," + "1," * 61 + "1", ErrorKind.MISSING, "line 2, column 1: the pixel is missing, expected"),
+        ("1,x y," + "1," * 61 + "1", ErrorKind.UNREADABLE, "line 2, column 1: 'x y' is no number, expected"),
+        ("1,0x1," + "1," * 61 + "1", ErrorKind.UNREADABLE, "line 2, column 1: '0x1' is no number"),
+        ("1,1.5.0," + "1," * 61 + "1", ErrorKind.UNREADABLE, "line 2, column 1: '1.5.0' is no number"),
+        ("1,99999," + "1," * 61 + "1", ErrorKind.ABOVE, "line 2, column 1: the pixel is 99999, expected"),
+        ('1,"1,' + "1," * 61 + '1"', ErrorKind.LENGTH, "line 2: it has 2 fields, expected 64"),
     ],
 )
 def test_lines_of_csv_that_are_none(line, kind, sentence, digits, small, tmp_path):
@@ -104,7 +104,7 @@ def test_lines_of_csv_that_are_none(line, kind, sentence, digits, small, tmp_pat
     [chunk] = open_inputs([str(file)], small).chunks(100)
     [(row, error)] = chunk.errors.items()
     assert (row, error.kind) == (1, kind)
-    assert error.sentence.startswith(f"{file}, {sentence}")
+    assert error.message.startswith(f"{file}, {sentence}")
     expected = digits[0][:40].copy()
     expected[1] = 0
     np.testing.assert_array_equal(chunk.pixels, expected)
@@ -141,7 +141,7 @@ def test_every_number_of_a_few_digits(tmp_path, large):
     [chunk] = open_inputs([str(formats.csv(tmp_path / "a.csv", values))], large).chunks(2000)
     np.testing.assert_array_equal(chunk.pixels[:256], values[:256])
     assert list(chunk.errors) == list(range(256, 1200))
-    assert {error.kind for error in chunk.errors.values()} == {Kind.ABOVE}
+    assert {error.kind for error in chunk.errors.values()} == {ErrorKind.ABOVE}
 
 
 def test_a_quoted_delimiter_is_none(digits, small, tmp_path):
@@ -151,7 +151,7 @@ def test_a_quoted_delimiter_is_none(digits, small, tmp_path):
     rows = [",".join(map(str, row)) for row in digits[0][:2]]
     file.write_text(f'{names}\n"x,y",{rows[0]}\n"x,y",z,{rows[1]}\n')
     [chunk] = open_inputs([str(file)], small).chunks(10)
-    assert {row: error.sentence for row, error in chunk.errors.items()} == {
+    assert {row: error.message for row, error in chunk.errors.items()} == {
         0: f"{file}, line 2: it has 65 fields, expected 66"
     }
     np.testing.assert_array_equal(chunk.pixels[1], digits[0][1])
@@ -204,24 +204,28 @@ def test_a_quote_that_never_ends(digits, small, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("line", "kind", "sentence"),
     [
-        ("{", Kind.UNREADABLE, "it is no JSON object or list"),
-        ("7", Kind.UNREADABLE, "it is no JSON object or list"),
-        ("", Kind.UNREADABLE, "it is no JSON object or list"),
-        ('{"a": 1}', Kind.MISSING, "it has no field pixels or image or img"),
-        ('{"pixels": [1, 2]}', Kind.LENGTH, "it has 2 pixels, expected 64 for images of 8×8"),
-        ('{"pixels": [[1, 2], [3]]}', Kind.LENGTH, "its lists are not of one length"),
-        ('{"pixels": {"path": "a"}}', Kind.UNREADABLE, "its pixels are an object with path, expected numbers, Base64"),
-        ('{"image": {"bytes": null}}', Kind.MISSING, "its field image is empty, expected pixels, Base64"),
-        ('[{"pixels": [1]}]', Kind.UNREADABLE, "its pixels are a list of objects, expected numbers"),
-        ('{"image": "data:image/png"}', Kind.UNREADABLE, "its data: URL has no comma"),
-        (json.dumps([None] * 64), Kind.MISSING, "value 0: the pixel is missing"),
-        (json.dumps([1] * 63 + ["x"]), Kind.UNREADABLE, 'value 63: "x" is no number'),
-        (json.dumps([1] * 63 + [10**30]), Kind.ABOVE, "value 63: the pixel is 1e+30"),
-        (json.dumps([1] * 63 + [10**310]), Kind.ABOVE, "value 63: the pixel is inf"),
-        (json.dumps([[1] * 8] * 7 + [[-(10**310)] * 8]), Kind.NEGATIVE, "value 56: the pixel is -inf"),
-        ('{"image": "?"}', Kind.UNREADABLE, "its text is no Base64"),
-        ('{"image": "AAAA"}', Kind.IMAGE, "the bytes are not an image of a known format"),
-        ("[" * 100_000, Kind.UNREADABLE, "it is no JSON object or list"),
+        ("{", ErrorKind.UNREADABLE, "it is no JSON object or list"),
+        ("7", ErrorKind.UNREADABLE, "it is no JSON object or list"),
+        ("", ErrorKind.UNREADABLE, "it is no JSON object or list"),
+        ('{"a": 1}', ErrorKind.MISSING, "it has no field pixels or image or img"),
+        ('{"pixels": [1, 2]}', ErrorKind.LENGTH, "it has 2 pixels, expected 64 for images of 8×8"),
+        ('{"pixels": [[1, 2], [3]]}', ErrorKind.LENGTH, "its lists are not of one length"),
+        (
+            '{"pixels": {"path": "a"}}',
+            ErrorKind.UNREADABLE,
+            "its pixels are an object with path, expected numbers, Base64",
+        ),
+        ('{"image": {"bytes": null}}', ErrorKind.MISSING, "its field image is empty, expected pixels, Base64"),
+        ('[{"pixels": [1]}]', ErrorKind.UNREADABLE, "its pixels are a list of objects, expected numbers"),
+        ('{"image": "data:image/png"}', ErrorKind.UNREADABLE, "its data: URL has no comma"),
+        (json.dumps([None] * 64), ErrorKind.MISSING, "value 0: the pixel is missing"),
+        (json.dumps([1] * 63 + ["x"]), ErrorKind.UNREADABLE, 'value 63: "x" is no number'),
+        (json.dumps([1] * 63 + [10**30]), ErrorKind.ABOVE, "value 63: the pixel is 1e+30"),
+        (json.dumps([1] * 63 + [10**310]), ErrorKind.ABOVE, "value 63: the pixel is inf"),
+        (json.dumps([[1] * 8] * 7 + [[-(10**310)] * 8]), ErrorKind.NEGATIVE, "value 56: the pixel is -inf"),
+        ('{"image": "?"}', ErrorKind.UNREADABLE, "its text is no Base64"),
+        ('{"image": "AAAA"}', ErrorKind.IMAGE, "the bytes are not an image of a known format"),
+        ("[" * 100_000, ErrorKind.UNREADABLE, "it is no JSON object or list"),
     ],
 )
 def test_lines_of_json_that_are_none(line, kind, sentence, digits, small, monkeypatch):
@@ -231,8 +235,8 @@ def test_lines_of_json_that_are_none(line, kind, sentence, digits, small, monkey
     [chunk] = open_inputs(["-"], small).chunks(100)
     assert set(chunk.errors) == {1}
     assert chunk.errors[1].kind == kind
-    assert sentence in chunk.errors[1].sentence
-    assert chunk.errors[1].sentence.startswith("standard input, line 2")
+    assert sentence in chunk.errors[1].message
+    assert chunk.errors[1].message.startswith("standard input, line 2")
     np.testing.assert_array_equal(chunk.pixels, [digits[0][0], np.zeros(64), digits[0][2]])
 
 
@@ -242,7 +246,7 @@ def test_cells_of_parquet_that_are_none(digits, small, tmp_path):
     cells[1], cells[2], cells[4] = cells[1][:63], None, [None, *cells[4][1:]]
     file = formats.parquet(tmp_path / "a.parquet", {"pixels": pa.array(cells)})
     [chunk] = open_inputs([str(file)], small).chunks(100)
-    assert {row: error.sentence for row, error in chunk.errors.items()} == {
+    assert {row: error.message for row, error in chunk.errors.items()} == {
         1: f"{file}, row 1, column pixels: it has 63 pixels, expected 64 for images of 8×8",
         2: f"{file}, row 2, column pixels: the pixel is missing, expected a whole number in 0..16",
         4: f"{file}, row 4, column pixels, value 0: the pixel is missing, expected a whole number in 0..16",

@@ -61,11 +61,8 @@ def test_the_files_of_a_tar_are_not_remembered(tmp_path):
     """As Python's tarfile would, with half a kilobyte for each."""
     found = {}
     for count in (2_000, 60_000):
-        with tarfile.open(tmp_path / "a.tar", "w") as archive:
-            for number in range(count):
-                archive.members = []
-                archive.addfile(tarfile.TarInfo(f"{number}.txt"))
-            archive.addfile(tarfile.TarInfo("empty.png"))
+        members = tarfile.TarInfo("a.txt").tobuf() * count + tarfile.TarInfo("empty.png").tobuf()
+        (tmp_path / "a.tar").write_bytes(members + bytes(1024))
         found[count] = peak(tmp_path / "a.tar")[1]
     assert found[60_000] < found[2_000] + 13, found
 

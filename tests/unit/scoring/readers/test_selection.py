@@ -271,7 +271,7 @@ def test_no_sentence_is_longer_than_a_screen_holds(kind, pixels, small, tmp_path
     for options in ({}, {"pixels": "x" * 400}, {"labels": "x" * 400}, {"labels": next(iter(columns))}):
         try:
             chunks = list(open_inputs([str(file)], small, **options).chunks(10))
-            said += [error.sentence for chunk in chunks for error in chunk.errors.values()]
+            said += [error.message for chunk in chunks for error in chunk.errors.values()]
         except InputError as error:
             said.append(str(error))
     assert len(said) == 4

@@ -3,6 +3,9 @@
 import os
 import signal
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -14,87 +17,87 @@ from scoring import ScorerError, score
 from scoring.scorers.remote import RemoteScorer
 from tests.support.repositories import place
 from tests.support.server import MODELS, Server, StartServer
-from tests.unit.scoring.jobs import ended, run, start, wait_for_parts
+from tests.unit.scoring.jobs import ended, held_after, run, start, wait_for_parts
 
 SHARING = "--shared-memory=digits-test-"
-BY_MEMORY = "--shared-memory=digits-test-"
-BY_GRPC = "--shared-memory="
-CHUNK = "--chunk-rows=1024"
+BY_MEMORY = "digits-test-"
+BY_GRPC = ""
+CHUNK = 256
 RESTARTS = int(os.environ.get("RESTART_COUNT", "1"))
+ROWS = CHUNK * (3 * RESTARTS + 4)
 
 
 @pytest.fixture(scope="module")
 def pixels(mnist_test: tuple[np.ndarray, np.ndarray], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MNIST's test images twice over, or as often as the long form takes."""
+    """Some of MNIST's test images."""
     path = tmp_path_factory.mktemp("server") / "pixels.npy"
-    np.save(path, np.tile(mnist_test[0], (max(2, RESTARTS), 1)))
+    np.save(path, mnist_test[0][:ROWS])
     return path
 
 
 @pytest.fixture(scope="module")
 def calm(pixels: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """What mnist-large makes of them in this process."""
+    """What mnist-large, whose calls take long enough to be cut off, makes of them in this process."""
     output = tmp_path_factory.mktemp("calm") / "out.parquet"
-    score(pixels, output, models=MODELS, model="mnist-large", chunk_rows=1024)
+    score(pixels, output, models=MODELS, model="mnist-large", chunk_rows=CHUNK)
     return output.read_bytes()
 
 
-@pytest.mark.parametrize("way", [BY_MEMORY, BY_GRPC])
-def test_a_server_killed_and_restarted_leaves_no_trace(
-    start_server: StartServer, pixels: Path, calm: bytes, way: str, tmp_path: Path
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    """For jobs beside the test."""
+    with ThreadPoolExecutor() as pool:
+        yield pool
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "drained"])
+def test_a_server_that_ends_and_is_started_again_leaves_no_trace(
+    start_server: StartServer, threads: ThreadPoolExecutor, pixels: Path, calm: bytes, number: int, tmp_path: Path
 ):
-    """With SIGKILL, on the same port: the job waits, and its output has the bytes of an undisturbed run.
+    """On the same port: jobs wait, and their outputs have the bytes of an undisturbed run.
 
     RESTART_COUNT=5 for the long form.
     """
-    output = tmp_path / "out.parquet"
     server = start_server(SHARING, models=MODELS)
-    process = start(pixels, "--out", output, "--server", server.address, "--model=mnist-large", CHUNK, way)
-    for restart in range(RESTARTS):
-        wait_for_parts(output, 4 * restart + 1)
-        assert process.poll() is None, process.communicate()
-        _kill(server)
-        server = start_server(SHARING, port=server.port, models=MODELS)
-    code, _, err = ended(process)
-    assert code == 0, err
-    assert output.read_bytes() == calm
-    server.end()
-
-
-def test_a_server_that_drains_under_a_job_loses_nothing(
-    start_server: StartServer, pixels: Path, calm: bytes, tmp_path: Path
-):
-    """SIGTERM, and another one on the port."""
-    output = tmp_path / "out.parquet"
-    server = start_server(SHARING, models=MODELS)
-    process = start(pixels, "--out", output, "--server", server.address, "--model=mnist-large", CHUNK, BY_GRPC)
-    wait_for_parts(output, 3)
-    server.end()
-    server = start_server(SHARING, port=server.port, models=MODELS)
-    code, _, err = ended(process)
-    assert code == 0, err
-    assert output.read_bytes() == calm
-    server.end()
+    job = partial(score, pixels, server=server.address, model="mnist-large", chunk_rows=CHUNK)
+    outputs = {tmp_path / "memory.parquet": BY_MEMORY, tmp_path / "sent.parquet": BY_GRPC}
+    places = [3 * restart + 3 for restart in range(RESTARTS)]
+    with held_after(*places) as releases:
+        jobs = [threads.submit(job, path, shared_memory=way) for path, way in outputs.items()]
+        for place, release in zip(places, releases, strict=True):
+            for path in outputs:
+                wait_for_parts(path, place - 2)
+            if number == signal.SIGKILL:
+                _kill(server)
+            else:
+                server.end()
+            release.set()
+            server = start_server(SHARING, port=server.port, models=MODELS)
+        for each in jobs:
+            assert each.result().rows == ROWS
+    for path in outputs:
+        assert path.read_bytes() == calm
 
 
 @pytest.mark.front("grpcio")  # what the job does is the same, whoever speaks HTTP/2
 def test_a_server_that_goes_away_for_good_ends_the_job_with_a_sentence(
-    start_server: StartServer, pixels: Path, calm: bytes, tmp_path: Path
+    start_server: StartServer, threads: ThreadPoolExecutor, pixels: Path, calm: bytes, tmp_path: Path
 ):
     """Once patience is spent; what was scored is kept, and another server, or none, ends the job."""
     output = tmp_path / "out.parquet"
     server = start_server(models=MODELS)
-    job = [pixels, "--out", output, "--model=mnist-large", CHUNK]
-    process = start(*job, "--server", server.address, "--patience=2")
-    wait_for_parts(output, 2)
-    _kill(server)
-    code, _, err = ended(process)
-    assert code == 1
-    assert f"digits: {server.address} gave no answer for 2 s: cannot reach {server.address}" in err
-    assert "--resume" in err
-    assert "Traceback" not in err
+    job = partial(score, pixels, output, model="mnist-large", chunk_rows=CHUNK)
+    with held_after(3) as [release]:
+        running = threads.submit(job, server=server.address, patience=1.0)
+        wait_for_parts(output, 2)
+        _kill(server)
+        release.set()
+        with pytest.raises(
+            ScorerError, match=f"{server.address} gave no answer for 1 s: cannot reach {server.address}"
+        ):
+            running.result()
     assert not output.exists()
-    run(*job, "--resume")
+    assert job(models=MODELS, resume=True).resumed_rows >= 2 * CHUNK
     assert output.read_bytes() == calm
 
 
@@ -109,27 +112,26 @@ def test_a_server_that_is_not_there_is_told_at_once(pixels: Path, tmp_path: Path
 
 @pytest.mark.front("grpcio")  # what the job does is the same, whoever speaks HTTP/2
 def test_another_version_after_a_restart_ends_the_job(
-    start_server: StartServer, pixels: Path, calm: bytes, tmp_path: Path
+    start_server: StartServer, threads: ThreadPoolExecutor, pixels: Path, calm: bytes, tmp_path: Path
 ):
     """No row of another model gets into the table; once the server has the version again the job goes on."""
-    models, output = tmp_path / "models", tmp_path / "out.parquet"
+    models, others, output = tmp_path / "models", tmp_path / "others", tmp_path / "out.parquet"
     place(models, "mnist-large", 1)
-    server = start_server(models=models)
-    job = [pixels, "--out", output, CHUNK, "--model=mnist-large:1"]
-    process = start(*job, "--server", server.address)
-    wait_for_parts(output, 2)
-    _kill(server)
-    others = tmp_path / "others"
     place(others, "mnist-large", 2)
-    server = start_server(models=others, port=server.port)
-    code, _, err = ended(process)
-    assert code == 1
-    assert "has no longer what the job began with: model mnist-large has no version '1'; it has 2" in err
+    server = start_server(models=models)
+    job = partial(score, pixels, output, model="mnist-large:1", chunk_rows=CHUNK, server=server.address)
+    with held_after(3) as [release]:
+        running = threads.submit(job)
+        wait_for_parts(output, 2)
+        _kill(server)
+        server = start_server(models=others, port=server.port)
+        release.set()
+        with pytest.raises(ScorerError, match=r"has no longer what the job began with: .* no version '1'; it has 2"):
+            running.result()
     server.end()
     server = start_server(models=models, port=server.port)
-    run(*job, "--server", server.address, "--resume")
+    job(resume=True)
     assert len(output.read_bytes()) == len(calm)
-    server.end()
 
 
 def test_another_file_under_the_same_version_ends_the_job(start_server: StartServer, pixels: Path, tmp_path: Path):
@@ -149,7 +151,6 @@ def test_another_file_under_the_same_version_ends_the_job(start_server: StartSer
 
         with pytest.raises(ScorerError, match=r"mnist-16x16 version 1 on .* is not what it was"):
             score_on()
-    server.end()
 
 
 @pytest.mark.front("grpcio")  # what the job does is the same, whoever speaks HTTP/2
@@ -162,7 +163,6 @@ def test_a_full_queue_makes_the_job_wait(start_server: StartServer, pixels: Path
     assert here.read_bytes() == there.read_bytes()
     refused = sum(server.metrics()["digits_refused_total"].values())
     assert refused > 0
-    server.end()
 
 
 def test_calls_fit_into_what_the_server_takes(start_server: StartServer, pixels: Path, tmp_path: Path):
@@ -172,25 +172,23 @@ def test_calls_fit_into_what_the_server_takes(start_server: StartServer, pixels:
     server = start_server("--max-batch-rows=100", SHARING)
     score(pixels, there, server=server.address, shared_memory="digits-test-")
     assert here.read_bytes() == there.read_bytes()
-    server.end()
 
 
-@pytest.mark.parametrize("flags", [(), ("--shared-memory=other-",)])
-def test_without_shared_memory_pixels_are_sent(
-    start_server: StartServer, pixels: Path, flags: tuple[str, ...], tmp_path: Path
-):
+@pytest.mark.front("grpcio")  # what the job does is the same, whoever speaks HTTP/2
+def test_without_shared_memory_pixels_are_sent(start_server: StartServer, server: Server, pixels: Path, tmp_path: Path):
     """A server that was not told to share, or other objects, is sent what it does not read."""
-    server = start_server(*flags)
-    summary = score(pixels, tmp_path / "out.csv", server=server.address, shared_memory="digits-test-")
-    assert summary.how.startswith("by gRPC from")
-    assert summary.rows == len(np.load(pixels))
-    server.end()
+    other = start_server("--shared-memory=other-")
+    for number, each in enumerate((server, other)):
+        summary = score(pixels, tmp_path / f"{number}.csv", server=each.address, shared_memory="digits-test-")
+        assert summary.how.startswith("by gRPC from")
+        assert summary.rows == ROWS
 
 
 def test_a_killed_job_leaves_no_memory_behind_for_long(sharing_server: Server, pixels: Path, tmp_path: Path):
     """Its region has no name any more, and the next run of the job lets the server forget it."""
     output = tmp_path / "out.parquet"
-    job = [pixels, "--out", output, "--server", sharing_server.address, "--model=mnist-large", CHUNK, BY_MEMORY]
+    job = [pixels, "--out", output, "--server", sharing_server.address, "--model=mnist-large"]
+    job += ["--chunk-rows=64", f"--shared-memory={BY_MEMORY}"]
     process = start(*job)
     wait_for_parts(output, 1)
     assert list(Path("/dev/shm").glob("digits-test-*")) == []
@@ -202,19 +200,21 @@ def test_a_killed_job_leaves_no_memory_behind_for_long(sharing_server: Server, p
         assert client.regions() == ()
 
 
-def test_several_workers_score_alike(start_server: StartServer, pixels: Path, calm: bytes, tmp_path: Path):
+def test_several_workers_score_alike(
+    start_server: StartServer, threads: ThreadPoolExecutor, pixels: Path, calm: bytes, tmp_path: Path
+):
     """Connections are spread over them, memory is registered with all, and one of them may die."""
     output = tmp_path / "out.parquet"
     server = start_server("--workers=2", SHARING, models=MODELS)
-    job = [pixels, "--out", output, "--server", server.address, "--model=mnist-large", CHUNK, BY_MEMORY, "--calls=8"]
-    process = start(*job)
-    wait_for_parts(output, 3)
-    worker = next(line["pid"] for line in server.lines if line["event"] == "worker serving")
-    os.kill(worker, signal.SIGKILL)
-    code, _, err = ended(process)
-    assert code == 0, err
+    job = partial(score, pixels, output, model="mnist-large", chunk_rows=CHUNK, server=server.address)
+    with held_after(4) as [release]:
+        running = threads.submit(job, shared_memory=BY_MEMORY, calls=8)
+        wait_for_parts(output, 2)
+        worker = next(line["pid"] for line in server.lines if line["event"] == "worker serving")
+        os.kill(worker, signal.SIGKILL)
+        release.set()
+        assert running.result().rows == ROWS
     assert output.read_bytes() == calm
-    server.end()
 
 
 def _kill(server: Server) -> None:

@@ -1,7 +1,10 @@
 """Models whose classes are named by text: what stands in every answer and table is the class, never its position."""
 
 import json
+import warnings
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -11,24 +14,26 @@ from PIL import Image
 from sklearn.neural_network import MLPClassifier
 
 from artifact.card import Card
-from artifact.store import VersionFolder
 from scoring import score
 from tests.support.processes import environment, run_digits
 from tests.support.server import StartServer
 from tests.unit.scoring.jobs import table
+from training.export.import_classifier import ExportOptions, import_classifier
+from training.recipes import find
+from training.train import train_all
 
 Digits = tuple[np.ndarray, np.ndarray]
 
 
-def export(folder: Path, name: str, pixels: np.ndarray, labels: np.ndarray, *options: str) -> Card:
-    """Fit on these, export by the command line, and give the card."""
-    fitted = MLPClassifier((16,), max_iter=60, random_state=0).fit(pixels / 16, labels)
+def export(folder: Path, name: str, pixels: np.ndarray, labels: np.ndarray) -> Card:
+    """Fit on these, export as `digits export` does but for the report, and give the card."""
+    with warnings.catch_warnings(action="ignore"):
+        fitted = MLPClassifier((16,), max_iter=60, random_state=0).fit(pixels / 16, labels)
     skops.io.dump(fitted, folder / f"{name}.skops")
     np.savez(folder / f"{name}.npz", pixels=pixels, labels=labels)
-    command = ["export", folder / f"{name}.skops", "--test-data", folder / f"{name}.npz"]
-    command += ["--out", folder / "models", "--pixel-max=16", "--preparation=blocks", *options]
-    run_digits(*command, env=environment()).check_returncode()
-    return Card.from_json(VersionFolder(folder / "models", name, 1).card.read_text())
+    options = ExportOptions(pixel_max=16, preparation="blocks")
+    with patch("training.export.import_classifier.write_report"):
+        return import_classifier(folder / f"{name}.skops", folder / f"{name}.npz", options, folder / "models")[1]
 
 
 @pytest.fixture
@@ -81,15 +86,15 @@ def test_labels_of_every_form_give_the_same_accuracy(names: tuple, some: Digits,
 
 
 def test_a_network_trained_on_folders_called_by_numbers_answers_them(some: Digits, tmp_path: Path):
-    """`digits train --images` and `digits classify`, whose picture is named by the class."""
+    """Training on a folder of images and `digits classify`, whose picture is named by the class."""
     pixels, labels = some
     for row, (image, label) in enumerate(zip(pixels[:120], labels[:120], strict=True)):
         folder = tmp_path / "images" / str(label)
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray((image.reshape(8, 8) * 15).astype(np.uint8)).save(folder / f"{row}.png")
     models = tmp_path / "models"
-    train = ["train", "digits-8x8", "--images", tmp_path / "images", "--name", "mine", "--out", models]
-    run_digits(*train, env=environment()).check_returncode()
+    with patch("training.train.write_report"):
+        train_all([replace(find("digits-8x8")[0], name="mine", epochs=60)], models, images=tmp_path / "images")
     files = sorted((tmp_path / "images").glob("*/*.png"))
     classify = ["classify", "--local", "--models", models, "--json", *files]
     done = run_digits(*classify, env=environment())

@@ -36,6 +36,17 @@ def files(mnist_test: tuple[np.ndarray, np.ndarray], tmp_path_factory: pytest.Te
     return folder
 
 
+@pytest.mark.parametrize(
+    ("options", "code"), [(["none.npy"], 1), (["good.npy", "--top-k=11"], 2), (["bad.npy", "--on-error=record"], 3)]
+)
+def test_the_process_has_the_exit_code_of_the_command(files: Path, options: list[str], code: int, tmp_path: Path):
+    """Started as a program: the sentence of a failed job is its only line on standard error."""
+    got, out, err = ended(start(files / options[0], "--out", tmp_path / "a.csv", *options[1:]))
+    assert got == code
+    if code < 3:
+        assert (out, err.count("\n"), err.startswith("digits: ")) == ("", 1, True)
+
+
 def test_a_summary_for_people_and_one_for_machines(files: Path, tmp_path: Path):
     """Rows, rate, mean margin, accuracy and confusion matrix."""
     labels = ["--labels", files / "labels.npy"]
@@ -142,8 +153,8 @@ def test_a_report_that_has_no_room_is_refused_before_the_work(name: str, files: 
     ("options", "sentence"),
     [
         (["--out=scores.txt"], "has the suffix of no format"),
-        (["--out=a.csv", "--server=x:1", "--local"], "--local goes without --server"),
-        (["--out=a.csv", "--server=x:1", "--engine=ray"], "--engine ray goes without --server"),
+        (["--out=a.csv", "--server=x:1", "--local"], "--local cannot be combined with --server"),
+        (["--out=a.csv", "--server=x:1", "--engine=ray"], "--engine ray cannot be combined with --server"),
         (["--out=a.csv", "--server=no/address"], "expected HOST:PORT"),
         (["--out=a.csv", "--patience=3"], "--patience has an effect only with --server"),
         (["--out=a.csv", "--shared-memory=x-"], "--shared-memory has an effect only with --server"),
@@ -278,5 +289,5 @@ def test_it_works_beside_messages_that_tritonclient_registers(files: Path, tmp_p
         "theirs.ModelInferRequest(id='a').SerializeToString()\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-    first = "import sys, scoring; from digits_client.inference import message; message('ModelInferRequest')\n"
+    first = "from digits_client.inference import message; message('ModelInferRequest')\n"
     subprocess.run([sys.executable, "-c", first + "import digits_protocol.inference.open_inference_pb2"], check=True)

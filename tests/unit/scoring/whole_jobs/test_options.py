@@ -37,9 +37,12 @@ def file(tmp_path: Path, digits: tuple[np.ndarray, np.ndarray]) -> Path:
         ({"server": ADDRESS, "models": None, "calls": 257}, "calls is 257, expected at least 1 and at most 256"),
         ({"server": ADDRESS, "models": None, "patience": 0}, "patience is 0 s, expected more than 0"),
         ({"server": ADDRESS, "models": None, "patience": float("nan")}, "patience is nan s, expected more than 0"),
-        ({"server": ADDRESS}, "models goes without server, which has models of its own"),
-        ({"server": ADDRESS, "models": None, "provider": "cpu"}, "provider goes without server"),
-        ({"server": ADDRESS, "models": None, "require_provider": True}, "require_provider goes without server"),
+        ({"server": ADDRESS}, "models cannot be combined with server, which has its own models"),
+        ({"server": ADDRESS, "models": None, "provider": "cpu"}, "provider cannot be combined with server"),
+        (
+            {"server": ADDRESS, "models": None, "require_provider": True},
+            "require_provider cannot be combined with server",
+        ),
         ({"server": "no/address", "models": None}, "the server's address is 'no/address', expected HOST:PORT"),
     ],
 )

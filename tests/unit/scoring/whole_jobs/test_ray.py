@@ -68,7 +68,7 @@ def test_what_ray_cannot_do_is_a_sentence(mnist_test: tuple[np.ndarray, np.ndarr
     np.save(file, mnist_test[0][:10].astype(np.int32) - 1)
     cases = [
         (["--resume"], 1, "cannot be resumed"),
-        (["--server=localhost:8001"], 2, "goes without --server"),
+        (["--server=localhost:8001"], 2, "cannot be combined with --server"),
         (["--model=none"], 1, "there is no model 'none'"),
         ([], 1, "row 0, column 0"),
     ]

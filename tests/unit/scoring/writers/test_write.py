@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from scoring.chunk import Chunk, Kind, RowError
+from scoring.chunk import Chunk, ErrorKind, RowError
 from scoring.writers import parquet
 from scoring.writers.columns import Columns, margins
 from scoring.writers.write import FORMATS, format_of, write_table
@@ -22,7 +22,7 @@ def batches(columns: Columns):
         scores = np.random.default_rng(index).random((4, 10), np.float32)
         scores[0, 3] = 1.5
         ids = NAMES if columns.named else range(4 * index, 4 * index + 4)
-        errors = {2: RowError(Kind.IMAGE, 'no "image",\nat all')} if index == 1 else {}
+        errors = {2: RowError(ErrorKind.IMAGE, 'no "image",\nat all')} if index == 1 else {}
         chunk = Chunk(index, 4 * index, np.zeros((4, 64), np.uint8), ids, errors, None)
         yield columns.batch(chunk, scores.argmax(axis=1), scores)
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from scoring.chunk import InputError, Kind
+from scoring.chunk import ErrorKind, InputError
 from scoring.readers.images import decoding
 from scoring.readers.open import open_inputs
 from tests.unit.scoring import formats
@@ -106,7 +106,7 @@ def test_other_files_and_hidden_ones_are_no_images(folder, expected, small):
     (folder / "scan.tiff").write_bytes(b"II*\0" + bytes(100))
     pixels, errors, _ = read([folder], small)
     assert set(pixels) == {*expected, "scan.tiff"}
-    assert "TIFF" in errors["scan.tiff"].sentence
+    assert "TIFF" in errors["scan.tiff"].message
 
 
 def test_links_in_a_folder_are_followed(folder, expected, small, tmp_path):
@@ -144,8 +144,8 @@ def test_a_pipe_that_is_called_an_image_is_an_error_of_its_row(folder, expected,
     threading.Thread(target=write, daemon=True).start()
     pixels, errors, _ = read([folder], small)
     assert set(pixels) == {*expected, "pipe.png"}
-    assert [error.sentence for error in errors.values()] == [
-        f"{folder}, pipe.png: it cannot be read: it is no plain file"
+    assert [error.message for error in errors.values()] == [
+        f"{folder}, pipe.png: it cannot be read: it is not a regular file"
     ]
 
 
@@ -156,7 +156,7 @@ def test_a_link_in_a_tar_is_an_error_of_its_row(folder, expected, small, tmp_pat
     (folder / "9" / "soft.png").symlink_to(first)
     pixels, errors, _ = read([formats.tarred(tmp_path / "a.tar", folder, "w")], small)
     assert set(pixels) == {*expected, "9/same.png", "9/soft.png"}
-    said = {name: error.sentence.partition(": ")[2] for name, error in errors.items()}
+    said = {name: error.message.partition(": ")[2] for name, error in errors.items()}
     assert said == {
         "9/same.png": f"it cannot be read: it is a link to {min(expected)}",
         "9/soft.png": f"it cannot be read: it is a link to {first}",
@@ -174,9 +174,9 @@ def test_an_image_that_cannot_be_read_is_an_error_of_its_row(kind, folder, expec
         path = (formats.zipped if kind == "zip" else lambda *a: formats.tarred(*a, "w"))(tmp_path / "a", folder)
     pixels, errors, _ = read([path], small)
     assert set(errors) == {"0/00010.png", "1/00001.png"}
-    assert all(error.kind == Kind.IMAGE for error in errors.values())
-    assert errors["0/00010.png"].sentence.startswith(f"{path}, 0/00010.png: the PNG image is truncated or damaged")
-    assert errors["1/00001.png"].sentence == f"{path}, 1/00001.png: the image is empty: 0 bytes"
+    assert all(error.kind == ErrorKind.IMAGE for error in errors.values())
+    assert errors["0/00010.png"].message.startswith(f"{path}, 0/00010.png: the PNG image is truncated or damaged")
+    assert errors["1/00001.png"].message == f"{path}, 1/00001.png: the image is empty: 0 bytes"
     for name, row in expected.items():
         np.testing.assert_array_equal(pixels[name], np.zeros(64) if name in errors else row)
 
@@ -186,7 +186,7 @@ def test_an_image_that_vanished_is_an_error_of_its_row(folder, small):
     inputs = open_inputs([str(folder)], small)
     (folder / "0" / "00010.png").unlink()
     (folder / "0" / "00010.png").mkdir()
-    errors = {c.ids[row]: error.sentence for c in inputs.chunks(16) for row, error in c.errors.items()}
+    errors = {c.ids[row]: error.message for c in inputs.chunks(16) for row, error in c.errors.items()}
     assert errors == {"0/00010.png": f"{folder}, 0/00010.png: it cannot be read: Is a directory"}
 
 
@@ -198,7 +198,7 @@ def test_a_damaged_member_of_a_zip_is_an_error_of_its_row(folder, small, tmp_pat
     raw[place] ^= 255
     archive.write_bytes(raw)
     _, errors, _ = read([archive], small)
-    assert [error.sentence for error in errors.values()] == [
+    assert [error.message for error in errors.values()] == [
         f"{archive}, 0/00000.png: it cannot be read: Bad CRC-32 for file '0/00000.png'"
     ]
 
@@ -219,8 +219,8 @@ def test_a_member_of_a_zip_that_cannot_be_unpacked_is_an_error_of_its_row(
     archive.write_bytes(raw)
     _, errors, _ = read([archive], small)
     [error] = errors.values()
-    assert error.sentence.startswith(f"{archive}, 0/00000.png: it cannot be read: ")
-    assert sentence in error.sentence
+    assert error.message.startswith(f"{archive}, 0/00000.png: it cannot be read: ")
+    assert sentence in error.message
 
 
 @pytest.mark.parametrize("left", [-1, -1024, 5 * 512 + 100, 700], ids=["end", "no end", "in a header", "in a file"])
@@ -269,8 +269,8 @@ def test_image_files_in_cells(tmp_path, digits, small):
         [chunk] = inputs.chunks(10)
         np.testing.assert_array_equal(chunk.pixels[:2], [prepared, pixels[1]])
         kinds = {row: error.kind for row, error in chunk.errors.items()}
-        assert kinds == {2: Kind.MISSING, 3: Kind.LENGTH, 4: Kind.IMAGE}
-        assert chunk.errors[3].sentence.startswith(f"{file}, row 3, column {column}: it has 3 bytes, expected an image")
+        assert kinds == {2: ErrorKind.MISSING, 3: ErrorKind.LENGTH, 4: ErrorKind.IMAGE}
+        assert chunk.errors[3].message.startswith(f"{file}, row 3, column {column}: it has 3 bytes, expected an image")
 
 
 def test_several_processes_give_what_one_gives(monkeypatch, digits, small):

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from scoring.chunk import UNKNOWN, InputError, Kind
+from scoring.chunk import UNKNOWN, ErrorKind, InputError
 from scoring.readers.open import open_inputs
 from scoring.readers.tables.arrow_storage import storage, stored
 from tests.unit.scoring import formats
@@ -77,7 +77,7 @@ def test_cells_of_any_type(kind, pixels, small, tmp_path):
         return
     null = pa.concat_arrays([column[:4], pa.nulls(1, column.type), column[5:]])
     found, _, errors = read({"image": null}, small, tmp_path)
-    assert {row: error.kind for row, error in errors.items()} == {4: Kind.MISSING}
+    assert {row: error.kind for row, error in errors.items()} == {4: ErrorKind.MISSING}
     np.testing.assert_array_equal(np.delete(found, 4, 0), np.delete(pixels, 4, 0))
 
 
@@ -98,7 +98,7 @@ def test_numbers_of_any_type(kind, pixels, small, tmp_path):
     np.testing.assert_array_equal(read(columns, small, tmp_path)[0], pixels)
     columns["p9"] = pa.concat_arrays([columns["p9"][:3], pa.nulls(1, columns["p9"].type), columns["p9"][4:]])
     _, _, errors = read(columns, small, tmp_path)
-    assert {row: error.kind for row, error in errors.items()} == {3: Kind.MISSING}
+    assert {row: error.kind for row, error in errors.items()} == {3: ErrorKind.MISSING}
 
 
 @pytest.mark.parametrize("kind", LABELS)

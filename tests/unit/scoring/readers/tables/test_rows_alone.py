@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scoring.chunk import UNKNOWN, InputError, Shape
-from scoring.readers.labels import Labels
+from scoring.readers.labels.labels import Labels
 from scoring.readers.open import open_inputs
 from scoring.readers.tables import csv
 from tests.unit.scoring import formats
@@ -52,7 +52,7 @@ def rows_of(file: Path, **options: str) -> list[Row]:
     for chunk in open_inputs([str(file)], SHAPE, **options).chunks(3):
         for row, pixels in enumerate(chunk.pixels.tolist()):
             error = chunk.errors.get(row)
-            said = None if error is None else (error.kind, error.sentence.rpartition("line ")[2].partition(":")[2])
+            said = None if error is None else (error.kind, error.message.rpartition("line ")[2].partition(":")[2])
             rows.append((pixels, UNKNOWN if chunk.labels is None else int(chunk.labels[row]), said))
     return rows
 

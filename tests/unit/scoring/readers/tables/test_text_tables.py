@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from scoring.chunk import InputError, Kind
+from scoring.chunk import ErrorKind, InputError
 from scoring.readers.open import open_inputs
 from tests.unit.scoring import formats
 
@@ -110,7 +110,7 @@ def test_text_that_is_no_image(text, pixels, small, tmp_path):
     """An error of its row, which is told from an image that cannot be read."""
     file = jsonl(tmp_path / "a.jsonl", [{"image": text}, {"image": TEXTS["Base64"](pixels[0].tobytes())}])
     found, _, errors = read(file, small)
-    assert {row: error.kind for row, error in errors.items()} == {0: Kind.UNREADABLE}
+    assert {row: error.kind for row, error in errors.items()} == {0: ErrorKind.UNREADABLE}
     np.testing.assert_array_equal(found[1], pixels[0])
 
 
@@ -131,9 +131,9 @@ def test_a_field_for_each_pixel(pattern, pixels, small, tmp_path):
     file = jsonl(tmp_path / "a.jsonl", rows)
     found, shown, errors = read(file, small)
     assert {row: error.kind for row, error in errors.items()} == {
-        5: Kind.MISSING,
-        6: Kind.MISSING,
-        7: Kind.FRACTION,
+        5: ErrorKind.MISSING,
+        6: ErrorKind.MISSING,
+        7: ErrorKind.FRACTION,
     }
     np.testing.assert_array_equal(np.delete(found, [5, 6, 7], 0), np.delete(pixels, [5, 6, 7], 0))
     assert shown.tolist() == [7] * 50

@@ -1,4 +1,4 @@
-"""A file of labels beside the images: IDX, .npy, or text with one label on a line."""
+"""Reads a file of labels: IDX, .npy, or text with one label on each line."""
 
 import io
 from pathlib import Path
@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from imaging.idx import is_idx
 from scoring.chunk import InputError, Shape
 from scoring.readers.arrays import idx, npy
-from scoring.readers.files import Content, reading
-from scoring.readers.labels import Labels
+from scoring.readers.files import InputFile, reading
+from scoring.readers.labels.labels import Labels
 
 
 def read_label_file(path: Path, shape: Shape) -> NDArray[np.int32]:
-    """int32 [N], one for each row of the job, `UNKNOWN` for an empty line. Raises `InputError`."""
-    source = Content(path)
+    """int32 [N], the label of each row of the job, `UNKNOWN` for an empty line. Raises `InputError`."""
+    source = InputFile(path)
     with source.open() as file, reading(path):
         content = file.read()
     if content.startswith(npy.MAGIC) or is_idx(content):

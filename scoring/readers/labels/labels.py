@@ -1,4 +1,4 @@
-"""What images show, as far as somebody said: numbers or names of classes -> the labels of the model."""
+"""Converts numbers and names of classes to labels of the model."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,26 +8,26 @@ from numpy.typing import NDArray
 
 from artifact.classes import ClassIndex
 from scoring.chunk import FOREIGN, UNKNOWN, InputError, Shape
+from scoring.messages import clip, clip_list
 from scoring.readers.text import is_missing
-from scoring.sentences import cut, some
 
 LABEL_NAMES = ("label", "labels", "y")
-"""A column or array called so is taken for labels without being asked for, upper or lower case; the first of these."""
+"""Names, in any case, of the column or array that has the labels by default; the first one found counts."""
 NONE = "none"
-"""As `labels`: none are taken."""
+"""Value of `labels`: ignore labels."""
 
 
-def own_labels(names: Sequence[str]) -> str | None:
-    """The one among names of columns, arrays or fields that is taken for labels without being asked for."""
+def find_label_name(names: Sequence[str]) -> str | None:
+    """The name among columns, arrays or fields that has the labels by default, or None."""
     last = {name: name.replace("\\", "/").rpartition("/")[2].lower() for name in names}
     return next((name for wanted in LABEL_NAMES for name in names if last[name] == wanted), None)
 
 
 class Labels:
-    """How labels are read for one model."""
+    """Reads labels for one model."""
 
     def __init__(self, shape: Shape, *, strict: bool) -> None:
-        """`strict` when they were asked for: one that the model does not know ends the job; else it is unknown."""
+        """With `strict`, a label that is not a class of the model is an error; else it becomes `FOREIGN`."""
         self._shape = shape
         self._strict = strict
         self._classes = ClassIndex(shape.classes, shape.labels)
@@ -35,8 +35,7 @@ class Labels:
     def read(self, values: Sequence[Any] | NDArray[Any], where: Callable[[int], str]) -> NDArray[np.int32]:
         """int32 [n] of numbers, texts or None, or of rows [n, classes] with a single 1 each, the rest 0.
 
-        A row's label never depends on other rows: an array is read as the list of its rows. Raises `InputError`;
-        `where` says how to find a row.
+        The label of a row never depends on other rows. Raises `InputError`; `where` describes the place of a row.
         """
         if isinstance(values, np.ndarray):
             if values.ndim == 1 and values.dtype.kind in "biu":
@@ -45,7 +44,7 @@ class Labels:
         return np.array([self._one(value, where, row) for row, value in enumerate(values)], np.int32)
 
     def of_bytes(self) -> NDArray[np.int32]:
-        """int32 [256]: the label that each number 0..255 stands for, however it is written, `FOREIGN` where none is."""
+        """int32 [256]: the label of each number 0..255, `FOREIGN` where there is none."""
         if not self._classes.exact:
             return np.full(256, FOREIGN, np.int32)
         labels = [self._plain(number) for number in range(256)]
@@ -69,7 +68,7 @@ class Labels:
         return FOREIGN if label is None else label
 
     def _plain(self, value: Any) -> int | None:
-        """The label that a number or a text stands for, `UNKNOWN` for a missing one, None for none of the model's."""
+        """The label for a number or a text; `UNKNOWN` for a missing value, None if it is not a class of the model."""
         if value is None or value != value:
             return UNKNOWN
         place = self._classes.find(value)
@@ -79,7 +78,7 @@ class Labels:
         return UNKNOWN if isinstance(text, str) and is_missing(text) else None
 
     def _hot(self, values: list[Any]) -> int | None:
-        """The class, in their order, at the place of the 1; None unless the others are 0."""
+        """The class of a one-hot row, or None if the row is not one-hot."""
         if values.count(1) != 1 or values.count(0) != len(values) - 1 or len(values) != len(self._shape.labels):
             return None
         return self._shape.labels[values.index(1)]
@@ -87,6 +86,6 @@ class Labels:
     def _refuse(self, value: Any, where: str) -> None:
         more = f", or a 1 for the class among {len(self._shape.labels)} numbers, the rest 0"
         raise InputError(
-            f"{where}: the label is {cut(value)}, expected one of {some(self._shape.classes)}"
+            f"{where}: the label is {clip(value)}, expected one of {clip_list(self._shape.classes)}"
             f"{more * isinstance(value, list)}"
         )

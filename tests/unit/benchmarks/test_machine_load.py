@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from benchmarks.servers.machine_load import Neighbours, busy_seconds
+from benchmarks.servers.machine_load import MachineLoad, busy_seconds
 
 WORK = """
 import time
@@ -25,7 +25,7 @@ def test_a_process_of_ours_does_not_count_once_it_ended():
     """Two seconds of work stand with the others' while a child of ours runs, and no longer when it was waited for."""
     child = subprocess.Popen([sys.executable, "-c", WORK], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     child.stdout.readline()
-    neighbours = Neighbours()
+    machine_load = MachineLoad()
     child.communicate(b"\n")
-    assert neighbours._count() - neighbours._others < -1
-    assert neighbours.share() == 0
+    assert machine_load._count() - machine_load._others < -1
+    assert machine_load.share() == 0
