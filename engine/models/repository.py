@@ -1,20 +1,15 @@
 """The models of the server: found on disk, loaded in a thread, served once their golden rows reproduced."""
 
 import asyncio
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 from artifact.store import LayoutError, VersionFolder, default_model, find_versions
-from engine.cpus import usable_cores
 from engine.errors import NotAllowed, NotFound, NotReady, listed, quoted
 from engine.log import log
-from engine.models.batcher import Batcher
-from engine.models.providers import Provider, candidates
-from engine.models.session import ModelError, Session, first_line, load_session
+from engine.models.loader import VersionLoader
 from engine.models.version import State, Version
 from engine.models.version_policy import Policy, PolicyError, read_policy
 from engine.settings import EngineSettings
@@ -46,12 +41,7 @@ class Repository:
         self._changing = asyncio.Lock()
         self._trouble = ""
         self._loading: asyncio.Future[None] | None = None  # the loop itself keeps only a weak reference
-        self._providers: list[Provider] = candidates(
-            settings.provider, cuda_device=settings.cuda_device, cuda_memory_mb=settings.cuda_memory_mb
-        )
-        if settings.require_provider:
-            self._providers = self._providers[:1]
-        self._executor = ThreadPoolExecutor(usable_cores(), thread_name_prefix="run")
+        self._loader = VersionLoader(settings)
         self.on_change: Callable[[], None] = lambda: None
         """Called on the event loop after the versions, or their states, changed."""
         self.statistics: defaultdict[tuple[str, int], Statistics] = defaultdict(Statistics)
@@ -234,53 +224,13 @@ class Repository:
         if held is None:  # visible while it loads
             versions.append(fresh)
             versions.sort(key=lambda version: version.folder.version)
-        await self._load(fresh)
+        await self._loader.load(fresh)
         if fresh.state is State.FAILED and held is not None and held.state is State.READY:
             held.reason, held.fingerprint = fresh.reason, fingerprint
             return held
         versions[:] = [fresh if version is held else version for version in versions]
         self._changed()  # new calls now find the new version
         return fresh
-
-    async def _load(self, version: Version) -> None:
-        began = time.perf_counter()
-        folder, settings = version.folder, self._settings
-        try:
-            session, inline_rows = await asyncio.to_thread(self._open, folder)
-        except Exception as error:  # an error of one version must not stop the others
-            known = isinstance(error, ModelError)
-            text = f"{folder.path} cannot be loaded: {type(error).__name__}: {first_line(error)}"
-            reason = str(error) if known else text
-            version.state, version.reason = State.FAILED, reason
-            version.statistics.load_failures += 1
-            log.error("model failed", model=folder.name, version=folder.version, reason=reason, exc_info=not known)
-            return
-        version.loaded_session = session
-        version.loaded_batcher = Batcher(
-            lambda pixels, hidden, warnings: session.run(pixels, hidden=hidden, warnings=warnings),
-            max_batch_rows=settings.max_batch_rows,
-            max_queue_rows=settings.max_queue_rows,
-            inline_rows=inline_rows,
-            executor=self._executor,
-            statistics=version.statistics,
-        )
-        version.state, version.reason = State.READY, ""
-        version.statistics.load_seconds = time.perf_counter() - began
-        log.info(
-            "model ready",
-            model=folder.name,
-            version=folder.version,
-            provider=session.provider,
-            sha256=session.sha256[:12],
-            **({"variant": folder.variant} if folder.variant else {}),
-            inline_rows=inline_rows,
-            load_ms=round(version.statistics.load_seconds * 1e3),
-        )
-
-    def _open(self, folder: VersionFolder) -> tuple[Session, int]:
-        settings = self._settings
-        session = load_session(folder, self._providers, settings.threads or usable_cores())
-        return session, session.rows_within(settings.inline_us / 1e6, settings.max_batch_rows)
 
     def _changed(self) -> None:
         """Compute the ready version for each (name, version) of a request, empty ones included."""
@@ -336,7 +286,7 @@ class Repository:
         for version in self.versions():
             if version.loaded_batcher is not None:
                 version.loaded_batcher.close()
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        self._loader.close()
 
 
 def _reasons(versions: Sequence[Version]) -> str:

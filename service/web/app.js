@@ -1,18 +1,18 @@
 // The page: draws, asks, shows; one call at a time, and again by itself when the server is back.
 
-import { CardTab } from "./card.js";
+import { CardTab } from "./tabs/card.js";
 import { $, element, percent, say, svg } from "./dom.js";
-import { remarks } from "./uncertainty.js";
-import { FUNCTIONS } from "./inspector.js";
-import { LiveTab } from "./live.js";
-import { Pad } from "./pad.js";
-import { palette } from "./paint.js";
-import { Panel } from "./panel.js";
+import { remarks } from "./network/uncertainty.js";
+import { FUNCTIONS } from "./network/inspector.js";
+import { LiveTab } from "./tabs/live.js";
+import { Pad } from "./drawing/pad.js";
+import { palette } from "./network/paint.js";
+import { Panel } from "./network/panel.js";
 import * as rpc from "./rpc.js";
-import { SAMPLES } from "./samples.js";
-import { Server } from "./server.js";
+import { SAMPLES } from "./drawing/samples.js";
+import { Server } from "./tabs/server.js";
 import { Stopwatch } from "./stopwatch.js";
-import { Tabs } from "./tabs.js";
+import { Tabs } from "./tabs/tabs.js";
 
 const MOST_CARDS = 24; // versions whose cards are read for the list
 const QUIET = 700; // milliseconds without news before it is said aloud

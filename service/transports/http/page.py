@@ -4,8 +4,10 @@ They are the same for all users and need no token; the calls of the page do, lik
 """
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Self
 
 # Nothing inline, nothing from other origins: an injected script could neither run nor send data away.
@@ -67,9 +69,14 @@ class WebFile:
 
 def web_files() -> dict[str, WebFile]:
     """The files by their path, index.html as `/`."""
-    found = {}
-    for entry in files("service").joinpath("web").iterdir():
-        if entry.name.rpartition(".")[2] in TYPES:
-            path = "/" if entry.name == "index.html" else f"/{entry.name}"
-            found[path] = WebFile.of(entry.name, entry.read_bytes())
+    found = {path: WebFile.of(path, file.read_bytes()) for path, file in _files(files("service").joinpath("web"), "/")}
+    found["/"] = found.pop("/index.html")
     return found
+
+
+def _files(folder: Traversable, path: str) -> Iterator[tuple[str, Traversable]]:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from _files(entry, f"{path}{entry.name}/")
+        elif entry.name.rpartition(".")[2] in TYPES:
+            yield path + entry.name, entry

@@ -12,6 +12,7 @@ from tests.support.processes import ROOT
 from tests.support.server import Server, StartServer, Stub
 
 WEB = ROOT / "service" / "web"
+FILES = sorted(path for path in WEB.rglob("*") if path.is_file())
 TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -22,10 +23,10 @@ TYPES = {
 
 
 def path_of(file: Path) -> str:
-    return "/" if file.name == "index.html" else f"/{file.name}"
+    return "/" if file.name == "index.html" else f"/{file.relative_to(WEB).as_posix()}"
 
 
-@pytest.mark.parametrize("file", sorted(WEB.iterdir()), ids=lambda file: file.name)
+@pytest.mark.parametrize("file", FILES, ids=path_of)
 def test_each_file_comes_as_it_is(server: Server, file: Path):
     """With its type, under a policy that lets nothing in from elsewhere, and not a second time to who has it."""
     status, headers, body = server.http(path_of(file))
@@ -57,10 +58,12 @@ def test_the_page_holds_nothing_inline_and_nothing_of_others():
     """Its files ask for files beside them only."""
     html = (WEB / "index.html").read_text()
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\bstyle=|\bon\w+=", html)
-    asked = re.findall(r'(?:src|href)="([^"]+)"', html)
-    for file in WEB.glob("*.js"):
-        asked += [name.removeprefix("./") for name in re.findall(r'^import .*from "([^"]+)";$', file.read_text(), re.M)]
-    assert set(asked) <= {file.name for file in WEB.iterdir()}
+    asked = {WEB / name for name in re.findall(r'(?:src|href)="([^"]+)"', html)}
+    for file in WEB.rglob("*.js"):
+        names = re.findall(r'^import .*from "([^"]+)";$', file.read_text(), re.MULTILINE)
+        asked |= {(file.parent / name).resolve() for name in names}
+    assert len(asked) > 15
+    assert asked <= set(FILES)
     assert not re.search(r"url\(|@import", (WEB / "style.css").read_text())
 
 
@@ -68,7 +71,7 @@ def test_the_page_needs_no_token(start_server: StartServer, tmp_path: Path):
     """Unlike what it asks for."""
     (tmp_path / "tokens").write_text("anna: anna-anna-anna-anna\n")
     server = start_server(f"--token-file={tmp_path / 'tokens'}", "--allow-plaintext-tokens", "--client-rate=1")
-    for file in WEB.iterdir():
+    for file in FILES:
         assert server.http(path_of(file))[0] == 200
     assert server.http("/metrics")[0] == 401
 

@@ -1,6 +1,6 @@
 // What a network doubts of its own answer: the classes that it cannot rule out, and whether it saw a digit at all.
 
-import { element, percent, say } from "./dom.js";
+import { element, percent, say } from "../dom.js";
 
 const COVERAGES = [0.9, 0.95, 0.99, 0.999]; // how often the true class shall be among those that are named
 const USUAL = 0.99;

@@ -1,6 +1,6 @@
 // A neuron looked at closely: what it looks for, what it found, and what it made of that.
 
-import { element, figure, fitted, say } from "./dom.js";
+import { element, figure, fitted, say } from "../dom.js";
 import { greatest, image, mix } from "./paint.js";
 
 const SIDE = 128; // pixels of its pictures

@@ -1,7 +1,7 @@
 // The server as this page finds it: well, gone, or closed to strangers; and what is said of that.
 
-import { $, say } from "./dom.js";
-import * as rpc from "./rpc.js";
+import { $, say } from "../dom.js";
+import * as rpc from "../rpc.js";
 
 const LOOK = { well: 3000, gone: 700 }; // milliseconds between two looks at it
 const STATUS = { new: "Looking for the server", well: "Connected", gone: "Server gone", token: "Token wanted" };

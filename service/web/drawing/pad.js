@@ -1,6 +1,6 @@
 // The drawing pad: strokes of mouse, finger, pen and keyboard, or an image from elsewhere.
 
-import { fitted } from "./dom.js";
+import { fitted } from "../dom.js";
 
 const PEN = 0.085; // width of a stroke, as all lengths here in parts of the side
 const STEP = 0.045; // of an arrow key

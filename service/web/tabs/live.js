@@ -1,7 +1,7 @@
 // The tab of the service: what /metrics shows, as small charts of the last minute.
 
-import { element, svg } from "./dom.js";
-import * as rpc from "./rpc.js";
+import { element, svg } from "../dom.js";
+import * as rpc from "../rpc.js";
 
 const SECONDS = 1; // between two looks
 const KEPT = 60; // looks

@@ -1,11 +1,11 @@
 // One network on the page: which it is, its picture, its outputs, and the neuron that is looked at.
 
 import { arrange, neuronAt } from "./arrange.js";
-import { element, figure, fitted, percent, say } from "./dom.js";
+import { element, figure, fitted, percent, say } from "../dom.js";
 import { Doubts } from "./uncertainty.js";
 import { describe, Inspector } from "./inspector.js";
 import { lights, paint } from "./paint.js";
-import * as rpc from "./rpc.js";
+import * as rpc from "../rpc.js";
 
 const FETCHED = 60_000; // weights of a layer up to which it is fetched at once; more are fetched when asked for
 

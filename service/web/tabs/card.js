@@ -1,9 +1,9 @@
 // The tab of a model: its card, how far it is to be trusted, its confusion matrix with the digits behind it, and its worst mistakes.
 
-import { base64 } from "./pad.js";
-import { element, figure, percent } from "./dom.js";
-import { describe } from "./inspector.js";
-import * as rpc from "./rpc.js";
+import { base64 } from "../drawing/pad.js";
+import { element, figure, percent } from "../dom.js";
+import { describe } from "../network/inspector.js";
+import * as rpc from "../rpc.js";
 import { outliers, reliability } from "./calibration.js";
 
 // Test digits that come with the page, by data set: those that the models at hand take for others, and some more.

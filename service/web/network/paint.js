@@ -1,7 +1,7 @@
 // Paints a network and what it made of a digit onto a canvas.
 
 import { cellOf } from "./arrange.js";
-import { fitted } from "./dom.js";
+import { fitted } from "../dom.js";
 
 const PIXELS_EACH = 7; // edges from the image to each neuron
 const STRONG = 56; // contributions that are brought out between two layers

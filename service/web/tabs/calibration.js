@@ -1,6 +1,6 @@
 // How far a model is to be trusted, by its card: whether its scores are chances, and what it takes for no digit.
 
-import { element, percent, svg } from "./dom.js";
+import { element, percent, svg } from "../dom.js";
 
 const SIDE = 260; // of the diagram, in its own units, as are the next ones
 const [LEFT, BELOW, RIM] = [38, 36, 10];

@@ -1,6 +1,6 @@
 // The tabs: by mouse, by arrow keys, and by the address, whose fragment names the one that is shown.
 
-import { $ } from "./dom.js";
+import { $ } from "../dom.js";
 
 export class Tabs {
   /** `shown` is called when another one is shown. */
