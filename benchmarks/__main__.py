@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.front import measure_front
-from benchmarks.report.front_tables import tables
+from benchmarks.transport import measure_transport
+from benchmarks.report.transport_tables import tables
 from benchmarks.report.picture import draw
 from benchmarks.report.tables import document, setting
 from benchmarks.servers import digits_server
@@ -38,7 +38,7 @@ def main() -> None:
         def say(progress: str, front: str = front) -> None:
             console.print(f"{front} front: {progress}", style="dim", highlight=False)
 
-        outcomes.append(measure_front(front, chosen.rounds, chosen.seconds, say))
+        outcomes.append(measure_transport(front, chosen.rounds, chosen.seconds, say))
     shown = [table for outcome in outcomes for table in tables(outcome)]
     for table in shown:
         table.show(console)

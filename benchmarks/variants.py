@@ -19,7 +19,7 @@ from rich.console import Console
 from artifact.card import Card, Variant
 from artifact.names import INPUT, LABEL, SCORES
 from artifact.store import VersionFolder
-from benchmarks.load.load import Concurrency
+from benchmarks.load.client_process import Concurrency
 from benchmarks.load.requests import INFER, LoadRequest, WrongAnswerError, outputs
 from benchmarks.load.rounds import Target, one_round
 from benchmarks.load.series import Series

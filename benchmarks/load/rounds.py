@@ -7,9 +7,9 @@ machine; the median over the rounds is reported.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from benchmarks.load import load
+from benchmarks.load import client_process
 from benchmarks.load.h2load import FailedCallsError
-from benchmarks.load.load import Concurrency
+from benchmarks.load.client_process import Concurrency
 from benchmarks.load.requests import LoadRequest, answer
 from benchmarks.load.series import Key, Series
 from benchmarks.servers.process import RunningServer
@@ -56,4 +56,4 @@ def _warmed(target: Target, shape: Concurrency) -> load.LoadResult:
 
 
 def _saturate(target: Target, shape: Concurrency, calls: int) -> load.LoadResult:
-    return load.saturate(target.port, target.request, shape, calls=calls, answer_bytes=target.answer_bytes)
+    return client_process.saturate(target.port, target.request, shape, calls=calls, answer_bytes=target.answer_bytes)

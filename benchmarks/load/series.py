@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from benchmarks.load.load import Concurrency, LoadResult
+from benchmarks.load.client_process import Concurrency, LoadResult
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.load.load import Concurrency
+from benchmarks.load.client_process import Concurrency
 from benchmarks.load.requests import LoadRequest, WrongAnswerError, infer
 from benchmarks.load.rounds import Target, one_round
 from benchmarks.load.series import Series

@@ -3,7 +3,7 @@
 import statistics
 from typing import Protocol
 
-from benchmarks.load.load import Concurrency
+from benchmarks.load.client_process import Concurrency
 from benchmarks.load.series import Series
 from benchmarks.report.tables import Table, count, microseconds, times
 

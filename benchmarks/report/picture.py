@@ -4,14 +4,14 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from benchmarks.front import BATCHES, CLASSIFY, ECHO, SHARED_MEMORY, SINGLE_SHAPES, FrontOutcome, median_of
+from benchmarks.transport import BATCHES, CLASSIFY, ECHO, SHARED_MEMORY, SINGLE_SHAPES, TransportOutcome, median_of
 from benchmarks.load.series import Key
 
 COLOURS = ("#2a78b5", "#d1603d", "#4f9d4a")
 INK, FAINT = "#333333", "#999999"
 
 
-def draw(outcomes: list[FrontOutcome], path: Path) -> None:
+def draw(outcomes: list[TransportOutcome], path: Path) -> None:
     """Write a PNG with one colour for each front."""
     import matplotlib as mpl
 
@@ -43,7 +43,7 @@ def draw(outcomes: list[FrontOutcome], path: Path) -> None:
         pyplot.close(figure)
 
 
-def _rates(axes: Any, outcome: FrontOutcome, colour: str) -> None:
+def _rates(axes: Any, outcome: TransportOutcome, colour: str) -> None:
     series = outcome.single
     for name, line in ((CLASSIFY, "-"), (ECHO, "--")):
         keys = [Key(name, 1, shape) for shape in SINGLE_SHAPES]
@@ -51,7 +51,7 @@ def _rates(axes: Any, outcome: FrontOutcome, colour: str) -> None:
         axes.plot(*zip(*points, strict=True), line, marker="o", color=colour, label=f"{outcome.front}: {name}")
 
 
-def _latency(axes: Any, outcome: FrontOutcome, colour: str) -> None:
+def _latency(axes: Any, outcome: TransportOutcome, colour: str) -> None:
     for figure, line in (("p50_us", "-"), ("p99_us", "--"), ("p999_us", ":")):
         points = [
             (fraction * outcome.saturated(), median_of(by_name[CLASSIFY], figure))
@@ -63,7 +63,7 @@ def _latency(axes: Any, outcome: FrontOutcome, colour: str) -> None:
             axes.plot(*zip(*points, strict=True), line, marker="o", color=colour, label=f"{outcome.front}: {label}")
 
 
-def _batches(axes: Any, outcome: FrontOutcome, colour: str) -> None:
+def _batches(axes: Any, outcome: TransportOutcome, colour: str) -> None:
     series = outcome.batches
     ways = ((CLASSIFY, "-", "o"), ("ModelInfer uint8", "-.", "s"), (SHARED_MEMORY, "--", "^"), (ECHO, ":", "x"))
     for way, line, marker in ways:

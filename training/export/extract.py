@@ -8,7 +8,7 @@ from artifact.card import Card
 from artifact.names import DETECTOR_BIAS, DETECTOR_WEIGHTS
 from artifact.weights import read_layer
 from training.evaluate.detector import Detector
-from training.export.assembled import assemble
+from training.export.assemble import assemble
 
 
 def read_members(model: bytes, card: Card) -> list[Any]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.load.load import Concurrency, LoadResult
+from benchmarks.load.client_process import Concurrency, LoadResult
 from benchmarks.load.series import Key, Series
 
 SMALL, LARGE = Concurrency(1, 1), Concurrency(4, 32)

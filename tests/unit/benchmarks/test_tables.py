@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.load.load import Concurrency, LoadResult
+from benchmarks.load.client_process import Concurrency, LoadResult
 from benchmarks.load.series import Key
 from benchmarks.peers.__main__ import PeerResult
 from benchmarks.peers.report import tables

@@ -64,7 +64,7 @@ async def test_what_is_required_is_the_only_provider(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(providers.onnxruntime, "get_available_providers", lambda: [CUDA, CPU])
     for required, wanted in ((True, [CUDA]), (False, [CUDA, CPU])):
         repository = Repository(Settings(models=MODELS, provider="cuda", require_provider=required))
-        assert [name for name, _ in repository._providers] == wanted
+        assert [name for name, _ in repository._loader._providers] == wanted
 
 
 def test_a_run_that_fails_is_not_repeated_on_the_cpu():

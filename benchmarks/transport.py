@@ -6,9 +6,9 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from benchmarks.load import load
+from benchmarks.load import client_process
 from benchmarks.load.h2load import FailedCallsError
-from benchmarks.load.load import Concurrency, LoadResult
+from benchmarks.load.client_process import Concurrency, LoadResult
 from benchmarks.load.requests import LoadRequest, classify, infer, infer_by_shared_memory
 from benchmarks.load.rounds import Target, one_round
 from benchmarks.load.series import Series
@@ -34,7 +34,7 @@ SHARED_MEMORY = "ModelInfer shared memory"
 
 
 @dataclass
-class FrontOutcome:
+class TransportOutcome:
     """Results of one front."""
 
     front: str
@@ -73,9 +73,9 @@ class FrontOutcome:
         }
 
 
-def measure_front(front: str, rounds: int, seconds: float, say: Callable[[str], None]) -> FrontOutcome:
+def measure_transport(front: str, rounds: int, seconds: float, say: Callable[[str], None]) -> TransportOutcome:
     """Measure with server and client on one core each; `say` is called with the progress."""
-    outcome = FrontOutcome(front)
+    outcome = TransportOutcome(front)
     singles = {name: make(1) for name, make in WAYS.items()}
     everything = [make(rows) for rows in BATCHES for make in WAYS.values()]
     recorded = digits_server.record(everything, digits_server.CACHE / f"{front}-answers.json")
@@ -105,7 +105,7 @@ def measure_front(front: str, rounds: int, seconds: float, say: Callable[[str], 
 
 
 def _measure_batch(
-    outcome: FrontOutcome, digits: RunningServer, echo: RunningServer, rows: int, rounds: int, seconds: float
+    outcome: TransportOutcome, digits: RunningServer, echo: RunningServer, rows: int, rounds: int, seconds: float
 ) -> None:
     with infer_by_shared_memory(digits.port, rows) as shared:
         requests = {name: make(rows) for name, make in WAYS.items()} | {SHARED_MEMORY: shared}
@@ -117,7 +117,7 @@ def _measure_batch(
 
 
 def _measure_paced(
-    outcome: FrontOutcome, targets: list[Target], rounds: int, seconds: float, say: Callable[[str], None]
+    outcome: TransportOutcome, targets: list[Target], rounds: int, seconds: float, say: Callable[[str], None]
 ) -> None:
     for fraction in FRACTIONS:
         rate = fraction * outcome.saturated()
@@ -128,7 +128,7 @@ def _measure_paced(
                 if label in outcome.paced_failures:
                     continue
                 try:
-                    seen = load.open_loop(
+                    seen = client_process.open_loop(
                         target.port, target.request, rate=rate, seconds=seconds, connections=PACED_CONNECTIONS
                     )
                     outcome.paced[fraction].setdefault(target.name, []).append(seen)

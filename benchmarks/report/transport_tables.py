@@ -2,7 +2,7 @@
 
 import statistics
 
-from benchmarks.front import (
+from benchmarks.transport import (
     ALONE,
     BATCHES,
     CLASSIFY,
@@ -10,20 +10,20 @@ from benchmarks.front import (
     SHARED_MEMORY,
     SINGLE_SHAPES,
     WAYS,
-    FrontOutcome,
+    TransportOutcome,
     median_of,
 )
-from benchmarks.load import load
+from benchmarks.load import client_process
 from benchmarks.load.series import Key
 from benchmarks.report.tables import Table, count, microseconds, times
 
 
-def tables(outcome: FrontOutcome) -> list[Table]:
+def tables(outcome: TransportOutcome) -> list[Table]:
     """All tables of one front."""
     return [single_images(outcome), open_loop(outcome), batches(outcome), process(outcome)]
 
 
-def single_images(outcome: FrontOutcome) -> Table:
+def single_images(outcome: TransportOutcome) -> Table:
     """One image per call: rates by concurrency, and the latency of a single call."""
     busy = [shape for shape in SINGLE_SHAPES if shape != ALONE]
     table = Table(
@@ -46,9 +46,9 @@ def single_images(outcome: FrontOutcome) -> Table:
     return table
 
 
-def open_loop(outcome: FrontOutcome) -> Table:
+def open_loop(outcome: TransportOutcome) -> Table:
     """Latency of an open loop at fixed rates."""
-    figures = [name for name in load.QUANTILES if name != "p90_us"]
+    figures = [name for name in client_process.QUANTILES if name != "p90_us"]
     table = Table(
         f"{outcome.front} front: latency at fixed rates, one image a call",
         ["", "calls/s", "of saturated", "p50", "p99", "p99.9", "max", "p99 ÷ p50"],
@@ -62,7 +62,7 @@ def open_loop(outcome: FrontOutcome) -> Table:
             ratio = values[1] / values[0]
             table.rows.append([name, rate, f"{fraction:.0%}", *map(microseconds, values), times(ratio)])
     table.notes.append(
-        f"Open loop by {load.PACED_NAME}: calls are due at random moments (exponential gaps) and timed from when "
+        f"Open loop by {client_process.PACED_NAME}: calls are due at random moments (exponential gaps) and timed from when "
         f"they were due, so waiting behind a slow call counts (no coordinated omission). The client itself was at "
         f"most {microseconds(late)} late for 99 % of the calls."
     )
@@ -70,7 +70,7 @@ def open_loop(outcome: FrontOutcome) -> Table:
     return table
 
 
-def batches(outcome: FrontOutcome) -> Table:
+def batches(outcome: TransportOutcome) -> Table:
     """Images a second by images a call, and as a part of onnxruntime alone."""
     ways = [*WAYS, SHARED_MEMORY, ECHO]
     table = Table(
@@ -99,7 +99,7 @@ def batches(outcome: FrontOutcome) -> Table:
     return table
 
 
-def process(outcome: FrontOutcome) -> Table:
+def process(outcome: TransportOutcome) -> Table:
     """Start and memory."""
     table = Table(
         f"{outcome.front} front: start and memory, with the committed models",
