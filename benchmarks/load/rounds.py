@@ -51,9 +51,9 @@ def one_round(series: Series, targets: Iterable[Target], shapes: Iterable[Concur
                 series.fail(key, str(error))
 
 
-def _warmed(target: Target, shape: Concurrency) -> load.LoadResult:
+def _warmed(target: Target, shape: Concurrency) -> client_process.LoadResult:
     return _saturate(target, shape, calls=20 + 2 * shape.connections * shape.streams)
 
 
-def _saturate(target: Target, shape: Concurrency, calls: int) -> load.LoadResult:
+def _saturate(target: Target, shape: Concurrency, calls: int) -> client_process.LoadResult:
     return client_process.saturate(target.port, target.request, shape, calls=calls, answer_bytes=target.answer_bytes)
