@@ -6,13 +6,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.transport import measure_transport
-from benchmarks.report.transport_tables import tables
 from benchmarks.report.picture import draw
 from benchmarks.report.tables import document, setting
+from benchmarks.report.transport_tables import tables
 from benchmarks.servers import digits_server
 from benchmarks.servers.machine_load import MachineLoad, note
 from benchmarks.servers.process import end_on_sigterm
+from benchmarks.transport import measure_transport
 
 OUT = Path(__file__).parent / "results"
 

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from benchmarks.load import client_process
-from benchmarks.load.h2load import FailedCallsError
 from benchmarks.load.client_process import Concurrency, LoadResult
+from benchmarks.load.h2load import FailedCallsError
 from benchmarks.load.requests import LoadRequest, classify, infer, infer_by_shared_memory
 from benchmarks.load.rounds import Target, one_round
 from benchmarks.load.series import Series

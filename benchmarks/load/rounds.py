@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from benchmarks.load import client_process
-from benchmarks.load.h2load import FailedCallsError
 from benchmarks.load.client_process import Concurrency
+from benchmarks.load.h2load import FailedCallsError
 from benchmarks.load.requests import LoadRequest, answer
 from benchmarks.load.series import Key, Series
 from benchmarks.servers.process import RunningServer

@@ -4,8 +4,8 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from benchmarks.transport import BATCHES, CLASSIFY, ECHO, SHARED_MEMORY, SINGLE_SHAPES, TransportOutcome, median_of
 from benchmarks.load.series import Key
+from benchmarks.transport import BATCHES, CLASSIFY, ECHO, SHARED_MEMORY, SINGLE_SHAPES, TransportOutcome, median_of
 
 COLOURS = ("#2a78b5", "#d1603d", "#4f9d4a")
 INK, FAINT = "#333333", "#999999"

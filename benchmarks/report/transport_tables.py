@@ -2,6 +2,9 @@
 
 import statistics
 
+from benchmarks.load import client_process
+from benchmarks.load.series import Key
+from benchmarks.report.tables import Table, count, microseconds, times
 from benchmarks.transport import (
     ALONE,
     BATCHES,
@@ -13,9 +16,6 @@ from benchmarks.transport import (
     TransportOutcome,
     median_of,
 )
-from benchmarks.load import client_process
-from benchmarks.load.series import Key
-from benchmarks.report.tables import Table, count, microseconds, times
 
 
 def tables(outcome: TransportOutcome) -> list[Table]:
@@ -62,7 +62,8 @@ def open_loop(outcome: TransportOutcome) -> Table:
             ratio = values[1] / values[0]
             table.rows.append([name, rate, f"{fraction:.0%}", *map(microseconds, values), times(ratio)])
     table.notes.append(
-        f"Open loop by {client_process.PACED_NAME}: calls are due at random moments (exponential gaps) and timed from when "
+        f"Open loop by {client_process.PACED_NAME}: "
+        "calls are due at random moments (exponential gaps) and timed from when "
         f"they were due, so waiting behind a slow call counts (no coordinated omission). The client itself was at "
         f"most {microseconds(late)} late for 99 % of the calls."
     )
