@@ -65,10 +65,10 @@ def test_wrong_usage(arguments: list[str]):
 @pytest.mark.parametrize(
     ("command", "package", "extra"),
     [
-        ("train", "sklearn", 'pip install ./client ".[train,cpu]"'),
-        ("classify", "rich", 'pip install ./client ".[serve]"'),
-        ("serve", "onnxruntime", 'pip install ./client ".[serve,cpu]"'),
-        ("health", "typer", 'pip install ./client ".[serve]"'),
+        ("train", "sklearn", "the extras train,cpu, in a clone: pip install ./client '.[train,cpu]'"),
+        ("classify", "rich", "the extras serve, in a clone: pip install ./client '.[serve]'"),
+        ("serve", "onnxruntime", "the extras serve,cpu, in a clone: pip install ./client '.[serve,cpu]'"),
+        ("health", "typer", "the extras serve, in a clone: pip install ./client '.[serve]'"),
     ],
 )
 def test_a_missing_extra_is_named(command: str, package: str, extra: str, tmp_path: Path, server):
