@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
+import hypothesis
 import numpy as np
 import pytest
 from PIL import Image
@@ -20,6 +21,9 @@ from tests.support.processes import ROOT, environment, start_digits
 from tests.support.server import MODELS, Server, StartServer, Stub, small_models
 
 MNIST = ROOT / "tests" / "data" / "mnist"
+
+hypothesis.settings.register_profile("busy machine", deadline=None)
+hypothesis.settings.load_profile("busy machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:
