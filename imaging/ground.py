@@ -20,7 +20,8 @@ _EDGE = 0.45
 # the pixels they are noise of the sensor or of a fax and not dots that someone made.
 _SPECK, _MANY = 0.12, 0.004
 # The picture is judged for polarity on a grid of this many cells along each side.
-_GRID, _FINE_GRID = 20, 48
+_GRID, _SMALL_GRID, _FINE_GRID = 20, 14, 48
+# Brighter and darker parts are alike within this factor.
 _ALIKE = 1.25
 # A ground darker than this is taken to be this dark, so that shades of black are not divided up into ink. For bright
 # ink, black is what is white: paper is rarely even, and hardly anyone writes brightly on it.
@@ -69,7 +70,7 @@ def ink_is_bright(grey: Floats) -> bool:
     The ground is the wide median around each place; the ink is what departs from it further in sum of squares.
     Beside an edge of light both do alike: then narrow marks decide, which an edge is not.
     """
-    small = _shrunk(grey, _GRID)
+    small = _shrunk(grey, _GRID if min(grey.shape) >= _COARSE else _SMALL_GRID)
     reach = max(small.shape) // 4
     windows = np.lib.stride_tricks.sliding_window_view(np.pad(small, reach, mode="edge"), (2 * reach + 1,) * 2)
     count = (2 * reach + 1) ** 2
@@ -138,11 +139,13 @@ def lasting(grey: Floats, departure: Floats, *, bright: bool) -> Floats:
 
 def _departure(light: Floats, smooth: Floats, *, bright: bool, beyond: int) -> Floats:
     """The same before noise is taken off, where ink is dark; the ground goes on for `beyond` windows."""
-    share = _WINDOW if min(light.shape) >= _COARSE else 2
-    window = max(3, round(share * max(light.shape)) | 1)
-    room = beyond * window
-    padded = np.pad(smooth, room, mode="edge") if room else smooth
-    ground = closing(padded, window)[room : room + light.shape[0], room : room + light.shape[1]]
+    if min(light.shape) < _COARSE:
+        ground = smooth.max(keepdims=True)
+    else:
+        window = max(3, round(_WINDOW * max(light.shape)) | 1)
+        room = beyond * window
+        padded = np.pad(smooth, room, mode="edge") if room else smooth
+        ground = closing(padded, window)[room : room + light.shape[0], room : room + light.shape[1]]
     departure = (ground - light) / np.maximum(ground, np.float32(_WHITE if bright else _BLACK))
     return departure.astype(np.float32, copy=False)
 

@@ -138,8 +138,10 @@ def digit_marks(marks: Marks) -> tuple[Mask, bool]:
     Specks are dropped, and so are neighbours: marks that touch the border while the digit does not, and marks
     further from it than a third of its size.
     """
-    main = main_mark(marks)
     sizes = marks.sizes
+    if len(marks) == 1:
+        return sizes >= _DOT * max(marks.shape), False
+    main = main_mark(marks)
     kept = (marks.ink >= _SPECK * marks.ink[main]) & (sizes >= _DOT * max(marks.shape))
     size = int(sizes[main])
     across = np.maximum(marks.left - marks.right[main], marks.left[main] - marks.right)
