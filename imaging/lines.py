@@ -138,16 +138,16 @@ def _sheared(mask: Mask, shift: Ints, room: int) -> Mask:
     return sheared
 
 
-def _runs_down(mask: Mask) -> NDArray[np.int32]:
+def _runs_down(mask: Mask) -> NDArray[np.int16]:
     """For each pixel of the mask how many pixels its run down the column has; 0 outside."""
     height = len(mask)
-    rows = np.arange(height, dtype=np.int32)[:, None]
-    before = np.maximum.accumulate(np.where(mask, np.int32(-1), rows), axis=0)
-    after = np.minimum.accumulate(np.where(mask, np.int32(height), rows)[::-1], axis=0)[::-1]
-    return np.where(mask, after - before - 1, 0).astype(np.int32)
+    rows = np.arange(height, dtype=np.int16)[:, None]
+    before = np.maximum.accumulate(np.where(mask, np.int16(-1), rows), axis=0)
+    after = np.minimum.accumulate(np.where(mask, np.int16(height), rows)[::-1], axis=0)[::-1]
+    return np.where(mask, after - before - 1, 0).astype(np.int16)
 
 
-def _take(straight: Mask, runs: NDArray[np.int32], lines: Mask, first: int, last: int, height: int, room: int) -> int:
+def _take(straight: Mask, runs: NDArray[np.int16], lines: Mask, first: int, last: int, height: int, room: int) -> int:
     """Mark in `lines` the thin runs between two rows, 1 where it is a line, else 0."""
     top, bottom = max(0, first - 1), min(len(straight), last + 2)
     band = runs[top:bottom]

@@ -15,7 +15,8 @@ def stroke_width(ink: Floats) -> float:
 
     Twice the area by the outline. The sides of pixels overstate an outline of any direction by 4 / pi.
     """
-    on = np.pad(ink >= 0.5 * ink.max(), 1)
+    on = np.zeros((ink.shape[0] + 2, ink.shape[1] + 2), np.bool_)
+    on[1:-1, 1:-1] = ink >= 0.5 * ink.max()
     sides = np.count_nonzero(on[1:] != on[:-1]) + np.count_nonzero(on[:, 1:] != on[:, :-1])
     return 2 * np.count_nonzero(on) / (sides * np.pi / 4)
 
