@@ -1,99 +1,147 @@
-"""Ink in a picture: found whatever its colour and ground, freed of noise."""
+"""Ink in a picture: found whatever its colour and ground, freed of noise, lines and neighbours."""
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from imaging.decode import VISIBLE
+from imaging.ground import LEAST, departures, has_edges, ink_is_bright, lasting, slide, threshold, without_salt
+from imaging.lines import without_lines
+from imaging.marks import digit_marks, find_marks
+from imaging.pixels import WarningCode
 
 Floats = NDArray[np.float32]
 
-# Ink fainter than this part of the strongest is taken for noise, as are departures of this many times
-# the typical unevenness of the ground.
-_FAINT = 0.12
-_NOISES = 8.0
+# Ink is looked for in a picture of at most this many pixels along the longer side.
+_SIDE = 256
+# A digit smaller than this in a reduced picture is looked at again, from nearer, with so much around it.
+_SMALL, _AROUND = 64, 0.4
+# Departures of this many times the typical unevenness of the ground are noise.
+_NOISES = 7.0
+# Ink that departs from its ground by less than this can hardly be seen.
+_FAINT = 0.15
+# Below this side a pixel is a large part of a stroke.
+_SOFT = 64
+# Of ink that can hardly be seen, this part is in the digit. Elsewhere it is grain of the paper.
+_GATHERED = 0.6
+# Of the pixels of a stroke at the border this part stays where the picture is continued.
+_LASTING = 0.6
 # Ink from this part of the strongest on decides where the digit ends.
 _SURE = 0.3
-# Specks are looked for in a grid of this many cells along the longer side; one that has less than this
-# part of the ink of the largest stroke is dropped. The bar of a 5 drawn apart has a tenth or more.
-_CELLS = 64
-_SPECK = 0.02
 
 
-def find_ink(grey: Floats) -> Floats | None:
-    """The ink of a picture [height, width]: float32 of the same shape, 0 none to 1 full; None when blank.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The ink of one picture."""
 
-    `grey` is 0 black to 1 white. The ground is what lies along the border, a slope of light included;
-    whichever way most of the picture departs from it is ink. The strongest departures become 1.
+    ink: Floats | None
+    """float32 [height, width], 0 none to 1 full, of the digit alone; None for a blank picture."""
+    codes: tuple[WarningCode, ...]
+    """What was seen on the way, each once."""
+
+
+def find_ink(grey: Floats) -> Found:
+    """The ink of a picture float32 [height, width], 0 black to 1 white, at no more than 256 pixels a side.
+
+    The ground is what is wider than a stroke. Ink may be darker or brighter than it; the typical strength of sure
+    ink becomes 1. Lines from border to border, specks and parts of neighbours are left out.
     """
-    departure, noise = _departure(grey)
-    brighter, darker = np.maximum(departure, 0), np.maximum(-departure, 0)
-    ink = brighter if np.vdot(brighter, brighter) >= np.vdot(darker, darker) else darker
-    peak = float(ink.max())
-    if peak < VISIBLE:
-        return None
-    # Full is the typical strength of sure ink, so that one dark speck does not make the strokes faint.
-    full = float(np.median(ink[ink > peak / 2]))
-    ink = np.minimum(ink / np.float32(full), np.float32(1))
-    ink[ink < min(max(_FAINT, _NOISES * noise / full), 0.6)] = 0
-    return _without_specks(ink)
+    small, factor = _reduced(grey)
+    bright = ink_is_bright(small)
+    found, box = _find(small, bright)
+    if box is None or factor == 1 or max(box[1] - box[0], box[3] - box[2]) >= _SMALL:
+        return found
+    around = round(_AROUND * max(box[1] - box[0], box[3] - box[2])) + 2
+    top, left = (factor * max(0, edge - around) for edge in (box[0], box[2]))
+    bottom, right = factor * (box[1] + around), factor * (box[3] + around)
+    nearer, _ = _find(_reduced(grey[top:bottom, left:right])[0], bright)
+    return found if nearer.ink is None else Found(nearer.ink, found.codes)
 
 
 def crop(ink: Floats) -> Floats:
     """The part of the picture [height, width] that has sure ink in it."""
+    top, bottom, left, right = _box(ink)
+    return ink[top:bottom, left:right]
+
+
+def _box(ink: Floats) -> tuple[int, int, int, int]:
     sure = ink >= _SURE
     rows, cols = np.flatnonzero(sure.any(axis=1)), np.flatnonzero(sure.any(axis=0))
-    return ink[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
+    return int(rows[0]), int(rows[-1]) + 1, int(cols[0]), int(cols[-1]) + 1
 
 
-def _departure(grey: Floats) -> tuple[Floats, float]:
-    """How much each pixel departs from the ground, and the median departure along the border."""
-    height, width = grey.shape
-    edge = 1 + min(grey.shape) // 64
-    frame = np.ones(grey.shape, bool)
-    frame[edge:-edge, edge:-edge] = False
-    border = grey[frame]
-    ground = np.median(border)
-    noise = float(np.median(np.abs(border - ground)))
-    flat = (grey - ground).astype(np.float32), noise
-    if noise < 0.005 or min(height, width) < 32:
-        return flat
-    # Uneven light: a plane through the border, fitted again without what is far off it, which may be ink.
-    rows, cols = np.nonzero(frame)
-    terms = np.stack([np.ones_like(border), rows / height, cols / width], axis=1)
-    near = np.abs(border - ground) < 4 * noise
-    for _ in range(2):
-        plane = np.linalg.lstsq(terms[near], border[near], rcond=None)[0]
-        off = np.abs(border - terms @ plane)
-        near = off < 4 * np.median(off) + 1e-6
-    tilted = plane[0] + np.arange(height)[:, None] / height * plane[1] + np.arange(width) / width * plane[2]
-    if float(np.median(off)) > 0.7 * noise:
-        return flat
-    return (grey - tilted).astype(np.float32), float(np.median(off))
+def _reduced(grey: Floats) -> tuple[Floats, int]:
+    """The picture reduced by a whole factor to at most `_SIDE` pixels a side, and the factor."""
+    factor = -(-max(grey.shape) // _SIDE)
+    if factor == 1:
+        return grey, 1
+    return np.asarray(Image.fromarray(np.ascontiguousarray(grey)).reduce(factor), np.float32), factor
 
 
-def _without_specks(ink: Floats) -> Floats:
-    """The same ink without connected parts that are tiny beside the largest."""
-    cell = -(-max(ink.shape) // _CELLS)
-    padded = np.pad(ink, [(0, -side % cell) for side in ink.shape])
-    cells = padded.reshape(padded.shape[0] // cell, cell, padded.shape[1] // cell, cell).sum(axis=(1, 3))
-    labels = _connected(cells > 0)
-    amounts = np.bincount(labels.ravel(), weights=cells.ravel())
-    kept = amounts >= _SPECK * amounts.max()
-    if kept[amounts > 0].all():
-        return ink
-    mask = np.repeat(np.repeat(kept[labels], cell, axis=0), cell, axis=1)
-    return np.where(mask[: ink.shape[0], : ink.shape[1]], ink, np.float32(0))
+def _find(grey: Floats, bright: bool) -> tuple[Found, tuple[int, int, int, int] | None]:
+    """The ink of a picture of at most 256 pixels a side, and the box it lies in: top, bottom, left, right."""
+    blank = Found(None, (WarningCode.BLANK,)), None
+    grey = without_salt(grey)
+    departure, noise = departures(grey, bright=bright)
+    ink, full = _above_noise(departure, noise)
+    if ink is None:
+        return blank
+    if _touches(ink) and _shaded(ink, stays := lasting(grey, departure, bright=bright)):
+        departure = departure * stays
+        ink, full = _above_noise(departure, noise)
+        if ink is None or full < _FAINT:
+            return blank
+    ink, lined = without_lines(ink)
+    if not ink.any():
+        return blank
+    marks = find_marks(ink)
+    kept, several = digit_marks(marks)
+    if not kept.any():
+        return blank
+    if full < _FAINT and marks.ink[kept].sum() < _GATHERED * marks.ink.sum():
+        return blank
+    mask = marks.mask(kept)
+    if min(ink.shape) < _SOFT:
+        # The outline of a small digit is mostly pixels that are ink in part.
+        ink = np.minimum(departure / np.float32(full), np.float32(1))
+        ink[ink < LEAST] = 0
+        mask = slide(mask.astype(np.float32), 3, np.maximum) > 0
+    ink = np.where(mask, ink, np.float32(0))
+    if float(ink.max()) < _SURE or not has_edges(departure, ink > 0, full):
+        return blank
+    codes = [
+        code
+        for code, seen in (
+            (WarningCode.LINES_REMOVED, lined),
+            (WarningCode.SEVERAL_MARKS, several),
+            (WarningCode.TOUCHES_BORDER, bool(marks.borders()[kept].any())),
+            (WarningCode.LOW_CONTRAST, full < _FAINT),
+        )
+        if seen
+    ]
+    return Found(ink, tuple(codes)), _box(ink)
 
 
-def _connected(mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """A number above 0 for each part of the mask that touches itself, corners included; 0 outside."""
-    height, width = mask.shape
-    labels = np.zeros((height + 2, width + 2), np.int64)
-    inner = labels[1:-1, 1:-1]
-    inner[mask] = np.arange(1, int(mask.sum()) + 1)
-    while True:
-        spread = np.maximum(np.maximum(labels[:-2], labels[1:-1]), labels[2:])
-        spread = np.maximum(np.maximum(spread[:, :-2], spread[:, 1:-1]), spread[:, 2:]) * mask
-        if np.array_equal(spread, inner):
-            return inner
-        inner[:] = spread
+def _above_noise(departure: Floats, noise: float) -> tuple[Floats | None, float]:
+    """The ink of what departs from the ground, 0 none to 1 full, and how far full departs; None where nothing does."""
+    peak = float(departure.max())
+    if peak < max(VISIBLE, _NOISES * noise):
+        return None, 0.0
+    # Full is the typical strength of sure ink, so that one dark speck does not make the strokes faint.
+    full = float(np.median(departure[departure > peak / 2]))
+    least = min(max(threshold(departure, full), _NOISES * noise / full), 0.6)
+    ink = np.minimum(departure / np.float32(full), np.float32(1))
+    ink[ink < least] = 0
+    return ink, full
+
+
+def _touches(ink: Floats) -> bool:
+    return any(side.any() for side in (ink[:2], ink[-2:], ink[:, :2], ink[:, -2:]))
+
+
+def _shaded(ink: Floats, stays: Floats) -> bool:
+    """Whether some mark is a slope or a corner of light at the border rather than a stroke, see `lasting`."""
+    marks = find_marks(ink)
+    return bool((marks.sums(stays * (ink > 0)) < _LASTING * marks.sums((ink > 0).astype(np.float32))).any())

@@ -15,6 +15,10 @@ class WarningCode(StrEnum):
     BLANK = "blank"
     SCALED = "scaled"
     INVERTED = "inverted"
+    LINES_REMOVED = "lines_removed"
+    SEVERAL_MARKS = "several_marks"
+    TOUCHES_BORDER = "touches_border"
+    LOW_CONTRAST = "low_contrast"
 
 
 class ImageWarning(NamedTuple):
@@ -46,6 +50,10 @@ def describe(code: WarningCode, pixel_max: int) -> ImageWarning:
         WarningCode.BLANK: "the image is blank: no ink was found",
         WarningCode.SCALED: f"no pixel is above 1: the pixels look scaled to 0..1, expected 0..{pixel_max}",
         WarningCode.INVERTED: "the corners are bright: the image looks inverted, expected bright ink on a dark ground",
+        WarningCode.LINES_REMOVED: "lines across the picture were taken off before it was classified",
+        WarningCode.SEVERAL_MARKS: "the picture shows several marks side by side: it was classified as one digit",
+        WarningCode.TOUCHES_BORDER: "the ink touches the border: part of the digit may be missing",
+        WarningCode.LOW_CONTRAST: "the ink hardly differs from its ground",
     }
     return ImageWarning(code, sentences[code])
 

@@ -19,15 +19,18 @@ from PIL import Image, ImageFilter
 from artifact.card import Preparation
 from imaging.decode import ImageError, read_picture
 from imaging.ink import Floats, crop, find_ink
-from imaging.pixels import ImageWarning, WarningCode, describe
+from imaging.pixels import ImageWarning, describe
+from imaging.strokes import grown, stroke_width
 
 __all__ = ["Form", "ImageError", "Prepared", "place", "prepare"]
 
 # MNIST's box as a part of its image, in either direction.
 _BOX = 20 / 28
-# Strokes thinner than this many pixels in that box are drawn thicker; seven of eight MNIST digits have
-# thicker ones, the median is 1.9.
-_STROKE = 1.5
+# Strokes are brought to at least and at most so many pixels in that box; half of MNIST's are.
+_THINNEST, _THICKEST = 2.2, 2.8
+# A picture of the model's own size whose digit fits the box but for this much is one of its data set, or made like it,
+# when its strokes are between these widths: it is left alone.
+_FITTED, _THIN, _THICK = 0.06, 1.3, 4.0
 # While strokes are measured and thickened the picture has this many pixels for one of the model's.
 _FINE = 6
 
@@ -74,10 +77,14 @@ def prepare(data: bytes, form: Form, *, max_image_pixels: int) -> Prepared:
     Grey, ink bright whatever it was, background taken off, contrast stretched, noise dropped, cropped to the
     ink, then scaled and centred as `form.preparation` says. Raises `ImageError`, see `read_picture`.
     """
-    ink = find_ink(read_picture(data, max_image_pixels=max_image_pixels))
-    if ink is None:
-        return Prepared(np.zeros(form.rows * form.cols, np.uint8), (describe(WarningCode.BLANK, form.pixel_max),))
-    return Prepared(place(ink, form), ())
+    return prepare_grey(read_picture(data, max_image_pixels=max_image_pixels), form)
+
+
+def prepare_grey(grey: Floats, form: Form) -> Prepared:
+    """The pixels of one picture float32 [height, width], 0 black to 1 white, for a model that takes `form`."""
+    found = find_ink(grey)
+    pixels = np.zeros(form.rows * form.cols, np.uint8) if found.ink is None else place(found.ink, form)
+    return Prepared(pixels, tuple(describe(code, form.pixel_max) for code in found.codes))
 
 
 def place(ink: Floats, form: Form) -> NDArray[np.uint8]:
@@ -88,13 +95,18 @@ def place(ink: Floats, form: Form) -> NDArray[np.uint8]:
 
 def _mass(ink: Floats, rows: int, cols: int) -> Floats:
     """Fitted into the box, centred by mass: float32 [rows, cols]."""
+    own = ink.shape == (rows, cols)
     ink = crop(ink)
     box_rows, box_cols = max(1, round(rows * _BOX)), max(1, round(cols * _BOX))
     scale = min(box_rows / ink.shape[0], box_cols / ink.shape[1])
     shape = _scaled(ink.shape, scale)
-    if scale < 1 / 2:
-        ink = _thickened(_resized(ink, _scaled(ink.shape, min(1, _FINE * scale))))
-    small: Floats = _resized(ink, shape)
+    if own and abs(1 / scale - 1) < _FITTED and _THIN <= stroke_width(ink) <= _THICK:
+        small = _resized(ink, shape)
+    else:
+        fine = _resized(ink, _scaled(ink.shape, _FINE * scale))
+        width = stroke_width(fine) / _FINE
+        fine = grown(fine, (min(max(width, _THINNEST), _THICKEST) - width) * _FINE / 2)
+        small = _resized(fine, shape)
     # As in MNIST, a fifth of the pixels with ink are full.
     small = np.minimum(small / max(np.float32(1e-6), np.quantile(small[small > 0.02 * small.max()], 0.8)), 1)
     mass = float(small.sum())
@@ -105,19 +117,6 @@ def _mass(ink: Floats, rows: int, cols: int) -> Floats:
     shades = np.zeros((rows, cols), np.float32)
     shades[top : top + shape[0], left : left + shape[1]] = small
     return shades
-
-
-def _thickened(ink: Floats) -> Floats:
-    """The ink at `_FINE` pixels for one of the model's, strokes below `_STROKE` brought up to that."""
-    on = np.pad(ink >= 0.5 * ink.max(), 1)
-    sides = np.count_nonzero(on[1:] != on[:-1]) + np.count_nonzero(on[:, 1:] != on[:, :-1])
-    stroke = 2 * np.count_nonzero(on) / sides
-    more = round((_STROKE * _FINE - stroke) / 2)
-    if more < 1:
-        return ink
-    image = Image.fromarray(np.pad(ink / ink.max() * 255, more).astype(np.uint8))
-    thick: Floats = np.asarray(image.filter(ImageFilter.MaxFilter(2 * more + 1)), np.float32)
-    return thick / np.float32(255)
 
 
 def _blocks(ink: Floats, rows: int, cols: int) -> Floats:
