@@ -7,7 +7,7 @@ from types import TracebackType
 _OPTIONAL = {
     *("typer", "rich", "PIL", "onnx", "onnxruntime", "structlog", "pydantic", "pydantic_settings", "uvloop"),
     *("grpc_health", "grpc_reflection", "sklearn", "skl2onnx", "skops", "joblib", "scipy", "matplotlib"),
-    *("connectrpc", "prometheus_client", "uvicorn", "pyarrow", "ray"),
+    *("connectrpc", "prometheus_client", "uvicorn", "pyarrow", "ray", "threadpoolctl"),
 }
 
 

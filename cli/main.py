@@ -6,9 +6,11 @@ The file of a command is imported when the command is called: `digits --help` do
 
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
+from types import FrameType
 from typing import Any
 
 from cli.extras import Needs
@@ -69,6 +71,11 @@ def _placeholder(name: str) -> Callable[..., None]:
     return command
 
 
+def _stop_early(number: int, frame: FrameType | None) -> None:
+    """End before anything was started: the imports take a part of a second. Then the server has handlers of its own."""
+    os._exit(0)
+
+
 def main() -> None:
     """Run the command line on `sys.argv`; exits with code 2 for wrong usage."""
     arguments = sys.argv[1:]
@@ -76,7 +83,11 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):  # characters that the terminal cannot encode become `?`
             stream.reconfigure(errors="replace")
     called = next((argument for argument in arguments if not argument.startswith("-")), "")
-    if called != "serve":  # gRPC would log its traces before the one sentence of a failed command
+    if called == "serve":
+        for number in (signal.SIGTERM, signal.SIGINT):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, _stop_early)
+    else:  # gRPC would log its traces before the one sentence of a failed command
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     with Needs(COMMANDS.get(called, ("", "serve"))[1]):
         build(arguments)(arguments, prog_name="digits")

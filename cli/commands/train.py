@@ -32,6 +32,10 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Random seed.", min=0, show_default="the recipe's")] = None,
 ) -> None:
     """Train a recipe, export it and write its report; after Ctrl-C or a crash, the same command continues."""
+    import skl2onnx  # noqa: F401 - a package that is missing is named before anything is downloaded
+    import sklearn  # noqa: F401
+    import threadpoolctl  # noqa: F401
+
     from artifact.card import NAME
     from training.data.dataset import DatasetError
     from training.export.checks import ExportError

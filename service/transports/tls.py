@@ -1,6 +1,7 @@
 """The files for TLS: checked before they are used, and read again when they change."""
 
 import asyncio
+import re
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -109,4 +110,6 @@ def _no_passphrase() -> bytes:
 
 
 def _reason(error: Exception) -> str:
-    return (getattr(error, "reason", None) or str(error)).replace("_", " ").lower()
+    """What OpenSSL says, without the place in its code."""
+    text = getattr(error, "reason", None) or re.sub(r"\[SSL\] | ?\(_ssl\.c:\d+\)", "", str(error))
+    return str(text).replace("_", " ").lower()

@@ -16,6 +16,9 @@ from service.api.pipeline import Pipeline
 from service.telemetry.logs import debugging, log
 from service.transports import limits
 
+# How long a request without a message waits for its cancellation, before it is taken for malformed.
+CANCELLATION_SECONDS = 1.0
+
 ServicerContext = Any  # of grpc.aio, which grpcio does not type
 _Unary = Callable[..., Awaitable[bytes]]  # of the message or the messages, ServicerContext, and perhaps GrpcioContext
 
@@ -96,13 +99,15 @@ def _stream(method: Method, pipeline: Pipeline) -> Callable[[Any, ServicerContex
 
 
 async def _read_message(servicer: ServicerContext) -> bytes:
-    """The message of a unary call. Raises `DeadlinePassed` and `MalformedCall`."""
+    """The message of a unary call. Raises `DeadlinePassed`, `MalformedCall` and `CancelledError`."""
     try:
         async with asyncio.timeout(limits.ARRIVAL_SECONDS):
             data = await servicer.read()
     except TimeoutError:
         raise limits.not_arrived() from None
     if data is grpc.aio.EOF:
+        # Where the message was too large, or the client has gone, grpc cancels this task presently.
+        await asyncio.sleep(CANCELLATION_SECONDS)
         raise MalformedCall("the request ended before its message was whole")
     return data  # type: ignore[no-any-return]
 

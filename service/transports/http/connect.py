@@ -171,7 +171,7 @@ class _Enter:
         context.metadata = _metadata(ctx.request_headers)
         context.deadline = None if remaining is None else time.monotonic() + remaining / 1000
         context.peer = ctx.client_address or ""
-        self._pipeline.enter(_method(self._pipeline, ctx), context)
+        self._pipeline.verify(_method(self._pipeline, ctx), context)
 
     async def on_end(self, token: None, ctx: RequestContext[Any, Any], error: Exception | None) -> None:
         """Do nothing more."""

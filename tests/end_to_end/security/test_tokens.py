@@ -1,6 +1,7 @@
 """Bearer tokens and the rate of each client: the same rules for gRPC, JSON and pages."""
 
 import os
+import re
 import socket
 import threading
 import time
@@ -216,6 +217,20 @@ def test_refused_calls_are_counted(server: Server):
         if line.startswith("digits_requests_total") and "UNAUTHENTICATED" in line and 'Service/Classify"' in line
     ]
     assert float(line.rpartition(" ")[2]) >= 1
+
+
+def test_a_message_over_the_limit_is_no_fault_of_the_service(file: Path, start_server: StartServer):
+    """The client hears of the limit; the call is not counted as INTERNAL, for which operators are called."""
+    server = start_server(f"--token-file={file}", "--allow-plaintext-tokens", "--max-message-mb=1")
+    with server.channel() as channel, pytest.raises(grpc.RpcError) as caught:
+        Stub(channel).classify(pb.ClassifyRequest(pixels=bytes(2**20 + 784)), metadata=bearer(ANNA), timeout=20)
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    counted: set[str] = set()
+    while not counted:
+        _, _, text = server.http("/metrics", authorization=f"Bearer {ANNA}")
+        lines = [line for line in text.decode().splitlines() if line.startswith("digits_requests_total{")]
+        counted = {re.search(r'code="(\w+)"', line)[1] for line in lines if "/Classify" in line}
+    assert counted <= {"CANCELLED", "RESOURCE_EXHAUSTED"}
 
 
 def test_health_is_open_and_reflection_is_not(server: Server):

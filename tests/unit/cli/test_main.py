@@ -1,5 +1,6 @@
 """The console script: what it lists, how fast, and how it fails."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -62,9 +63,23 @@ def test_wrong_usage(arguments: list[str]):
     assert "Traceback" not in failed.stderr
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_the_server_is_still_being_imported_ends_it_well(number: signal.Signals):
+    """As the first process of a container it would otherwise ignore SIGTERM."""
+    code = (
+        "import os, sys, time, cli.main\n"
+        f"cli.main.build = lambda _: (os.kill(os.getpid(), {int(number)}), time.sleep(60))\n"
+        "sys.argv = ['digits', 'serve']\n"
+        "cli.main.main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 @pytest.mark.parametrize(
     ("command", "package", "extra"),
     [
+        ("train", "threadpoolctl", "the extras train,cpu, in a clone: pip install ./client '.[train,cpu]'"),
         ("train", "sklearn", "the extras train,cpu, in a clone: pip install ./client '.[train,cpu]'"),
         ("classify", "rich", "the extras serve, in a clone: pip install ./client '.[serve]'"),
         ("serve", "onnxruntime", "the extras serve,cpu, in a clone: pip install ./client '.[serve,cpu]'"),
