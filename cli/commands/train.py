@@ -34,7 +34,7 @@ def train(
     """Train a recipe, export it and write its report; after Ctrl-C or a crash, the same command continues."""
     import skl2onnx  # noqa: F401 - a package that is missing is named before anything is downloaded
     import sklearn  # noqa: F401
-    import threadpoolctl  # noqa: F401
+    import threadpoolctl  # type: ignore[import-untyped]  # noqa: F401
 
     from artifact.card import NAME
     from training.data.dataset import DatasetError

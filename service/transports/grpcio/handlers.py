@@ -66,6 +66,10 @@ def _unary(method: Method, pipeline: Pipeline, *, reads: bool) -> _Unary:
             if context.trailers:
                 servicer.set_trailing_metadata(tuple(context.trailers.items()))
             return response
+        except asyncio.CancelledError:
+            if context.calls is None:  # its handler, which counts, was not entered
+                method.count_rejection("Cancelled")
+            raise
         except Exception as error:
             failure = pipeline.failure(error, method, context)
             _clear_tracebacks(error)
