@@ -106,6 +106,8 @@ class Card:
     dataset: str
     dataset_sha256: str
     """Over the pixels (uint8) and labels of the data set, see `training.data.dataset.Dataset`."""
+    attributions: tuple[str, ...] = ()
+    """Authors, origins and licences of the images that it learned from beside the data set."""
     test_rows: _Count
     """Images in the test set."""
     accuracy: _Share
@@ -218,7 +220,7 @@ class Card:
             raise CardError(_sentence(error)) from None
 
 
-_LATER = ("temperature", "calibration_error", "reliability", "thresholds", "outlier_auc", "variant")
+_LATER = ("temperature", "calibration_error", "reliability", "thresholds", "outlier_auc", "variant", "attributions")
 _ADAPTER = TypeAdapter(Card)
 
 

@@ -48,6 +48,11 @@ class VersionFolder:
         return self.path / "golden.npz"
 
     @property
+    def snapshots(self) -> Path:
+        """The network after some epochs of its training, see `artifact.snapshots`; not every version has them."""
+        return self.path / "snapshots.npz"
+
+    @property
     def report(self) -> Path:
         """Folder of pictures about the training and the test set."""
         return self.path / "report"

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from artifact.card import Card
 from artifact.store import VersionFolder
-from training.data.dataset import Dataset, DatasetError, Part
+from training.data.dataset import Dataset, DatasetError, Part, concatenate
 from training.data.inputs import scale_pixels
+from training.data.sources.more_digits import read_outliers
 from training.evaluate.calibration import apply_temperature, evaluate_calibration, with_temperature
 from training.evaluate.detector import Curve, fit_detector
 from training.evaluate.ensemble_evaluation import evaluate_ensemble
@@ -34,12 +35,13 @@ def train_ensemble(
 ) -> VersionFolder:
     """Train one version of a recipe with `member_seeds`.
 
-    The networks learn from all training images but the last `recipe.calibration`. Those are held out: the
-    temperature, the thresholds of the candidates, the detector and the validation accuracy come from them, so there
-    is no validation run. `description` lacks the results of the fits; `unfinished` is the folder of the networks'
-    checkpoints. Raises `DatasetError` if there are too few images.
+    The networks learn from all training images but the last `recipe.calibration` and a like share of each further
+    source. Those are held out: the temperature, the thresholds of the candidates, the detector and the validation
+    accuracy come from them, so there is no validation run. `description` lacks the results of the fits; `unfinished`
+    is the folder of the networks' checkpoints. Raises `DatasetError` if there are too few images.
     """
-    learning, held_out = _split(recipe, dataset)
+    learning, held_out_parts = _split(recipe, dataset)
+    held_out = concatenate(list(held_out_parts.values()))
     fits = _fit_all(recipe, dataset, learning, held_out, unfinished)
     networks = [each.classifier for each in fits]
     found = evaluate_ensemble(_scores(recipe, networks, held_out), held_out.labels)
@@ -48,8 +50,17 @@ def train_ensemble(
         f"{np.mean(found.alone):.2%} by one network; temperature {found.temperature:.4f}"
     )
 
+    figures = found.figures
+    if dataset.more:
+        figures["validation_accuracy_by_source"] = _accuracies(recipe, networks, held_out_parts)
+    if dataset.left_out:
+        figures["left_out_accuracy"] = _accuracies(recipe, networks, dataset.left_out)
+    for source, accuracy in figures.get("left_out_accuracy", {}).items():
+        say(f"{recipe.key}: {accuracy:.2%} of the digits of {source} right, none of which it learned from")
+
     inputs = partial(scale_pixels, pixel_scale=recipe.pixel_scale, pixel_offset=recipe.pixel_offset)
-    detector = fit_detector(networks, held_out.pixels, description, inputs)
+    fitted_outliers, outliers = read_outliers(description) if recipe.real_outliers else (None, {})
+    detector = fit_detector(networks, held_out.pixels, description, inputs, fitted_outliers)
 
     def report(path: Path, card: Card, scores: NDArray[Any], curves: Mapping[str, Curve]) -> None:
         write_report(
@@ -76,25 +87,27 @@ def train_ensemble(
         dataset.test.labels,
         dataclasses.replace(
             description,
-            recipe=description.recipe | found.figures,
+            recipe=description.recipe | figures,
             temperature=found.temperature,
             thresholds=found.thresholds,
         ),
         models,
         detector=detector,
+        outliers=outliers,
+        snapshots=fits[0].snapshots,
         force=True,
         report=report,
     )
 
 
-def _split(recipe: Recipe, dataset: Dataset) -> tuple[Part, Part]:
-    """The images that the networks learn from, and the held-out images."""
+def _split(recipe: Recipe, dataset: Dataset) -> tuple[Part, dict[str, Part]]:
+    """The images that the networks learn from, and the held-out images by source."""
     rows = len(dataset.train) - recipe.calibration
     if recipe.calibration < 1 or rows < len(dataset.classes):
         raise DatasetError(
             f"{recipe.key} holds out {recipe.calibration} training images, and {dataset.name} has {len(dataset.train)}"
         )
-    return dataset.train[:rows], dataset.train[rows:]
+    return dataset.split(recipe.calibration)
 
 
 def _fit_all(recipe: Recipe, dataset: Dataset, learning: Part, held_out: Part, unfinished: Path) -> list[FitResult]:
@@ -119,3 +132,9 @@ def _scores(recipe: Recipe, networks: Sequence[Any], part: Part) -> NDArray[np.f
     """Scores of each network, [networks, N, classes]."""
     inputs = scale_pixels(part.pixels, pixel_scale=recipe.pixel_scale, pixel_offset=recipe.pixel_offset)
     return np.stack([network.predict_proba(inputs) for network in networks])
+
+
+def _accuracies(recipe: Recipe, networks: Sequence[Any], parts: Mapping[str, Part]) -> dict[str, float]:
+    """Accuracy of the averaged scores on each of `parts`, 0..1, to six digits."""
+    scores = {name: _scores(recipe, networks, part).mean(axis=0) for name, part in parts.items()}
+    return {name: round(float(np.mean(scores[name].argmax(axis=1) == parts[name].labels)), 6) for name in parts}

@@ -5,14 +5,17 @@ from typing import Any
 
 from artifact.card import Activation, Preparation
 from training.data.augment import Distortion, SharedDistortion
+from training.data.strokes import StrokeChanges
 
 
 class RecipeError(ValueError):
-    """No such recipe; the message lists the known ones."""
+    """No such recipe, or one that contradicts itself; the message says what is possible."""
 
 
 # Fields whose JSON key is another.
 _JSON_KEYS = {"augmentation": "warp", "validation_epochs": "rehearsal_epochs"}
+# Keys that recipes did not always have. They are left out where they are empty, so that older cards keep their bytes.
+_LATER = ("rehearsal_epochs", "member_seeds", "calibration", "strokes", "sources", "real_outliers", "snapshots")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +55,32 @@ class Recipe:
     augmentation: SharedDistortion | Distortion | None
     """How images are distorted in each epoch; JSON key `warp`."""
     seed: int
+    strokes: StrokeChanges | None = None
+    """How strokes are changed in each epoch, after the distortion."""
+    sources: tuple[str, ...] = ()
+    """Sources of digits to learn from beside `dataset`, see `training.data.sources`."""
+    real_outliers: bool = False
+    """Whether the detector is fitted on real letters and operators beside drawn images."""
+    snapshots: int = 0
+    """Number of snapshots of the network, of an ensemble of the first one, see `artifact.snapshots`."""
     validation_epochs: int | None = None
     """Epochs of the validation run, where they differ from the final fit; JSON key `rehearsal_epochs`."""
     member_seeds: tuple[int, ...] = ()
-    """The seed of each network of an ensemble; empty for a single network, whose seed is `seed`."""
+    """The seed of each network of an ensemble, which may be a single one; without `calibration` it is empty, and the
+    seed of the one network is `seed`."""
     calibration: int = 0
-    """Of an ensemble: the number of last training images that no network learns from. The temperature, the
-    thresholds of the candidates and the validation figures come from them."""
+    """Of an ensemble: the number of last training images, and a like share of each source, that no network learns
+    from. The temperature, the thresholds of the candidates, the detector and the validation figures come from them."""
     chosen_on: str = ""
     """The images on which the trials were evaluated; never those of the test set."""
     trials: tuple[Trial, ...] = ()
     """What was tried before; has no effect on the fit."""
     evaluations: tuple[str, ...] = ()
     """Each evaluation on the test set beside the one for this model's figures, and its reason."""
+
+    def __post_init__(self) -> None:
+        if not self.member_seeds and (self.sources or self.real_outliers):
+            raise RecipeError(f"{self.key}: sources and real_outliers need member_seeds")
 
     @property
     def key(self) -> str:
@@ -82,14 +98,14 @@ class Recipe:
 
     def member(self, seed: int) -> "Recipe":
         """The recipe of one network of an ensemble. Only its seed differs between networks and ensembles."""
-        return replace(self, seed=seed, member_seeds=(), calibration=0)
+        return replace(self, seed=seed, member_seeds=(), calibration=0, sources=(), real_outliers=False)
 
     def to_dict(self) -> dict[str, Any]:
         """How to fit, for the JSON of the card and the fingerprint of a checkpoint. Both keep their keys."""
         values = asdict(self) | {"hidden": list(self.hidden), "member_seeds": list(self.member_seeds)}
         del values["trials"], values["chosen_on"], values["evaluations"]
         values = {_JSON_KEYS.get(name, name): value for name, value in values.items()}
-        for name in ("rehearsal_epochs", "member_seeds", "calibration"):
+        for name in _LATER:
             if not values[name]:
                 del values[name]
         return values

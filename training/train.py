@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from artifact.card import Card
 from artifact.store import VersionFolder
 from training.data.dataset import Dataset
-from training.data.datasets import SHAPES, load
+from training.data.datasets import SHAPES, load, with_sources
 from training.data.images import image_folder
 from training.data.inputs import scale_pixels
+from training.data.sources.more_digits import attributions
 from training.ensemble import train_ensemble
 from training.export.checks import Description
 from training.export.export import export
@@ -31,20 +32,27 @@ def train_all(
     *,
     data_dir: Path | None = None,
     images: Path | None = None,
+    without: Collection[str] = (),
     seed: int | None = None,
     say: Say = lambda line: None,
 ) -> list[VersionFolder]:
     """Train the versions one after the other; existing versions are replaced.
 
-    `seed` replaces that of the recipes, and the folder `images` (see `training.data.images`) their data.
+    `seed` replaces that of the recipes, and the folder `images` (see `training.data.images`) their data. The sources
+    in `without` are not learned from; the accuracy on them is said and stands on the card.
     Checkpoints are kept until all versions are trained, so that an interrupted call can be repeated. Raises
     `DatasetError`, `EpochError` and `ExportError`.
     """
     folders = []
     for recipe in recipes:
-        dataset = _dataset(recipe, data_dir, images)
-        if images is not None:  # the trials were on the recipe's own data
-            recipe = dataclasses.replace(recipe, dataset=dataset.name, chosen_on="", trials=())
+        if images is None:
+            dataset = load(recipe.dataset, data_dir)
+            form = make_description(recipe, dataset, recipe.seed, {})
+            dataset = with_sources(dataset, recipe.sources, form, without=without, say=say)
+            recipe = dataclasses.replace(recipe, sources=tuple(dataset.more))
+        else:
+            dataset = _image_folder(recipe, images)
+            recipe = _own_images_recipe(recipe, dataset)
         folders.append(train(recipe, dataset, models, seed=recipe.seed if seed is None else seed, say=say))
     for recipe in recipes:
         shutil.rmtree(unfinished_folder(models, recipe), ignore_errors=True)
@@ -58,20 +66,32 @@ def unfinished_folder(models: Path, recipe: Recipe) -> Path:
     return models / ".training" / f"{recipe.name}-{recipe.version}"
 
 
-def _dataset(recipe: Recipe, data_dir: Path | None, images: Path | None) -> Dataset:
-    if images is None:
-        return load(recipe.dataset, data_dir)
+def _image_folder(recipe: Recipe, images: Path) -> Dataset:
     rows, cols, pixel_max = SHAPES[recipe.dataset]
     return image_folder(images, rows=rows, cols=cols, pixel_max=pixel_max, preparation=recipe.preparation)
+
+
+def _own_images_recipe(recipe: Recipe, dataset: Dataset) -> Recipe:
+    """`recipe` for a folder of images, without its further data and without its trials, which were on its own data."""
+    return dataclasses.replace(
+        recipe,
+        dataset=dataset.name,
+        sources=(),
+        real_outliers=False,
+        calibration=min(recipe.calibration, dataset.validation_rows),
+        chosen_on="",
+        trials=(),
+    )
 
 
 def train(recipe: Recipe, dataset: Dataset, models: Path, *, seed: int, say: Say = lambda line: None) -> VersionFolder:
     """Train one version. A call after an interrupted one continues from its checkpoints.
 
     The exported model is evaluated on the test set once, at the end. A recipe with member seeds makes an ensemble
-    (see `training.ensemble`), any other recipe a single network.
+    (see `training.ensemble`), any other recipe a single network without calibration.
     """
-    say(f"{recipe.key}: {len(dataset.train)} images to learn from, {len(dataset.test)} to be judged by")
+    learning = len(dataset.train) + sum(map(len, dataset.more.values()))
+    say(f"{recipe.key}: {learning} images to learn from, {len(dataset.test)} to be judged by")
     unfinished = unfinished_folder(models, recipe)
     if not recipe.member_seeds:
         return _train_single(recipe, dataset, models, seed=seed, unfinished=unfinished, say=say)
@@ -148,6 +168,7 @@ def make_description(recipe: Recipe, dataset: Dataset, seed: int, figures: dict[
         classes=dataset.classes,
         recipe=recipe.to_dict() | figures,
         seed=seed,
+        attributions=attributions(recipe.sources, letters=recipe.real_outliers),
     )
 
 

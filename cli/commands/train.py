@@ -28,6 +28,10 @@ def train(
             show_default=False,
         ),
     ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(help="Source of digits to leave out and to evaluate the model on; repeatable; needs --name."),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the model.", show_default="the recipe's")] = None,
     seed: Annotated[int | None, typer.Option(help="Random seed.", min=0, show_default="the recipe's")] = None,
 ) -> None:
@@ -45,6 +49,8 @@ def train(
 
     if images is not None and name is None:
         fail("--images needs --name, since it would replace the recipe's own model", code=2)
+    if without and name is None:
+        fail("--without needs --name, since it would replace the recipe's own model", code=2)
     if name is not None and not NAME.fullmatch(name):
         fail(f"--name is {name!r}, expected 1 to 64 letters, digits, '.', '_' or '-'", code=2)
     try:
@@ -54,7 +60,7 @@ def train(
     if name is not None:
         recipes = [dataclasses.replace(one, name=name) for one in recipes]
     try:
-        folders = train_all(recipes, out, data_dir=data_dir, images=images, seed=seed, say=_log)
+        folders = train_all(recipes, out, data_dir=data_dir, images=images, without=without or (), seed=seed, say=_log)
     except KeyboardInterrupt:
         fail("stopped; the same command continues", code=130)
     except EpochError as error:

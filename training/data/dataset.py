@@ -1,7 +1,8 @@
 """A data set in memory: images and their classes, split into a training and a test part."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,11 @@ class Dataset:
     """Number of last rows of `train` for the selection of recipes; the final fit learns from them too."""
     test: Part
     """Evaluated once, on the exported model."""
+    more: Mapping[str, Part] = field(default_factory=dict)
+    """Digits of other sources by name, to learn from beside `train`. They are not part of `sha256`, because their
+    pixels depend on how pictures are prepared."""
+    left_out: Mapping[str, Part] = field(default_factory=dict)
+    """Digits of sources that are not learned from, by name, to evaluate the model on."""
 
     @property
     def sha256(self) -> str:
@@ -60,6 +66,25 @@ class Dataset:
     def validation(self) -> Part:
         """The training rows for the selection of recipes."""
         return self.train[len(self.train) - self.validation_rows :]
+
+    def split(self, held_out: int) -> tuple[Part, dict[str, Part]]:
+        """The rows to learn from, and those held out by source, of which the first is this data set itself.
+
+        Of `train` the last `held_out` rows are held out, and the same share of the last rows of each other source.
+        """
+        share = held_out / len(self.train)
+        kept = {name: len(part) - round(share * len(part)) for name, part in self.more.items()}
+        learning = [part[: kept[name]] for name, part in self.more.items()]
+        rest = {name: part[kept[name] :] for name, part in self.more.items()}
+        rows = len(self.train) - held_out
+        return concatenate([*learning, self.train[:rows]]), {self.name: self.train[rows:], **rest}
+
+
+def concatenate(parts: Sequence[Part]) -> Part:
+    """The images of all `parts`, of which there is at least one, in their order."""
+    if len(parts) == 1:
+        return parts[0]
+    return Part(np.concatenate([part.pixels for part in parts]), np.concatenate([part.labels for part in parts]))
 
 
 def check_sha256(where: str, pixels: NDArray[np.uint8], labels: NDArray[np.int64], expected: str) -> None:

@@ -1,11 +1,15 @@
 """The data sets of the recipes, by name."""
 
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from imaging.prepare import Form
 from training.data.dataset import Dataset, DatasetError, Part, check_sha256
 from training.data.mnist import mnist
+from training.data.sources.more_digits import read_digits
 
 # Seed of the stratified split of the 8×8 digits, a quarter of which is held out.
 _DIGITS_SPLIT_SEED = 0
@@ -27,6 +31,33 @@ def load(name: str, data_dir: Path | None = None) -> Dataset:
     if name == "mnist":
         return mnist(data_dir)
     raise DatasetError(f"no data set {name!r}; known are digits and mnist")
+
+
+def with_sources(
+    dataset: Dataset,
+    sources: Collection[str],
+    form: Form,
+    *,
+    without: Collection[str] = (),
+    say: Callable[[str], None] = lambda line: None,
+) -> Dataset:
+    """`dataset` with the digits of `sources` (see `training.data.sources`) to learn from beside its own.
+
+    The sources in `without` are not learned from, but evaluated. `form` is that of the images. Raises `DatasetError`,
+    also if `without` names another source.
+    """
+    if unknown := sorted(set(without) - set(sources)):
+        known = f"its sources are {', '.join(sources)}" if sources else "it has no further sources"
+        raise DatasetError(f"{unknown[0]} cannot be left out: {known}")
+    parts = {}
+    for source in sources:
+        parts[source] = read_digits(source, form)
+        say(f"{source}: {len(parts[source])} digits {'left out' if source in without else 'to learn from'}")
+    return replace(
+        dataset,
+        more={name: part for name, part in parts.items() if name not in without},
+        left_out={name: part for name, part in parts.items() if name in without},
+    )
 
 
 def digits() -> Dataset:

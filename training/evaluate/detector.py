@@ -8,6 +8,7 @@ Attacks", NeurIPS 2018.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from training.data.augment import Distortion, augment
 from training.data.outliers import FAMILIES, draw_outliers, printed_letters
 
 ALL = "all"
-"""All families of outliers that the detector was fitted on, together."""
+"""All drawn families of outliers, together."""
 
 InputFunction = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """Pixels uint8 [N, rows*cols] -> inputs of the networks, float32 [N, rows*cols]."""
@@ -59,10 +60,17 @@ class Curve:
     """Area under the curve, 0..1."""
 
 
-def fit_detector(networks: Sequence[Any], digits: NDArray[np.uint8], form: Form, inputs: InputFunction) -> Detector:
+def fit_detector(
+    networks: Sequence[Any],
+    digits: NDArray[np.uint8],
+    form: Form,
+    inputs: InputFunction,
+    outliers: NDArray[np.uint8] | None = None,
+) -> Detector:
     """Fit the neuron on `digits` uint8 [N, rows*cols], which no network learned from, and on images without one.
 
-    Digits and outliers have the same total weight. The result is deterministic.
+    Those are drawn; `outliers` uint8 [M, rows*cols] are added to them. Digits and images without one have the same
+    total weight. The result is deterministic.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -70,7 +78,8 @@ def fit_detector(networks: Sequence[Any], digits: NDArray[np.uint8], form: Form,
     bent = augment(digits.astype(np.float32), _BENT, rows=form.rows, cols=form.cols, random=random)
     shown = np.concatenate([digits, np.rint(bent).clip(0, form.pixel_max).astype(np.uint8)])
     each = min(_FIT_EACH, len(digits))
-    others = np.concatenate([draw_outliers(family, each, form, random) for family in FAMILIES])
+    drawn = [draw_outliers(family, each, form, random) for family in FAMILIES]
+    others = np.concatenate(drawn if outliers is None else [*drawn, outliers[:each]])
     hidden = last_hidden(networks, inputs(np.concatenate([shown, others])))
     middle, spread = hidden.mean(axis=0), np.maximum(hidden.std(axis=0), 1e-6)
     regression = LogisticRegression(C=1 / _PENALTY, class_weight="balanced", max_iter=2000)
@@ -80,20 +89,27 @@ def fit_detector(networks: Sequence[Any], digits: NDArray[np.uint8], form: Form,
 
 
 def detector_curves(
-    detector: Detector, networks: Sequence[Any], digits: NDArray[np.float64], form: Form, inputs: InputFunction
+    detector: Detector,
+    networks: Sequence[Any],
+    digits: NDArray[np.float64],
+    form: Form,
+    inputs: InputFunction,
+    outliers: Mapping[str, NDArray[np.uint8]] = MappingProxyType({}),
 ) -> dict[str, Curve]:
     """A curve for each family of outliers, with new images, and for `ALL`.
 
-    `digits` [N] are the neuron's outputs for the test images. Printed letters come last: the neuron was not fitted
-    on them, and some of them have the shape of a digit.
+    `digits` [N] are the neuron's outputs for the test images. Printed letters come after the drawn families: the
+    neuron was not fitted on them, and some of them have the shape of a digit. The last are `outliers`, further images
+    uint8 [M, rows*cols] by kind.
     """
     random = np.random.default_rng(_JUDGE_SEED)
     each = min(_JUDGE_EACH, len(digits))
     drawn = {family: draw_outliers(family, each, form, random) for family in FAMILIES}
     chances = {name: detector.chances(networks, inputs(pixels)) for name, pixels in drawn.items()}
     known = {ALL: np.concatenate(list(chances.values())), **chances}
-    printed = {"printed letters": detector.chances(networks, inputs(printed_letters(form)))}
-    return {name: _curve(digits, others) for name, others in (known | printed).items()}
+    further = {"printed letters": printed_letters(form), **outliers}
+    unknown = {name: detector.chances(networks, inputs(pixels)) for name, pixels in further.items()}
+    return {name: _curve(digits, others) for name, others in (known | unknown).items()}
 
 
 def areas(curves: Mapping[str, Curve]) -> dict[str, float]:

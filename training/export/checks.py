@@ -42,6 +42,8 @@ class Description:
     """Of calibrated classifiers: the divisor of their logits."""
     thresholds: tuple[float, ...] = ()
     """See `Card.thresholds`."""
+    attributions: tuple[str, ...] = ()
+    """See `Card.attributions`."""
 
 
 def check_classifier(classifier: Any, names: Sequence[str] | None = None) -> Any:

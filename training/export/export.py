@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from artifact.card import Card, CardError
 from artifact.golden import Golden
 from artifact.names import INPUT, LABEL, NOT_A_DIGIT, SCORES
+from artifact.snapshots import Snapshots, write_snapshots
 from artifact.store import VersionFolder
 from training.data.inputs import scale_pixels
 from training.evaluate.calibration import Calibration, evaluate_calibration
@@ -55,6 +57,8 @@ def export(
     models: Path,
     *,
     detector: Detector | None = None,
+    outliers: Mapping[str, NDArray[np.uint8]] = MappingProxyType({}),
+    snapshots: Snapshots | None = None,
     force: bool = False,
     report: Report | None = None,
 ) -> VersionFolder:
@@ -63,7 +67,8 @@ def export(
     A list is an ensemble of the same shapes and classes, whose scores are averaged. `pixels` uint8 [N, rows*cols]
     and `labels` [N] (of the classifiers' classes) are the test data. The accuracy and the confusion matrix on the
     card come from them. The export fails if on them a score differs from `predict_proba` by more than `PARITY`, or a
-    label differs. A `detector` adds the output `not_a_digit`, with the same gate and its curves' areas on the card.
+    label differs. A `detector` adds the output `not_a_digit`, with the same gate and its curves' areas on the card,
+    also for `outliers`, see `detector_curves`. `snapshots` are stored beside the model.
     `report` is called with the folder to write to, the card, the scores [N, classes] and the detector's curves. A
     single classifier is stored beside its model; those of an ensemble can be read from it by `extract`. Raises
     `ExportError`, also if the version exists and `force` is not set.
@@ -86,7 +91,7 @@ def export(
     curves: dict[str, Curve] = {}
     if detector is not None and chances is not None:
         scale = partial(scale_pixels, pixel_scale=description.pixel_scale, pixel_offset=description.pixel_offset)
-        curves = detector_curves(detector, classifiers, chances, description, scale)
+        curves = detector_curves(detector, classifiers, chances, description, scale, outliers)
     judged = None if description.temperature is None else evaluate_calibration(reference, truth)
     card = _card(first, len(classifiers), description, classes, result, judged, curves)
     try:
@@ -110,6 +115,8 @@ def export(
         kept = skops_bytes(first) if len(classifiers) == 1 else b""
         if 0 < len(kept) <= SKOPS_LIMIT:
             (unfinished.path / "model.skops").write_bytes(kept)
+        if snapshots is not None:
+            write_snapshots(unfinished.snapshots, snapshots)
         if report is not None:
             report(unfinished.report, card, reference, curves)
     return folder
@@ -189,6 +196,7 @@ def _card(
             reliability=() if judged is None else judged.rounded,
             thresholds=description.thresholds,
             outlier_auc=areas(curves),
+            attributions=description.attributions,
         )
     except CardError as error:
         raise ExportError(str(error)) from None

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 Arrays = list[NDArray[np.float32]]
 
+_LISTS = ("parameters", "first_moments", "second_moments", "snapshots")
+
 
 @dataclass(slots=True)
 class Checkpoint:
@@ -29,6 +31,10 @@ class Checkpoint:
     """Training loss of each epoch."""
     validation_losses: list[float] = field(default_factory=list)
     """Loss on the validation rows after each epoch; empty without validation rows."""
+    validation_accuracies: list[float] = field(default_factory=list)
+    """Accuracy, 0..1, on them after each epoch."""
+    snapshots: list[NDArray[np.float16]] = field(default_factory=list)
+    """For each of `parameters` its values after some of the epochs, [snapshots, …]; empty without snapshots."""
 
     def write(self, file: Path, fingerprint: dict[str, Any]) -> None:
         """Replace `file` atomically; `fingerprint` identifies the recipe, the seed and the data."""
@@ -39,9 +45,10 @@ class Checkpoint:
             "steps": self.steps,
             "losses": self.losses,
             "validation_losses": self.validation_losses,
+            "validation_accuracies": self.validation_accuracies,
         }
         arrays = {}
-        for name in ("parameters", "first_moments", "second_moments"):
+        for name in _LISTS:
             for position, array in enumerate(getattr(self, name)):
                 arrays[f"{name}_{position}"] = array
         beside = file.with_suffix(".partial")
@@ -60,8 +67,8 @@ class Checkpoint:
                 if meta.pop("fingerprint") != json.loads(json.dumps(fingerprint)):
                     return None
                 lists: dict[str, Any] = {
-                    name: [arrays[f"{name}_{i}"] for i in range((len(arrays.files) - 1) // 3)]
-                    for name in ("parameters", "first_moments", "second_moments")
+                    name: [arrays[f"{name}_{i}"] for i in range(sum(key.startswith(f"{name}_") for key in arrays))]
+                    for name in _LISTS
                 }
             return cls(**meta, **lists)
         except Exception:  # a damaged zip raises many types; the fit then starts over

@@ -1,4 +1,4 @@
-"""The augment images of each epoch. A `Distortion` runs in a second process while the first one fits.
+"""The augmented images of each epoch. Slow augmentation runs in a second process while the first one fits.
 
 `python -m training.fit.epochs` with the file descriptor of a pipe is that second process.
 """
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data.augment import Distortion, SharedDistortion, augment
+from training.data.strokes import StrokeChanges, change_strokes
 
 FloatImages = NDArray[np.float32]
 
@@ -31,15 +32,17 @@ def epoch_images(
     cols: int,
     seed: int,
     epochs: range,
+    strokes: StrokeChanges | None = None,
+    pixel_max: int = 255,
 ) -> Iterator[Iterator[FloatImages]]:
-    """An iterator over `epochs` of the augment `images`, float32 [N, rows*cols].
+    """An iterator over `epochs` of the augmented `images`, float32 [N, rows*cols] in 0..pixel_max.
 
-    The random numbers of an epoch depend only on `seed` and the epoch. A `Distortion` is computed one epoch ahead
-    in a second process, which ends with the context or with this process. If it ends earlier, the iterator raises
-    `EpochError`.
+    The random numbers of an epoch depend only on `seed` and the epoch. Per-image changes, a `Distortion` and then
+    `strokes`, are computed one epoch ahead in a second process, which ends with the context or with this process. If
+    it ends earlier, the iterator raises `EpochError`.
     """
-    if not isinstance(distortion, Distortion):
-        yield _augmented_images(images, distortion, rows, cols, seed, epochs)
+    if not isinstance(distortion, Distortion) and strokes is None:
+        yield _augmented_images(images, distortion, rows, cols, seed, epochs, strokes, pixel_max)
         return
     pipe, theirs = Pipe()
     # In its own session, so that Ctrl-C in a terminal does not end it before the current epoch is finished.
@@ -52,7 +55,7 @@ def epoch_images(
 
     def receive() -> Iterator[FloatImages]:
         try:
-            pipe.send((images, distortion, rows, cols, seed, epochs))
+            pipe.send((images, distortion, rows, cols, seed, epochs, strokes, pixel_max))
             for _ in epochs:
                 yield np.frombuffer(pipe.recv_bytes(), np.float32).reshape(images.shape)
         except (EOFError, OSError):
@@ -73,12 +76,17 @@ def _augmented_images(
     cols: int,
     seed: int,
     epochs: range,
+    strokes: StrokeChanges | None,
+    pixel_max: int,
 ) -> Iterator[FloatImages]:
     for epoch in epochs:
-        if distortion is None:
-            yield images
-        else:
-            yield augment(images, distortion, rows=rows, cols=cols, random=np.random.default_rng([seed, epoch, 1]))
+        made = images
+        if distortion is not None:
+            made = augment(images, distortion, rows=rows, cols=cols, random=np.random.default_rng([seed, epoch, 1]))
+        if strokes is not None:
+            random = np.random.default_rng([seed, epoch, 2])
+            made = change_strokes(made, strokes, rows=rows, cols=cols, pixel_max=pixel_max, random=random)
+        yield made
 
 
 def _send_all(pipe: Connection) -> None:

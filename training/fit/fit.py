@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from artifact.snapshots import Snapshots, snapshot_epochs
 from training.data.dataset import Dataset, Part
 from training.data.inputs import scale_pixels
 from training.fit.checkpoint import Checkpoint
@@ -31,6 +32,8 @@ class FitResult:
     """Cross-entropy of each epoch on the fitted images, augmentation and weight penalty included."""
     validation_losses: list[float]
     """Cross-entropy after each epoch on the validation rows; empty without validation rows."""
+    snapshots: Snapshots | None = None
+    """None without validation rows, and for a recipe without them."""
 
 
 OnEpoch = Callable[[int, float], None]
@@ -68,7 +71,7 @@ def fit(
             run.state().write(checkpoint, fingerprint)
             if interrupted.is_set():
                 raise KeyboardInterrupt
-    return FitResult(run.finished(), run.losses, run.validation_losses)
+    return FitResult(run.finished(), run.losses, run.validation_losses, run.taken())
 
 
 class _Run:
@@ -94,6 +97,10 @@ class _Run:
         self.epoch = 0
         self.losses: list[float] = []
         self.validation_losses: list[float] = []
+        self.validation_accuracies: list[float] = []
+        self._snapshots: list[NDArray[np.float16]] = []
+        wanted = recipe.snapshots and validation is not None
+        self._snapshot_epochs = snapshot_epochs(recipe.epochs, recipe.snapshots) if wanted else []
         self._classifier = MLPClassifier(
             hidden_layer_sizes=recipe.hidden,
             activation=recipe.activation,
@@ -114,6 +121,8 @@ class _Run:
             cols=self._dataset.cols,
             seed=self._seed,
             epochs=range(self.epoch, self._recipe.epochs),
+            strokes=self._recipe.strokes,
+            pixel_max=self._dataset.pixel_max,
         )
 
     def one_epoch(self, ink: NDArray[np.float32]) -> None:
@@ -121,17 +130,59 @@ class _Run:
         rate = recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * self.epoch / recipe.epochs))
         if self.epoch:  # the first epoch creates the optimizer
             classifier._optimizer.learning_rate_init = rate
-        # The order of the images. With one fixed seed every call would shuffle alike.
-        classifier.random_state = int(np.random.SeedSequence([self._seed, self.epoch]).generate_state(1)[0])
+        classifier.random_state = self._epoch_seed(self.epoch)
         classifier.partial_fit(self._inputs(ink), self._labels, classes=self._classes)
         if not classifier.n_iter_:  # scikit-learn swallowed a second Ctrl-C, so the epoch is incomplete
             raise KeyboardInterrupt
         self.epoch += 1
         self.losses.append(float(classifier.loss_))
         if self._validation is not None:
-            scores = classifier.predict_proba(self._validation_inputs)
-            right = scores[np.arange(len(scores)), self._validation.labels]
-            self.validation_losses.append(float(-np.log(np.maximum(right, 1e-12)).mean()))
+            loss, accuracy = self._validate(classifier, self._validation)
+            self.validation_losses.append(loss)
+            self.validation_accuracies.append(accuracy)
+        if self.epoch in self._snapshot_epochs:
+            self._snapshots = _appended(self._snapshots, classifier)
+
+    def _epoch_seed(self, epoch: int) -> int:
+        """The seed of the order of the images. With one fixed seed every epoch would shuffle alike."""
+        return int(np.random.SeedSequence([self._seed, epoch]).generate_state(1)[0])
+
+    def _validate(self, classifier: Any, validation: Part) -> tuple[float, float]:
+        """Cross-entropy and accuracy on the validation rows."""
+        scores = classifier.predict_proba(self._validation_inputs)
+        right = scores[np.arange(len(scores)), validation.labels]
+        accuracy = np.mean(scores.argmax(axis=1) == validation.labels)
+        return float(-np.log(np.maximum(right, 1e-12)).mean()), float(accuracy)
+
+    def taken(self) -> Snapshots | None:
+        """The snapshots of the whole fit, with the network before it."""
+        if not self._snapshot_epochs or self._validation is None:
+            return None
+        start = self._untrained()
+        loss, accuracy = self._validate(start, self._validation)
+        arrays = [np.concatenate(pair) for pair in zip(_appended([], start), self._snapshots, strict=True)]
+        layers = len(arrays) // 2
+
+        def at(first: float, values: list[float]) -> NDArray[np.float32]:
+            return np.array([first, *values], np.float32)[self._snapshot_epochs]
+
+        return Snapshots(
+            np.array(self._snapshot_epochs, np.int32),
+            at(math.nan, self.losses),
+            at(loss, self.validation_losses),
+            at(accuracy, self.validation_accuracies),
+            tuple(arrays[:layers]),
+            tuple(arrays[layers:]),
+        )
+
+    def _untrained(self) -> Any:
+        """A classifier with the initial weights of this fit, which a step of next to no length leaves as they are."""
+        from sklearn.base import clone
+
+        classifier = clone(self._classifier).set_params(learning_rate_init=1e-30)
+        few = slice(0, classifier.batch_size)
+        classifier.random_state = self._epoch_seed(0)
+        return classifier.partial_fit(self._inputs(self._ink[few]), self._labels[few], classes=self._classes)
 
     def state(self) -> Checkpoint:
         optimizer = self._classifier._optimizer
@@ -143,6 +194,8 @@ class _Run:
             steps=optimizer.t,
             losses=self.losses,
             validation_losses=self.validation_losses,
+            validation_accuracies=self.validation_accuracies,
+            snapshots=self._snapshots,
         )
 
     def _restore(self, state: Checkpoint) -> None:
@@ -156,6 +209,7 @@ class _Run:
         optimizer.ms, optimizer.vs, optimizer.t = state.first_moments, state.second_moments, state.steps
         self.epoch = state.epoch
         self.losses, self.validation_losses = list(state.losses), list(state.validation_losses)
+        self.validation_accuracies, self._snapshots = list(state.validation_accuracies), state.snapshots
 
     def finished(self) -> Any:
         """The classifier without attributes that only fitting needs, independent of where the fit was interrupted."""
@@ -176,6 +230,12 @@ class _Run:
             pixel_offset=self._recipe.pixel_offset,
             dtype=np.float32,
         )
+
+
+def _appended(snapshots: list[NDArray[np.float16]], classifier: Any) -> list[NDArray[np.float16]]:
+    """`snapshots` with the present weights of all layers, then biases of all layers."""
+    present = [array.astype(np.float16)[None] for array in (*classifier.coefs_, *classifier.intercepts_)]
+    return [np.concatenate(pair) for pair in zip(snapshots, present, strict=True)] if snapshots else present
 
 
 def _sha256(part: Part) -> str:

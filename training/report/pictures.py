@@ -201,7 +201,7 @@ def draw_curves(curves: Mapping[str, Curve]) -> Any:
 
     figure = Figure(figsize=(5.6, 4.4))
     axes = figure.subplots()
-    colours = (_INK, _SECOND, _ACCENT, "#7a9e4f", "#9b8bb4")
+    colours = (_INK, _SECOND, _ACCENT, "#7a9e4f", "#9b8bb4", "#c9a227", "#5b5b5b")
     for (name, curve), colour in zip(curves.items(), colours, strict=False):
         axes.plot(
             np.maximum(curve.false_alarms, 1e-4),

@@ -1,6 +1,6 @@
 """The report of a model: the folder `report/` with a page and its pictures."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from artifact.card import Card
 from training.data.dataset import Part
+from training.data.sources.more_digits import REAL_LETTERS
 from training.evaluate.calibration import Calibration
 from training.evaluate.conformal import evaluate_sets
 from training.evaluate.detector import Curve
@@ -138,6 +139,9 @@ def _page(
             + (f" The final fit took {epochs} epochs." if epochs != validation_epochs else ""),
             "",
         ]
+    if card.attributions:
+        lines += ["It learned from images of these sources as well:", ""]
+        lines += [f"- {attribution}" for attribution in card.attributions] + [""]
     for name in pictures:
         title, caption = _CAPTIONS[name]
         lines += [f"## {title}", "", caption, "", f"![{title}]({name})", ""]
@@ -147,16 +151,21 @@ def _page(
 def _ensemble(card: Card, held_out: EnsembleEvaluation, untempered: Calibration) -> list[str]:
     """Accuracy and calibration of the ensemble on its held-out images."""
     before, after = held_out.before, held_out.after
+    by_source = card.recipe.get("validation_accuracy_by_source", {})
+    left_out = card.recipe.get("left_out_accuracy", {})
     lines = [
-        f"The networks differ in their seeds alone: {', '.join(map(str, card.recipe['member_seeds']))}. All learned "
-        f"for {card.recipe['epochs']} epochs from the training images but the last {held_out.images:,}. Those are "
-        "held out, and the table is about them. No choice was made on the test set.",
+        f"{_learned(card, held_out.images, by_source)} Those are held out, and the table is about them. No choice was "
+        "made on the test set.",
         "",
         "| networks | right, their scores averaged | right, each by itself (mean) |",
         "|---|---|---|",
     ]
     for size, together in enumerate(held_out.together, start=1):
         lines += [f"| {size} | {together:.2%} | {np.mean(held_out.alone[:size]):.2%} |"]
+    for title, figures in (("held-out images of", by_source), ("sources left out of the training", left_out)):
+        if figures:
+            lines += ["", f"| {title} | right |", "|---|---|"]
+            lines += [f"| {source} | {accuracy:.2%} |" for source, accuracy in figures.items()]
     return [
         *lines,
         "",
@@ -170,6 +179,19 @@ def _ensemble(card: Card, held_out: EnsembleEvaluation, untempered: Calibration)
     ]
 
 
+def _learned(card: Card, held_out: int, sources: Collection[str]) -> str:
+    """Two sentences at most about what the networks learned from."""
+    learned = f"learned for {card.recipe['epochs']} epochs from"
+    if sources:
+        images = f"the images of {', '.join(sources)} but {held_out:,}, the same share of each."
+    else:
+        images = f"the training images but the last {held_out:,}."
+    if card.members == 1:
+        return f"The network {learned} {images}"
+    seeds = ", ".join(map(str, card.recipe["member_seeds"]))
+    return f"The networks differ in their seeds alone: {seeds}. All {learned} {images}"
+
+
 def _outliers(card: Card) -> list[str]:
     """How well the detector separates digits from other images."""
     lines = [
@@ -179,7 +201,13 @@ def _outliers(card: Card) -> list[str]:
         "| images without a digit | area |",
         "|---|---|",
     ]
-    return [*lines, *(f"| {kind} | {area:.4f} |" for kind, area in card.outlier_auc.items()), ""]
+    lines += [*(f"| {kind} | {area:.4f} |" for kind, area in card.outlier_auc.items()), ""]
+    if REAL_LETTERS in card.outlier_auc:
+        lines += [
+            "It was also fitted on other real letters and operators of the same people, but on no slashes and dots.",
+            "",
+        ]
+    return lines
 
 
 def _candidates(card: Card, test: Part, scores: NDArray[Any]) -> list[str]:

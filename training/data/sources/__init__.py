@@ -1,0 +1,1 @@
+"""Digits of other people than MNIST's, and real letters and signs."""
