@@ -1,131 +1,39 @@
 """The recipes of `digits train`, as data."""
 
-from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from artifact.card import Activation, Preparation
 from training.data.augment import Distortion, SharedDistortion
+from training.data.sources.more_digits import ATTRIBUTIONS
 from training.data.strokes import StrokeChanges
-
-
-class RecipeError(ValueError):
-    """No such recipe, or one that contradicts itself; the message says what is possible."""
-
-
-# Fields whose JSON key is another.
-_JSON_KEYS = {"augmentation": "warp", "validation_epochs": "rehearsal_epochs"}
-# Keys that recipes did not always have. They are left out where they are empty, so that older cards keep their bytes.
-_LATER = ("rehearsal_epochs", "member_seeds", "calibration", "strokes", "sources", "real_outliers", "snapshots")
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """One variant of the recipe that was tried before the recipe was fixed."""
-
-    what: str
-    epochs: int
-    accuracy: float
-    """Accuracy, 0..1, on images that this fit did not learn from."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """How one version of one model is trained: an `MLPClassifier` fitted by Adam, epoch by epoch.
-
-    The learning rate falls as a half cosine from `learning_rate` to 0 over the epochs (I. Loshchilov,
-    F. Hutter, "SGDR", 2017).
-    """
-
-    name: str
-    version: int
-    dataset: str
-    """See `training.data.datasets.load`."""
-    preparation: Preparation
-    pixel_scale: float
-    pixel_offset: float
-    hidden: tuple[int, ...]
-    activation: Activation
-    epochs: int
-    batch: int
-    """Images in a step."""
-    learning_rate: float
-    """Adam's, at the start."""
-    alpha: float
-    """`MLPClassifier.alpha`: weight of the squared weights in the loss."""
-    augmentation: SharedDistortion | Distortion | None
-    """How images are distorted in each epoch; JSON key `warp`."""
-    seed: int
-    strokes: StrokeChanges | None = None
-    """How strokes are changed in each epoch, after the distortion."""
-    sources: tuple[str, ...] = ()
-    """Sources of digits to learn from beside `dataset`, see `training.data.sources`."""
-    real_outliers: bool = False
-    """Whether the detector is fitted on real letters and operators beside drawn images."""
-    snapshots: int = 0
-    """Number of snapshots of the network, of an ensemble of the first one, see `artifact.snapshots`."""
-    validation_epochs: int | None = None
-    """Epochs of the validation run, where they differ from the final fit; JSON key `rehearsal_epochs`."""
-    member_seeds: tuple[int, ...] = ()
-    """The seed of each network of an ensemble, which may be a single one; without `calibration` it is empty, and the
-    seed of the one network is `seed`."""
-    calibration: int = 0
-    """Of an ensemble: the number of last training images, and a like share of each source, that no network learns
-    from. The temperature, the thresholds of the candidates, the detector and the validation figures come from them."""
-    chosen_on: str = ""
-    """The images on which the trials were evaluated; never those of the test set."""
-    trials: tuple[Trial, ...] = ()
-    """What was tried before; has no effect on the fit."""
-    evaluations: tuple[str, ...] = ()
-    """Each evaluation on the test set beside the one for this model's figures, and its reason."""
-
-    def __post_init__(self) -> None:
-        if not self.member_seeds and (self.sources or self.real_outliers):
-            raise RecipeError(f"{self.key}: sources and real_outliers need member_seeds")
-
-    @property
-    def key(self) -> str:
-        """The version as users write it: `name:version`."""
-        return f"{self.name}:{self.version}"
-
-    @property
-    def validation_run(self) -> "Recipe":
-        """The recipe of the validation run."""
-        return replace(self, epochs=self.validation_epochs or self.epochs, validation_epochs=None)
-
-    def with_seed(self, seed: int) -> "Recipe":
-        """The same with other seeds: the networks of an ensemble get `seed`, `seed + 1`, …."""
-        return replace(self, seed=seed, member_seeds=tuple(seed + place for place in range(len(self.member_seeds))))
-
-    def member(self, seed: int) -> "Recipe":
-        """The recipe of one network of an ensemble. Only its seed differs between networks and ensembles."""
-        return replace(self, seed=seed, member_seeds=(), calibration=0, sources=(), real_outliers=False)
-
-    def to_dict(self) -> dict[str, Any]:
-        """How to fit, for the JSON of the card and the fingerprint of a checkpoint. Both keep their keys."""
-        values = asdict(self) | {"hidden": list(self.hidden), "member_seeds": list(self.member_seeds)}
-        del values["trials"], values["chosen_on"], values["evaluations"]
-        values = {_JSON_KEYS.get(name, name): value for name, value in values.items()}
-        for name in _LATER:
-            if not values[name]:
-                del values[name]
-        return values
-
+from training.recipe import Recipe, RecipeError, Trial
 
 # Elastic strength as in D. Cireşan et al., "Deep, Big, Simple Neural Nets for Handwritten Digit Recognition",
 # Neural Computation 22 (12), 2010.
 _DISTORTION = Distortion(rotation=12, scale=0.12, shear=0.12, shift=1.5, alpha=38, sigma=6)
 
 _MNIST = dict[str, Any](
-    name="mnist-16x16",
     dataset="mnist",
     preparation="mass",
     pixel_scale=1 / 255,
     pixel_offset=33.0,  # about the mean pixel: inputs around zero converge faster
+)
+
+_MNIST_16X16 = _MNIST | dict[str, Any](
+    name="mnist-16x16",
     hidden=(16, 16),
     epochs=400,
     augmentation=SharedDistortion(rotation=5, scale=0.05, shear=0.05, shift=0.5, elastic=0.25),
     seed=1,
     chosen_on="the last 10,000 training images",
+)
+
+# Digits of other people beside MNIST's, and what their pens and cameras do to strokes.
+_PEOPLE = dict[str, Any](
+    sources=tuple(ATTRIBUTIONS),
+    strokes=StrokeChanges(share=0.5, thinner=0.7, thicker=0.7, blur=0.7, noise=0.15, gap=1.5),
+    real_outliers=True,
+    member_seeds=(1,),
+    calibration=5000,
 )
 
 RECIPES = (
@@ -160,7 +68,7 @@ RECIPES = (
         ),
     ),
     Recipe(
-        **_MNIST,
+        **_MNIST_16X16,
         version=1,
         activation="logistic",
         batch=128,
@@ -180,7 +88,7 @@ RECIPES = (
         ),
     ),
     Recipe(
-        **_MNIST,
+        **_MNIST_16X16,
         version=2,
         activation="relu",
         batch=64,
@@ -223,12 +131,29 @@ RECIPES = (
         ),
     ),
     Recipe(
+        **_MNIST_16X16,
+        **_PEOPLE,
+        version=3,
+        activation="logistic",
+        batch=128,
+        learning_rate=1e-2,
+        alpha=1e-2,
+        snapshots=40,
+    ),
+    Recipe(
+        **_MNIST_16X16,
+        **_PEOPLE,
+        version=4,
+        activation="relu",
+        batch=64,
+        learning_rate=2e-3,
+        alpha=1e-3,
+        snapshots=40,
+    ),
+    Recipe(
+        **_MNIST,
         name="mnist-large",
         version=1,
-        dataset="mnist",
-        preparation="mass",
-        pixel_scale=1 / 255,
-        pixel_offset=33.0,
         hidden=(1536, 1024, 512),
         activation="relu",
         epochs=70,
@@ -248,14 +173,26 @@ RECIPES = (
             Trial("784-1536-1024-512-10, distorted to 12° and 1.5 pixels, alpha 38, sigma 6 (taken)", 16, 0.9925),
         ),
     ),
+    # Without snapshots: each would be as large as the model.
+    Recipe(
+        **_MNIST,
+        **_PEOPLE,
+        name="mnist-large",
+        version=2,
+        hidden=(1536, 1024, 512),
+        activation="relu",
+        epochs=70,
+        batch=256,
+        learning_rate=1e-3,
+        alpha=1e-4,
+        augmentation=_DISTORTION,
+        seed=1,
+    ),
     # Without trials: its networks are the smaller ones of the trials for mnist-large.
     Recipe(
+        **_MNIST,
         name="mnist-committee",
         version=1,
-        dataset="mnist",
-        preparation="mass",
-        pixel_scale=1 / 255,
-        pixel_offset=33.0,
         hidden=(1024, 512, 256),
         activation="relu",
         epochs=60,

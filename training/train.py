@@ -22,7 +22,7 @@ from training.export.checks import Description
 from training.export.export import export
 from training.fit.fit import FitResult, fit
 from training.fit.progress import Say, progress
-from training.recipes import Recipe
+from training.recipe import Recipe
 from training.report.report import write_report
 
 

@@ -44,7 +44,8 @@ def train(
     from training.data.dataset import DatasetError
     from training.export.checks import ExportError
     from training.fit.epochs import EpochError
-    from training.recipes import RecipeError, find
+    from training.recipe import RecipeError
+    from training.recipes import find
     from training.train import train_all
 
     if images is not None and name is None:

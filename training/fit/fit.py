@@ -19,7 +19,7 @@ from training.data.dataset import Dataset, Part
 from training.data.inputs import scale_pixels
 from training.fit.checkpoint import Checkpoint
 from training.fit.epochs import epoch_images
-from training.recipes import Recipe
+from training.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from training.evaluate.calibration import Calibration
 from training.evaluate.conformal import evaluate_sets
 from training.evaluate.detector import Curve
 from training.evaluate.ensemble_evaluation import EnsembleEvaluation
-from training.recipes import Recipe
+from training.recipe import Recipe
 from training.report.pictures import (
     STYLE,
     draw_confusion,

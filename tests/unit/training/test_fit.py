@@ -13,7 +13,8 @@ from training.data.inputs import scale_pixels
 from training.export.skops_file import skops_bytes
 from training.fit.checkpoint import Checkpoint
 from training.fit.fit import fit
-from training.recipes import RECIPES, RecipeError, find
+from training.recipe import RecipeError
+from training.recipes import RECIPES, find
 from training.train import train_all
 
 EPOCHS = 20
@@ -132,10 +133,12 @@ def test_a_validation_run_may_be_shorter(tmp_path):
 
 
 def test_recipes_have_the_lesson_s_shape():
-    """Both MNIST recipes are 784-16-16-10, and a name means all versions, name:version one."""
+    """All four small MNIST recipes are 784-16-16-10, and a name means all versions, name:version one."""
     assert [(recipe.hidden, recipe.activation, recipe.version) for recipe in find("mnist-16x16")] == [
         ((16, 16), "logistic", 1),
         ((16, 16), "relu", 2),
+        ((16, 16), "logistic", 3),
+        ((16, 16), "relu", 4),
     ]
     assert [recipe.key for recipe in find("mnist-16x16:2")] == ["mnist-16x16:2"]
     assert len({recipe.key for recipe in RECIPES}) == len(RECIPES)

@@ -37,7 +37,11 @@ LEAST_ACCURACY = {
 }
 
 
-@pytest.fixture(params=[recipe.key for recipe in RECIPES])
+# Recipes whose versions are not trained yet.
+AWAITED = {"mnist-16x16:3", "mnist-16x16:4", "mnist-large:2"}
+
+
+@pytest.fixture(params=[recipe.key for recipe in RECIPES if recipe.key not in AWAITED])
 def folder(request) -> VersionFolder:
     name, _, version = request.param.partition(":")
     return VersionFolder(MODELS, name, int(version))
@@ -61,9 +65,11 @@ def held_out(card: Card):
 
 
 def test_every_recipe_has_its_model():
-    """The committed versions are those that the recipes make."""
+    """The committed versions are those that the recipes make, but for the awaited ones."""
     found = {f"{folder.name}:{folder.version}" for folder in find_versions(MODELS)}
-    assert found == {recipe.key for recipe in RECIPES} == set(LEAST_ACCURACY)
+    assert found == set(LEAST_ACCURACY)
+    assert sorted(found | AWAITED) == sorted(recipe.key for recipe in RECIPES)
+    assert not found & AWAITED
 
 
 def test_card_says_what_the_recipe_says(folder, card):
@@ -83,7 +89,7 @@ def test_card_says_what_the_recipe_says(folder, card):
 def test_test_set_gives_the_card_s_figures(folder, card, session):
     """All held-out images give exactly the accuracy and the confusion matrix on the card.
 
-    As many of them as asked for have their class among the candidates; single networks promise none.
+    As many of them as asked for have their class among the candidates; networks without calibration promise none.
     """
     part = held_out(card)
     labels, scores = session.run(["label", "scores"], {INPUT: part.pixels})
@@ -92,7 +98,7 @@ def test_test_set_gives_the_card_s_figures(folder, card, session):
     assert result.accuracy == card.accuracy >= LEAST_ACCURACY[f"{folder.name}:{folder.version}"]
     assert card.test_rows == len(part)
     np.testing.assert_array_equal(labels, scores.argmax(axis=1))
-    assert bool(card.thresholds) == (card.members > 1)
+    assert bool(card.thresholds) == ("member_seeds" in card.recipe)
     if card.thresholds:
         found = evaluate_sets(scores, part.labels, card.thresholds, 0.99)
         assert found.covered == pytest.approx(0.99, abs=0.003)
@@ -116,7 +122,8 @@ def test_the_classifier_beside_the_model_gives_its_scores(folder, card, session)
     if not file.exists():
         return
     classifier = read_fitted(file)
-    assert build_graph([classifier], card) == folder.onnx.read_bytes()
+    model = folder.onnx.read_bytes()
+    assert build_graph([classifier], card, read_detector(model)) == model
     part = held_out(card)
     inputs = scale_pixels(part.pixels, pixel_scale=card.pixel_scale, pixel_offset=card.pixel_offset)
     [scores] = session.run(["scores"], {INPUT: part.pixels})
