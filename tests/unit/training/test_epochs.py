@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from cli.commands.train import train
 from training.data.augment import Distortion, SharedDistortion, augment
 from training.data.datasets import digits
+from training.data.strokes import StrokeChanges, change_strokes
 from training.export.skops_file import skops_bytes
 from training.fit.epochs import EpochError, epoch_images
 from training.fit.fit import fit
@@ -25,6 +26,8 @@ from training.recipes import find
 ROOT = Path(__file__).resolve().parents[3]
 WAIT_SECONDS = 60
 DISTORTION = Distortion(rotation=7, scale=0.07, shear=0.07, shift=0.4, alpha=4, sigma=3)
+SHARED = SharedDistortion(rotation=5, scale=0, shear=0, shift=1, elastic=0, group=10)
+STROKES = StrokeChanges(share=0.7, thinner=0.5, thicker=0.5, blur=0.5, noise=0.1, gap=1)
 IMAGES = np.random.default_rng(5).uniform(0, 16, (50, 64)).astype(np.float32)
 TINY = dataclasses.replace(find("digits-8x8")[0], hidden=(6, 5), epochs=6, batch=128, augmentation=DISTORTION)
 
@@ -85,11 +88,24 @@ def test_epochs_are_distorted_by_seed_and_number_alone(first):
     assert np.abs(made[0] - made[1]).max() > 1
 
 
+@pytest.mark.parametrize("distortion", [None, DISTORTION, SHARED], ids=["none", "own", "shared"])
+def test_strokes_are_changed_after_the_distortion_in_the_second_process(started, distortion):
+    """Their random numbers depend on the seed and the epoch too, and are others than the distortion's."""
+    given = {"rows": 8, "cols": 8, "seed": 3, "epochs": range(1, 3), "strokes": STROKES, "pixel_max": 16}
+    with epoch_images(IMAGES, distortion, **given) as made:
+        for epoch, images in enumerate(made, 1):
+            before = IMAGES if distortion is None else expected(distortion, epoch)
+            random = np.random.default_rng([3, epoch, 2])
+            wanted = change_strokes(before, STROKES, rows=8, cols=8, pixel_max=16, random=random)
+            np.testing.assert_array_equal(images, wanted)
+            assert np.abs(images - before).max() > 1
+    assert len(started) == 1
+
+
 def test_what_is_quickly_warped_needs_no_second_process(started):
     """Groups that share a distortion, and images that stay as they are, are made in this process."""
-    distortion = SharedDistortion(rotation=5, scale=0, shear=0, shift=1, elastic=0, group=10)
-    for epoch, images in enumerate(epochs_of(distortion, range(2))):
-        np.testing.assert_array_equal(images, expected(distortion, epoch))
+    for epoch, images in enumerate(epochs_of(SHARED, range(2))):
+        np.testing.assert_array_equal(images, expected(SHARED, epoch))
     for images in epochs_of(None, range(2)):
         np.testing.assert_array_equal(images, IMAGES)
     assert started == []

@@ -67,8 +67,22 @@ def test_curves_pass_through_their_points():
     curve = smooth(points)
     assert len(curve) == 37
     np.testing.assert_allclose(curve[::12], points, atol=1e-12)
+    lines = smooth(points, 0)
+    np.testing.assert_allclose(lines[:13], np.linspace(points[0], points[1], 13), atol=1e-12)
+    np.testing.assert_allclose(smooth(points, 0.5), (lines + curve) / 2, atol=1e-12)
     straight = smooth(np.array([(0.0, 0.0), (0.5, 0.5), (1.0, 1.0)]))
     np.testing.assert_allclose(straight[:, 0], straight[:, 1], atol=1e-12)
+
+
+def test_points_of_a_pen_count_from_the_lower_edge(monkeypatch):
+    """A bar at 100 and a stem down to 0 are a T."""
+    bar, stem = [(0, 100), (30, 100), (60, 100), (100, 100)], [(50, 100), (50, 60), (50, 30), (50, 0)]
+    arrays = {"pendigits_points": np.array([bar + stem], np.uint8), "pendigits_labels": np.array([7], np.uint8)}
+    monkeypatch.setattr(more_digits, "_read", lambda: arrays)
+    [image] = read_digits("pendigits", FORM).pixels.reshape(-1, 28, 28)
+    widths = (image > 100).sum(axis=1)
+    assert widths.argmax() < 10
+    assert widths[16:22].max() < 6
 
 
 def test_pens_have_widths():

@@ -72,6 +72,18 @@ def test_a_blur_keeps_the_ink_and_softens_edges(bars):
     np.testing.assert_allclose(made[softened].sum(axis=(1, 2)), 200 * 36, rtol=0.02)
 
 
+def test_a_blur_spreads_a_point_by_its_deviation():
+    """Half of the points stay, the others get variances of up to the bound's square, along either axis."""
+    images = np.zeros((IMAGES, SIZE, SIZE), np.float32)
+    images[:, 9, 9] = 200
+    made = changed(images.reshape(IMAGES, -1), replace(NONE, blur=0.8)).reshape(-1, SIZE, SIZE) / 200
+    made = made[made.sum(axis=(1, 2)) > 0.9]  # the others have the gap of no extent on the point
+    apart = (np.arange(SIZE) - 9) ** 2
+    for variances in (made.sum(axis=2) @ apart, made.sum(axis=1) @ apart):
+        assert variances.max() == pytest.approx(0.64, abs=0.04)
+        assert variances[variances > 0].mean() == pytest.approx(0.64 / 3, abs=0.06)
+
+
 def test_noise_is_about_strokes_alone(bars):
     made = changed(bars, replace(NONE, noise=0.3)).reshape(-1, SIZE, SIZE)
     noisy = (np.abs(made - bars.reshape(made.shape)) > 1).sum(axis=(1, 2)) > 5

@@ -51,8 +51,8 @@ def attributions(sources: Collection[str], *, letters: bool) -> tuple[str, ...]:
 def read_digits(source: str, form: Form, *, most: int | None = None) -> Part:
     """The digits of `source`, prepared for a model that takes images of `form`, in a fixed random order.
 
-    Digits of `pendigits` are drawn as curves by pens of various widths. `most` limits their number. Raises
-    `DatasetError` for an unknown source and a damaged file.
+    Digits of `pendigits` are drawn as more or less round curves by pens of various widths. `most` limits their number.
+    Raises `DatasetError` for an unknown source and a damaged file.
     """
     if source not in ATTRIBUTIONS:
         raise DatasetError(f"no source {source!r}; known are {', '.join(ATTRIBUTIONS)}")
@@ -60,9 +60,10 @@ def read_digits(source: str, form: Form, *, most: int | None = None) -> Part:
     labels = arrays[f"{source}_labels"].astype(np.int64)
     order = np.random.default_rng(_ORDER_SEED).permutation(len(labels))[:most]
     if source == "pendigits":
-        widths = np.random.default_rng(_PEN_SEED).uniform(*_PEN, len(labels))
+        random = np.random.default_rng(_PEN_SEED)
+        widths, roundness = random.uniform(*_PEN, len(labels)), random.random(len(labels))
         points = arrays["pendigits_points"][order] / 100 * (1, -1) + (0, 1)
-        pictures = [draw_curve(*each) for each in zip(points, widths[order], strict=True)]
+        pictures = [draw_curve(*each) for each in zip(points, widths[order], roundness[order], strict=True)]
     else:
         pictures = list(arrays[source][order])
     return Part(_prepare(pictures, form), labels[order])
