@@ -62,7 +62,8 @@ class Recipe:
     real_outliers: bool = False
     """Whether the detector is fitted on real letters and operators beside drawn images."""
     snapshots: int = 0
-    """Number of snapshots of the network, of an ensemble of the first one, see `artifact.snapshots`."""
+    """Greatest number of snapshots of the network, of an ensemble of the first one, see `artifact.snapshots`. A network
+    without `calibration` has none."""
     validation_epochs: int | None = None
     """Epochs of the validation run, where they differ from the final fit; JSON key `rehearsal_epochs`."""
     member_seeds: tuple[int, ...] = ()

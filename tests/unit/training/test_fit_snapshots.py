@@ -9,9 +9,7 @@ from training.data.datasets import digits
 from training.fit.fit import fit
 from training.recipes import find
 
-TINY = dataclasses.replace(
-    find("digits-8x8")[0], hidden=(6, 5), epochs=6, batch=32, augmentation=None, snapshots=4, member_seeds=(1,)
-)
+TINY = dataclasses.replace(find("digits-8x8")[0], hidden=(6, 5), epochs=6, batch=32, augmentation=None, snapshots=4)
 
 
 def fitted(file, **named):
