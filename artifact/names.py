@@ -13,9 +13,13 @@ NOT_A_DIGIT = "not_a_digit"
 """Only where `Card.detects_outliers`."""
 
 DETECTOR_WEIGHTS = "detector.weights"
-"""Initializer behind `NOT_A_DIGIT`, float32 [width of the last hidden layers of all members]."""
+"""Initializer behind `NOT_A_DIGIT`, float32 [width of the last hidden layers of all members], or [width of its own]."""
 DETECTOR_BIAS = "detector.bias"
 """Initializer behind `NOT_A_DIGIT`, float32, one number."""
+DETECTOR_HIDDEN_WEIGHTS = "detector.hidden_weights"
+"""Initializer of a detector with a hidden layer of its own, float32 [rows*cols, width], for raw pixels."""
+DETECTOR_HIDDEN_BIASES = "detector.hidden_biases"
+"""Likewise, float32 [width]."""
 
 
 class Form(NamedTuple):

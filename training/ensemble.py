@@ -29,6 +29,8 @@ from training.fit.progress import Say, progress
 from training.recipe import Recipe
 from training.report.report import write_report
 
+_DETECTOR_DIGITS = 20_000  # at least so many, where there are, for a detector with a hidden layer of its own
+
 
 def train_ensemble(
     recipe: Recipe, dataset: Dataset, models: Path, *, description: Description, unfinished: Path, say: Say
@@ -60,7 +62,10 @@ def train_ensemble(
 
     inputs = partial(scale_pixels, pixel_scale=recipe.pixel_scale, pixel_offset=recipe.pixel_offset)
     fitted_outliers, outliers = read_outliers(description) if recipe.real_outliers else (None, {})
-    detector = fit_detector(networks, held_out.pixels, description, inputs, fitted_outliers)
+    digits = held_out.pixels
+    if recipe.detector_width:  # it reads nothing of the networks, so theirs may be its digits as well
+        digits = learning.pixels[:: max(1, len(learning) // _DETECTOR_DIGITS)]
+    detector = fit_detector(networks, digits, description, inputs, fitted_outliers, width=recipe.detector_width)
 
     def report(path: Path, card: Card, scores: NDArray[Any], curves: Mapping[str, Curve]) -> None:
         write_report(

@@ -15,7 +15,16 @@ class RecipeError(ValueError):
 # Fields whose JSON key is another.
 _JSON_KEYS = {"augmentation": "warp", "validation_epochs": "rehearsal_epochs"}
 # Keys that recipes did not always have. They are left out where they are empty, so that older cards keep their bytes.
-_LATER = ("rehearsal_epochs", "member_seeds", "calibration", "strokes", "sources", "real_outliers", "snapshots")
+_LATER = (
+    "rehearsal_epochs",
+    "member_seeds",
+    "calibration",
+    "strokes",
+    "sources",
+    "real_outliers",
+    "detector_width",
+    "snapshots",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +70,8 @@ class Recipe:
     """Sources of digits to learn from beside `dataset`, see `training.data.sources`."""
     real_outliers: bool = False
     """Whether the detector is fitted on real letters and operators beside drawn images."""
+    detector_width: int = 0
+    """Neurons of the hidden layer that the detector has of its own; 0 if it reads those of the networks."""
     snapshots: int = 0
     """Greatest number of snapshots of the network, of an ensemble of the first one, see `artifact.snapshots`. A network
     without `calibration` has none."""
@@ -99,7 +110,9 @@ class Recipe:
 
     def member(self, seed: int) -> "Recipe":
         """The recipe of one network of an ensemble. Only its seed differs between networks and ensembles."""
-        return replace(self, seed=seed, member_seeds=(), calibration=0, sources=(), real_outliers=False)
+        return replace(
+            self, seed=seed, member_seeds=(), calibration=0, sources=(), real_outliers=False, detector_width=0
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """How to fit, for the JSON of the card and the fingerprint of a checkpoint. Both keep their keys."""

@@ -138,6 +138,7 @@ RECIPES = (
         batch=128,
         learning_rate=1e-2,
         alpha=1e-2,
+        detector_width=16,
         snapshots=40,
     ),
     Recipe(
@@ -148,6 +149,7 @@ RECIPES = (
         batch=64,
         learning_rate=2e-3,
         alpha=1e-3,
+        detector_width=16,
         snapshots=40,
     ),
     Recipe(

@@ -1,11 +1,13 @@
-"""The detector: whether an image shows a digit, from the activations of the last hidden layers.
+"""The detector: whether an image shows a digit, fitted on digits and on images without one.
 
-It is one more output neuron: a logistic regression on the last hidden layers of all networks, fitted on digits
-and on images without one, see `training.data.outliers`. Hidden layers of a classifier detect outliers: K. Lee,
+It is one more output neuron: a logistic regression on the last hidden layers of all networks. Narrow networks keep
+too little of an image for that, so theirs reads a hidden layer of its own, which reads the pixels. For images without
+a digit see `training.data.outliers`. Hidden layers of a classifier detect outliers: K. Lee,
 K. Lee, H. Lee, J. Shin, "A Simple Unified Framework for Detecting Out-of-Distribution Samples and Adversarial
 Attacks", NeurIPS 2018.
 """
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -27,6 +29,7 @@ InputFunction = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 _FIT_EACH, _JUDGE_EACH = 4000, 2000  # at most so many images of a family, and no more than there are digits
 _FIT_SEED, _JUDGE_SEED = 1, 2
+_OWN_ALPHA, _OWN_EPOCHS = 1e-2, 15  # of the network that a detector with a hidden layer of its own is
 _PENALTY = 100.0  # weight of the squared weights against the loss of all images
 # Digits that are more distorted than the held-out ones are digits too.
 _BENT = Distortion(rotation=12, scale=0.12, shear=0.12, shift=1.0, alpha=38, sigma=6)
@@ -37,14 +40,20 @@ class Detector:
     """The neuron; its output is the logistic function of `hidden @ weights + bias`."""
 
     weights: NDArray[np.float64]
-    """[total width of the last hidden layers of all networks]"""
+    """[total width of the last hidden layers of all networks, or width of its own]"""
     bias: float
+    own: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+    """Weights [rows*cols, width] and biases [width] of a hidden layer of its own, with ReLU, for the networks' inputs;
+    None if it reads those of the networks."""
 
     def chances(self, networks: Sequence[Any], inputs: NDArray[np.float32]) -> NDArray[np.float64]:
         """Probability, [N], that an image shows no digit; `inputs` [N, rows*cols] are those of the networks."""
         from scipy.special import expit
 
-        chances: NDArray[np.float64] = expit(last_hidden(networks, inputs) @ self.weights + self.bias)
+        hidden = (
+            last_hidden(networks, inputs) if self.own is None else np.maximum(inputs @ self.own[0] + self.own[1], 0)
+        )
+        chances: NDArray[np.float64] = expit(hidden @ self.weights + self.bias)
         return chances
 
 
@@ -66,11 +75,14 @@ def fit_detector(
     form: Form,
     inputs: InputFunction,
     outliers: NDArray[np.uint8] | None = None,
+    *,
+    width: int = 0,
 ) -> Detector:
-    """Fit the neuron on `digits` uint8 [N, rows*cols], which no network learned from, and on images without one.
+    """Fit the neuron on `digits` uint8 [N, rows*cols], and on images without one.
 
-    Those are drawn; `outliers` uint8 [M, rows*cols] are added to them. Digits and images without one have the same
-    total weight. The result is deterministic.
+    Those are drawn; `outliers` uint8 [M, rows*cols] are added to them. With a `width` the neuron has a hidden layer of
+    its own, else it reads those of the networks, which then did not learn from the `digits`. Digits and images without
+    one have the same total weight. The result is deterministic.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -80,12 +92,33 @@ def fit_detector(
     each = min(_FIT_EACH, len(digits))
     drawn = [draw_outliers(family, each, form, random) for family in FAMILIES]
     others = np.concatenate(drawn if outliers is None else [*drawn, outliers[:each]])
+    if width:
+        bent = augment(others.astype(np.float32), _BENT, rows=form.rows, cols=form.cols, random=random)
+        others = np.concatenate([others, np.rint(bent).clip(0, form.pixel_max).astype(np.uint8)])
+        return _fit_own(inputs(shown), inputs(others), width)
     hidden = last_hidden(networks, inputs(np.concatenate([shown, others])))
     middle, spread = hidden.mean(axis=0), np.maximum(hidden.std(axis=0), 1e-6)
     regression = LogisticRegression(C=1 / _PENALTY, class_weight="balanced", max_iter=2000)
     regression.fit((hidden - middle) / spread, np.repeat([0, 1], [len(shown), len(others)]))
     weights = regression.coef_[0] / spread
     return Detector(weights, float(regression.intercept_[0] - weights @ middle))
+
+
+def _fit_own(digits: NDArray[np.float32], others: NDArray[np.float32], width: int) -> Detector:
+    """A detector with a hidden layer of `width` neurons of its own, from inputs with and without a digit."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.neural_network import MLPClassifier
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    count = len(digits) + len(others)
+    weights = np.repeat([count / 2 / len(digits), count / 2 / len(others)], [len(digits), len(others)])
+    network = MLPClassifier((width,), alpha=_OWN_ALPHA, batch_size=256, max_iter=_OWN_EPOCHS, random_state=_FIT_SEED)
+    # One thread, so that sums have the same order on every machine.
+    with threadpool_limits(1), warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+        truth = np.repeat([0, 1], [len(digits), len(others)])
+        network.fit(np.concatenate([digits, others]).astype(np.float32), truth, sample_weight=weights)
+    first, last = (each.astype(np.float64) for each in network.coefs_)
+    return Detector(last[:, 0], float(network.intercepts_[1][0]), (first, network.intercepts_[0].astype(np.float64)))
 
 
 def detector_curves(

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from artifact.card import Card
-from artifact.names import DETECTOR_BIAS, DETECTOR_WEIGHTS
+from artifact.names import DETECTOR_BIAS, DETECTOR_HIDDEN_BIASES, DETECTOR_HIDDEN_WEIGHTS, DETECTOR_WEIGHTS
 from artifact.weights import read_layer
 from training.evaluate.detector import Detector
 from training.export.assemble import assemble
@@ -20,19 +20,24 @@ def read_members(model: bytes, card: Card) -> list[Any]:
     return [_member(model, card, member) for member in range(card.members)]
 
 
-def read_detector(model: bytes) -> Detector | None:
-    """The detector in `model` (the bytes of model.onnx), or None."""
+def read_detector(model: bytes, card: Card) -> Detector | None:
+    """The detector in `model` (the bytes of model.onnx), or None. `build_graph` gives the same bytes for it."""
     import onnx
     from onnx import numpy_helper
 
     found = {
         tensor.name: numpy_helper.to_array(tensor)
         for tensor in onnx.load_model_from_string(model).graph.initializer
-        if tensor.name in (DETECTOR_WEIGHTS, DETECTOR_BIAS)
+        if tensor.name in (DETECTOR_WEIGHTS, DETECTOR_BIAS, DETECTOR_HIDDEN_WEIGHTS, DETECTOR_HIDDEN_BIASES)
     }
     if not found:
         return None
-    return Detector(found[DETECTOR_WEIGHTS].astype(np.float64), float(found[DETECTOR_BIAS]))
+    own = None
+    if DETECTOR_HIDDEN_WEIGHTS in found:
+        weights = found[DETECTOR_HIDDEN_WEIGHTS].astype(np.float64)
+        biases = found[DETECTOR_HIDDEN_BIASES].astype(np.float64) + card.pixel_offset * weights.sum(axis=0)
+        own = weights / card.pixel_scale, biases
+    return Detector(found[DETECTOR_WEIGHTS].astype(np.float64), float(found[DETECTOR_BIAS]), own)
 
 
 def _member(model: bytes, card: Card, member: int) -> Any:

@@ -16,6 +16,8 @@ from onnx import TensorProto, helper, numpy_helper
 from artifact.card import CARD_KEY, Card
 from artifact.names import (
     DETECTOR_BIAS,
+    DETECTOR_HIDDEN_BIASES,
+    DETECTOR_HIDDEN_WEIGHTS,
     DETECTOR_WEIGHTS,
     INPUT,
     LABEL,
@@ -119,7 +121,42 @@ def _member(classifier: Any, card: Card, member: int) -> tuple[list[onnx.NodePro
 
 
 def _detector(detector: Detector, card: Card) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
-    """Nodes and initializers of the detector, a neuron on the last hidden layers of all networks."""
+    """Nodes and initializers of the detector, a neuron on the last hidden layers of all networks or on its own."""
+    if detector.own is not None:
+        nodes, read, initializers = _own_hidden(*detector.own, card)
+    else:
+        nodes, read = _last_hidden(card)
+        initializers = []
+    nodes += [
+        helper.make_node("MatMul", [read, DETECTOR_WEIGHTS], ["detector.product"]),
+        helper.make_node("Add", ["detector.product", DETECTOR_BIAS], ["detector.value"]),
+        helper.make_node("Sigmoid", ["detector.value"], [NOT_A_DIGIT]),
+    ]
+    weights, bias = detector.weights.astype(np.float32), np.array(detector.bias, np.float32)
+    initializers += [numpy_helper.from_array(weights, DETECTOR_WEIGHTS), numpy_helper.from_array(bias, DETECTOR_BIAS)]
+    return nodes, initializers
+
+
+def _own_hidden(
+    weights: NDArray[np.float64], biases: NDArray[np.float64], card: Card
+) -> tuple[list[onnx.NodeProto], str, list[onnx.TensorProto]]:
+    """Nodes, output and initializers of the hidden layer of a detector, with the scaling of the pixels folded in."""
+    weights = weights * card.pixel_scale
+    biases = biases - card.pixel_offset * weights.sum(axis=0)
+    # A Cast of its own: a variant may replace the networks'.
+    nodes = [
+        helper.make_node("Cast", [INPUT], ["detector.ink"], to=TensorProto.FLOAT),
+        helper.make_node("MatMul", ["detector.ink", DETECTOR_HIDDEN_WEIGHTS], ["detector.hidden_product"]),
+        helper.make_node("Add", ["detector.hidden_product", DETECTOR_HIDDEN_BIASES], ["detector.hidden_value"]),
+        helper.make_node("Relu", ["detector.hidden_value"], ["detector.hidden"]),
+    ]
+    arrays = {DETECTOR_HIDDEN_WEIGHTS: weights, DETECTOR_HIDDEN_BIASES: biases}
+    initializers = [numpy_helper.from_array(array.astype(np.float32), name) for name, array in arrays.items()]
+    return nodes, "detector.hidden", initializers
+
+
+def _last_hidden(card: Card) -> tuple[list[onnx.NodeProto], str]:
+    """Nodes and output with the last hidden layers of all networks."""
     layers = len(card.layer_widths) - 2
     if not layers:
         raise GraphError("a detector needs hidden layers, and the network has none")
@@ -128,13 +165,7 @@ def _detector(detector: Detector, card: Card) -> tuple[list[onnx.NodeProto], lis
     if len(last) > 1:
         read = "last_hidden"
         nodes.append(helper.make_node("Concat", last, [read], axis=1))
-    nodes += [
-        helper.make_node("MatMul", [read, DETECTOR_WEIGHTS], ["detector.product"]),
-        helper.make_node("Add", ["detector.product", DETECTOR_BIAS], ["detector.value"]),
-        helper.make_node("Sigmoid", ["detector.value"], [NOT_A_DIGIT]),
-    ]
-    weights, bias = detector.weights.astype(np.float32), np.array(detector.bias, np.float32)
-    return nodes, [numpy_helper.from_array(weights, DETECTOR_WEIGHTS), numpy_helper.from_array(bias, DETECTOR_BIAS)]
+    return nodes, read
 
 
 def _own(name: str, card: Card, member: int) -> str:

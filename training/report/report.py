@@ -194,8 +194,10 @@ def _learned(card: Card, held_out: int, sources: Collection[str]) -> str:
 
 def _outliers(card: Card) -> list[str]:
     """How well the detector separates digits from other images."""
+    width = card.recipe.get("detector_width", 0)
+    reads = f"{width} neurons of its own that read the pixels" if width else "the last hidden layers of all networks"
     lines = [
-        "`not_a_digit` is one more neuron, which reads the last hidden layers of all networks. How well it tells the "
+        f"`not_a_digit` is one more neuron, which reads {reads}. How well it tells the "
         "test images from images without a digit (area under the curve):",
         "",
         "| images without a digit | area |",

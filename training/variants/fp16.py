@@ -22,7 +22,7 @@ def build_fp16(model: bytes, card: Card, variant_card: Card) -> bytes:
     def replace(node: onnx.NodeProto, product: Product | None) -> Replacement | None:
         if product is not None:
             return _to_half(product, halves)
-        if list(node.input) == [INPUT]:
+        if list(node.input) == [INPUT] and not node.output[0].startswith("detector."):
             return _ink(node.output[0], halves)
         source = node.input[0]
         if source not in halves or node.op_type not in _BETWEEN_PRODUCTS:

@@ -110,7 +110,7 @@ def test_the_report_shows_what_more_networks_bring(folder, card):
 def test_members_taken_out_and_assembled_again_give_the_same_bytes(folder, card, tmp_path):
     """The scaling, the temperature and the classes come through; a whole export makes the same model too."""
     model = folder.onnx.read_bytes()
-    members, detector = read_members(model, card), read_detector(model)
+    members, detector = read_members(model, card), read_detector(model, card)
     assert build_graph(members, card, detector) == model
     assert not (folder.path / "model.skops").exists()
     test = digits().test
@@ -135,7 +135,7 @@ def test_strangers_are_assembled_as_well(make_stranger, tmp_path, classes):
     assert (card.members, card.temperature, card.reliability) == (2, None, ())
     np.testing.assert_array_equal(got["label"], np.array(card.labels)[mean.argmax(axis=1)])
     members = read_members(folder.onnx.read_bytes(), card)
-    assert (read_detector(folder.onnx.read_bytes()), card.outlier_auc) == (None, {})
+    assert (read_detector(folder.onnx.read_bytes(), card), card.outlier_auc) == (None, {})
     assert build_graph(members, card) == folder.onnx.read_bytes()
     assert [each.classes_.tolist() for each in members] == [list(card.labels)] * 2
 

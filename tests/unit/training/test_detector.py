@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from training.export.checks import ExportError
 from training.export.export import check_parity, export
 from training.recipes import find
 from training.train import make_description
+from training.variants.variants import make_variant
 
 INPUTS = partial(scale_pixels, pixel_scale=1 / 16, pixel_offset=5.0)
 FORM = make_description(find("digits-8x8")[0], digits(), 1, {})
@@ -79,6 +81,33 @@ def test_it_tells_them_apart(network, detector):
     assert found[ALL] > 0.9
     assert min(found[family] for family in FAMILIES) > 0.75
     assert np.mean(chances > 0.5) < 0.25
+
+
+@pytest.fixture(scope="module")
+def own(network) -> Detector:
+    """A detector with a hidden layer of its own."""
+    with patch("training.evaluate.detector._FIT_EACH", 300):
+        return fit_detector([network], digits().train[:700].pixels, FORM, INPUTS, width=8)
+
+
+def test_one_with_a_hidden_layer_of_its_own_reads_the_pixels(network, own):
+    """It asks no network, and finds most images of each family, drawn anew."""
+    test = digits().test.pixels
+    chances = own.chances([], INPUTS(test))
+    np.testing.assert_array_equal(own.chances([network], INPUTS(test)), chances)
+    found = areas(detector_curves(own, [network], chances, FORM, INPUTS))
+    assert min(found[family] for family in (ALL, *FAMILIES)) > 0.8
+
+
+@pytest.mark.parametrize("kind", ["int8", "fp16"])
+def test_variants_keep_a_hidden_layer_of_its_own(network, own, tmp_path, kind: str):
+    """The pixels that it reads are whole, whatever a variant makes of the network's."""
+    test = digits().test
+    folder = export(network, test.pixels, test.labels, FORM, tmp_path, detector=own)
+    wanted = own.chances([network], INPUTS(test.pixels))
+    np.testing.assert_allclose(run(folder.onnx, test.pixels)[NOT_A_DIGIT], wanted, atol=1e-5)
+    variant = make_variant(folder, kind, digits().train.pixels, test)
+    np.testing.assert_allclose(run(variant.onnx, test.pixels)[NOT_A_DIGIT], wanted, atol=1e-5)
 
 
 def test_it_reads_the_last_hidden_layers_of_all_networks(network):

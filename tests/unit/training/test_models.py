@@ -123,7 +123,7 @@ def test_the_classifier_beside_the_model_gives_its_scores(folder, card, session)
         return
     classifier = read_fitted(file)
     model = folder.onnx.read_bytes()
-    assert build_graph([classifier], card, read_detector(model)) == model
+    assert build_graph([classifier], card, read_detector(model, card)) == model
     part = held_out(card)
     inputs = scale_pixels(part.pixels, pixel_scale=card.pixel_scale, pixel_offset=card.pixel_offset)
     [scores] = session.run(["scores"], {INPUT: part.pixels})
@@ -135,7 +135,7 @@ def test_the_classifier_beside_the_model_gives_its_scores(folder, card, session)
 def test_taken_apart_and_assembled_again_it_is_the_same(folder, card):
     """The networks that come out of model.onnx make the same file, byte for byte."""
     model = folder.onnx.read_bytes()
-    assert build_graph(read_members(model, card), card, read_detector(model)) == model
+    assert build_graph(read_members(model, card), card, read_detector(model, card)) == model
 
 
 COMMITTED_VARIANTS = {("mnist-large", 1, "int8"), ("mnist-committee", 1, "int8")}

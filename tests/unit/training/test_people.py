@@ -19,7 +19,8 @@ from training.data.dataset import DatasetError
 from training.data.datasets import digits, with_sources
 from training.data.sources import more_digits
 from training.data.sources.more_digits import ATTRIBUTIONS, REAL_LETTERS, SLASHES_AND_DOTS
-from training.export.extract import read_detector
+from training.export.extract import read_detector, read_members
+from training.export.graph import build_graph
 from training.recipe import RecipeError
 from training.recipes import RECIPES, find
 from training.train import make_description, train_all
@@ -33,6 +34,7 @@ TINY = dataclasses.replace(
     sources=("hwd1000", "semeion"),
     strokes=find("mnist-16x16:4")[0].strokes,
     real_outliers=True,
+    detector_width=4,
     member_seeds=(1,),
     calibration=337,
     snapshots=3,
@@ -108,7 +110,14 @@ def test_a_source_that_was_left_out_is_said_and_evaluated(folder, card, said):
 
 def test_the_detector_is_on_the_card_for_real_letters_too(folder, card):
     assert {REAL_LETTERS, SLASHES_AND_DOTS} < card.outlier_auc.keys()
-    assert read_detector(folder.onnx.read_bytes()) is not None
+    model = folder.onnx.read_bytes()
+    detector = read_detector(model, card)
+    assert detector is not None
+    assert detector.own is not None
+    assert detector.own[0].shape == (64, 4)
+    assert build_graph(read_members(model, card), card, detector) == model
+    page = (folder.report / "report.md").read_text()
+    assert "reads 4 neurons of its own that read the pixels" in page
     assert NOT_A_DIGIT in run(folder.onnx, digits().test.pixels[:2])
 
 
@@ -155,7 +164,7 @@ def test_sources_and_real_outliers_need_calibration():
 
 def test_older_recipes_keep_their_json():
     """Keys that came later are absent where a recipe does not use them."""
-    later = {"strokes", "sources", "real_outliers", "snapshots"}
+    later = {"strokes", "sources", "real_outliers", "detector_width", "snapshots"}
     for recipe in RECIPES:
         assert bool(later & recipe.to_dict().keys()) == bool(recipe.sources)
     assert find("mnist-16x16:4")[0].to_dict()["sources"] == list(ATTRIBUTIONS)
