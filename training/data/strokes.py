@@ -74,7 +74,7 @@ def _break(pictures: Images, which: NDArray[np.bool_], bound: float, random: np.
     """Leave a round gap about one random pixel with ink."""
     some = pictures[which]
     count, rows, cols = some.shape
-    middle = ((some > 0.5) * random.random(some.shape, dtype=np.float32)).reshape(count, -1).argmax(axis=1)
+    middle = ((some > 0.5) * random.random(some.shape, dtype=np.float32)).reshape(count, rows * cols).argmax(axis=1)
     down = np.arange(rows, dtype=np.float32)[:, None] - (middle // cols)[:, None, None]
     across = np.arange(cols, dtype=np.float32) - (middle % cols)[:, None, None]
     apart = np.sqrt(down**2 + across**2).astype(np.float32)

@@ -41,6 +41,13 @@ def test_a_seed_decides_and_range_and_shape_stay(bars):
     np.testing.assert_array_equal(bars, before)
 
 
+def test_no_image_and_few_images_are_changed_too(bars):
+    """A change may meet none of them."""
+    for count in (0, 1, 2):
+        for seed in range(20):
+            assert changed(bars[:count], replace(ALL, share=1), seed).shape == (count, SIZE * SIZE)
+
+
 def test_no_bounds_change_nothing_but_a_dot(bars):
     """Without bounds images stay; a gap of radius 0 takes half of one pixel."""
     moved = np.abs(changed(bars, NONE) - bars)
