@@ -98,8 +98,6 @@ def _find(grey: Floats, bright: bool) -> tuple[Found, tuple[int, int, int, int] 
         return blank
     marks = find_marks(ink)
     kept, several = digit_marks(marks)
-    if not kept.any():
-        return blank
     if full < _FAINT and marks.ink[kept].sum() < _GATHERED * marks.ink.sum():
         return blank
     mask = marks.mask(kept)
