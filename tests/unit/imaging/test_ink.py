@@ -110,6 +110,14 @@ def test_each_code_is_said_when_it_is_seen():
     assert codes(0.7 + 0.08 * seven()) == {WarningCode.LOW_CONTRAST}
 
 
+def test_a_tight_crop_cuts_nothing():
+    """The bend of a round digit that just reaches the borders is whole; a third of the ring taken off is missing."""
+    rows, cols = np.indices((SIDE, SIDE)) - (SIDE - 1) / 2
+    ring = (np.abs(np.hypot(rows, cols) - 80) > 8).astype(np.float32)
+    assert codes(ring[12:-12, 12:-12]) == set()
+    assert codes(ring[60:, 12:-12]) == {WarningCode.TOUCHES_BORDER}
+
+
 def test_a_small_digit_on_a_large_sheet_is_seen_from_near():
     """A digit of a tenth of the picture keeps the detail that it has in the whole picture."""
     sheet = np.ones((1000, 1000), np.float32)
