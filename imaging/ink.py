@@ -11,6 +11,7 @@ from imaging.ground import LEAST, departures, has_edges, ink_is_bright, lasting,
 from imaging.lines import without_lines
 from imaging.marks import digit_marks, find_marks
 from imaging.pixels import WarningCode
+from imaging.strokes import stroke_width
 
 Floats = NDArray[np.float32]
 
@@ -30,6 +31,8 @@ _GATHERED = 0.6
 _LASTING = 0.6
 # Ink from this part of the strongest on decides where the digit ends.
 _SURE = 0.3
+# A cut stroke has at least this part of the pixels at the border that it has half its width inside.
+_CUT = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +101,6 @@ def _find(grey: Floats, bright: bool) -> tuple[Found, tuple[int, int, int, int] 
         return blank
     marks = find_marks(ink)
     kept, several = digit_marks(marks)
-    if not kept.any():
-        return blank
     if full < _FAINT and marks.ink[kept].sum() < _GATHERED * marks.ink.sum():
         return blank
     mask = marks.mask(kept)
@@ -116,7 +117,7 @@ def _find(grey: Floats, bright: bool) -> tuple[Found, tuple[int, int, int, int] 
         for code, seen in (
             (WarningCode.LINES_REMOVED, lined),
             (WarningCode.SEVERAL_MARKS, several),
-            (WarningCode.TOUCHES_BORDER, bool(marks.borders()[kept].any())),
+            (WarningCode.TOUCHES_BORDER, bool(marks.borders()[kept].any()) and _is_cut(ink)),
             (WarningCode.LOW_CONTRAST, full < _FAINT),
         )
         if seen
@@ -135,6 +136,18 @@ def _above_noise(departure: Floats, noise: float) -> tuple[Floats | None, float]
     ink = np.minimum(departure / np.float32(full), np.float32(1))
     ink[ink < least] = 0
     return ink, full
+
+
+def _is_cut(ink: Floats) -> bool:
+    """Whether strokes meet a border over their own width, and not in a bend that widens further inside."""
+    full = ink >= 0.5 * ink.max()
+    width = stroke_width(ink)
+    deep = min(max(1, round(width / 2)), min(ink.shape) - 1)
+    for side in (full, full[::-1], full.T, full.T[::-1]):
+        at_border = np.count_nonzero(side[0])
+        if at_border >= width and at_border >= _CUT * np.count_nonzero(side[deep]):
+            return True
+    return False
 
 
 def _touches(ink: Floats) -> bool:

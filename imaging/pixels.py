@@ -52,7 +52,7 @@ def describe(code: WarningCode, pixel_max: int) -> ImageWarning:
         WarningCode.INVERTED: "the corners are bright: the image looks inverted, expected bright ink on a dark ground",
         WarningCode.LINES_REMOVED: "lines across the picture were taken off before it was classified",
         WarningCode.SEVERAL_MARKS: "the picture shows several marks side by side: it was classified as one digit",
-        WarningCode.TOUCHES_BORDER: "the ink touches the border: part of the digit may be missing",
+        WarningCode.TOUCHES_BORDER: "the border cuts through the ink: part of the digit may be missing",
         WarningCode.LOW_CONTRAST: "the ink hardly differs from its ground",
     }
     return ImageWarning(code, sentences[code])

@@ -1,12 +1,14 @@
 """Chunks: the rows of pixels that a reader passes to a scorer, with the errors of bad rows."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.pixels import ImageWarning
+from imaging.prepare import Prepared
 from scoring.messages import shorten
 
 UNKNOWN = -(2**31)
@@ -61,10 +63,10 @@ class Shape:
     """Possible values of the output `digit`, in the order of the classes; labels of inputs are among them."""
     classes: tuple[str, ...]
     """The names of the same classes, which are valid labels too."""
-    prepare: Callable[[bytes], NDArray[np.uint8]]
-    """Image file -> pixels, uint8 [rows*cols]; raises `imaging.prepare.ImageError`.
+    prepare: Callable[[bytes], Prepared]
+    """Image file -> pixels, uint8 [rows*cols], and warnings; raises `imaging.prepare.ImageError`.
 
-    Several processes decode in parallel if it can be pickled, see `scoring.readers.images.decoding.prepare_pixels`."""
+    Several processes decode in parallel if it can be pickled."""
 
     @property
     def features(self) -> int:
@@ -88,6 +90,8 @@ class Chunk:
     """Errors by row within the chunk."""
     labels: NDArray[np.int32] | None
     """int32 [n]: label of each image, `UNKNOWN` or `FOREIGN` without a valid one; None without labels."""
+    warnings: Mapping[int, Sequence[ImageWarning]] = field(default_factory=dict)
+    """Warnings of the preparation by row within the chunk, for image files; the sequence may be empty."""
 
     def __len__(self) -> int:
         return len(self.pixels)

@@ -231,8 +231,9 @@ def _print(summary: "Summary", as_json: bool) -> None:
 score.__doc__ = f"""Score many images: files in, one table out, with one row for each image in input order.
 
 The table has the columns id, digit, a score for each label (score_0 …), margin, top_1 … with --top-k, warnings, and
-error. Warnings are those of `digits classify`: an image is blank or inverted, or its pixels look scaled to 0..1. It
-is scored, and the summary counts the warnings.
+error. Warnings are those of `digits classify`: pixels that are blank, inverted or look scaled to 0..1, and for image
+files also lines that were taken off, several marks, ink cut off by the border, and hardly any contrast. The image is
+scored, and the summary counts the warnings.
 
 {RULES}
 

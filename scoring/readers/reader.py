@@ -1,12 +1,13 @@
 """What every format gives: rows in blocks, cheap to pass over where the format allows it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.pixels import ImageWarning
 from scoring.chunk import RowError
 
 Wanted = Callable[[int], bool]
@@ -21,6 +22,8 @@ class Block:
     """uint8 [n, rows*cols], C-contiguous, within the range; a row with an error holds zeros."""
     errors: dict[int, RowError] = field(default_factory=dict)
     """By row within the block."""
+    warnings: Mapping[int, Sequence[ImageWarning]] = field(default_factory=dict)
+    """See `Chunk`."""
     names: Sequence[str] | None = None
     """For readers that are `named`: what each row is called."""
     labels: NDArray[np.int32] | None = None

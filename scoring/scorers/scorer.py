@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artifact.card import Card
+from imaging.prepare import prepare
 from scoring.chunk import Shape
-from scoring.readers.images.decoding import prepare_pixels
 
 MAX_IMAGE_PIXELS = 25_000_000
 """Pixels of the largest image file that is decoded, the default of a server."""
@@ -44,8 +44,8 @@ class Model:
     def shape(self) -> Shape:
         """The properties of the model that readers need."""
         card = self.card
-        prepare = partial(prepare_pixels, card=card, max_image_pixels=MAX_IMAGE_PIXELS)
-        return Shape(card.rows, card.cols, card.pixel_max, card.labels, card.classes, prepare)
+        prepare_image = partial(prepare, form=card, max_image_pixels=MAX_IMAGE_PIXELS)
+        return Shape(card.rows, card.cols, card.pixel_max, card.labels, card.classes, prepare_image)
 
     def __str__(self) -> str:
         return f"{self.card.name} version {self.card.version} {self.card.variant}".rstrip()

@@ -116,10 +116,12 @@ def _errors(chunk: Chunk) -> tuple[pa.Array, pa.Array]:
 
 def _warnings(chunk: Chunk, shape: Shape) -> tuple[pa.Array, pa.Array]:
     """The columns warnings and codes of rows without an error, as in Classify."""
-    found: dict[int, list[ImageWarning]] = {}
+    found: dict[int, dict[ImageWarning, None]] = {
+        row: dict.fromkeys(each) for row, each in chunk.warnings.items() if each
+    }
     for row, warning in find_warnings(chunk.pixels, shape):
         if row not in chunk.errors:
-            found.setdefault(row, []).append(warning)
+            found.setdefault(row, {})[warning] = None
     if not found:
         return pa.nulls(len(chunk), pa.string()), pa.nulls(len(chunk), pa.string())
     rows = [found.get(row) for row in range(len(chunk))]

@@ -1,4 +1,4 @@
-"""Image files as bytes -> pixels, in as many processes as there are cores for it.
+"""Image files as bytes -> pixels and warnings, in as many processes as there are cores for it.
 
 Decoding a small image is mostly Python, so threads would block each other. Each process is a plain program that
 talks over pipes, imports nothing of the caller's main module, and ends with the caller.
@@ -15,16 +15,12 @@ from itertools import islice
 from types import TracebackType
 from typing import Any, BinaryIO, Self, cast
 
-import numpy as np
-from numpy.typing import NDArray
-
-from artifact.card import Card
-from imaging.prepare import ImageError, prepare
+from imaging.prepare import ImageError, Prepared
 from scoring.chunk import InputError
 
-Prepare = Callable[[bytes], NDArray[np.uint8]]
-Decoded = NDArray[np.uint8] | str
-"""uint8 [rows*cols], or an error message."""
+Prepare = Callable[[bytes], Prepared]
+Decoded = Prepared | str
+"""Pixels with warnings, or an error message."""
 
 # Fewer images are decoded here in less time than a process needs to start.
 _FEW = 1024
@@ -65,7 +61,7 @@ class Decoder:
             program.communicate()
 
     def decode(self, images: Iterable[bytes]) -> Iterator[Decoded]:
-        """The pixels or the error message of each image, in order. `images` is read slightly ahead."""
+        """The pixels and warnings or the error message of each image, in order. `images` is read slightly ahead."""
         images = iter(images)
         for image in images if self._processes == 1 else islice(images, max(0, _FEW - self._count)):
             self._count += 1
@@ -98,13 +94,8 @@ class Decoder:
             raise InputError(f"a process that decodes images ended with exit code {program.wait()}") from None
 
 
-def prepare_pixels(image: bytes, card: Card, max_image_pixels: int) -> NDArray[np.uint8]:
-    """The pixels of `imaging.prepare.prepare`; a `partial` with the card can be pickled."""
-    return prepare(image, card, max_image_pixels=max_image_pixels).pixels
-
-
 def decode_image(function: Prepare, image: bytes) -> Decoded:
-    """The pixels or the error message of one image."""
+    """The pixels and warnings or the error message of one image."""
     try:
         return function(image)
     except ImageError as error:

@@ -116,17 +116,19 @@ class ImagesReader:
 
         pixels = np.zeros((rows, self._shape.features), np.uint8)
         errors = {}
+        warnings = {}
         for row, decoded in enumerate(decoder.decode(images())):
             if row in unreadable:
                 decoded = f"it cannot be read: {unreadable.pop(row)}"
             if isinstance(decoded, str):
                 errors[row] = RowError(ErrorKind.IMAGE, f"{self._place(names[row])}: {decoded}")
             else:
-                pixels[row] = decoded
+                pixels[row], warnings[row] = decoded.pixels, decoded.warnings
         labels = None
         if self.labelled:
             labels = self._labels.read(folders, lambda row: f"the folder of {self._place(names[row])}")
-        return Block(pixels[: len(names)], errors, [_plain(f"{self._prefix}{name}") for name in names], labels)
+        ids = [_plain(f"{self._prefix}{name}") for name in names]
+        return Block(pixels[: len(names)], errors, warnings, ids, labels)
 
     def _place(self, name: str) -> str:
         return f"{self.path}, {_plain(name)}" if self.path else _plain(name)

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from imaging.pixels import ImageWarning
 from scoring.chunk import ErrorKind, RowError, Shape
 from scoring.readers.images.decoding import Decoder
 from scoring.readers.tables.arrow_storage import storage, stored
@@ -83,23 +84,29 @@ def read_lists(column: pa.Array, shape: Shape, place: Place) -> tuple[Pixels, di
     return pixels, errors
 
 
-def read_bytes(column: pa.Array, shape: Shape, place: Place, decoder: Decoder) -> tuple[Pixels, dict[int, RowError]]:
-    """Pixels of raw bytes or image files: uint8 [n, rows*cols], a view of the column if all cells are raw."""
+def read_bytes(
+    column: pa.Array, shape: Shape, place: Place, decoder: Decoder
+) -> tuple[Pixels, dict[int, RowError], dict[int, Sequence[ImageWarning]]]:
+    """Pixels of raw bytes or image files: uint8 [n, rows*cols], a view of the column if all cells are raw.
+
+    The warnings are those of the image files.
+    """
     column = stored(column)
     if is_file(column.type):
         column = stored(pc.struct_field(column, "bytes"))
     raw = _raw(column, shape)
     if raw is not None:
-        return to_pixels(raw, shape, lambda row, pixel: f"{place(row)}, byte {pixel}")
+        return *to_pixels(raw, shape, lambda row, pixel: f"{place(row)}, byte {pixel}"), {}
     cells: Sequence[bytes | None] = column.to_pylist()
     pixels = np.zeros((len(cells), shape.features), np.uint8)
     errors = {}
+    warnings: dict[int, Sequence[ImageWarning]] = {}
     encoded = [row for row, cell in enumerate(cells) if cell and is_encoded(cell)]
     for row, decoded in zip(encoded, decoder.decode(cells[row] or b"" for row in encoded), strict=True):
         if isinstance(decoded, str):
             errors[row] = RowError(ErrorKind.IMAGE, f"{place(row)}: {decoded}")
         else:
-            pixels[row] = decoded
+            pixels[row], warnings[row] = decoded.pixels, decoded.warnings
     plain = sorted({*range(len(cells))} - {*encoded})
     for row in plain:
         cell = cells[row]
@@ -114,7 +121,7 @@ def read_bytes(column: pa.Array, shape: Shape, place: Place, decoder: Decoder) -
         else:
             pixels[row] = np.frombuffer(cell, np.uint8)
     found, flaws = to_pixels(pixels, shape, lambda row, pixel: f"{place(row)}, byte {pixel}")
-    return found, errors | flaws
+    return found, errors | flaws, warnings
 
 
 def numbers(column: pa.Array, full: int = 1) -> NDArray[np.generic]:

@@ -117,15 +117,16 @@ class JsonLinesReader:
             else:
                 pixels[row] = found
             row += 1
+        warnings = {}
         for place, decoded in zip(files, decoder.decode(files.values()), strict=True):
             if isinstance(decoded, str):
                 errors[place] = RowError(ErrorKind.IMAGE, f"{self._name}, line {start + place + 1}: {decoded}")
             else:
-                pixels[place] = decoded
+                pixels[place], warnings[place] = decoded.pixels, decoded.warnings
         shown = None
         if self.labelled:
             shown = self._labels.read(labels, lambda row: f"{self._name}, line {start + row + 1}")
-        return Block(pixels[:row], errors, labels=shown)
+        return Block(pixels[:row], errors, warnings, labels=shown)
 
     def _label(self, record: Any, line: int) -> Any:
         """What a line says of its label, None for nothing. Raises `InputError` where that was asked for."""

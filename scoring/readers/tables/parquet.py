@@ -4,7 +4,7 @@ A column of raw bytes is the fastest: its rows are views of the file.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from imaging.pixels import ImageWarning
 from scoring.chunk import UNKNOWN, InputError, RowError, Shape
 from scoring.readers import fingerprint
 from scoring.readers.images.decoding import Decoder
@@ -120,10 +121,11 @@ class ParquetReader:
     def _block(self, batches: Iterator[pa.RecordBatch], start: int, count: int, decoder: Decoder) -> Block:
         pixels: Pixels | None = None
         errors: dict[int, RowError] = {}
+        warnings: dict[int, Sequence[ImageWarning]] = {}
         labels = np.full(count, UNKNOWN, np.int32)
         done = 0
         for batch in batches:  # each is freed before the next one is read
-            part, flaws = self._read(batch, start + done, decoder)
+            part, flaws, seen = self._read(batch, start + done, decoder)
             stop = done + len(batch)
             if len(batch) == count:
                 pixels = np.ascontiguousarray(part)
@@ -131,11 +133,12 @@ class ParquetReader:
                 pixels = np.empty((count, self._shape.features), np.uint8) if pixels is None else pixels
                 pixels[done:stop] = part
             errors |= {done + row: error for row, error in flaws.items()}
+            warnings |= {done + row: each for row, each in seen.items()}
             if self._selection.label is not None:
                 labels[done:stop] = self._read_labels(batch.column(self._selection.label), start + done)
             done = stop
         assert pixels is not None
-        return Block(pixels, errors, labels=labels if self.labelled else None)
+        return Block(pixels, errors, warnings, labels=labels if self.labelled else None)
 
     def _read_labels(self, column: pa.Array, start: int) -> NDArray[np.int32]:
         column = stored(column)
@@ -144,23 +147,26 @@ class ParquetReader:
             lambda row: f"{self.path}, row {start + row}, column {self._selection.label}",
         )
 
-    def _read(self, batch: pa.RecordBatch, start: int, decoder: Decoder) -> tuple[Pixels, dict[int, RowError]]:
+    def _read(
+        self, batch: pa.RecordBatch, start: int, decoder: Decoder
+    ) -> tuple[Pixels, dict[int, RowError], dict[int, Sequence[ImageWarning]]]:
         names = self._selection.pixels
         if self._kind is None:
             columns = [batch.column(name) for name in names]
-            return to_pixels(
+            found, flaws = to_pixels(
                 _rows([numbers(column, self._shape.pixel_max) for column in columns]),
                 self._shape,
                 lambda row, column: f"{self.path}, row {start + row}, column {names[column]}",
                 missing=any(column.null_count for column in columns),
             )
+            return found, flaws, {}
 
         def place(row: int) -> str:
             return f"{self.path}, row {start + row}, column {names[0]}"
 
         column = batch.column(names[0])
         if is_list(self._kind):
-            return read_lists(column, self._shape, place)
+            return *read_lists(column, self._shape, place), {}
         return read_bytes(column, self._shape, place, decoder)
 
     def _begins_encoded(self) -> bool:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from imaging.ground import closing, departures, ink_is_bright, without_salt
-from imaging.ink import find_ink
+from imaging.ink import crop, find_ink
 from imaging.pixels import WarningCode
 from imaging.prepare import prepare_grey
 from tests.support.cards import card
@@ -46,6 +46,13 @@ def test_a_photo_of_blank_paper_is_blank(softness: float):
         prepared = prepare_grey(picture, card())
         assert [warning.code for warning in prepared.warnings] == ["blank"]
         assert not prepared.pixels.any()
+
+
+def test_what_has_no_edges_is_no_ink():
+    """A stain or a shadow that fades on all sides is not a stroke, however dark."""
+    rows, cols = (np.indices((SIDE, SIDE)) - SIDE / 2) / SIDE
+    stain = 1 - 0.8 * np.exp(-(rows**2 + cols**2) / 0.03)
+    assert codes(stain.astype(np.float32)) == {"blank"}
 
 
 def test_ruled_and_squared_paper_without_a_digit_is_blank():
@@ -103,6 +110,14 @@ def test_each_code_is_said_when_it_is_seen():
     assert codes(0.7 + 0.08 * seven()) == {WarningCode.LOW_CONTRAST}
 
 
+def test_a_tight_crop_cuts_nothing():
+    """The bend of a round digit that just reaches the borders is whole; a third of the ring taken off is missing."""
+    rows, cols = np.indices((SIDE, SIDE)) - (SIDE - 1) / 2
+    ring = (np.abs(np.hypot(rows, cols) - 80) > 8).astype(np.float32)
+    assert codes(ring[12:-12, 12:-12]) == set()
+    assert codes(ring[60:, 12:-12]) == {WarningCode.TOUCHES_BORDER}
+
+
 def test_a_small_digit_on_a_large_sheet_is_seen_from_near():
     """A digit of a tenth of the picture keeps the detail that it has in the whole picture."""
     sheet = np.ones((1000, 1000), np.float32)
@@ -110,6 +125,7 @@ def test_a_small_digit_on_a_large_sheet_is_seen_from_near():
     found = find_ink(sheet)
     assert found.ink is not None
     assert max(found.ink.shape) <= 256
+    assert crop(found.ink).shape[0] > 55
     assert difference(sheet, seven(scale=0.5)) < 8
 
 

@@ -40,19 +40,34 @@ def test_a_frame_near_the_border_is_taken_off():
     assert lost(rest) < 0.05
 
 
-@pytest.mark.parametrize("crop", [(slice(34, 166), slice(54, 146)), (slice(30, 165), slice(56, 144))])
-def test_the_bar_of_a_digit_that_fills_the_picture_is_no_line(crop: tuple[slice, slice]):
-    """The bar of a 7 goes from border to border once the picture is cut to the digit."""
+@pytest.mark.parametrize("rows", [slice(34, 166), slice(10, 190)])
+@pytest.mark.parametrize("cols", [slice(54, 146), slice(56, 144)])
+def test_the_bar_of_a_7_that_fills_the_picture_is_no_line(rows: slice, cols: slice):
+    """It goes from border to border, and a stroke sets off from its end."""
+    crop = rows, cols
     tight = ink(seven()[crop])
     rest, found = without_lines(tight)
     assert not found
     assert rest is tight
 
 
-def test_a_stroke_that_stops_short_of_the_border_is_no_line():
-    """A bar over two thirds of the picture is a stroke."""
+def test_a_bar_across_a_stroke_that_fills_the_picture_is_no_line():
+    """The stroke goes from the upper border to the lower one, as in a 4."""
+    rows, cols = np.indices((SIDE, SIDE))
+    picture = (np.abs(cols + rows // 4 - 130) < 8).astype(np.float32)
+    picture[100:106] = 1
+    rest, found = without_lines(picture)
+    assert not found
+    assert rest is picture
+
+
+@pytest.mark.parametrize("inked", [[(30, 170)], [(0, 160)], [(0, 60), (140, 200)]], ids=["middle", "left", "ends"])
+def test_a_stroke_that_does_not_go_from_border_to_border_is_no_line(inked: list[tuple[int, int]]):
+    """It stops short of both borders or of one, or is broken off in the middle."""
     picture = np.zeros((SIDE, SIDE), np.float32)
-    picture[95:101, 30:170] = 1
+    for left, right in inked:
+        picture[95:101, left:right] = 1
+    picture[110:180, 90:100] = 1
     assert not without_lines(picture)[1]
 
 
@@ -60,4 +75,7 @@ def test_small_pictures_have_no_lines():
     """What was made for a model keeps all its strokes."""
     picture = np.zeros((28, 28), np.float32)
     picture[14] = 1
-    assert without_lines(picture) == (picture, False)
+    picture[3:10, 12:15] = 1
+    rest, found = without_lines(picture)
+    assert not found
+    assert rest is picture

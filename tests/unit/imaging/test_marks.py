@@ -46,7 +46,8 @@ def test_what_belongs_to_a_digit():
     digit = (30, 70, 40, 60)
     assert kept(digit) == ([True], False)
     assert kept((22, 27, 42, 70), digit) == ([True, True], False)
-    assert kept((20, 21, 20, 21), digit) == ([False, True], False)
+    assert kept((50, 53, 34, 37), digit) == ([True, False], False)
+    assert kept((50, 51, 38, 39), (30, 70, 40, 41)) == ([True, False], False)
     assert kept(digit, (90, 95, 40, 60)) == ([True, False], False)
     assert kept((0, 20, 45, 55), digit) == ([False, True], False)
 

@@ -10,8 +10,8 @@ import pytest
 from sklearn.datasets import load_digits
 
 from artifact.card import Card
+from imaging.prepare import prepare
 from scoring.chunk import Shape
-from scoring.readers.images.decoding import prepare_pixels
 from tests.conftest import servers_of
 from tests.support.processes import ROOT
 from tests.support.server import MODELS, Server
@@ -21,8 +21,8 @@ MNIST = ROOT / "tests" / "data" / "mnist" / "t10k-images-idx3-ubyte.gz"
 
 def shape_of(model: str) -> Shape:
     card = Card.from_json((MODELS / model / "1" / "card.json").read_text())
-    prepare = partial(prepare_pixels, card=card, max_image_pixels=1_000_000)
-    return Shape(card.rows, card.cols, card.pixel_max, card.labels, card.classes, prepare)
+    prepare_image = partial(prepare, form=card, max_image_pixels=1_000_000)
+    return Shape(card.rows, card.cols, card.pixel_max, card.labels, card.classes, prepare_image)
 
 
 @pytest.fixture(scope="session")

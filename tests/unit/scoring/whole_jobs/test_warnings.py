@@ -1,6 +1,8 @@
 """What Classify warns of stands in the table and is counted in the summary; bools are no ink or full ink."""
 
 import json
+from base64 import b64encode
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from PIL import Image
 
 from scoring import score
 from tests.support.server import MODELS, Server
+from tests.unit.imaging.pictures import SIDE, ruled, seven
 from tests.unit.scoring.jobs import ARRAYS, run, table, write_array
 
 LOOKS_WRONG = {
@@ -46,6 +49,50 @@ def test_the_table_has_what_classify_warns_of_wherever_it_is_scored(
         found = table(output)["warnings"].to_pylist()
         assert found == ["; ".join(each) or None for each in expected]
         assert table(output)["error"].null_count == len(some)
+
+
+PICTURES = {
+    "blank": np.ones((SIDE, SIDE), np.float32),
+    "lines_removed": ruled(seven(), step=60),
+    "low_contrast": 0.7 + 0.08 * seven(),
+    "plain": seven(),
+    "several_marks": np.concatenate([seven(), seven()], axis=1)[:, 40:-40],
+    "touches_border": seven()[70:],
+}
+
+
+def _png(picture: np.ndarray) -> bytes:
+    file = BytesIO()
+    Image.fromarray(np.uint8(255 * picture)).save(file, "PNG")
+    return file.getvalue()
+
+
+def _write_files(path: Path, files: list[bytes]) -> Path:
+    match path.suffix:
+        case ".parquet":
+            pq.write_table(pa.table({"image": files}), path)
+        case ".jsonl":
+            path.write_text("".join(json.dumps({"image": b64encode(file).decode()}) + "\n" for file in files))
+        case _:
+            path.mkdir()
+            for place, file in enumerate(files):
+                (path / f"{place}.png").write_bytes(file)
+    return path
+
+
+@pytest.mark.parametrize("name", ["folder", "a.parquet", "b.jsonl"])
+def test_what_the_preparation_saw_is_warned_of(name: str, server: Server, tmp_path: Path):
+    """For image files in every format, in the words of Classify; counted by its code, wherever they are scored."""
+    files = [_png(picture) for picture in PICTURES.values()]
+    with DigitsClient(server.address) as client:
+        expected = [client.classify(file).warnings for file in files]
+    assert [len(each) for each in expected] == [int(kind != "plain") for kind in PICTURES]
+    source = _write_files(tmp_path / name, files)
+    for where in ({"models": MODELS}, {"server": server.address}):
+        output = tmp_path / f"{next(iter(where))}.parquet"
+        summary = score(source, output, chunk_rows=4, **where)
+        assert summary.warnings == {kind: 1 for kind in PICTURES if kind != "plain"}
+        assert table(output)["warnings"].to_pylist() == ["; ".join(each) or None for each in expected]
 
 
 def test_an_empty_page_among_images_is_warned_of(tmp_path: Path):

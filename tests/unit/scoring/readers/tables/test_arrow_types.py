@@ -88,7 +88,7 @@ def test_categories_of_image_files(pixels, small, tmp_path):
     opened = open_inputs([str(inputs)], small)
     assert opened.encoded
     [chunk] = opened.chunks(10)
-    np.testing.assert_array_equal(chunk.pixels, [small.prepare(file) for file in files])
+    np.testing.assert_array_equal(chunk.pixels, [small.prepare(file).pixels for file in files])
 
 
 @pytest.mark.parametrize("kind", NUMBERS)

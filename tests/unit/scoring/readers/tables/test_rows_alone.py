@@ -12,13 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from imaging.prepare import Prepared
 from scoring.chunk import UNKNOWN, InputError, Shape
 from scoring.readers.labels.labels import Labels
 from scoring.readers.open import open_inputs
 from scoring.readers.tables import csv
 from tests.unit.scoring import formats
 
-SHAPE = Shape(1, 3, 255, tuple(range(10)), tuple("0123456789"), lambda _: np.zeros(3, np.uint8))
+SHAPE = Shape(1, 3, 255, tuple(range(10)), tuple("0123456789"), lambda _: Prepared(np.zeros(3, np.uint8), ()))
 
 # What stands for the label 7 in text, and what for none.
 SEVENS = ("7", "07", " 7", "7 ", "+7", "7.0", "7.", "7.000000000000000000e+00", '"7"', ' "7.0"')

@@ -102,7 +102,9 @@ def test_an_image_as_text(text, wrap, pixels, small, tmp_path):
     assert inputs.encoded
     [chunk] = inputs.chunks(10)
     assert not chunk.errors
-    np.testing.assert_array_equal(chunk.pixels, [small.prepare(contents[0]), pixels[1], small.prepare(contents[2])])
+    np.testing.assert_array_equal(
+        chunk.pixels, [small.prepare(contents[0]).pixels, pixels[1], small.prepare(contents[2]).pixels]
+    )
 
 
 @pytest.mark.parametrize("text", ["%%%", "a", "https://example.org/7.png", "data:image/png;base64", "data:;base64,%%%"])
