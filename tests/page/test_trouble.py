@@ -38,7 +38,7 @@ def test_a_client_that_may_call_seldom_gets_its_page_and_waits_as_long_as_it_is_
     visits: Callable[..., Visit], start_server: StartServer
 ):
     """Five calls a second: it connects, answers, and names all versions in time; it calls no sooner than it may."""
-    server = start_server("--client-rate=5")
+    server = start_server("--client-rate=5", models=MODELS)
     visit = visits()
     told: list[tuple[float, float]] = []
     called: list[float] = []
