@@ -42,22 +42,30 @@ class Pipeline:
         if method.identify is not None:
             method.identify(context)
 
-    def start(self, method: Method, context: Context, data: bytes, start: int = 0) -> "Future[bytes] | None":
-        """Admit the request that begins at data[start], and try the fast path; None: its handler must take it.
+    def start(
+        self, method: Method, context: Context, data: bytes, start: int = 0, *, declined: bool = False
+    ) -> "Future[bytes] | None":
+        """Admit the request that begins at data[start], and try the fast path unless it has `declined`;
+        None: its handler must take it.
 
         The bytes stay admitted until `Admission.release(len(data))`, unless this raises: `QueueFull`, or an error of
         the fast path.
         """
         try:
             self.admission.admit(len(data))
-            return None if method.fast_path is None else method.fast_path(data, start, context)
+            return None if declined or method.fast_path is None else method.fast_path(data, start, context)
         except BaseException:
             self.admission.release(len(data))
             raise
 
-    async def unary(self, method: Method, context: Context, data: bytes, start: int = 0) -> bytes:
-        """The serialized answer to the serialized request that begins at data[start]. Raises what ends the call."""
-        future = self.start(method, context, data, start)
+    async def unary(
+        self, method: Method, context: Context, data: bytes, start: int = 0, *, declined: bool = False
+    ) -> bytes:
+        """The serialized answer to the serialized request that begins at data[start]. Raises what ends the call.
+
+        A request that the fast path has `declined` goes to the handler at once.
+        """
+        future = self.start(method, context, data, start, declined=declined)
         try:
             if future is None:
                 handler: Any = method.handler

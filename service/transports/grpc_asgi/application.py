@@ -78,8 +78,11 @@ class GrpcAsgi:
         await self.answer(call, send)
         return None
 
-    async def answer(self, call: AsgiCall, send: Send, first: Event | None = None) -> None:
-        """Answer a call that the reaper watches; `first` is the event that was received of it already."""
+    async def answer(self, call: AsgiCall, send: Send, first: Event | None = None, *, declined: bool = False) -> None:
+        """Answer a call that the reaper watches; `first` is the event that was received of it already.
+
+        `declined` tells that the fast path has declined its message.
+        """
         call.task = asyncio.current_task()
         try:
             if first is None:
@@ -90,7 +93,7 @@ class GrpcAsgi:
                 place = self.admission.place(method)
             with place:
                 if method.kind is Kind.UNARY:
-                    await self._unary(method, call, send, first)
+                    await self._unary(method, call, send, first, declined)
                 else:
                     call.streams = True
                     await self._stream(method, call, send)
@@ -123,7 +126,7 @@ class GrpcAsgi:
             raise LimitReached(f"{limit} calls are being answered, the most there may be at once")
         return method
 
-    async def _unary(self, method: Method, call: AsgiCall, send: Send, first: Event | None) -> None:
+    async def _unary(self, method: Method, call: AsgiCall, send: Send, first: Event | None, declined: bool) -> None:
         event = await call.receive() if first is None else first
         call.read_first(event)
         data, start = event.get("body", b""), PREFIX
@@ -132,7 +135,7 @@ class GrpcAsgi:
             data, start = await call.read_message(Frames(self.max_message_bytes, call.encoding), data, self.admission)
         elif len(data) > PREFIX + self.max_message_bytes:
             Frames(self.max_message_bytes, call.encoding).length(data)
-        await self.write(await self.pipeline.unary(method, call, data, start), call, send)
+        await self.write(await self.pipeline.unary(method, call, data, start, declined=declined), call, send)
 
     async def write(self, written: bytes, call: AsgiCall, send: Send) -> None:
         """Send the answer of a unary call."""

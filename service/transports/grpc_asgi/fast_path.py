@@ -88,7 +88,7 @@ class FastPath:
             return self._keep(application.fail(error, call, send))
         if answer is None:
             application.admission.release(len(data))
-            return self._keep(application.answer(call, send, event))
+            return self._keep(application.answer(call, send, event, declined=True))
         call.task = answer
         answer.add_done_callback(partial(self._answered, method, call, send, len(data)))
         return None

@@ -329,3 +329,11 @@ async def test_a_task_is_made_of_whatever_python_gives_for_it(more: dict[str, An
     assert await task == "slept"
     assert "name" not in more or task.get_name() == more["name"]
     assert task_or_started(loop, fast_path_module._STARTED, **more) is fast_path_module._STARTED
+
+
+async def test_a_request_that_the_fast_path_declines_comes_to_it_once(front: GrpcAsgi, table: Table):
+    """Its handler answers it."""
+    call = Request(say("one"))
+    await call.run(front)
+    assert call.answers() == ["one"]
+    assert table.tried == ["one"]

@@ -28,6 +28,8 @@ class Table:
         self.hung = asyncio.Event()
         self.ended: list[str] = []
         self.calls: list[LocalContext] = []
+        self.tried: list[str] = []
+        """Words that came to the fast path."""
         self.methods: Methods = table(
             count_calls(Method(SPEAK, StringValue, StringValue, Kind.UNARY, self.speak, self.speak_quickly)),
             count_calls(Method(REPEAT, StringValue, StringValue, Kind.STREAM, self.repeat)),
@@ -42,7 +44,9 @@ class Table:
             raise
 
     def speak_quickly(self, data: bytes, start: int, call: LocalContext) -> asyncio.Future[bytes] | None:
-        if (word := data[start + 2 :].decode("latin-1")) not in QUICK:
+        word = data[start + 2 :].decode("latin-1")
+        self.tried.append(word)
+        if word not in QUICK:
             return None
 
         async def spoken() -> bytes:
