@@ -73,8 +73,8 @@ class Recipe:
     detector_width: int = 0
     """Neurons of the hidden layer that the detector has of its own; 0 if it reads those of the networks."""
     snapshots: int = 0
-    """Greatest number of snapshots of the network, of an ensemble of the first one, see `artifact.snapshots`. A network
-    without `calibration` has none."""
+    """Greatest number of snapshots of the network, of an ensemble of the first one, see `artifact.snapshots`. It
+    needs `calibration`."""
     validation_epochs: int | None = None
     """Epochs of the validation run, where they differ from the final fit; JSON key `rehearsal_epochs`."""
     member_seeds: tuple[int, ...] = ()

@@ -33,7 +33,7 @@ _ORIENTATION = 0x0112
 def encode(picture: Any) -> bytes:
     """The file that the picture was opened from, or a PNG file if the picture has changed since.
 
-    An opened picture keeps its EXIF orientation. A picture that a method such as `crop` or `rotate` returned has none.
+    An opened picture keeps its EXIF orientation. The results of `crop`, `rotate` and the like have no orientation.
     Raises `ValueError` for a mode that PNG cannot store, and `OSError` if the file is no longer readable.
     """
     from PIL import Image, ImageFile  # a caller with a PIL image has Pillow

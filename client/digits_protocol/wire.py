@@ -43,11 +43,11 @@ class Spans(NamedTuple):
     begin: int
     """Start of the field with the tag `aside`, at its tag."""
     stop: int
-    """End of that field; both are 0 if the message has none."""
+    """End of that field. Without such a field `begin` and `stop` are 0."""
     head: int
     """End of the head, which is all fields before the last one."""
     body: int
-    """Start of the value of the last field; the end of the message if it has none."""
+    """Start of the value of the last field. Without that field it is the end of the message."""
 
 
 def split_message(data: bytes, start: int, last: int, aside: int = 0) -> Spans | None:

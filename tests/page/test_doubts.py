@@ -23,7 +23,7 @@ H = [[[20, 10], [20, 90]], [[80, 10], [80, 90]], [[20, 50], [80, 50]]]
 
 @pytest.fixture(scope="module")
 def models(committee: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The committee, whose card has thresholds, and a network whose card has none."""
+    """The committee, whose card has thresholds, and a network without thresholds."""
     both = tmp_path_factory.mktemp("models")
     shutil.copytree(committee, both, dirs_exist_ok=True)
     shutil.copytree(MODELS / "digits-8x8", both / "digits-8x8")

@@ -159,7 +159,7 @@ def _last_hidden(card: Card) -> tuple[list[onnx.NodeProto], str]:
     """Nodes and output with the last hidden layers of all networks."""
     layers = len(card.layer_widths) - 2
     if not layers:
-        raise GraphError("a detector needs hidden layers, and the network has none")
+        raise GraphError("a detector needs a network with hidden layers")
     last = list(card.hidden_names[layers - 1 :: layers])
     nodes, read = [], last[0]
     if len(last) > 1:

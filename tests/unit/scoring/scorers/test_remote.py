@@ -79,7 +79,7 @@ def test_a_server_that_ends_and_is_started_again_leaves_no_trace(
         assert path.read_bytes() == calm
 
 
-@pytest.mark.front("grpcio")  # what the job does is the same, whoever speaks HTTP/2
+@pytest.mark.front("grpcio")  # a job does the same with either transport
 def test_a_server_that_goes_away_for_good_ends_the_job_with_a_sentence(
     start_server: StartServer, threads: ThreadPoolExecutor, pixels: Path, calm: bytes, tmp_path: Path
 ):
@@ -110,7 +110,7 @@ def test_a_server_that_is_not_there_is_told_at_once(pixels: Path, tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.front("grpcio")  # what the job does is the same, whoever speaks HTTP/2
+@pytest.mark.front("grpcio")  # a job does the same with either transport
 def test_another_version_after_a_restart_ends_the_job(
     start_server: StartServer, threads: ThreadPoolExecutor, pixels: Path, calm: bytes, tmp_path: Path
 ):
@@ -153,7 +153,7 @@ def test_another_file_under_the_same_version_ends_the_job(start_server: StartSer
             score_on()
 
 
-@pytest.mark.front("grpcio")  # what the job does is the same, whoever speaks HTTP/2
+@pytest.mark.front("grpcio")  # a job does the same with either transport
 def test_a_full_queue_makes_the_job_wait(start_server: StartServer, pixels: Path, tmp_path: Path):
     """More calls in flight than the queue holds: refused ones are repeated, as the server bids."""
     here, there = tmp_path / "here.parquet", tmp_path / "there.parquet"
@@ -174,7 +174,7 @@ def test_calls_fit_into_what_the_server_takes(start_server: StartServer, pixels:
     assert here.read_bytes() == there.read_bytes()
 
 
-@pytest.mark.front("grpcio")  # what the job does is the same, whoever speaks HTTP/2
+@pytest.mark.front("grpcio")  # a job does the same with either transport
 def test_without_shared_memory_pixels_are_sent(start_server: StartServer, server: Server, pixels: Path, tmp_path: Path):
     """A server that was not told to share, or other objects, is sent what it does not read."""
     other = start_server("--shared-memory=other-")

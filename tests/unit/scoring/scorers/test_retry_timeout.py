@@ -48,7 +48,7 @@ def test_a_mute_server_is_given_up_when_patience_ends(mute: str, digits: tuple[n
     assert list(tmp_path.iterdir()) == [file]
 
 
-@pytest.mark.front("grpcio")  # what the job does is the same, whoever speaks HTTP/2
+@pytest.mark.front("grpcio")  # a job does the same with either transport
 @pytest.mark.parametrize("shared_memory", ["", "digits-test-"])
 def test_a_server_that_falls_silent_is_given_up_when_patience_ends(
     start_server: StartServer, shared_memory: str, arrays: Arrays
@@ -68,7 +68,7 @@ def test_a_server_that_falls_silent_is_given_up_when_patience_ends(
         server.end()
 
 
-@pytest.mark.front("grpcio")  # what the job does is the same, whoever speaks HTTP/2
+@pytest.mark.front("grpcio")  # a job does the same with either transport
 def test_patience_begins_when_there_is_something_to_wait_for(start_server: StartServer, arrays: Arrays):
     """Not with the last answer: rows may take their time to come, and a server that restarts then is waited for."""
     server = start_server()
@@ -86,7 +86,7 @@ def test_patience_begins_when_there_is_something_to_wait_for(start_server: Start
         np.testing.assert_array_equal(arrays[2], expected)
 
 
-@pytest.mark.front("grpcio")  # what the job does is the same, whoever speaks HTTP/2
+@pytest.mark.front("grpcio")  # a job does the same with either transport
 def test_a_server_that_comes_back_with_less_room_is_not_asked_for_ever(start_server: StartServer, arrays: Arrays):
     """By shared memory a refusal may mean that it has forgotten the region, but not again and again."""
     server = start_server(SHARING)

@@ -108,7 +108,7 @@ def test_a_server_gives_the_bytes_that_this_process_gives(
     assert here.read_bytes() == there.read_bytes()
 
 
-@pytest.mark.front("grpcio")  # what the job does is the same, whoever speaks HTTP/2
+@pytest.mark.front("grpcio")  # a job does the same with either transport
 def test_images_by_a_server_are_those_by_this_process(digits: Files, sharing_server: Server, tmp_path: Path):
     """The pixels are prepared where the files are, by the card that the server tells."""
     here, there = tmp_path / "here.csv", tmp_path / "there.csv"

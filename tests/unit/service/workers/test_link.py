@@ -48,7 +48,7 @@ async def test_only_calls_that_change_something_go_by_way_of_the_siblings():
     handler: Any = through[path].handler
     for name, replay in (
         ("digits-8x8", True),
-        ("nobody", False),
+        ("unknown", False),
     ):  # a model that does not exist leaves nothing to replay
         request = repository_pb.RepositoryModelUnloadRequest(model_name=name)
         assert await handler(request, None) == repository_pb.RepositoryModelUnloadResponse()

@@ -62,7 +62,7 @@ async def test_the_error_of_any_worker_is_the_error_of_the_change_and_it_is_not_
 
 
 async def test_a_worker_that_dies_during_a_change_is_no_hindrance():
-    """The others did it, and whoever takes its place is told."""
+    """The others made the change, and the worker that replaces it gets the change."""
     pool, successor = WorkerPool(), Pretender()
 
     async def die(what: str, content: dict[str, Any]) -> None:
@@ -102,7 +102,7 @@ async def test_what_a_worker_counted_stays_counted_when_it_is_gone():
 
 
 async def test_a_worker_that_does_not_answer_is_counted_by_what_it_told_last(monkeypatch: pytest.MonkeyPatch):
-    """Statistics wait for nobody for long."""
+    """Statistics wait a short time for each worker."""
     monkeypatch.setattr("service.workers.pool.SNAPSHOT_SECONDS", 0.05)
     pool = WorkerPool()
 
