@@ -88,12 +88,12 @@ def _find(grey: Floats, bright: bool) -> tuple[Found, tuple[int, int, int, int] 
     blank = Found(None, (WarningCode.BLANK,)), None
     grey = without_salt(grey)
     departure, noise = departures(grey, bright=bright)
-    ink, full = _above_noise(departure, noise)
+    ink, full = above_noise(departure, noise)
     if ink is None:
         return blank
     if _touches(ink) and _shaded(ink, stays := lasting(grey, departure, bright=bright)):
         departure = departure * stays
-        ink, full = _above_noise(departure, noise)
+        ink, full = above_noise(departure, noise)
         if ink is None or full < _FAINT:
             return blank
     ink, lined = without_lines(ink)
@@ -125,7 +125,7 @@ def _find(grey: Floats, bright: bool) -> tuple[Found, tuple[int, int, int, int] 
     return Found(ink, tuple(codes)), _box(ink)
 
 
-def _above_noise(departure: Floats, noise: float) -> tuple[Floats | None, float]:
+def above_noise(departure: Floats, noise: float) -> tuple[Floats | None, float]:
     """The ink of what departs from the ground, 0 none to 1 full, and how far full departs; None where nothing does."""
     peak = float(departure.max())
     if peak < max(VISIBLE, _NOISES * noise):

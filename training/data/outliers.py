@@ -134,10 +134,23 @@ def _scribble(form: Form, random: np.random.Generator) -> NDArray[np.uint8]:
     return _draw(strokes, form, random)
 
 
+def _blot(form: Form, random: np.random.Generator) -> NDArray[np.uint8]:
+    """A dot, a blot or a bar: ink without a stroke's shape."""
+    turns = np.linspace(0, 2 * math.pi, 24, endpoint=False)
+    radius = 0.5 * (1 + random.uniform(0, 0.25) * np.sin(turns * random.integers(2, 5) + random.uniform(0, 6)))
+    outline = np.stack([np.cos(turns), np.sin(turns) * random.uniform(0.3, 1)], axis=1) * radius[:, None]
+    corners = _rotate(0.5 + outline, random)
+    canvas = Image.new("L", (_CANVAS, _CANVAS))
+    room = _CANVAS - 2 * _MARGIN
+    ImageDraw.Draw(canvas).polygon([tuple(_MARGIN + room * corner) for corner in corners], fill=255)
+    return _place(canvas, form)
+
+
 FAMILIES: dict[str, Callable[[Form, np.random.Generator], NDArray[np.uint8]]] = {
     "noise": _noise,
     "letters": _letter,
     "scribbles": _scribble,
+    "blots": _blot,
 }
 
 
