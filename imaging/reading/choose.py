@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from imaging.reading.segment import Candidate, Chain, Segmented
 
-_EACH = 0.5  # what a digit costs, so that strokes are not read as rows of ones
-_OUTLIER = 1.0  # weight of the chance that it is none
-_CUT, _APART = 0.25, 2.5  # for each stroke that is cut; for marks that stand apart
-_LOW, _LOW_COST = 0.55, 3.0  # for each part of the line's height that a digit is lower than this part of it
-_WIDE, _WIDE_COST = 1.0, 3.0  # for each part that it is wider
+_EACH = 0.16  # what a digit costs, so that strokes are not read as rows of ones
+_OUTLIER = 3.2  # weight of the chance that it is none
+_CUT, _APART = 0.28, 5.0  # for each stroke that is cut; for marks that stand apart
+_LOW, _LOW_COST = 0.86, 2.0  # for each part of the line's height that a digit is lower than this part of it
+_WIDE, _WIDE_COST = 0.4, 3.0  # for each part that it is wider
 _LEAST = 1e-4  # chances below this count as this
 
 
@@ -62,12 +62,12 @@ def _best(chain: Chain, costs: NDArray[np.float32]) -> list[Candidate]:
     way: list[Candidate] = []
     end = chain.pieces
     while end:
-        candidate = came[end]
-        if candidate is None:
+        last = came[end]
+        if last is None:
             end -= 1
         else:
-            way.append(candidate)
-            end = candidate.first
+            way.append(last)
+            end = last.first
     return way[::-1]
 
 
@@ -75,9 +75,7 @@ def _cost(candidate: Candidate, height: float) -> float:
     """What speaks against a candidate whatever the network says."""
     top, bottom, left, right = candidate.box
     low, wide = _LOW - (bottom - top) / height, (right - left) / height - _WIDE
-    return (
-        _CUT * candidate.cut + _APART * candidate.apart + _LOW_COST * max(0.0, low) + _WIDE_COST * max(0.0, wide)
-    )
+    return _CUT * candidate.cut + _APART * candidate.apart + _LOW_COST * max(0.0, low) + _WIDE_COST * max(0.0, wide)
 
 
 def quality(scores: Sequence[float], not_a_digit: Sequence[float]) -> float:

@@ -27,9 +27,9 @@ class Seam:
 
 
 def find_seams(ink: Floats, height: float) -> list[Seam]:
-    """The seams of a part's `ink` float32 [rows, cols], from the left, at most 24; `height` is that of the line's digits.
+    """The seams of a part's `ink` float32 [rows, cols], from the left, at most 24.
 
-    Each is the cheapest around its place, and no two are the same.
+    `height` is that of the line's digits. Each seam is the cheapest around its place, and no two are the same.
     """
     rows, cols = ink.shape
     if cols < _WIDE * height:
@@ -58,7 +58,9 @@ def _seam(ink: Floats, place: int, drift: int) -> Seam:
     rows, cols = ink.shape
     first, last = max(0, place - drift), min(cols, place + drift + 1)
     window = ink[:, first:last]
-    costs = _INK * window + np.float32(_AWAY) * np.abs(np.arange(first, last) - place).astype(np.float32) / max(1, drift)
+    costs = _INK * window + np.float32(_AWAY) * np.abs(np.arange(first, last) - place).astype(np.float32) / max(
+        1, drift
+    )
     width = last - first
     came = np.zeros((rows, width), np.int64)
     total = costs[0].copy()

@@ -94,9 +94,7 @@ def no_specks(marks: Marks, sheet: Sheet, height: float) -> NDArray[np.bool_]:
 def _overlap(marks: Marks, one: int, other: int) -> float:
     """How far two marks overlap up and down, as a part of the lower one's height."""
     common = min(marks.bottom[one], marks.bottom[other]) - max(marks.top[one], marks.top[other]) + 1
-    return float(common) / float(
-        min(marks.bottom[one] - marks.top[one], marks.bottom[other] - marks.top[other]) + 1
-    )
+    return float(common) / float(min(marks.bottom[one] - marks.top[one], marks.bottom[other] - marks.top[other]) + 1)
 
 
 def _distance(marks: Marks, one: int, other: int) -> float:

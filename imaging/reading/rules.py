@@ -82,9 +82,7 @@ def _groups(rows: NDArray[np.int64]) -> list[tuple[int, int]]:
     return [(int(group[0]), int(group[-1])) for group in np.split(rows, breaks) if len(group)]
 
 
-def _take(
-    runs: NDArray[np.int16], taken: Mask, first: int, last: int, offset: NDArray[np.int64], edge: int
-) -> None:
+def _take(runs: NDArray[np.int16], taken: Mask, first: int, last: int, offset: NDArray[np.int64], edge: int) -> None:
     """Mark in `taken` the thin runs of pixels of a line between two rows, which move down by `offset` along it.
 
     `runs` [height, width] has the length of the thin run down that each pixel is of.

@@ -1,10 +1,12 @@
 """A picture with several digits -> images of all parts that may be a digit, for a network to choose among."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from imaging.decode import read_picture_and_size
 from imaging.marks import Marks, find_marks
 from imaging.pixels import WarningCode
 from imaging.prepare import Form, place
@@ -80,6 +82,15 @@ class Segmented:
     codes: tuple[WarningCode, ...]
 
 
+def segment_file(data: bytes, form: Form, *, turns: int, max_image_pixels: int) -> Segmented:
+    """The same for one image file, turned clockwise by so many quarter turns. Raises `ImageError` as well."""
+    grey, size = read_picture_and_size(data, max_image_pixels=max_image_pixels)
+    found = segment(np.ascontiguousarray(np.rot90(grey, -turns)), form)
+    # Large pictures were reduced.
+    factor = found.factor * max(size) / max(grey.shape)
+    return replace(found, factor=factor, shape=size[::-1] if turns % 2 else size)
+
+
 def segment(grey: Floats, form: Form) -> Segmented:
     """The digits that the picture float32 [height, width], 0 black to 1 white, may show, for models that take `form`.
 
@@ -114,7 +125,9 @@ def _rows(
         top, bottom, left, right = cell.box
         inside = (middles[0] >= top) & (middles[0] < bottom) & (middles[1] >= left) & (middles[1] < right)
         # Remains of lines at the field's border are no digits.
-        sized = (marks.bottom - marks.top + 1 >= 0.25 * (bottom - top)) & (marks.right - marks.left < 1.1 * (right - left))
+        sized = (marks.bottom - marks.top + 1 >= 0.25 * (bottom - top)) & (
+            marks.right - marks.left < 1.1 * (right - left)
+        )
         found = np.flatnonzero(inside & kept & sized).tolist()
         kept &= ~inside
         if found:
@@ -199,7 +212,7 @@ def _may_join(pieces: list[_Piece], box: Box, height: float) -> bool:
     wide = box[3] - box[2]
     if pieces[0].part == pieces[-1].part:
         return wide <= _WIDEST * height
-    gaps = [after.box[2] - before.box[3] for before, after in zip(pieces, pieces[1:], strict=False)]
+    gaps = [after.box[2] - before.box[3] for before, after in pairwise(pieces)]
     return wide <= _JOINED * height and max(gaps) <= _GAP * height
 
 
@@ -211,5 +224,5 @@ def _apart(pieces: list[_Piece], height: float) -> int:
     parts = [_around(each) for each in boxes.values()]
     return sum(
         after[2] >= before[3] and min(before[1] - before[0], after[1] - after[0]) >= _TALL * height
-        for before, after in zip(parts, parts[1:], strict=False)
+        for before, after in pairwise(parts)
     )

@@ -33,7 +33,7 @@ def draw_pairs(digits: NDArray[np.uint8], count: int, form: Form, random: np.ran
 def draw_parts(
     digits: NDArray[np.uint8], labels: NDArray[np.int64], count: int, form: Form, random: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """The left or right part of one of `digits`, some beside a part of another; ones, which have no parts, are left out.
+    """Parts of `digits`, left or right, some beside a part of another; ones, which have no parts, are left out.
 
     `labels` int64 [N]; the images are uint8 [count, rows*cols].
     """
