@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from imaging.ink import crop
 from imaging.prepare import Form, place
+from training.data.dataset import Part
 
 Floats = NDArray[np.float32]
 
@@ -30,16 +31,14 @@ def draw_pairs(digits: NDArray[np.uint8], count: int, form: Form, random: np.ran
     return np.stack(pictures)
 
 
-def draw_parts(
-    digits: NDArray[np.uint8], labels: NDArray[np.int64], count: int, form: Form, random: np.random.Generator
-) -> NDArray[np.uint8]:
-    """Parts of `digits`, left or right, some beside a part of another; ones, which have no parts, are left out.
+def draw_parts(part_of: Part, count: int, form: Form, random: np.random.Generator) -> NDArray[np.uint8]:
+    """Parts of digits, left or right, some beside a part of another: uint8 [count, rows*cols].
 
-    `labels` int64 [N]; the images are uint8 [count, rows*cols].
+    Ones are left out, since their parts are ones.
     """
-    wide = np.flatnonzero(labels != 1)
+    digits = part_of.pixels[part_of.labels != 1]
     pictures = []
-    for one, other in random.choice(wide, (count, 2)):
+    for one, other in random.integers(0, len(digits), (count, 2)):
         ink = _ink(digits[one], form)
         cut = max(1, round(ink.shape[1] * random.uniform(*_PART)))
         from_left = random.random() < 0.5
@@ -51,7 +50,7 @@ def draw_parts(
             tall = max(len(part), len(piece))
             padded = [np.pad(each, ((tall - len(each), 0), (0, 0))) for each in (piece, part)]
             part = np.concatenate(padded if from_left else padded[::-1], axis=1)
-        pictures.append(place(part, form) if part.max() >= 0.5 else place(ink[:, :cut] + ink[:, -cut:], form))
+        pictures.append(place(part if part.max() >= 0.5 else np.tile(ink, (1, 2)), form))
     return np.stack(pictures)
 
 
