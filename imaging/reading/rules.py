@@ -15,6 +15,7 @@ _REACHED = 0.4  # and of its way's first and last eighth
 _CELLS = 96  # a way is looked at in so many cells, a cell is covered where any of its pixels is
 _ROUNDS = 3  # lines of so many slopes are looked for in either direction
 _THICK, _THINNEST = 1.3, 3  # lines are at most as thick as this many strokes, or so many pixels
+_BARE = 0.3  # of a line's way at least that has no stroke along it
 _SMALLEST = 24
 
 
@@ -42,9 +43,9 @@ def _across(mask: Mask, thickest: int) -> Mask:
     taken = np.zeros_like(mask)
     step = -(-width // _CELLS)
     cells = -(-width // step)
-    reach = max(1, round(_LEAN * width))
-    ends = np.arange(-reach, reach + 1, max(1, thickest // 2))
-    ends = ends[np.argsort(abs(ends), kind="stable")]  # of equals the least slope is taken
+    apart = max(1, width // 256)  # a line of one pixel still covers two thirds of its way in the slope next to its own
+    reach = apart * max(1, round(_LEAN * width / apart))
+    ends = np.array(sorted(range(-reach, reach + 1, apart), key=abs))  # of equals the least slope is taken
     edge = max(1, cells // 8)
     columns = np.arange(width)
     hidden = np.unique(thick[0] * cells + thick[1] // step)
@@ -97,6 +98,6 @@ def _take(runs: NDArray[np.int16], taken: Mask, first: int, last: int, offset: N
     present = deepest > 0
     if present.mean() < _SEEN - 0.05 or min(present[:edge].mean(), present[-edge:].mean()) < _REACHED:
         return
-    # Strokes of digits that are as thin as lines are mostly thicker than this one.
-    own = (band > 0) & (band <= 1.5 * float(np.median(deepest[present])) + 1)
+    # Strokes that run along the line are thicker.
+    own = (band > 0) & (band <= 1.5 * float(np.quantile(deepest[present], _BARE)) + 1)
     taken[rows[own], columns[own]] = True

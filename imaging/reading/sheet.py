@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from imaging.ground import departures, ink_is_bright, without_salt
-from imaging.ink import above_noise
+from imaging.ground import ink_is_bright
+from imaging.ink import FAINT, find_departures
 from imaging.marks import Marks, find_marks
 from imaging.pixels import WarningCode
 from imaging.reading.rules import find_rules
@@ -17,7 +17,6 @@ Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 _SIDE = 768  # pixels along the longer side of the picture that is searched, at most
-_FAINT = 0.15  # ink that departs from its ground by less can hardly be seen
 _TRACE, _NOISES = 0.06, 5.0  # of full ink, and times the noise of the ground: what departs further may be a line
 _FRAME = 0.25  # a mark that spans this part of the picture in both directions may be a frame or a grid
 _FULL = 0.35  # it has less ink than this part of its box
@@ -61,14 +60,14 @@ class Sheet:
 def find_sheet(grey: Floats) -> Sheet:
     """The ink of a picture float32 [height, width], 0 black to 1 white, without rules, frames and grids."""
     small, factor = _reduced(grey)
-    clean = without_salt(small)
-    departure, noise = departures(clean, bright=ink_is_bright(clean))
-    ink, full = above_noise(departure, noise)
-    if ink is None:
+    stood_out = find_departures(small, ink_is_bright(small))
+    if stood_out is None:
         return Sheet(np.zeros_like(small), factor, (), (WarningCode.BLANK,))
+    ink, full = stood_out.ink, stood_out.full
     stroke = stroke_width(ink)
     # Lines are often fainter than ink: with all that departs from the ground, they have fewer gaps.
-    faint = np.where(departure > max(_TRACE, _NOISES * noise / full) * full, np.float32(1), np.float32(0))
+    trace = max(_TRACE * full, _NOISES * stood_out.noise)
+    faint = (stood_out.departure > trace).astype(np.float32)
     rules = find_rules(faint, stroke)
     ink[rules] = 0
     lined = bool(rules.any())
@@ -85,7 +84,7 @@ def find_sheet(grey: Floats) -> Sheet:
         if grid is not None:
             grids.append(grid)
     codes = [
-        code for code, seen in ((WarningCode.LINES_REMOVED, lined), (WarningCode.LOW_CONTRAST, full < _FAINT)) if seen
+        code for code, seen in ((WarningCode.LINES_REMOVED, lined), (WarningCode.LOW_CONTRAST, full < FAINT)) if seen
     ]
     return Sheet(ink, factor, tuple(grids), tuple(codes))
 
