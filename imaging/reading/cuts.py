@@ -10,7 +10,7 @@ Ints = NDArray[np.int64]
 
 _WIDE = 0.55  # of the height: what is narrower is not cut
 _STEP = 0.12  # of the height: the distance between the places at which seams are looked for
-_DRIFT = 0.3  # of the height: a seam leaves its place by so much at most
+_DRIFT = 0.15  # of the height: a seam leaves its place by so much at most
 _LEAST = 0.08  # of the height: so much is left on either side of a seam
 _MOST = 24  # seams of one part
 _INK, _AWAY = 1.0, 0.015  # the costs of a pixel of full ink, and of one beside the seam's place

@@ -95,7 +95,7 @@ class ReadApi:
         timings.inference_us += sum(each.inference_us for each in slices)
         timings.batch_rows += sum(each.batch_rows for each in slices)
         result = joined([each.result for each in slices], len(card.classes))
-        lines = choose(segmented, result.scores, result.not_a_digit)
+        lines = choose(segmented, result.scores, result.labels, result.not_a_digit)
         chosen = [candidate.row for line in lines for candidate in line.candidates]
         chances = [] if result.not_a_digit is None else result.not_a_digit[chosen].tolist()
         return _Reading(segmented, lines, result, quality(result.scores[chosen].max(axis=1).tolist(), chances))
