@@ -214,7 +214,7 @@ RECIPES = (
         learning_rate=1e-3,
         alpha=1e-4,
         augmentation=_DISTORTION,
-        detector_width=64,
+        detector_width=128,
         seed=1,
     ),
     # Without trials: its networks are the smaller ones of the trials for mnist-large.
@@ -253,7 +253,7 @@ RECIPES = (
         learning_rate=1e-3,
         alpha=1e-4,
         augmentation=_DISTORTION,
-        detector_width=64,
+        detector_width=128,
         seed=1,
     ),
 )

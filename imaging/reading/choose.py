@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from imaging.reading.segment import Candidate, Chain, Segmented
 
 # What speaks against a candidate, as a natural logarithm of a chance. Chosen on pasted lines of training digits.
-_EACH = 0.16  # for each digit, so that strokes are not read as rows of ones
+_EACH = -0.34  # for each digit
 _OUTLIER = 3.2  # times the chance that it is none
-_CUT = 0.28  # for each stroke that is cut
-_APART = 5.0  # for marks that stand apart
-_LOW, _LOW_COST = 0.86, 2.0  # for each part of the line's height that it is lower than this part of it
-_ASPECT = 0.5  # for its aspect, times the square of its distance from the digit's typical one in spreads
+_CUT = 0.54  # for each stroke that is cut
+_SHARED = -0.33  # for ink that two digits share
+_APART = 0.7  # for marks that stand apart
+_LOW, _LOW_COST = 0.86, 1.2  # for each part of the line's height that it is lower than this part of it
+_ASPECT = 0.12  # for its aspect, times the square of its distance from the digit's typical one in spreads
 # Width by height of each digit, and the spread of its logarithm, over the training digits of all sources.
 _ASPECTS = np.log([0.86, 0.42, 0.89, 0.78, 0.71, 0.88, 0.70, 0.75, 0.72, 0.66])
 _SPREADS = np.array([0.23, 0.48, 0.24, 0.22, 0.28, 0.27, 0.22, 0.22, 0.24, 0.20])
@@ -60,26 +61,28 @@ def _best(chain: Chain, costs: NDArray[np.float32], labels: NDArray[np.int64]) -
     Pieces that belong to no candidate are skipped at the price of an unlikely digit.
     """
     cheapest = [0.0] + [math.inf] * chain.pieces
-    came: list[Candidate | None] = [None] * (chain.pieces + 1)
+    came: list[tuple[int, Candidate | None]] = [(0, None)] * (chain.pieces + 1)
     by_end: dict[int, list[Candidate]] = {}
     for candidate in chain.candidates:
         by_end.setdefault(candidate.last, []).append(candidate)
     for end in range(1, chain.pieces + 1):
-        cheapest[end] = cheapest[end - 1] - math.log(_LEAST)
+        cheapest[end], came[end] = cheapest[end - 1] - math.log(_LEAST), (end - 1, None)
         for candidate in by_end.get(end, ()):
             own = float(costs[candidate.row]) + _cost(candidate, chain.height, int(labels[candidate.row]))
-            cost = cheapest[candidate.first] + own
-            if cost < cheapest[end]:
-                cheapest[end], came[end] = cost, candidate
+            first = candidate.first
+            if cheapest[first] + own < cheapest[end]:
+                cheapest[end], came[end] = cheapest[first] + own, (first, candidate)
+            # The first piece may be the last one of the digit before, too, if neither is that piece alone.
+            before = came[first + 1][1]
+            shared = first + 1 < end and chain.narrow[first] and before is not None and before.first < first
+            if shared and cheapest[first + 1] + own + _SHARED < cheapest[end]:
+                cheapest[end], came[end] = cheapest[first + 1] + own + _SHARED, (first + 1, candidate)
     way: list[Candidate] = []
     end = chain.pieces
     while end:
-        last = came[end]
-        if last is None:
-            end -= 1
-        else:
+        end, last = came[end]
+        if last is not None:
             way.append(last)
-            end = last.first
     return way[::-1]
 
 

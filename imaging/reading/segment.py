@@ -22,7 +22,9 @@ MOST_CANDIDATES = 4096
 
 _WIDEST = 1.7  # of the line's height: no digit is wider
 _GAP, _JOINED = 0.25, 1.25  # of the height: marks at most so far apart, together at most so wide, may be one digit
+_NARROW = 0.22  # of the height: pieces that two digits may share
 _TALL = 0.5  # of the height: marks so high are hardly parts of a digit
+_BIT = 0.2  # of the largest mark's ink: smaller marks where ink was cut are bits of neighbours
 _FULL = 0.5  # the strongest ink of a part is at least so strong
 
 
@@ -53,6 +55,8 @@ class Chain:
 
     pieces: int
     candidates: tuple[Candidate, ...]
+    narrow: tuple[bool, ...]
+    """Which pieces two digits may share where they overlap."""
     height: float
     """The typical height of its digits, in pixels of the sheet."""
     cell: Cell | None
@@ -110,7 +114,7 @@ def segment(grey: Floats, form: Form) -> Segmented:
         placed.append((box, Line((_chain(sheet, marks, parts, None, form, images),), 0)))
     placed.sort(key=lambda each: each[0][0])
     pixels = np.stack(images) if images else np.zeros((0, form.rows * form.cols), np.uint8)
-    lines = tuple(line for _, line in placed if any(chain.candidates for chain in line.chains))
+    lines = tuple(line for _, line in placed if line.columns or any(chain.candidates for chain in line.chains))
     codes = sheet.codes if lines or WarningCode.BLANK in sheet.codes else (*sheet.codes, WarningCode.BLANK)
     return Segmented(pixels, lines, sheet.factor, (grey.shape[0], grey.shape[1]), codes)
 
@@ -120,7 +124,7 @@ def _rows(
 ) -> list[Line]:
     """The rows of a grid. The marks in its fields are taken out of `kept`."""
     middles = (marks.top + marks.bottom) / 2, (marks.left + marks.right) / 2
-    rows: dict[int, list[Chain]] = {}
+    rows: dict[int, list[Chain]] = {cell.row: [] for cell in grid.cells}
     for cell in grid.cells:
         top, bottom, left, right = cell.box
         inside = (middles[0] >= top) & (middles[0] < bottom) & (middles[1] >= left) & (middles[1] < right)
@@ -133,7 +137,7 @@ def _rows(
         if found:
             chain = _chain(sheet, marks, stacked(marks, found), cell, form, images)
             if chain.candidates:
-                rows.setdefault(cell.row, []).append(chain)
+                rows[cell.row].append(chain)
     columns = 1 + max(cell.col for cell in grid.cells)
     return [Line(tuple(chains), columns) for _, chains in sorted(rows.items())]
 
@@ -157,7 +161,7 @@ def _chain(
     height = float(np.median([part.box[1] - part.box[0] for part in parts]))
     pieces = [piece for number, part in enumerate(parts) for piece in _pieces(sheet, marks, part, number, height)]
     if not pieces:
-        return Chain(0, (), height, cell)
+        return Chain(0, (), (), height, cell)
     stroke = max(1.0, float(np.median([stroke_width(piece.ink) for piece in pieces])))
     candidates = []
     for first in range(len(pieces)):
@@ -170,14 +174,16 @@ def _chain(
             for piece in joined:
                 part = ink[piece.box[0] - box[0] : piece.box[1] - box[0], piece.box[2] - box[2] : piece.box[3] - box[2]]
                 np.maximum(part, piece.ink, out=part)
-            if ink.max() < _FULL:
+            cuts = (pieces[first - 1].cut if first else 0.0, joined[-1].cut)
+            ink, box = _without_bits(ink, box, cuts)
+            if ink.max(initial=0) < _FULL:
                 continue
             if len(images) >= MOST_CANDIDATES:
                 raise TooManyMarksError(f"the picture shows too many marks: more than {MOST_CANDIDATES} may be digits")
-            cut = joined[-1].cut + (pieces[first - 1].cut if first else 0.0)
-            candidates.append(Candidate(first, last, box, cut / stroke, _apart(joined, height), len(images)))
+            candidates.append(Candidate(first, last, box, sum(cuts) / stroke, _apart(joined, height), len(images)))
             images.append(place(ink, form))
-    return Chain(len(pieces), tuple(candidates), height, cell)
+    narrow = tuple(piece.box[3] - piece.box[2] <= _NARROW * height for piece in pieces)
+    return Chain(len(pieces), tuple(candidates), narrow, height, cell)
 
 
 def _pieces(sheet: Sheet, marks: Marks, part: Part, number: int, height: float) -> list[_Piece]:
@@ -200,6 +206,24 @@ def _pieces(sheet: Sheet, marks: Marks, part: Part, number: int, height: float) 
         box = top + int(rows[0]), top + int(rows[-1]) + 1, left + int(cols[0]), left + int(cols[-1]) + 1
         pieces.append(_Piece(box, inner, cut, number))
     return pieces
+
+
+def _without_bits(ink: Floats, box: Box, cuts: tuple[float, float]) -> tuple[Floats, Box]:
+    """The ink in its box without bits of neighbours: small marks at a side, left or right, that ink was cut on."""
+    if not any(cuts):
+        return ink, box
+    marks = find_marks(ink)
+    if len(marks) < 2:
+        return ink, box
+    at_side = ((marks.left <= 1) & (cuts[0] > 0)) | ((marks.right >= ink.shape[1] - 2) & (cuts[1] > 0))
+    bits = at_side & (marks.ink < _BIT * marks.ink.max())
+    if not bits.any():
+        return ink, box
+    cleaned = np.where(marks.mask(~bits), ink, np.float32(0))
+    rows, cols = np.flatnonzero(cleaned.any(axis=1)), np.flatnonzero(cleaned.any(axis=0))
+    top, left = int(rows[0]), int(cols[0])
+    inner = cleaned[top : rows[-1] + 1, left : cols[-1] + 1]
+    return inner, (box[0] + top, box[0] + top + inner.shape[0], box[2] + left, box[2] + left + inner.shape[1])
 
 
 def _around(boxes: list[Box]) -> Box:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from imaging.ground import ink_is_bright
+from imaging.ground import ink_is_bright, slide
 from imaging.ink import FAINT, find_departures
 from imaging.marks import Marks, find_marks
 from imaging.pixels import WarningCode
@@ -20,6 +20,8 @@ _SIDE = 768  # pixels along the longer side of the picture that is searched, at 
 _TRACE, _NOISES = 0.06, 5.0  # of full ink, and times the noise of the ground: what departs further may be a line
 _FRAME = 0.25  # a mark that spans this part of the picture in both directions may be a frame or a grid
 _FULL = 0.35  # it has less ink than this part of its box
+_BOLD = 2.0  # its lines may be so many times as thick as others
+_CLOSED = 5  # gaps of lines shorter than so many pixels are closed
 _CELLS = 4  # so many fields of one size between lines are a grid
 _ALIKE = 0.5  # their sides lie within this part of the median
 
@@ -75,7 +77,7 @@ def find_sheet(grey: Floats) -> Sheet:
     marks = find_marks(ink)
     for place in _frames(marks):
         top, bottom, left, right = box_of(marks, place)
-        taken = find_rules(faint[top:bottom, left:right], stroke)
+        taken = find_rules(faint[top:bottom, left:right], _BOLD * stroke)
         if not taken.any():
             continue
         lined = True
@@ -113,7 +115,9 @@ def _frames(marks: Marks) -> list[int]:
 
 def _grid(lines: Mask, top: int, left: int) -> Grid | None:
     """The fields between `lines` [height, width], whose corner is at `top`, `left`; None for less than four."""
-    fields = find_marks((~lines).astype(np.float32))
+    # Lines have gaps where strokes cross them.
+    closed = slide(lines.astype(np.float32), _CLOSED, np.maximum) > 0
+    fields = find_marks((~closed).astype(np.float32))
     heights, widths = fields.bottom - fields.top + 1, fields.right - fields.left + 1
     # Slivers between double lines and outside of a leaning frame are none.
     large = (heights > 0.02 * lines.shape[0]) & (widths > 0.02 * lines.shape[1]) & (np.minimum(heights, widths) > 6)

@@ -61,7 +61,7 @@ class ReadApi:
         response = pb.ReadResponse()
         response.model.CopyFrom(identity(version))
         best, turns = await self._read(request.encoded_image, version, context, 0, response.timings), 0
-        if best.segmented.lines and best.quality < _SURE:
+        if len(best.segmented.pixels) and best.quality < _SURE:
             least = best.quality + _SURER
             for turn in (1, 2, 3):
                 turned = await self._read(request.encoded_image, version, context, turn, response.timings)
