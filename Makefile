@@ -114,7 +114,7 @@ bench-variants: setup-dev  ## the same of int8 and float16 beside float32 (short
 	$(BIN)/python -m benchmarks.variants $(ARGS)
 
 train: setup-dev  ## train every recipe again and export it (some hours; goes on where it was)
-	for recipe in digits-8x8 mnist-16x16 mnist-large mnist-committee; do $(BIN)/digits train $$recipe $(ARGS) || exit; done
+	for recipe in digits-8x8 mnist-16x16 mnist-256x128 mnist-large mnist-committee; do $(BIN)/digits train $$recipe $(ARGS) || exit; done
 
 proto: setup-dev  ## generate client/digits_protocol/ from proto/ again
 	$(BIN)/python -m scripts.generate_protocol

@@ -34,7 +34,7 @@ PAIRS, PARTS = "pairs of digits", "parts of digits"
 """Kinds of images that a detector with a hidden layer of its own knows beside the drawn ones."""
 
 _FIT_EACH, _JUDGE_EACH = 4000, 2000  # at most so many images of a family, and no more than there are digits
-_OWN_EACH = 20_000  # the same, for the fit of a detector with a hidden layer of its own
+_OWN_EACH = 10_000  # the same, for the fit of a detector with a hidden layer of its own
 _FIT_SEED, _JUDGE_SEED = 1, 2
 _OWN_ALPHA, _OWN_EPOCHS = 1e-2, 15  # of the network that a detector with a hidden layer of its own is
 _PENALTY = 100.0  # weight of the squared weights against the loss of all images

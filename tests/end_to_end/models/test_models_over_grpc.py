@@ -75,6 +75,7 @@ COMMITTED = [
     ("digits-8x8", "1"),
     ("mnist-16x16", "1"),
     ("mnist-16x16", "2"),
+    ("mnist-256x128", "1"),
     ("mnist-committee", "1"),
     ("mnist-large", "1"),
 ]
@@ -156,14 +157,14 @@ def test_models_are_listed_with_shape_range_classes_and_limits(stub):
     assert list(small.classes) == [str(digit) for digit in range(10)]
     large = versions["mnist-16x16", "2"]
     assert (large.rows, large.cols, large.pixel_max) == (28, 28, 255)
-    assert answer.default_model == "mnist-16x16"
+    assert answer.default_model == "mnist-256x128"
     assert (answer.max_rows, answer.max_message_bytes) == (1024, 16 * 2**20)
 
 
 def test_an_answer_says_who_gave_it_and_where_the_time_went(stub, mnist_test):
     """Identity and timings; an empty model and version mean the default's newest."""
     answer = stub.classify(pb.ClassifyRequest(pixels=mnist_test[0][:3].tobytes()))
-    assert (answer.model.name, answer.model.version) == ("mnist-16x16", "2")
+    assert (answer.model.name, answer.model.version) == ("mnist-256x128", "1")
     assert len(answer.model.sha256) == 64
     assert answer.model.execution_provider == "CPUExecutionProvider"
     assert answer.timings.batch_rows >= 3

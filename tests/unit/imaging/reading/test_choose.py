@@ -64,7 +64,8 @@ def test_fields_keep_their_places():
     cells = [chain((0, 1), pieces=1, cell=Cell(2, col, (0, 1, 0, 1))) for col in (1, 4)]
     segmented = Segmented(np.zeros((1, 4), np.uint8), (Line(tuple(cells), 9),), 1.0, (60, 100), ())
     (line,) = choose(segmented, np.full((1, 10), 0.1, np.float32), np.zeros(1, np.int64), None)
-    assert line.cells == ((2, 1), (2, 4)) and line.columns == 9
+    assert line.cells == ((2, 1), (2, 4))
+    assert line.columns == 9
 
 
 def test_quality_is_the_mean_chance():

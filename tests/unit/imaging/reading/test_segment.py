@@ -30,9 +30,12 @@ def test_digits_side_by_side_are_a_line():
     (boxes,) = whole(found)
     assert [box[2] for box in boxes] == pytest.approx([20, 110, 160], abs=2)
     assert [box[3] for box in boxes] == pytest.approx([61, 117, 201], abs=2)
-    assert found.pixels.shape[1] == 784 and found.pixels.dtype == np.uint8
+    assert found.pixels.shape[1] == 784
+    assert found.pixels.dtype == np.uint8
     assert found.pixels.max(axis=1).min() == 255
-    assert found.codes == () and found.factor == 1 and found.shape == (120, 260)
+    assert found.codes == ()
+    assert found.factor == 1
+    assert found.shape == (120, 260)
 
 
 def test_lines_come_from_the_top_and_may_lean():
@@ -104,7 +107,9 @@ def test_a_grid_is_read_field_by_field():
 def test_a_blank_sheet_has_no_lines():
     """It says so."""
     found = segment(np.full((100, 200), 0.9, np.float32), FORM)
-    assert found.lines == () and found.codes == (WarningCode.BLANK,) and found.pixels.shape == (0, 784)
+    assert found.lines == ()
+    assert found.codes == (WarningCode.BLANK,)
+    assert found.pixels.shape == (0, 784)
 
 
 def test_a_large_picture_is_searched_smaller():
@@ -114,7 +119,8 @@ def test_a_large_picture_is_searched_smaller():
     bar(draw, 900, 200, 300)
     found = segment(grey(image), FORM)
     (boxes,) = whole(found)
-    assert found.factor == 2 and [box[2] for box in boxes] == pytest.approx([200, 450], abs=2)
+    assert found.factor == 2
+    assert [box[2] for box in boxes] == pytest.approx([200, 450], abs=2)
 
 
 def test_too_many_marks_are_refused(monkeypatch: pytest.MonkeyPatch):
