@@ -14,7 +14,7 @@ from connectrpc.errors import ConnectError
 from connectrpc.method import IdempotencyLevel, MethodInfo, StreamType
 from connectrpc.protocol import ProtocolType
 from digits_protocol.digits.v1 import digits_pb2 as pb
-from google.protobuf.json_format import Parse
+from google.protobuf.json_format import MessageToJson, Parse
 from google.rpc.error_details_pb2 import BadRequest
 
 from tests.support.http_calls import CLASSIFY, JSON, ask, detail, encoded
@@ -47,6 +47,11 @@ def test_json_answers_are_those_of_grpc(server: Server, stub: Stub, mnist_test):
     wanted = stub.classify(request, timeout=10)
     assert told.predictions == wanted.predictions
     assert told.model == wanted.model
+    committee = pb.ClassifyRequest(model="mnist-committee", pixels=request.pixels, coverage=0.9)
+    status, _, judged = ask(server, json.loads(MessageToJson(committee)))
+    assert Parse(json.dumps(judged), pb.ClassifyResponse()).predictions == stub.classify(committee).predictions
+    assert all(0 < each["notADigit"] < 1 for each in judged["predictions"])
+    assert sum(len(each.get("candidates", ())) for each in judged["predictions"]) > 10
     zeros = [each["digit"] for each in answer["predictions"] if each["digit"] == 0]
     assert len(zeros) == sum(each.digit == 0 for each in wanted.predictions) > 0
 

@@ -46,6 +46,7 @@ def test_a_folder_that_is_a_file(start_server, tmp_path):
     assert refused(start_server, tmp_path / "file") == f"models folder {tmp_path / 'file'} is not a folder"
 
 
+@by_either_front
 def test_an_empty_folder(start_server, tmp_path):
     sentence = refused(start_server, tmp_path)
     assert sentence == f"models folder {tmp_path} holds no model, expected <name>/<version>/model.onnx in it"
@@ -152,6 +153,7 @@ def test_golden_rows_that_are_garbage(start_server, models):
     assert "golden.npz cannot be read" in refused(start_server, models)
 
 
+@by_either_front
 def test_golden_rows_of_another_form(start_server, models):
     path = models / "digits-8x8" / "1" / "golden.npz"
     with np.load(path) as arrays:
