@@ -145,18 +145,6 @@ def test_the_end_does_not_wait_for_images_that_are_being_decoded(start_server: S
             call.cancel()
 
 
-@pytest.mark.front("grpcio")  # either loads models by the same code
-def test_a_model_file_that_is_a_pipe_is_refused_at_once(start_server: StartServer, tmp_path: Path):
-    """Reading it would wait for ever."""
-    folder = tmp_path / "digits-8x8" / "1"
-    folder.mkdir(parents=True)
-    os.mkfifo(folder / "model.onnx")
-    server = start_server(models=tmp_path, wait=False)
-    assert server.process.wait(20) == 1
-    server.reader.join(5)
-    assert "it is no file" in server.text[-1]
-
-
 @pytest.mark.front("grpcio")  # either reads networks by the same code
 def test_get_network_of_a_file_that_was_replaced_is_unavailable(start_server: StartServer, tmp_path: Path):
     """What is on disk is no longer what serves; classifying goes on."""
