@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
+from unittest.mock import patch
 
 import hypothesis
 import numpy as np
@@ -140,6 +141,16 @@ def stub(server: Server) -> Iterator[Stub]:
     """The service of the shared server."""
     with server.channel() as channel:
         yield Stub(channel)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def small_pictures() -> Iterator[None]:
+    """Reports of models show few mistakes and neurons, and these coarsely: what takes long is drawing them."""
+    with (
+        patch.multiple("training.report.pictures", _MISTAKES=1, _NEURONS=2),
+        patch.multiple("training.report.report", _DPI=40),
+    ):
+        yield
 
 
 @pytest.fixture(scope="session")

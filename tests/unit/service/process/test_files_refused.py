@@ -21,7 +21,7 @@ async def test_tokens(tmp_path: Path, text: str | None, sentence: str):
         file.write_text(text)
     said = await refusal(token_file=str(file), allow_plaintext_tokens=True)
     assert sentence in said
-    assert "tooshort" not in said
+    assert "tooshort" not in said.replace(str(file), "")
 
 
 @pytest.mark.parametrize("wrong", ["missing", "no PEM", "another's key", "locked"])
