@@ -1,5 +1,6 @@
 """Files of tokens and certificates that are wrong stop the start with one clear sentence."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,12 @@ async def test_tokens(tmp_path: Path, text: str | None, sentence: str):
     said = await refusal(token_file=str(file), allow_plaintext_tokens=True)
     assert sentence in said
     assert "tooshort" not in said.replace(str(file), "")
+
+
+async def test_tokens_that_are_a_pipe(tmp_path: Path):
+    """Reading it would wait for ever."""
+    os.mkfifo(tmp_path / "tokens")
+    assert "no regular file" in await refusal(token_file=str(tmp_path / "tokens"), allow_plaintext_tokens=True)
 
 
 @pytest.mark.parametrize("wrong", ["missing", "no PEM", "another's key", "locked"])
