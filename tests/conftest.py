@@ -1,5 +1,6 @@
 """The real server for every test that wants one, on a free port of 127.0.0.1."""
 
+import gc
 import gzip
 import os
 import shutil
@@ -45,6 +46,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return all(params.get("front") == marker.args[0] for marker in item.iter_markers("front"))
 
     items[:] = filter(wanted, items)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays, so the garbage collector need not look through it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

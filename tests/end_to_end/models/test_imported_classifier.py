@@ -7,8 +7,9 @@ import pytest
 import skops.io
 from digits_protocol.digits.v1 import digits_pb2 as pb
 from sklearn.neural_network import MLPClassifier
+from typer.testing import CliRunner
 
-from tests.support.processes import environment, run_digits
+from cli.main import build
 from tests.support.server import StartServer, Stub
 
 ROWS, COLS = 12, 9
@@ -36,7 +37,8 @@ def test_a_strangers_classifier_is_exported_served_and_right(tmp_path: Path, sta
     skops.io.dump(fitted, model)
     np.savez(data, pixels=unseen.reshape(-1, ROWS, COLS), labels=truth)
     command = ["export", model, "--test-data", data, "--out", models, "--version", "3"]
-    run_digits(*command, env=environment()).check_returncode()
+    exported = CliRunner().invoke(build(["export"]), [str(each) for each in command])
+    assert exported.exit_code == 0, exported.output
 
     server = start_server(models=models)
     with server.channel() as channel:
