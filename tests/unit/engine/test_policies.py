@@ -1,23 +1,10 @@
 """policy.json says which versions of a model are served."""
 
-import asyncio
-
 import pytest
 
-from engine.models.repository import Repository
 from engine.models.version import State
 from tests.support.repositories import place
 from tests.unit.engine.loading import NAME, listed, opened, write_policy
-
-
-async def served(repository: Repository, version: str) -> None:
-    """Wait until `version` is the newest that serves."""
-    changed = asyncio.Event()
-    repository.on_change = changed.set
-    async with asyncio.timeout(10):
-        while repository.find(NAME, "").version != version:
-            await changed.wait()
-            changed.clear()
 
 
 @pytest.mark.parametrize(("policy", "served"), [("all", [1, 2, 3]), ("newest", [3]), ([1, 3], [1, 3]), ([2], [2])])

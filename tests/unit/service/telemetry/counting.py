@@ -8,7 +8,7 @@ from google.protobuf.message import Message
 from service.api.method import LocalContext
 from service.app import App
 from service.config import Settings
-from tests.support.server import MODELS
+from tests.support.server import small_models
 
 STEM = "digits.v1.DigitsService/"
 CLASSIFY, STREAM = STEM + "Classify", STEM + "ClassifyStream"
@@ -17,8 +17,8 @@ MNIST = ("mnist-16x16", "2")
 ONE = pb.ClassifyRequest(pixels=bytes(784))
 
 
-def settings(models: Path = MODELS, **given: object) -> Settings:
-    return Settings(models=models, log_level="error", **given)
+def settings(models: Path | None = None, **given: object) -> Settings:
+    return Settings(models=models or small_models(), log_level="error", **given)
 
 
 async def ask(app: App, method: str, request: Message, call: LocalContext | None = None) -> Message:
