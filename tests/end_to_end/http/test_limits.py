@@ -109,8 +109,8 @@ def test_a_deadline_that_passes_ends_the_call(patient: Server):
     """By `connect-timeout-ms`: 504, the work dropped from the queue and counted there."""
     server = patient
     with server.channel() as channel:
-        calls = [Stub(channel).classify.future(SLOW, timeout=60) for _ in range(20)]
-        time.sleep(0.3)  # the first are being run
+        calls = [Stub(channel).classify.future(SLOW, timeout=60) for _ in range(14)]
+        time.sleep(0.15)  # the first are being run
         message = {"model": LARGE[0], "pixels": encoded(bytes(784))}
         status, _, answer = ask(server, message, connect_timeout_ms="150")
         assert (status, answer["code"]) == (504, "deadline_exceeded")
@@ -125,8 +125,8 @@ def test_a_client_that_hangs_up_is_not_waited_for(patient: Server):
     """Its call is cancelled and counted so."""
     server = patient
     with server.channel() as channel:
-        calls = [Stub(channel).classify.future(SLOW, timeout=60) for _ in range(20)]
-        time.sleep(0.3)  # the first are being run
+        calls = [Stub(channel).classify.future(SLOW, timeout=60) for _ in range(14)]
+        time.sleep(0.15)  # the first are being run
         body = json.dumps({"model": LARGE[0], "pixels": encoded(bytes(784))}).encode()
         with socket.create_connection(("127.0.0.1", server.http_port)) as hasty:
             head = f"POST {CLASSIFY} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
