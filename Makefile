@@ -41,7 +41,7 @@ serve: setup  ## serve the models under models/ (settings: ARGS="--port 9001", o
 	$(BIN)/digits serve $(ARGS)
 
 test: setup-dev  ## the tests; what needs more than Python packages is skipped, and says so
-	$(BIN)/python -m pytest -rs -n auto --ignore tests/page $(ARGS)
+	$(BIN)/python -m pytest -rs -n auto --dist worksteal --ignore tests/page $(ARGS)
 
 coverage: setup-dev  ## which lines and branches the tests reach, also in processes that they start (half an hour)
 	rm -rf .cache/coverage && mkdir -p .cache/coverage

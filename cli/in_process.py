@@ -90,8 +90,15 @@ class LocalDigits:
         return self._run(handler(request, LocalContext()))
 
     def _run(self, work: Any) -> Any:
+        found = []
+
+        async def keep() -> None:
+            found.append(await work)
+
         try:
-            return self._runner.run(work)
+            # Python 3.11 formats what the task returned for an error that nobody sees: seconds, for a wide network.
+            self._runner.run(keep())
+            return found[0]
         except EngineInvalidInput as error:
             raise InvalidInput(str(error)) from error
         except NotFound as error:

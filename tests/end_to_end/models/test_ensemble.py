@@ -16,6 +16,9 @@ from tests.support.server import Server, StartServer, Stub
 from tests.support.tiny_ensemble import fit_members, layers_by_hand, train_tiny
 from training.data.datasets import digits
 
+# A front does not know of committees. `test_calls.py` asks either for all that one answers.
+pytestmark = pytest.mark.front("grpcio")
+
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:

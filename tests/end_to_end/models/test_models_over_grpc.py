@@ -79,9 +79,13 @@ COMMITTED = [
     ("mnist-committee", "1"),
     ("mnist-large", "1"),
 ]
+# Either front is asked for one of them: it does not know which model answers.
+EACH = [
+    pytest.param(*each, marks=() if each == ("mnist-16x16", "2") else pytest.mark.front("grpcio")) for each in COMMITTED
+]
 
 
-@pytest.mark.parametrize(("name", "version"), COMMITTED)
+@pytest.mark.parametrize(("name", "version"), EACH)
 def test_the_whole_test_set_gives_the_accuracy_and_confusion_matrix_of_the_card(stub, mnist_test, name, version):
     """Every test image goes over gRPC; the counts equal the card's, not nearly but exactly."""
     pixels, labels = held_out(name, mnist_test)
@@ -96,7 +100,7 @@ def test_the_whole_test_set_gives_the_accuracy_and_confusion_matrix_of_the_card(
     assert card.test_rows == len(labels)
 
 
-@pytest.mark.parametrize(("name", "version"), COMMITTED)
+@pytest.mark.parametrize(("name", "version"), EACH)
 def test_scores_are_one_per_class_sum_to_one_and_give_digit_and_margin(stub, mnist_test, name, version):
     """Scores, digit and margin of each prediction agree with one another."""
     pixels, _ = held_out(name, mnist_test)
@@ -108,7 +112,7 @@ def test_scores_are_one_per_class_sum_to_one_and_give_digit_and_margin(stub, mni
         assert prediction.margin == pytest.approx(best - second, abs=1e-6)
 
 
-@pytest.mark.parametrize(("name", "version"), COMMITTED)
+@pytest.mark.parametrize(("name", "version"), EACH)
 def test_activations_are_those_of_scikit_learns_own_weights(stub, mnist_test, name, version):
     """Every hidden layer within 1e-4, and the first activation is the pixels that were sent."""
     pixels, _ = held_out(name, mnist_test)
@@ -130,7 +134,7 @@ def test_activations_come_only_when_asked_for(stub, mnist_test):
     assert not prediction.activations
 
 
-@pytest.mark.parametrize(("name", "version"), COMMITTED)
+@pytest.mark.parametrize(("name", "version"), EACH)
 def test_the_network_is_given_as_scikit_learn_has_it(stub, name, version):
     """Weights and biases of every layer, unfolded, within float32 of `coefs_` and `intercepts_`."""
     for member, fitted in enumerate(members(name, version)):

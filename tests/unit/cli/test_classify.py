@@ -229,8 +229,7 @@ def test_a_picture_of_the_network_at_work(files, tmp_path, model, ending):
     if ending == "svg":
         assert picture.read_bytes().count(b"<path") > 300
     else:
-        drawn = np.asarray(Image.open(picture).convert("RGB")).reshape(-1, 3)
-        assert len(np.unique(drawn, axis=0)) > 500
+        assert len(Image.open(picture).convert("RGB").getcolors(2**24)) > 500
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from sklearn.neural_network import MLPClassifier
 from artifact.card import CARD_KEY, Card
 from artifact.store import VersionFolder
 from tests.support.tiny_ensemble import TINY, fit_members, layers_by_hand, train_tiny
-from tests.unit.training.cut_off import contents, start_slow, wait_for
+from tests.unit.training.fit.cut_off import contents, start_slow, wait_for
 from tests.unit.training.running import run
 from training.data.dataset import DatasetError
 from training.data.datasets import digits

@@ -16,7 +16,7 @@ from service.api.open_inference import fast_path as quick_infer
 from service.api.open_inference import inputs as tensors
 from service.app import App
 from service.config import Settings
-from tests.support.server import MODELS
+from tests.support.server import MODELS, small_models
 from tests.unit.service.api.open_inference.calls import (
     MNIST,
     SMALL,
@@ -37,7 +37,7 @@ CLASSIFY = "/digits.v1.DigitsService/Classify"
 
 @pytest.fixture
 async def app():
-    async with App.open(Settings(models=MODELS, log_level="error")) as opened:
+    async with App.open(Settings(models=small_models(), log_level="error")) as opened:
         yield opened
 
 
@@ -195,7 +195,7 @@ async def test_a_stream_answers_in_order_and_goes_on_after_an_error(app, pixels)
 
 async def test_a_stream_waits_where_a_single_call_is_refused(pixels):
     """More than the queue holds: every request of a stream is answered."""
-    settings = Settings(models=MODELS, log_level="error", max_batch_rows=20, max_queue_rows=20, inline_us=0)
+    settings = Settings(models=small_models(), log_level="error", max_batch_rows=20, max_queue_rows=20, inline_us=0)
     async with App.open(settings) as app:
         request = raw(pixels)
         calls = await asyncio.gather(*(ask(app, "ModelInfer", request) for _ in range(4)), return_exceptions=True)
@@ -207,7 +207,7 @@ async def test_a_stream_waits_where_a_single_call_is_refused(pixels):
 
 async def test_a_stream_that_ends_early_takes_its_requests_out_of_the_queue(pixels):
     """Whoever goes away leaves nothing behind."""
-    settings = Settings(models=MODELS, log_level="error", max_batch_rows=20, max_queue_rows=40, inline_us=0)
+    settings = Settings(models=small_models(), log_level="error", max_batch_rows=20, max_queue_rows=40, inline_us=0)
     async with App.open(settings) as app:
 
         async def endless():

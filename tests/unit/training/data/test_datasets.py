@@ -11,12 +11,13 @@ from PIL import Image
 
 import training.data.mnist
 from imaging.idx import IdxError, read_idx, write_idx
+from tests.support.processes import ROOT
 from training.data.dataset import DatasetError
 from training.data.datasets import digits, held_out_digits, load
 from training.data.images import image_folder, read_images
 from training.data.mnist import mnist, read_part
 
-MNIST = Path(__file__).resolve().parents[2] / "data" / "mnist"
+MNIST = ROOT / "tests" / "data" / "mnist"
 IMAGES, LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
 
 
