@@ -47,10 +47,12 @@ def in_grid(fields: Sequence[Sequence[Ink | None]], *, field: int = 64, rule: in
     return drawn
 
 
-def dots(rows: int, cols: int) -> Ink:
-    """So many strokes that are as high as digits, each with ground around it."""
-    one = np.zeros((10, 8), np.uint8)
-    one[1:9, 3:5] = 255
+def zigzags(rows: int, cols: int) -> Ink:
+    """So many connected scribbles, each with dozens of places to cut it at."""
+    one = np.zeros((48, 124), np.uint8)
+    for col in range(100):
+        row = 6 + abs(col % 36 - 18) * 2
+        one[row - 2 : row + 2, 12 + col] = 255
     return np.tile(one, (rows, cols))
 
 

@@ -118,7 +118,7 @@ def headers_only(channel: grpc.Channel, path: str, count: int) -> Iterator[list[
             call.cancel()
 
 
-@pytest.mark.parametrize("method", ["Classify", "ListModels", "ClassifyStream"])
+@pytest.mark.parametrize("method", ["Classify", "Read", "ListModels", "ClassifyStream"])
 def test_strangers_take_no_room_from_others(file: Path, start_server: StartServer, method: str):
     """They are refused when their headers come, though there are more of them than calls are allowed at once."""
     server = start_server(f"--token-file={file}", "--allow-plaintext-tokens", "--max-concurrent-calls=5")
