@@ -220,8 +220,8 @@ with triton.InferenceServerClient(ADDRESS) as client:
     shared(client)
     after = counted(client)
     rows = len(pixels)
-    assert after["rows"] - before["rows"] == 7 * rows + 20 * 3 + 29 * 2 + rows
-    assert after["success"] - before["success"] == 7 + 20 + 29 + 1
+    assert after["rows"] - before["rows"] == 7 * rows + 2 + 20 * 3 + 29 * 2 + rows
+    assert after["success"] - before["success"] == 8 + 20 + 29 + 1
     assert after["fail"] - before["fail"] == 4 + 1
     assert len(client.get_inference_statistics(as_json=True)["model_stats"]) == 5
     repository(client)
