@@ -26,8 +26,9 @@ class Hints:
         hints = []
         if WarningCode.SEVERAL_MARKS in result.warning_codes:
             hints.append("`digits read` reads the digits of a picture that has several")
-        if not self._named and _is_unsure(result) and self._larger:
-            hints.append(f"unsure, margin {result.margin:.2f}: a larger model may know, --model {self._larger}")
+        doubt = "" if self._named else _doubt(result)
+        if doubt and self._larger:
+            hints.append(f"unsure, {doubt}: a larger model may know, --model {self._larger}")
         return hints
 
     @cached_property
@@ -45,6 +46,8 @@ class Hints:
         return "" if largest == self._listing.default_model else largest
 
 
-def _is_unsure(result: "Classification") -> bool:
-    """By the margin, or by the candidates of a model that has some for most images."""
-    return result.margin < _UNSURE or len(result.candidates) > 1
+def _doubt(result: "Classification") -> str:
+    """Why an answer is unsure; empty if it is not."""
+    if len(result.candidates) > 1:
+        return f"{len(result.candidates)} digits cannot be ruled out"
+    return f"margin {result.margin:.2f}" if result.margin < _UNSURE else ""

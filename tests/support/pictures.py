@@ -15,11 +15,11 @@ def in_line(images: Sequence[Ink], *, scale: int = 3, gap: int = 12) -> Ink:
     """MNIST's images, uint8 [784] each, cropped and side by side on an empty ground."""
     digits = [_cropped(image.reshape(28, 28)).repeat(scale, axis=0).repeat(scale, axis=1) for image in images]
     height = 32 * scale
-    parts = [np.zeros((height, 4 * gap), np.uint8)]
+    parts = [np.zeros((height, 10 * gap), np.uint8)]
     for digit in digits:
         top = (height - len(digit)) // 2
         parts += [np.pad(digit, [(top, height - len(digit) - top), (0, 0)]), np.zeros((height, gap), np.uint8)]
-    return np.concatenate([*parts, np.zeros((height, 3 * gap), np.uint8)], axis=1)
+    return np.concatenate([*parts, np.zeros((height, 9 * gap), np.uint8)], axis=1)
 
 
 def in_lines(lines: Sequence[Sequence[Ink]]) -> Ink:

@@ -33,7 +33,7 @@ def where(server) -> str:
 def two(tmp_path: Path, mnist_test) -> Path:
     """A picture of 72."""
     path = tmp_path / "two.png"
-    path.write_bytes(file_of(in_line(mnist_test[0][:2])))
+    path.write_bytes(file_of(in_line(mnist_test[0][[0, 35]])))
     return path
 
 
@@ -41,7 +41,7 @@ def two(tmp_path: Path, mnist_test) -> Path:
 def lines(tmp_path: Path, mnist_test) -> Path:
     """A picture of 72 above 104."""
     path = tmp_path / "lines.png"
-    path.write_bytes(file_of(in_lines([mnist_test[0][:2], mnist_test[0][2:5]])))
+    path.write_bytes(file_of(in_lines([mnist_test[0][[0, 35]], mnist_test[0][2:5]])))
     return path
 
 
@@ -66,7 +66,7 @@ def test_each_file_is_one_json_object(where, two, lines):
 
 def test_a_grid_has_the_field_of_each_digit(where, tmp_path, mnist_test):
     """Row and column, from 0."""
-    seven, two = mnist_test[0][:2]
+    seven, two = mnist_test[0][[0, 35]]
     (tmp_path / "grid.png").write_bytes(file_of(in_grid([[seven, None, None], [None, two, None], [None, None, seven]])))
     [found] = objects(run(tmp_path / "grid.png", where, COMMITTEE, "--json"))
     assert found["text"] == "7..\n.2.\n..7"
@@ -137,7 +137,7 @@ def test_rejected_digits(where, two):
     assert found["text"] == "??"
     assert [digit["rejected"] for digit in found["lines"][0]["digits"]] == [True, True]
     assert run(two, where, COMMITTEE, "--reject-above=2").returncode == 2
-    refused = run(two, where, "--reject-above=0.5")
+    refused = run(two, where, "--model=mnist-16x16", "--reject-above=0.5")
     assert refused.returncode == 1
     assert (
         refused.stderr == b"digits: --reject-above: model mnist-16x16 version 2 cannot tell digits from other images\n"
