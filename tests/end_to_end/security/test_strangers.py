@@ -40,7 +40,7 @@ def few(file: Path, start_for_module: StartServer) -> Server:
     return start_for_module(f"--token-file={file}", "--allow-plaintext-tokens", "--max-concurrent-calls=5")
 
 
-@pytest.mark.parametrize("method", ["Classify", "ListModels", "ClassifyStream"])
+@pytest.mark.parametrize("method", ["Classify", "Read", "ListModels", "ClassifyStream"])
 def test_strangers_take_no_room_from_others(few: Server, method: str):
     """They are refused when their headers come, though there are more of them than calls are allowed at once."""
     server = few

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.support.calibrated_model import export_sure
+from tests.support.pictures import file_of, in_line
 from tests.support.processes import ROOT, run_digits
 
 
@@ -198,6 +199,56 @@ def test_a_coverage_needs_thresholds(where, files):
     done = run(*files, *where, "--coverage=99")
     assert done.returncode == 2
     assert done.stderr == b"digits: --coverage is 99, expected more than 0 and less than 1\n"
+
+
+def test_images_that_are_rejected(where, files):
+    """`rejected` is in --json, and in the drawing with its chance."""
+    committee = [*where, "--model=mnist-committee"]
+    for chance, rejected in (("0.999", False), ("1e-30", True)):
+        found = objects(run(*files, *committee, f"--reject-above={chance}", "--json"))
+        assert [each["rejected"] for each in found] == [rejected] * 3
+        assert (b"  rejected, no digit: " in run(*files, *committee, f"--reject-above={chance}").stdout) == rejected
+
+
+def test_rejecting_needs_a_model_that_can_tell(where, files):
+    """A model that cannot is named, once and not for each file; what is no share is wrong usage."""
+    done = run(*files, *where, "--model=mnist-16x16", "--reject-above=0.9")
+    assert done.returncode == 1
+    assert done.stderr == b"digits: --reject-above: model mnist-16x16 version 2 cannot tell digits from other images\n"
+    done = run(*files, *where, "--reject-above=1")
+    assert done.returncode == 2
+    assert done.stderr == b"digits: --reject-above is 1, expected more than 0 and less than 1\n"
+
+
+def test_several_marks_are_for_digits_read(where, tmp_path, mnist_test, files):
+    """The warning has its code in --json, and the drawing says which command reads them."""
+    (tmp_path / "two.png").write_bytes(file_of(in_line(mnist_test[0][:2])))
+    [found] = objects(run(tmp_path / "two.png", *where, "--json"))
+    assert found["warning_codes"] == ["several_marks"]
+    assert (
+        b"  `digits read` reads the digits of a picture that has several\n" in run(tmp_path / "two.png", *where).stdout
+    )
+    assert b"digits read" not in run(files[0], *where).stdout
+
+
+def test_an_unsure_default_model_names_a_larger_one(where, tmp_path, mnist_test):
+    """Where its margin is low or it has several candidates, and unless the user chose the model."""
+    paths = [tmp_path / f"{index}.png" for index in range(300)]
+    for image, path in zip(mnist_test[0], paths, strict=False):
+        Image.fromarray(255 - image.reshape(28, 28)).save(path)
+    found = objects(run(*paths, *where, "--json"))
+    unsure = {each["file"] for each in found if each["margin"] < 0.5 or len(each["candidates"]) > 1}
+    assert 0 < len(unsure) < 150
+    text = run(*paths, *where).stdout.decode()
+    hinted = set()
+    for line in text.splitlines():
+        if line.startswith(str(tmp_path)):
+            file = line.split("  ")[0]
+        elif line.startswith("  unsure, "):
+            assert line.endswith(": a larger model may know, --model mnist-committee")
+            hinted.add(file)
+    assert hinted == unsure
+    assert b"larger model" not in run(*unsure, *where, f"--model={found[0]['model']['name']}").stdout
 
 
 @pytest.mark.parametrize("options", [["--local", "--server=localhost:1"], ["--models=models", "--server=localhost:1"]])

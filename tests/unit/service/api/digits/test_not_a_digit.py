@@ -115,6 +115,7 @@ async def test_it_is_an_output_of_the_open_inference_protocol(app: App, pixels: 
         "scores": [-1, 10],
         "not_a_digit": [-1],
         "hidden_1": [-1, 24],
+        "warnings": [-1],
     }
     for rows in (1, 7):
         request = infer(pixels[:rows], "sure", "hidden_1", NOT_A_DIGIT, "label")

@@ -60,6 +60,7 @@ async def test_metadata_has_the_tensors_and_what_the_card_says(app):
         ("scores", "FP32", [-1, 10]),
         ("hidden_1", "FP32", [-1, 16]),
         ("hidden_2", "FP32", [-1, 16]),
+        ("warnings", "BYTES", [-1]),
     ]
     version = app.repository.find(MNIST, "")
     card = json.loads((MODELS / MNIST / "2" / "card.json").read_text())
@@ -86,6 +87,7 @@ async def test_the_configuration_is_in_triton_s_words(app):
         ("scores", config_pb.TYPE_FP32, [10]),
         ("hidden_1", config_pb.TYPE_FP32, [64]),
         ("hidden_2", config_pb.TYPE_FP32, [32]),
+        ("warnings", config_pb.TYPE_STRING, []),
     ]
     assert config.WhichOneof("scheduling_choice") == "dynamic_batching"
     assert config.version_policy.WhichOneof("policy_choice") == "all"
