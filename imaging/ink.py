@@ -7,7 +7,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from imaging.decode import VISIBLE
-from imaging.ground import LEAST, departures, has_edges, ink_is_bright, lasting, slide, threshold, without_salt
+from imaging.ground import (
+    LEAST,
+    departures,
+    has_edges,
+    ink_is_bright,
+    lasting,
+    quantile,
+    slide,
+    threshold,
+    without_salt,
+)
 from imaging.lines import without_lines
 from imaging.marks import digit_marks, find_marks
 from imaging.pixels import WarningCode
@@ -155,7 +165,7 @@ def _above_noise(departure: Floats, noise: float) -> tuple[Floats | None, float]
     if peak < max(VISIBLE, _NOISES * noise):
         return None, 0.0
     # Full is the typical strength of sure ink, so that one dark speck does not make the strokes faint.
-    full = float(np.median(departure[departure > peak / 2]))
+    full = quantile(departure[departure > peak / 2], 0.5)
     least = min(max(threshold(departure, full), _NOISES * noise / full), 0.6)
     ink = np.minimum(departure / np.float32(full), np.float32(1))
     ink[ink < least] = 0
