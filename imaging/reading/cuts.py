@@ -13,7 +13,8 @@ _STEP = 0.12  # of the height: the distance between the places at which seams ar
 _DRIFT = 0.15  # of the height: a seam leaves its place by so much at most
 _LEAST = 0.08  # of the height: so much is left on either side of a seam
 _MOST = 24  # seams of one part
-_INK, _AWAY = 1.0, 0.015  # the costs of a pixel of full ink, and of one beside the seam's place
+# The costs of a pixel of full ink, of one beside the seam's place, and of a step aside.
+_INK, _AWAY, _ASIDE = 1.0, 0.015, 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,9 @@ def find_seams(ink: Floats, height: float) -> list[Seam]:
         return []
     step = max(2, round(_STEP * height), cols // _MOST)
     edge = max(1, round(_LEAST * height))
+    places = np.arange(edge, cols - edge + 1, step)
     seams: list[Seam] = []
-    for place in range(edge, cols - edge + 1, step):
-        seam = _seam(ink, place, max(1, round(_DRIFT * height)))
+    for seam in _cheapest(ink, places, max(1, round(_DRIFT * height))):
         area = seam.cols.sum()
         if not edge * rows * 0.5 < area < (cols - edge * 0.5) * rows:
             continue
@@ -53,26 +54,26 @@ def find_seams(ink: Floats, height: float) -> list[Seam]:
     return seams
 
 
-def _seam(ink: Floats, place: int, drift: int) -> Seam:
-    """The cheapest way from the top to the bottom that stays within `drift` columns of `place`."""
+def _cheapest(ink: Floats, places: Ints, drift: int) -> list[Seam]:
+    """For each of `places` the cheapest way from the top to the bottom within `drift` columns of it."""
     rows, cols = ink.shape
-    first, last = max(0, place - drift), min(cols, place + drift + 1)
-    window = ink[:, first:last]
-    costs = _INK * window + np.float32(_AWAY) * np.abs(np.arange(first, last) - place).astype(np.float32) / max(
-        1, drift
-    )
-    width = last - first
-    came = np.zeros((rows, width), np.int64)
-    total = costs[0].copy()
-    columns = np.arange(width)
+    columns = places[:, None] + np.arange(-drift, drift + 1)
+    inside = (columns >= 0) & (columns < cols)
+    away = np.abs(np.arange(-drift, drift + 1)) * (_AWAY / drift)
+    window = ink[:, columns.clip(0, cols - 1)]  # [rows, places, width]
+    costs = np.where(inside, _INK * window + away, np.inf)
+    total = costs[0]
+    came = np.zeros(costs.shape, np.int8)
     for row in range(1, rows):
-        padded = np.pad(total, 1, constant_values=np.inf)
-        choices = np.stack([padded[1:-1], padded[:-2] + 0.02, padded[2:] + 0.02])
-        pick = choices.argmin(axis=0)
-        came[row] = columns + np.array([0, -1, 1])[pick]
-        total = choices[pick, columns] + costs[row]
-    path = np.empty(rows, np.int64)
-    path[-1] = int(total.argmin())
+        left = np.concatenate([np.full((len(places), 1), np.inf), total[:, :-1] + _ASIDE], axis=1)
+        right = np.concatenate([total[:, 1:] + _ASIDE, np.full((len(places), 1), np.inf)], axis=1)
+        cheapest = np.minimum(np.minimum(left, total), right)
+        came[row] = np.where(total <= cheapest, 0, np.where(left <= cheapest, -1, 1))
+        total = cheapest + costs[row]
+    path = np.empty((rows, len(places)), np.int64)
+    path[-1] = total.argmin(axis=1)
+    each = np.arange(len(places))
     for row in range(rows - 1, 0, -1):
-        path[row - 1] = came[row, path[row]]
-    return Seam(path + first, float(window[np.arange(rows), path].sum()))
+        path[row - 1] = path[row] + came[row, each, path[row]]
+    inks = np.take_along_axis(window, path[:, :, None], axis=2)[:, :, 0].sum(axis=0)
+    return [Seam(columns[place, path[:, place]], float(inks[place])) for place in each]

@@ -14,6 +14,7 @@ Box = tuple[int, int, int, int]
 _SPECK = 0.12  # of the typical height of the tall marks: what is smaller is a speck
 _TALL = 0.4  # of the tallest tenth: marks from this height on are tall
 _OVERLAP = 0.5  # marks of one line overlap by this part of the lower one's height
+_LONG, _FLAT = 2.0, 0.4  # in heights: a mark as long and no higher is a line that someone drew
 _STACKED = 0.55  # parts of one digit lie above each other: they overlap across by this part of the narrower one
 _TALLEST = 1.6  # and are together no taller than this part of the line
 
@@ -86,8 +87,10 @@ def stacked(marks: Marks, line: list[int]) -> list[Part]:
 
 
 def no_specks(marks: Marks, sheet: Sheet, height: float) -> NDArray[np.bool_]:
-    """Which marks are no specks: bool [marks]."""
-    kept: NDArray[np.bool_] = marks.sizes >= max(2.0, _SPECK * height)
+    """Which marks are neither specks nor lines under digits: bool [marks]."""
+    heights, widths = marks.bottom - marks.top + 1, marks.right - marks.left + 1
+    flat = (widths > _LONG * height) & (heights < _FLAT * height)
+    kept: NDArray[np.bool_] = (marks.sizes >= max(2.0, _SPECK * height)) & ~flat
     return kept & (marks.ink > 0.002 * height * height)
 
 

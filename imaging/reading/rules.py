@@ -16,7 +16,9 @@ _CELLS = 96  # a way is looked at in so many cells, a cell is covered where any 
 _ROUNDS = 3  # lines of so many slopes are looked for in either direction
 _THICK, _THINNEST = 1.3, 3  # lines are at most as thick as this many strokes, or so many pixels
 _BARE = 0.3  # of a line's way at least that has no stroke along it
+_MANY, _FINE = 3, 0.6  # so many lines are rules; fewer are if they are thinner than this part of a stroke
 _SMALLEST = 24
+_BUSY = 0.4  # more ink than this part of a picture is no writing
 
 
 def find_rules(ink: Floats, stroke: float) -> Mask:
@@ -28,14 +30,19 @@ def find_rules(ink: Floats, stroke: float) -> Mask:
     if min(mask.shape) < _SMALLEST:
         return np.zeros_like(mask)
     thickest = max(_THINNEST, round(_THICK * stroke))
-    level = _across(mask, thickest)
-    upright = _across(np.ascontiguousarray((mask & ~level).T), thickest).T
+    if mask.mean() > _BUSY:
+        return np.zeros_like(mask)
+    level = _across(mask, thickest, stroke)
+    upright = _across(np.ascontiguousarray((mask & ~level).T), thickest, stroke).T
     taken: Mask = level | upright
     return taken
 
 
-def _across(mask: Mask, thickest: int) -> Mask:
-    """The pixels of lines from the left to the right."""
+def _across(mask: Mask, thickest: int, stroke: float) -> Mask:
+    """The pixels of lines from the left to the right.
+
+    One or two that are as thick as strokes may be strokes: of an H that fills the picture.
+    """
     height, width = mask.shape
     runs = runs_down(mask)
     thick = np.nonzero(runs > thickest)
@@ -49,6 +56,7 @@ def _across(mask: Mask, thickest: int) -> Mask:
     edge = max(1, cells // 8)
     columns = np.arange(width)
     hidden = np.unique(thick[0] * cells + thick[1] // step)
+    thicknesses: list[float] = []
     for _ in range(_ROUNDS):
         rows, cols = np.nonzero((runs > 0) & ~taken)
         if not len(rows):
@@ -72,9 +80,12 @@ def _across(mask: Mask, thickest: int) -> Mask:
         offset = np.rint(best * (columns + 0.5) / width).astype(np.int64)
         before = np.count_nonzero(taken)
         for row in _groups(chosen):
-            _take(runs, taken, row[0] - reach - 2, row[1] - reach + 1, offset, edge * step)
+            thickness = _take(runs, taken, row[0] - reach - 2, row[1] - reach + 1, offset, edge * step)
+            thicknesses += [thickness] if thickness else []
         if np.count_nonzero(taken) == before:
             break
+    if 0 < len(thicknesses) < _MANY and min(thicknesses) > _FINE * stroke:
+        return np.zeros_like(mask)
     return taken
 
 
@@ -83,10 +94,11 @@ def _groups(rows: NDArray[np.int64]) -> list[tuple[int, int]]:
     return [(int(group[0]), int(group[-1])) for group in np.split(rows, breaks) if len(group)]
 
 
-def _take(runs: NDArray[np.int16], taken: Mask, first: int, last: int, offset: NDArray[np.int64], edge: int) -> None:
+def _take(runs: NDArray[np.int16], taken: Mask, first: int, last: int, offset: NDArray[np.int64], edge: int) -> float:
     """Mark in `taken` the thin runs of pixels of a line between two rows, which move down by `offset` along it.
 
-    `runs` [height, width] has the length of the thin run down that each pixel is of.
+    `runs` [height, width] has the length of the thin run down that each pixel is of. Returns the thickness of the line
+    in pixels, 0 where there is none.
     """
     height, width = runs.shape
     rows = np.arange(first, last + 1)[:, None] + offset
@@ -97,7 +109,9 @@ def _take(runs: NDArray[np.int16], taken: Mask, first: int, last: int, offset: N
     deepest = band.max(axis=0)
     present = deepest > 0
     if present.mean() < _SEEN - 0.05 or min(present[:edge].mean(), present[-edge:].mean()) < _REACHED:
-        return
+        return 0.0
     # Strokes that run along the line are thicker.
-    own = (band > 0) & (band <= 1.5 * float(np.quantile(deepest[present], _BARE)) + 1)
+    thickness = float(np.quantile(deepest[present], _BARE))
+    own = (band > 0) & (band <= 1.5 * thickness + 1)
     taken[rows[own], columns[own]] = True
+    return thickness

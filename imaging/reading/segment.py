@@ -17,10 +17,10 @@ from imaging.strokes import stroke_width
 
 Floats = NDArray[np.float32]
 
-MOST_CANDIDATES = 4096
+MOST_CANDIDATES = 2048
 """Most parts of one picture that are tried as digits."""
 
-_WIDEST = 1.7  # of the line's height: no digit is wider
+_WIDEST = 1.5  # of the line's height: no digit is wider
 _GAP, _JOINED = 0.25, 1.25  # of the height: marks at most so far apart, together at most so wide, may be one digit
 _NARROW = 0.22  # of the height: pieces that two digits may share
 _TALL = 0.5  # of the height: marks so high are hardly parts of a digit

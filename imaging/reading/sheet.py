@@ -23,6 +23,8 @@ _FULL = 0.35  # it has less ink than this part of its box
 _BOLD = 2.0  # its lines may be so many times as thick as others
 _CLOSED = 5  # gaps of lines shorter than so many pixels are closed
 _CELLS = 4  # so many fields of one size between lines are a grid
+_DIGIT = 0.3  # of a field's height: lower marks are not looked at when it is asked
+_INSIDE, _USED = 0.9, 0.1  # whether so many marks lie each in one field, and so many fields are not empty
 _ALIKE = 0.5  # their sides lie within this part of the median
 
 
@@ -73,8 +75,9 @@ def find_sheet(grey: Floats) -> Sheet:
     rules = find_rules(faint, stroke)
     ink[rules] = 0
     lined = bool(rules.any())
-    grids = []
     marks = find_marks(ink)
+    squares = _grid(rules, 0, 0)
+    grids = [squares] if squares is not None and _holds_all(squares, marks) else []
     for place in _frames(marks):
         top, bottom, left, right = box_of(marks, place)
         taken = find_rules(faint[top:bottom, left:right], _BOLD * stroke)
@@ -136,6 +139,19 @@ def _grid(lines: Mask, top: int, left: int) -> Grid | None:
         cells.append(Cell(row, col, (box[0] + top, box[1] + top, box[2] + left, box[3] + left)))
     cells.sort(key=lambda cell: (cell.row, cell.col))
     return Grid(tuple(cells), (top, top + lines.shape[0], left, left + lines.shape[1]))
+
+
+def _holds_all(grid: Grid, marks: Marks) -> bool:
+    """Whether the marks stand in the fields, one or several in each, and not all over squared paper."""
+    boxes = np.array([cell.box for cell in grid.cells])
+    large = marks.bottom - marks.top + 1 >= _DIGIT * np.median(boxes[:, 1] - boxes[:, 0])
+    middles = (marks.top + marks.bottom)[large] / 2, (marks.left + marks.right)[large] / 2
+    rows = (boxes[:, :1] <= middles[0]) & (middles[0] < boxes[:, 1:2])
+    cols = (boxes[:, 2:3] <= middles[1]) & (middles[1] < boxes[:, 3:])
+    inside = rows & cols  # [fields, marks]
+    fits = (boxes[:, :1] - 2 <= marks.top[large]) & (marks.bottom[large] <= boxes[:, 1:2] + 2) & inside
+    found = np.count_nonzero(large)
+    return bool(found and fits.any(axis=0).mean() >= _INSIDE and inside.any(axis=1).mean() >= _USED)
 
 
 def _ranks(centres: NDArray[np.float64], apart: float) -> list[int]:
