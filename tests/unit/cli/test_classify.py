@@ -54,7 +54,7 @@ def test_each_file_is_one_json_object(where, files):
     assert [each["digit"] for each in found] == [7, 2, 1]
     assert [each["file"] for each in found] == [str(file) for file in files]
     assert sum(found[0]["scores"]) == pytest.approx(1, abs=1e-5)
-    assert found[0]["model"]["name"] == "mnist-16x16"
+    assert found[0]["model"]["name"] == "mnist-256x128"
     assert "activations" not in found[0]
 
 
@@ -132,7 +132,7 @@ def test_the_drawing(server, files):
     assert done.returncode == 0
     text = done.stdout.decode()
     lines = text.splitlines()
-    assert lines[0].startswith(f"{files[0]}  7  by mnist-16x16 ")
+    assert lines[0].startswith(f"{files[0]}  7  by mnist-256x128 ")
     bars = [line for line in lines if line.endswith("%")]
     assert len(bars) == 10
     assert "7 ███" in bars[7]
@@ -193,7 +193,7 @@ def test_classes_that_cannot_be_ruled_out(files, tmp_path):
 
 def test_a_coverage_needs_thresholds(where, files):
     """A model without them is named, once and not for each file; what is no share is wrong usage."""
-    done = run(*files, *where, "--coverage=0.9")
+    done = run(*files, *where, "--model=mnist-16x16", "--coverage=0.9")
     assert done.returncode == 1
     assert done.stderr == b"digits: --coverage: model mnist-16x16 version 2 has no thresholds to rule out classes by\n"
     done = run(*files, *where, "--coverage=99")

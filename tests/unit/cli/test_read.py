@@ -88,7 +88,7 @@ def test_lines_in_the_terminal(where, two, lines):
     assert done.returncode == 0
     text = done.stdout.decode().splitlines()
     assert text[0] == f"{lines}  by mnist-committee 1"
-    assert [line[:8] for line in text[1:3]] == ["  72    ", "  104   "]
+    assert [line[:7] for line in text[1:3]] == ["  72   ", "  104  "]
     assert text[1].endswith("%")
     assert text[4].startswith(str(two))
     assert b"\x1b" not in done.stdout

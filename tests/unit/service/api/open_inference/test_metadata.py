@@ -147,7 +147,8 @@ async def test_statistics_of_no_name_are_those_of_all_models(app):
         answer = await ask(app, "ModelStatistics", statistics_pb.ModelStatisticsRequest(**fields))
         return [(each.name, each.version) for each in answer.model_stats]
 
-    everything = [(SMALL, "1"), (MNIST, "1"), (MNIST, "2"), ("mnist-committee", "1"), ("mnist-large", "1")]
+    others = [(name, "1") for name in ("mnist-256x128", "mnist-committee", "mnist-large")]
+    everything = [(SMALL, "1"), (MNIST, "1"), (MNIST, "2"), *others]
     assert await listed() == await listed(version="2") == await listed(version="9") == everything
     assert await listed(name=MNIST) == [(MNIST, "1"), (MNIST, "2")]
     assert await listed(name=MNIST, version="1") == [(MNIST, "1")]
