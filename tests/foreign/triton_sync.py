@@ -223,6 +223,6 @@ with triton.InferenceServerClient(ADDRESS) as client:
     assert after["rows"] - before["rows"] == 7 * rows + 2 + 20 * 3 + 29 * 2 + rows
     assert after["success"] - before["success"] == 8 + 20 + 29 + 1
     assert after["fail"] - before["fail"] == 4 + 1
-    assert len(client.get_inference_statistics(as_json=True)["model_stats"]) == 5
+    assert len(client.get_inference_statistics(as_json=True)["model_stats"]) == 6
     repository(client)
 print("all well")

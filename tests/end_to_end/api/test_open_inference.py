@@ -47,7 +47,9 @@ def test_digits_v1_gives_the_same_scores(controlled: Server, expected: Path):
     """What the foreign clients are compared with is what ours gets, bit by bit."""
     wanted = np.load(expected)
     with controlled.channel() as channel:
-        request = digits_pb2.ClassifyRequest(pixels=wanted["pixels"].tobytes(), include_activations=True)
+        request = digits_pb2.ClassifyRequest(
+            model="mnist-16x16", pixels=wanted["pixels"].tobytes(), include_activations=True
+        )
         predictions = Stub(channel).classify(request).predictions
     assert np.array_equal(np.array([each.scores for each in predictions], np.float32), wanted["scores"])
     assert [each.digit for each in predictions] == wanted["label"].tolist()

@@ -176,9 +176,9 @@ def test_a_full_queue_makes_the_job_wait(start_server: StartServer, pixels: Path
 def test_calls_fit_into_what_the_server_takes(start_server: StartServer, pixels: Path, tmp_path: Path):
     """A server may allow fewer rows in a call."""
     here, there = tmp_path / "here.parquet", tmp_path / "there.parquet"
-    score(pixels, here, models=MODELS)
+    score(pixels, here, models=MODELS, model="mnist-16x16")
     server = start_server("--max-batch-rows=100", SHARING)
-    score(pixels, there, server=server.address, shared_memory="digits-test-")
+    score(pixels, there, server=server.address, model="mnist-16x16", shared_memory="digits-test-")
     assert here.read_bytes() == there.read_bytes()
 
 
