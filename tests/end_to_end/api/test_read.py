@@ -10,6 +10,7 @@ from google.protobuf.json_format import ParseDict
 from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 from grpc_status import rpc_status
 
+from imaging.reading.segment import MOST_CANDIDATES
 from tests.support.http_calls import ask, detail, encoded
 from tests.support.pictures import file_of, in_grid, in_line, in_lines, zigzags
 from tests.support.server import STEM, Server, StartServer, Stub
@@ -162,7 +163,11 @@ CASES = {
         "reject_above",
         "is 0.5, and model mnist-16x16 cannot tell digits from other images",
     ),
-    "too many marks": (request(zigzags(8, 4)), "encoded_image", "too many marks: more than 4096 may be digits"),
+    "too many marks": (
+        request(zigzags(8, 4)),
+        "encoded_image",
+        f"too many marks: more than {MOST_CANDIDATES} may be digits",
+    ),
 }
 
 
