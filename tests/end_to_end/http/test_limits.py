@@ -71,7 +71,7 @@ def test_calls_beyond_those_allowed_at_once_are_refused(start_server: StartServe
 
 def test_a_full_queue_says_when_to_return(start_server: StartServer):
     """RESOURCE_EXHAUSTED with RetryInfo, by HTTP's own header as well, and counted as a refusal."""
-    server = start_server("--inline-us=0", "--max-batch-rows=1000", "--max-queue-rows=1000", models=MODELS)
+    server = start_server("--inline-us=0", "--max-batch-rows=1000", "--max-queue-rows=1000")
     body = json.dumps({"pixels": encoded(bytes(784 * 900))}).encode()
     refused: list[tuple[dict, bytes]] = []
 

@@ -23,7 +23,7 @@ def test_models_as_a_table(server):
     done = run("models", f"--server={server.address}")
     assert done.returncode == 0
     rows = {tuple(line.split()[:2]): line for line in done.stdout.splitlines() if "ready" in line}
-    assert len(rows) == 5
+    assert len(rows) == 6
     assert "8×8" in rows["digits-8x8", "1"]
     assert "0..16" in rows["digits-8x8", "1"]
     assert [line for line in rows.values() if "(default)" in line] == [rows["mnist-256x128", "(default)"]]
