@@ -1,5 +1,6 @@
 """Read: all digits of one picture."""
 
+import asyncio
 import math
 
 from digits_protocol.digits.v1 import digits_pb2 as pb
@@ -66,7 +67,7 @@ class ReadApi:
         timings.queue_us += sum(each.queue_us for each in slices)
         timings.inference_us += sum(each.inference_us for each in slices)
         timings.batch_rows += sum(each.batch_rows for each in slices)
-        return read(segmented, [each.result for each in slices], len(card.classes))
+        return await asyncio.to_thread(read, segmented, [each.result for each in slices], len(card.classes))
 
 
 def _answer(answer: BatchSlice) -> BatchSlice:
