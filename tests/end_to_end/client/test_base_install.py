@@ -60,7 +60,7 @@ def test_the_base_install_is_typed_and_lives_in_one_process_with_tritonclient(
     ours = {path.name for path in next((tmp_path / "venv").glob("lib/*/site-packages")).glob("digits*")}
     assert {name for name in ours if not name.endswith(".dist-info")} == {"digits_client", "digits_protocol"}
     done = subprocess.run(
-        [python, "-c", SCRIPT, server.address, seven, PREFERRED_MODELS[1]],
+        [python, "-c", SCRIPT, server.address, seven, PREFERRED_MODELS[0]],
         cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

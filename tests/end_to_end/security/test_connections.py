@@ -11,6 +11,7 @@ from pathlib import Path
 import grpc
 import pytest
 from digits_protocol.digits.v1 import digits_pb2 as pb
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from service.config import Settings
 from service.transports.envoy import program
@@ -245,8 +246,12 @@ def test_a_server_without_stderr_serves(front: str, tmp_path):
     process = subprocess.Popen(["bash", "-c", f"exec {DIGITS} serve {flags} 2>&-"], env=environment())
     try:
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-            answer = Stub(channel).classify(IMAGE, timeout=30, wait_for_ready=True)
-        assert len(answer.predictions) == 1
+            watch = health_pb2_grpc.HealthStub(channel).Watch(
+                health_pb2.HealthCheckRequest(), timeout=60, wait_for_ready=True
+            )
+            while next(watch).status != health_pb2.HealthCheckResponse.SERVING:
+                pass  # models are being loaded
+            assert len(Stub(channel).classify(IMAGE, timeout=30).predictions) == 1
     finally:
         process.terminate()
         assert process.wait(30) == 0
