@@ -41,7 +41,7 @@ serve: setup  ## serve the models under models/ (settings: ARGS="--port 9001", o
 	$(BIN)/digits serve $(ARGS)
 
 test: setup-dev  ## the tests; what needs more than Python packages is skipped, and says so
-	$(BIN)/python -m pytest -rs -n auto --ignore tests/page $(ARGS)
+	$(BIN)/python -m pytest -rs -n auto --dist worksteal --ignore tests/page $(ARGS)
 
 coverage: setup-dev  ## which lines and branches the tests reach, also in processes that they start (half an hour)
 	rm -rf .cache/coverage && mkdir -p .cache/coverage
@@ -114,7 +114,7 @@ bench-variants: setup-dev  ## the same of int8 and float16 beside float32 (short
 	$(BIN)/python -m benchmarks.variants $(ARGS)
 
 train: setup-dev  ## train every recipe again and export it (some hours; goes on where it was)
-	for recipe in digits-8x8 mnist-16x16 mnist-large mnist-committee; do $(BIN)/digits train $$recipe $(ARGS) || exit; done
+	for recipe in digits-8x8 mnist-16x16 mnist-256x128 mnist-large mnist-committee; do $(BIN)/digits train $$recipe $(ARGS) || exit; done
 
 proto: setup-dev  ## generate client/digits_protocol/ from proto/ again
 	$(BIN)/python -m scripts.generate_protocol

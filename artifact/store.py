@@ -10,7 +10,7 @@ from pathlib import Path
 from artifact.card import MAX_VERSION, NAME, Variant
 from artifact.golden import Golden, read_golden, write_golden
 
-PREFERRED_MODEL = "mnist-16x16"
+PREFERRED_MODELS = ("mnist-256x128", "mnist-16x16")
 
 
 class LayoutError(ValueError):
@@ -111,8 +111,8 @@ def find_versions(models: Path) -> list[VersionFolder]:
 
 
 def default_model(names: Collection[str]) -> str:
-    """The model that a caller means who names none: `PREFERRED_MODEL` if there, else the first by name, else ""."""
-    return PREFERRED_MODEL if PREFERRED_MODEL in names else min(names, default="")
+    """The model that is meant where none is named: the first of `PREFERRED_MODELS`, else the first by name, else ""."""
+    return next((name for name in PREFERRED_MODELS if name in names), min(names, default=""))
 
 
 def is_version(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""The handlers of the service in this process, for `digits classify --local`."""
+"""The handlers of the service in this process, for `digits classify --local` and `digits read --local`."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -6,8 +6,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from digits_client import Classifications, DigitsError, InvalidInput, Listing, ModelNotFound
+from digits_client import Classifications, DigitsError, InvalidInput, Listing, ModelNotFound, Reading
 from digits_client.models import ModelCard, Network, read_card, read_layer, read_listing
+from digits_client.reading import read_reading
 from digits_client.results import read_identity, read_response
 from digits_protocol.digits.v1 import digits_pb2 as pb
 
@@ -60,7 +61,14 @@ class LocalDigits:
         """The models in the models folder."""
         return read_listing(self._call("ListModels", pb.ListModelsRequest()))
 
-    def classify(self, images: list[bytes], *, activations: bool, coverage: float | None = None) -> Classifications:
+    def classify(
+        self,
+        images: list[bytes],
+        *,
+        activations: bool,
+        coverage: float | None = None,
+        reject_above: float | None = None,
+    ) -> Classifications:
         """Classify image files."""
         request = pb.ClassifyRequest(
             model=self._model,
@@ -68,8 +76,19 @@ class LocalDigits:
             encoded_images=images,
             include_activations=activations,
             coverage=coverage,
+            reject_above=reject_above,
         )
         return read_response(self._call("Classify", request), count=len(images), activations=activations)
+
+    def read(self, picture: bytes, *, reject_above: float | None = None) -> Reading:
+        """Read the digits of an image file."""
+        request = pb.ReadRequest(
+            model=self._model,
+            version=self._version,
+            encoded_image=picture,
+            reject_above=reject_above,
+        )
+        return read_reading(self._call("Read", request))
 
     def model(self, name: str, version: str) -> ModelCard:
         """The card of a model."""
@@ -90,8 +109,15 @@ class LocalDigits:
         return self._run(handler(request, LocalContext()))
 
     def _run(self, work: Any) -> Any:
+        found = []
+
+        async def keep() -> None:
+            found.append(await work)
+
         try:
-            return self._runner.run(work)
+            # Python 3.11 formats what the task returned for an error that nobody sees: seconds, for a wide network.
+            self._runner.run(keep())
+            return found[0]
         except EngineInvalidInput as error:
             raise InvalidInput(str(error)) from error
         except NotFound as error:

@@ -20,6 +20,7 @@ COMMANDS = {
     "serve": ("Serve models over gRPC until SIGTERM or Ctrl-C.", "serve,cpu"),
     "score": ("Score many images in files; a table out.", "score,cpu"),
     "classify": ("Classify image files and draw what the network saw.", "serve"),
+    "read": ("Read the digits of pictures that have several.", "serve"),
     "models": ("List what a server has.", "serve"),
     "health": ("Ask a server whether it serves; the exit code tells.", "serve"),
     "train": ("Train a recipe, export it and write its report.", "train,cpu"),

@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,10 @@ from engine.capacity import CapacityWaiter
 from engine.cpus import usable_cores
 from engine.errors import DeadlinePassed, InvalidInput, QueueFull
 from imaging.pixels import ImageWarning
-from imaging.prepare import ImageError, Prepared, prepare
+from imaging.prepare import ImageError, prepare
+from imaging.reading.segment import Segmented, TooManyMarksError, segment_file
+
+T = TypeVar("T")
 
 
 class DecodePool:
@@ -36,6 +40,24 @@ class DecodePool:
         Raises `InvalidInput` for the first file that is not an image, `QueueFull` and `DeadlinePassed`. When the
         caller is cancelled, images not yet begun are dropped.
         """
+        work = partial(prepare, form=card, max_image_pixels=self._max_image_pixels)
+        prepared = await self._run(work, images, [f"encoded_images[{index}]" for index in range(len(images))], deadline)
+        return np.stack([each.pixels for each in prepared]), [each.warnings for each in prepared]
+
+    async def segment(self, image: bytes, card: Card, turns: int, deadline: float | None) -> Segmented:
+        """The parts of a picture that may be digits, after so many quarter turns clockwise.
+
+        Raises `InvalidInput` for a file that is not an image and for one with too many marks, `QueueFull` and
+        `DeadlinePassed`.
+        """
+        work = partial(segment_file, form=card, turns=turns, max_image_pixels=self._max_image_pixels)
+        (segmented,) = await self._run(work, [image], ["encoded_image"], deadline)
+        return segmented
+
+    async def _run(
+        self, work: Callable[[bytes], T], images: Sequence[bytes], fields: Sequence[str], deadline: float | None
+    ) -> list[T]:
+        """What `work` makes of each image; `fields` are their names in the request."""
         if self._full(len(images)):
             raise QueueFull(
                 f"{self._images} images are waiting to be decoded, there is no room for {len(images)} more",
@@ -43,23 +65,22 @@ class DecodePool:
             )
         self._images += len(images)
         loop = asyncio.get_running_loop()
-        work = partial(_prepare, card=card, deadline=deadline, max_image_pixels=self._max_image_pixels)
-        futures = [loop.run_in_executor(self._executor, work, image) for image in images]
+        futures = [loop.run_in_executor(self._executor, _attempt, work, image, deadline) for image in images]
         try:
-            prepared = []
-            for index, future in enumerate(futures):
+            done: list[T] = []
+            for field, future in zip(fields, futures, strict=True):
                 result = await future
-                if isinstance(result, ImageError):
-                    raise InvalidInput(f"encoded_images[{index}]", str(result))
+                if isinstance(result, ImageError | TooManyMarksError):
+                    raise InvalidInput(field, str(result))
                 if isinstance(result, Exception):
                     raise result
-                prepared.append(result)
+                done.append(result)
         finally:
             self._images -= len(images)
             self._capacity.wake()
             for future in futures:
                 future.cancel()
-        return np.stack([each.pixels for each in prepared]), [each.warnings for each in prepared]
+        return done
 
     async def wait_for_capacity(self, images: int, deadline: float | None) -> None:
         """Wait until `images` more fit. Raises `DeadlinePassed`."""
@@ -74,14 +95,14 @@ class DecodePool:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
 
-def _prepare(image: bytes, card: Card, deadline: float | None, max_image_pixels: int) -> Prepared | Exception:
+def _attempt(work: Callable[[bytes], T], image: bytes, deadline: float | None) -> T | Exception:
     # Errors are returned: asyncio would report a raised one as lost if its caller was cancelled.
     if deadline is not None and deadline <= time.monotonic():
         return DeadlinePassed("the deadline passed while the images were being decoded")
     try:
-        return prepare(image, card, max_image_pixels=max_image_pixels)
-    except ImageError as error:
-        reason = str(error)
+        return work(image)
+    except (ImageError, TooManyMarksError) as error:
+        kind, reason = type(error), str(error)
     except Exception as error:
         return error
-    return ImageError(reason)  # a new one: the traceback of the raised one keeps the image alive
+    return kind(reason)  # a new one: the traceback of the raised one keeps the image alive

@@ -55,6 +55,9 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
+# The orientations that exchange width and height.
+_ON_ITS_SIDE = (5, 6, 7, 8)
+
 # BMP's two compressions, which Pillow decodes in Python, for seconds.
 _RUN_LENGTHS = (BmpImagePlugin.BmpImageFile.COMPRESSIONS["RLE8"], BmpImagePlugin.BmpImageFile.COMPRESSIONS["RLE4"])
 
@@ -81,12 +84,18 @@ def read_picture(data: bytes, *, max_image_pixels: int) -> NDArray[np.float32]:
     Raises `ImageError` when `data` is not an image, of a format other than `FORMATS`, damaged, or of more
     than `max_image_pixels` pixels; the size is read from the header, before anything is decoded.
     """
+    return read_picture_and_size(data, max_image_pixels=max_image_pixels)[0]
+
+
+def read_picture_and_size(data: bytes, *, max_image_pixels: int) -> tuple[NDArray[np.float32], tuple[int, int]]:
+    """The same, and height and width of the whole picture, upright, in its own pixels."""
     image, orientation = _open(data, max_image_pixels)
     width, height = image.size
+    size = (width, height) if orientation in _ON_ITS_SIDE else (height, width)
     try:
         image.draft("L", (_SIDE, _SIDE))  # lets libjpeg decode at 1/2, 1/4 or 1/8 of the size
         image.load()
-        return _grey(image, orientation)
+        return _grey(image, orientation), size
     except MemoryError:
         raise ImageError(f"the image of {width}×{height} pixels does not fit into memory") from None
     except Exception as error:  # decoders raise whatever the damage leads them to

@@ -1,6 +1,7 @@
 """The ground of a picture and how far each pixel departs from it, whichever of the two is darker."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,7 @@ def without_salt(grey: Floats) -> Floats:
     """
     if min(grey.shape) < _COARSE:
         return grey
-    padded = np.pad(grey, 1, mode="edge")
+    padded = continued(grey, 1)
     # The median of the four neighbours beside a pixel: the mean of the middle two.
     up, down, left, right = padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:]
     low = np.maximum(np.minimum(up, down), np.minimum(left, right))
@@ -72,7 +73,7 @@ def ink_is_bright(grey: Floats) -> bool:
     """
     small = _shrunk(grey, _GRID if min(grey.shape) >= _COARSE else _SMALL_GRID)
     reach = max(small.shape) // 4
-    windows = np.lib.stride_tricks.sliding_window_view(np.pad(small, reach, mode="edge"), (2 * reach + 1,) * 2)
+    windows = np.lib.stride_tricks.sliding_window_view(continued(small, reach), (2 * reach + 1,) * 2)
     count = (2 * reach + 1) ** 2
     medians = np.partition(windows.reshape(*small.shape, count), count // 2, axis=2)[..., count // 2]
     brighter, darker = _squares(small, medians), _squares(medians, small)
@@ -112,7 +113,7 @@ def departures(grey: Floats, *, bright: bool) -> tuple[Floats, float]:
     if not fine:
         return np.maximum(departure, np.float32(0)), 0.0
     # Noise lifts the closing above the middle of the ground. Quantiles below it are free of ink.
-    tenth, third = (float(each) for each in np.quantile(departure[::2, ::2], (0.1, 0.35)))
+    tenth, third = (quantile(departure[::2, ::2].ravel(), share) for share in (0.1, 0.35))
     noise = (third - tenth) / 0.9
     return np.maximum(departure - np.float32(max(0.0, third + 0.385 * noise)), np.float32(0)), noise
 
@@ -123,7 +124,7 @@ def has_edges(departure: Floats, ink: Mask, full: float) -> bool:
         return True
     near = 2 * max(1, round(0.02 * max(ink.shape))) + 1
     steps = slide(departure, near, np.maximum) - slide(departure, near, np.minimum)
-    return float(np.quantile(steps[ink], 0.75)) >= _EDGE * full
+    return quantile(steps[ink], 0.75) >= _EDGE * full
 
 
 def lasting(grey: Floats, departure: Floats, *, bright: bool) -> Floats:
@@ -151,7 +152,7 @@ def _departure(light: Floats, smooth: Floats, *, bright: bool, beyond: bool) -> 
 def _closing_beyond(grey: Floats, window: int) -> Floats:
     """The closing of a picture that goes on beyond its borders as it is there."""
     room = window // 2 + 1
-    return closing(np.pad(grey, room, mode="edge"), window)[room:-room, room:-room]
+    return closing(continued(grey, room), window)[room:-room, room:-room]
 
 
 def closing(grey: Floats, window: int) -> Floats:
@@ -166,9 +167,7 @@ def slide(values: Floats, window: int, pick: Callable[..., Floats]) -> Floats:
     """
     before = (window - 1) // 2
     for _ in range(2):
-        # np.pad costs several times as much.
-        edges = np.repeat(values[:1], before, axis=0), values, np.repeat(values[-1:], window - 1 - before, axis=0)
-        values = np.concatenate(edges)
+        values = values.take(_rows(len(values), before, window - 1 - before), axis=0)
         span = 1
         while span < window:
             step = min(span, window - span)
@@ -178,26 +177,54 @@ def slide(values: Floats, window: int, pick: Callable[..., Floats]) -> Floats:
     return values
 
 
+def continued(values: Floats, room: int) -> Floats:
+    """`values` [height, width] with `room` more pixels on each side, which are those at the border.
+
+    np.pad costs several times as much.
+    """
+    height, width = values.shape
+    return values.take(_rows(height, room, room), axis=0).take(_rows(width, room, room), axis=1)
+
+
+@lru_cache(256)
+def _rows(count: int, before: int, after: int) -> NDArray[np.int64]:
+    """The rows of a picture with `count` rows, with the first and the last repeated so many times."""
+    rows: NDArray[np.int64] = np.clip(np.arange(-before, count + after), 0, count - 1)
+    return rows
+
+
+def quantile(values: Floats, share: float) -> float:
+    """The value below which this share of float32 `values` [N] lies, 0..1, between two of them if it must be.
+
+    np.quantile costs several times as much.
+    """
+    place = share * (values.size - 1)
+    low = int(place)
+    if low + 1 >= values.size:
+        return float(values.max())
+    near = np.partition(values, (low, low + 1))[low : low + 2].tolist()
+    between: float = near[0] + (place - low) * (near[1] - near[0])
+    return between
+
+
 def threshold(departure: Floats, full: float) -> float:
     """From which part of `full` on a departure is ink: 0.8 of Otsu's threshold, within 0.12 and 0.45.
 
     N. Otsu, "A Threshold Selection Method from Gray-Level Histograms", 1979.
     """
     bins = np.minimum(departure * np.float32(_BINS / full), _BINS - 1).astype(np.uint8)
-    counts = np.bincount(bins.ravel(), minlength=_BINS).astype(np.float64)
-    shades = np.arange(_BINS) + 0.5
-    below = np.cumsum(counts)
+    counts = np.bincount(bins.ravel(), minlength=_BINS)
+    below, sums = counts.cumsum(), (counts * (np.arange(_BINS) + 0.5)).cumsum()
     above = below[-1] - below
-    sums = np.cumsum(counts * shades)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
-    best = int(np.argmax(np.nan_to_num(between[:-1]))) + 1
-    return float(np.clip(_OTSU_SHARE * best / _BINS, LEAST, _MOST))
+    # Where nothing is below, or above, there is nothing to tell apart.
+    between = below * above * (sums / np.maximum(below, 1) - (sums[-1] - sums) / np.maximum(above, 1)) ** 2
+    best = int(between[:-1].argmax()) + 1
+    return min(max(_OTSU_SHARE * best / _BINS, LEAST), _MOST)
 
 
 def _box_of_three(values: Floats) -> Floats:
     """The mean of 3×3 around each pixel."""
-    padded = np.pad(values, 1, mode="edge")
+    padded = continued(values, 1)
     rows = padded[:-2] + padded[1:-1] + padded[2:]
     smooth: Floats = (rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:]) * np.float32(1 / 9)
     return smooth

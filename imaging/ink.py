@@ -7,7 +7,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from imaging.decode import VISIBLE
-from imaging.ground import LEAST, departures, has_edges, ink_is_bright, lasting, slide, threshold, without_salt
+from imaging.ground import (
+    LEAST,
+    departures,
+    has_edges,
+    ink_is_bright,
+    lasting,
+    quantile,
+    slide,
+    threshold,
+    without_salt,
+)
 from imaging.lines import without_lines
 from imaging.marks import digit_marks, find_marks
 from imaging.pixels import WarningCode
@@ -21,8 +31,9 @@ _SIDE = 256
 _SMALL, _AROUND = 64, 0.4
 # Departures of this many times the typical unevenness of the ground are noise.
 _NOISES = 7.0
-# Ink that departs from its ground by less than this can hardly be seen.
-_FAINT = 0.15
+FAINT = 0.15
+"""Ink that departs from its ground by less than this can hardly be seen."""
+
 # Below this side a pixel is a large part of a stroke.
 _SOFT = 64
 # Of ink that can hardly be seen, this part is in the digit. Elsewhere it is grain of the paper.
@@ -43,6 +54,20 @@ class Found:
     """float32 [height, width], 0 none to 1 full, of the digit alone; None for a blank picture."""
     codes: tuple[WarningCode, ...]
     """What was seen on the way, each once."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoodOut:
+    """What stands out from the ground of a picture."""
+
+    ink: Floats
+    """float32 [height, width], 0 none to 1 full."""
+    departure: Floats
+    """The same before what is too weak is dropped, 0 to 1 as a part of the ground."""
+    full: float
+    """The departure of full ink."""
+    noise: float
+    """The standard deviation of the ground's departure."""
 
 
 def find_ink(grey: Floats) -> Found:
@@ -86,22 +111,16 @@ def _reduced(grey: Floats) -> tuple[Floats, int]:
 def _find(grey: Floats, bright: bool) -> tuple[Found, tuple[int, int, int, int] | None]:
     """The ink of a picture of at most 256 pixels a side, and the box it lies in: top, bottom, left, right."""
     blank = Found(None, (WarningCode.BLANK,)), None
-    grey = without_salt(grey)
-    departure, noise = departures(grey, bright=bright)
-    ink, full = _above_noise(departure, noise)
-    if ink is None:
+    stood_out = find_departures(grey, bright)
+    if stood_out is None:
         return blank
-    if _touches(ink) and _shaded(ink, stays := lasting(grey, departure, bright=bright)):
-        departure = departure * stays
-        ink, full = _above_noise(departure, noise)
-        if ink is None or full < _FAINT:
-            return blank
+    ink, departure, full = stood_out.ink, stood_out.departure, stood_out.full
     ink, lined = without_lines(ink)
     if not ink.any():
         return blank
     marks = find_marks(ink)
     kept, several = digit_marks(marks)
-    if full < _FAINT and marks.ink[kept].sum() < _GATHERED * marks.ink.sum():
+    if full < FAINT and marks.ink[kept].sum() < _GATHERED * marks.ink.sum():
         return blank
     mask = marks.mask(kept)
     if min(ink.shape) < _SOFT:
@@ -118,11 +137,26 @@ def _find(grey: Floats, bright: bool) -> tuple[Found, tuple[int, int, int, int] 
             (WarningCode.LINES_REMOVED, lined),
             (WarningCode.SEVERAL_MARKS, several),
             (WarningCode.TOUCHES_BORDER, bool(marks.borders()[kept].any()) and _is_cut(ink)),
-            (WarningCode.LOW_CONTRAST, full < _FAINT),
+            (WarningCode.LOW_CONTRAST, full < FAINT),
         )
         if seen
     ]
     return Found(ink, tuple(codes)), _box(ink)
+
+
+def find_departures(grey: Floats, bright: bool) -> "StoodOut | None":
+    """What stands out from the ground of a picture and is no shadow, lines included; None where nothing does."""
+    grey = without_salt(grey)
+    departure, noise = departures(grey, bright=bright)
+    ink, full = _above_noise(departure, noise)
+    if ink is None:
+        return None
+    if _touches(ink) and _shaded(ink, stays := lasting(grey, departure, bright=bright)):
+        departure = departure * stays
+        ink, full = _above_noise(departure, noise)
+        if ink is None or full < FAINT:
+            return None
+    return StoodOut(ink, departure, full, noise)
 
 
 def _above_noise(departure: Floats, noise: float) -> tuple[Floats | None, float]:
@@ -131,7 +165,7 @@ def _above_noise(departure: Floats, noise: float) -> tuple[Floats | None, float]
     if peak < max(VISIBLE, _NOISES * noise):
         return None, 0.0
     # Full is the typical strength of sure ink, so that one dark speck does not make the strokes faint.
-    full = float(np.median(departure[departure > peak / 2]))
+    full = quantile(departure[departure > peak / 2], 0.5)
     least = min(max(threshold(departure, full), _NOISES * noise / full), 0.6)
     ink = np.minimum(departure / np.float32(full), np.float32(1))
     ink[ink < least] = 0

@@ -80,7 +80,7 @@ def _across(mask: Mask) -> tuple[Mask, int]:
         room = int(np.abs(shift).max())
         straight = _sheared(mask & ~taken, shift, room)
         lines = np.zeros_like(straight)
-        runs = _runs_down(straight)
+        runs = runs_down(straight)
         count = 0
         for first, last in _groups(rows * factor + room, factor):
             count += _take(straight, runs, lines, first - factor, min(last + factor, len(straight)), height, room)
@@ -138,7 +138,7 @@ def _sheared(mask: Mask, shift: Ints, room: int) -> Mask:
     return sheared
 
 
-def _runs_down(mask: Mask) -> NDArray[np.int16]:
+def runs_down(mask: Mask) -> NDArray[np.int16]:
     """For each pixel of the mask how many pixels its run down the column has; 0 outside."""
     height = len(mask)
     rows = np.arange(height, dtype=np.int16)[:, None]

@@ -18,6 +18,7 @@ from PIL import Image, ImageFilter
 
 from artifact.card import Preparation
 from imaging.decode import ImageError, read_picture
+from imaging.ground import quantile
 from imaging.ink import Floats, crop, find_ink
 from imaging.pixels import ImageWarning, describe
 from imaging.strokes import grown, stroke_width
@@ -108,7 +109,7 @@ def _mass(ink: Floats, rows: int, cols: int) -> Floats:
         fine = grown(fine, (min(max(width, _THINNEST), _THICKEST) - width) * _FINE / 2)
         small = _resized(fine, shape)
     # As in MNIST, a fifth of the pixels with ink are full.
-    small = np.minimum(small / max(np.float32(1e-6), np.quantile(small[small > 0.02 * small.max()], 0.8)), 1)
+    small = np.minimum(small / np.float32(max(1e-6, quantile(small[small > 0.02 * small.max()], 0.8))), 1)
     mass = float(small.sum())
     # MNIST's middle of 28×28 is the pixel at 14, 14 counted from 0.
     top = round(rows / 2 - float(small.sum(axis=1) @ np.arange(shape[0])) / mass)
@@ -138,7 +139,7 @@ def _blocks(ink: Floats, rows: int, cols: int) -> Floats:
     image = Image.fromarray((grey * 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(1))
     blurred = np.asarray(image, np.float32)
     blurred = blurred / max(1, blurred.max())
-    bitmap = blurred >= np.clip(np.quantile(blurred, 1 - _ON), 0.12, 0.6)
+    bitmap = blurred >= np.clip(quantile(blurred.ravel(), 1 - _ON), 0.12, 0.6)
     counted: Floats = bitmap.reshape(rows, _BLOCK, cols, _BLOCK).mean(axis=(1, 3), dtype=np.float32)
     return counted
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from imaging.ground import slide
+from imaging.ground import continued, slide
 
 Floats = NDArray[np.float32]
 
@@ -57,7 +57,7 @@ def _octagon(ink: Floats, reach: int, pick: Callable[..., Floats]) -> Floats:
     if square:
         ink = slide(ink, 2 * square + 1, pick)
     for _ in range(reach - square):
-        padded = np.pad(ink, 1, mode="edge")
+        padded = continued(ink, 1)
         beside = pick(pick(padded[:-2, 1:-1], padded[2:, 1:-1]), pick(padded[1:-1, :-2], padded[1:-1, 2:]))
         ink = pick(ink, beside)
     return ink

@@ -26,6 +26,8 @@ def score(
     pixels: str | None = None,
     labels: str | os.PathLike[str] | None = None,
     top_k: int = JobOptions.top_k,
+    read: bool = False,
+    reject_above: float | None = None,
     chunk_rows: int | None = None,
     resume: bool = False,
     on_error: OnError | None = None,
@@ -40,6 +42,11 @@ def score(
     standard input; their content tells them apart. `scoring.RULES` says what `pixels` and `labels` select.
     `format` is that of the output, by default the one of its suffix; `top_k` adds a column for each of the K best
     digits of a row.
+
+    With `read` every image file is a picture of several digits: the table has its text with a score, the number of
+    digits, the quarter turns after which they stand upright, and the codes of warnings. With `reject_above`, between
+    0 and 1, an image that shows no digit with a greater chance is rejected: the table has this chance and whether it
+    is, or with `read` the number of rejected digits, each of which is a `?` in the text.
 
     `model` is NAME or NAME:VERSION in the folder `models`, or on the server `server` (HOST:PORT). Empty means the
     default model in its newest version. Without `models`, the folder is `models` in the current folder, or else the
@@ -69,6 +76,8 @@ def score(
             pixels=pixels,
             labels=labels,
             top_k=top_k,
+            read=read,
+            reject_above=reject_above,
             chunk_rows=chunk_rows,
             resume=resume,
             on_error=on_error,

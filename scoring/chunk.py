@@ -24,6 +24,28 @@ class InputError(ValueError):
         super().__init__(shorten(message))
 
 
+class PictureError(ValueError):
+    """A picture cannot be read; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureText:
+    """What a picture says."""
+
+    text: str
+    """Its lines, separated by line feeds; a `?` for a rejected digit, a `.` for an empty field of a grid."""
+    score: float
+    """0..1, see ReadResponse in digits.proto."""
+    digits: int
+    """Number of digits."""
+    quarter_turns: int
+    """By how many quarter turns clockwise it was turned, 0..3."""
+    rejected: int
+    """Number of rejected digits."""
+    codes: tuple[str, ...]
+    """Warnings, see `imaging.pixels.WarningCode`."""
+
+
 class ErrorKind(StrEnum):
     """Kinds of row errors, for counting."""
 
@@ -92,6 +114,8 @@ class Chunk:
     """int32 [n]: label of each image, `UNKNOWN` or `FOREIGN` without a valid one; None without labels."""
     warnings: Mapping[int, Sequence[ImageWarning]] = field(default_factory=dict)
     """Warnings of the preparation by row within the chunk, for image files; the sequence may be empty."""
+    pictures: Sequence[bytes] | None = None
+    """The image files of a job that reads pictures, whose `pixels` are [n, 0]; a row with an error has none: b""."""
 
     def __len__(self) -> int:
         return len(self.pixels)

@@ -3,6 +3,7 @@
 from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
+from engine.reading import reads_digits
 from scoring.chunk import Chunk, ErrorKind, InputError
 from scoring.messages import clip_list
 from scoring.options import JobOptions
@@ -11,11 +12,14 @@ from scoring.readers.open import open_inputs
 from scoring.reporting.tally import Tally
 from scoring.scorers.scorer import Model
 from scoring.writers.columns import Columns
+from scoring.writers.picture_columns import PictureColumns
 
 CHUNK_ROWS = 16_384
 """Default rows of a chunk."""
 IMAGE_CHUNK_ROWS = 1_024
 """Default rows of a chunk when some of the inputs are image files, which are slow to decode."""
+PICTURE_CHUNK_ROWS = 64
+"""Default rows of a chunk of pictures to read: each may be megabytes, and takes a part of a second."""
 
 
 class Job:
@@ -28,11 +32,30 @@ class Job:
         """
         if options.top_k > len(model.card.classes):
             raise ValueError(f"top_k is {options.top_k}, and {model} has {len(model.card.classes)} classes")
+        if options.reject_above is not None and not model.card.detects_outliers:
+            raise ValueError(
+                f"reject_above is {options.reject_above:g}, and {model} cannot tell digits from other images"
+            )
+        if options.read and not reads_digits(model.card):
+            raise ValueError(f"read needs a model of digits, and the classes of {model} are others")
         self.options, self.model = options, model
         shape = model.shape()
-        self.inputs = open_inputs(options.inputs, shape, pixels=options.pixels, labels=options.labels, threads=threads)
-        self.columns = Columns(self.inputs.named, shape, options.top_k)
-        self.chunk_rows = options.chunk_rows or (IMAGE_CHUNK_ROWS if self.inputs.encoded else CHUNK_ROWS)
+        self.inputs = open_inputs(
+            options.inputs,
+            shape,
+            pixels=options.pixels,
+            labels=options.labels,
+            threads=threads,
+            pictures=options.read,
+        )
+        rejecting = options.reject_above
+        self.columns: Columns | PictureColumns = (
+            PictureColumns(rejecting is not None)
+            if options.read
+            else Columns(self.inputs.named, shape, options.top_k, rejecting)
+        )
+        usual = PICTURE_CHUNK_ROWS if options.read else IMAGE_CHUNK_ROWS if self.inputs.encoded else CHUNK_ROWS
+        self.chunk_rows = options.chunk_rows or usual
 
     def chunks(self, done: Container[int] = ()) -> Iterator[Chunk]:
         """The chunks whose index is not in `done`, in order.
@@ -52,7 +75,7 @@ class Job:
 
     def new_tally(self) -> Tally:
         """An empty tally for the chunks of this job."""
-        return Tally(self.model, self.inputs.labelled, self.options.top_k)
+        return Tally(self.model, self.inputs.labelled, self.options.top_k, read=self.options.read)
 
     def check_labels(self, tally: Tally) -> None:
         """Raise `InputError` if labels were requested and no scored row has one."""
@@ -73,6 +96,8 @@ class Job:
                 "pixels": self.options.pixels,
                 "labels": self.options.labels,
                 "top_k": self.options.top_k,
+                "read": self.options.read or None,
+                "reject_above": self.options.reject_above,
                 "chunk_rows": self.chunk_rows,
                 "format": self.options.format,
             },

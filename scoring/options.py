@@ -10,7 +10,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
-from digits_client.connection.channel import check_timeout
+from digits_client.connection.channel import check_share, check_timeout
 
 from artifact.card import Variant
 from scoring.scorers.in_process import ProviderName
@@ -38,6 +38,8 @@ class JobOptions:
     pixels: str | None = None
     labels: str | None = None
     top_k: int = 0
+    read: bool = False
+    reject_above: float | None = None
     chunk_rows: int | None = None
     resume: bool = False
     on_error: OnError | None = None
@@ -57,6 +59,10 @@ class JobOptions:
             for name in ("models", "provider", "require_provider", "variant"):
                 if getattr(options, name):
                     raise ValueError(f"{name} cannot be combined with server, which has its own models")
+        if options.read:
+            for name in ("pixels", "labels", "top_k"):
+                if getattr(options, name):
+                    raise ValueError(f"{name} cannot be combined with read, which takes pictures of several digits")
         return options
 
     @property
@@ -111,6 +117,12 @@ def parse_seconds(name: str, value: Any) -> float:
         raise type(error)(str(error).replace("the timeout", name, 1)) from None
 
 
+def parse_share(name: str, value: Any) -> float:
+    """A number between 0 and 1, both excluded."""
+    check_share(name, value)
+    return float(value)
+
+
 def parse_text(name: str, value: Any) -> str:
     """Text, which may be empty."""
     if not isinstance(value, str):
@@ -163,6 +175,8 @@ _PARSERS: dict[str, _Parser] = {
     "pixels": _optional(parse_text),
     "labels": _optional(lambda name, value: parse_path(name, value, "a name or a path")),
     "top_k": lambda name, value: parse_count(name, value, 0),
+    "read": parse_flag,
+    "reject_above": _optional(parse_share),
     "chunk_rows": _optional(lambda name, value: parse_count(name, value, 1)),
     "resume": parse_flag,
     "on_error": _optional(_one_of(get_args(OnError))),

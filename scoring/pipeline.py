@@ -5,11 +5,12 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from threading import Lock
+from typing import Any, Protocol
 
 import numpy as np
 
 from engine.cpus import usable_cores
-from scoring.chunk import Chunk, ErrorKind, InputError
+from scoring.chunk import Chunk, ErrorKind, InputError, PictureError, PictureText
 from scoring.job import Job
 from scoring.journal.errors import JournalError
 from scoring.journal.journal import Journal
@@ -18,6 +19,7 @@ from scoring.reporting.progress import OnRows, progress, silent
 from scoring.reporting.summary import Summary
 from scoring.reporting.tally import Tally
 from scoring.scorers.scorer import Scorer
+from scoring.writers.columns import KIND
 
 # Chunks that are read but not yet stored. Memory holds one more, the one that is being read.
 _MAX_IN_FLIGHT = 4
@@ -45,7 +47,7 @@ def run_pipeline(options: JobOptions, scorer: Scorer) -> Summary:
         resumed_rows = _tally_finished_chunks(job, journal, tally)
         journal.start_output(options.format, scorer.model.identity)
         with progress(job.inputs.rows, resumed_rows) if options.show else nullcontext(silent) as on_rows:
-            _score_chunks(job, ChunkPipeline(scorer, journal, tally, on_rows), frozenset(journal.done))
+            _score_chunks(job, ChunkPipeline(job, scorer, journal, tally, on_rows), frozenset(journal.done))
         try:
             job.check_labels(tally)
         except InputError:
@@ -82,7 +84,9 @@ def _score_chunks(job: Job, pipeline: "ChunkPipeline", done: frozenset[int]) -> 
 class ChunkPipeline:
     """Scores and stores chunks, in any order. Each chunk is split into spans of rows, one for a thread."""
 
-    def __init__(self, scorer: Scorer, journal: Journal, tally: Tally, on_rows: OnRows) -> None:
+    def __init__(self, job: Job, scorer: Scorer, journal: Journal, tally: Tally, on_rows: OnRows) -> None:
+        self._job = job
+        self._span_rows = 1 if job.options.read else scorer.span_rows  # a picture takes a part of a second
         self._scorer, self._journal, self._tally, self._on_rows = scorer, journal, tally, on_rows
         self._score_threads = ThreadPoolExecutor(scorer.threads, thread_name_prefix="score")
         # Threads of their own, since a thread that waits for the disk does not score.
@@ -93,10 +97,16 @@ class ChunkPipeline:
         """Start with a chunk, once fewer than the maximum are in flight. Raises the error of an earlier chunk."""
         while len(self._in_flight) >= _MAX_IN_FLIGHT:
             self._in_flight.popleft().stored.result()
-        in_flight = _InFlightChunk(chunk, len(self._scorer.model.card.classes), self._scorer.span_rows)
+        in_flight = _InFlightChunk(chunk, self._new_results(chunk), self._span_rows)
         self._in_flight.append(in_flight)
         for start in in_flight.span_starts:
             self._score_threads.submit(self._score, in_flight, start)
+
+    def _new_results(self, chunk: Chunk) -> "_Results":
+        options = self._job.options
+        if options.read:
+            return _Texts(chunk, self._job)
+        return _Scores(chunk, len(self._scorer.model.card.classes), options.reject_above is not None)
 
     def finish(self) -> None:
         """Wait until all chunks are stored. Raises the error of the first that failed."""
@@ -119,8 +129,7 @@ class ChunkPipeline:
         if in_flight.stored.done():
             return  # another span of the chunk failed
         try:
-            rows = slice(start, start + self._scorer.span_rows)
-            self._scorer.score(in_flight.chunk.pixels[rows], in_flight.digits[rows], in_flight.scores[rows])
+            in_flight.results.fill(self._scorer, slice(start, start + self._span_rows))
             if in_flight.span_done():
                 self._store_threads.submit(self._store, in_flight)
         except BaseException as error:
@@ -129,21 +138,64 @@ class ChunkPipeline:
     def _store(self, in_flight: "_InFlightChunk") -> None:
         chunk = in_flight.chunk
         try:
-            self._tally.add(self._journal.write(chunk, in_flight.digits, in_flight.scores))
-            self._on_rows(len(chunk), len(chunk.errors))
+            batch = self._journal.write(chunk, *in_flight.results.values)
+            self._tally.add(batch)
+            self._on_rows(len(chunk), len(batch) - batch.column(KIND).null_count)
             in_flight.free()
             in_flight.stored.set_result(None)
         except BaseException as error:
             in_flight.fail(error)
 
 
-class _InFlightChunk:
-    """A chunk between being read and being stored, with the arrays that its scores are written to."""
+class _Results(Protocol):
+    """What a scorer fills in for a chunk, span by span."""
 
-    def __init__(self, chunk: Chunk, classes: int, span_rows: int) -> None:
-        self.chunk = chunk
-        self.digits = np.empty(len(chunk), np.int64)
-        self.scores = np.empty((len(chunk), classes), np.float32)
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """For `Journal.write`."""
+
+    def fill(self, scorer: Scorer, rows: slice) -> None:
+        """Score these rows."""
+
+
+class _Scores:
+    """The results of pixels."""
+
+    def __init__(self, chunk: Chunk, classes: int, rejecting: bool) -> None:
+        self._pixels = chunk.pixels
+        digits, scores = np.empty(len(chunk), np.int64), np.empty((len(chunk), classes), np.float32)
+        self.values: tuple[Any, ...] = (digits, scores, *([np.empty(len(chunk), np.float32)] if rejecting else []))
+
+    def fill(self, scorer: Scorer, rows: slice) -> None:
+        scorer.score(self._pixels[rows], *(each[rows] for each in self.values))
+
+
+class _Texts:
+    """The results of pictures."""
+
+    def __init__(self, chunk: Chunk, job: Job) -> None:
+        self._chunk, self._job = chunk, job
+        self._texts: list[PictureText | str | None] = [None] * len(chunk)
+        self.values: tuple[Any, ...] = (self._texts,)
+
+    def fill(self, scorer: Scorer, rows: slice) -> None:
+        assert self._chunk.pictures is not None
+        for row in range(*rows.indices(len(self._chunk))):
+            if row in self._chunk.errors:
+                continue
+            try:
+                self._texts[row] = scorer.read(self._chunk.pictures[row], self._job.options.reject_above)
+            except PictureError as error:
+                if not self._job.records(ErrorKind.IMAGE):
+                    raise InputError(f"{self._chunk.ids[row]}: {error}") from None
+                self._texts[row] = str(error)
+
+
+class _InFlightChunk:
+    """A chunk between being read and being stored, with its results."""
+
+    def __init__(self, chunk: Chunk, results: _Results, span_rows: int) -> None:
+        self.chunk, self.results = chunk, results
         self.span_starts = range(0, len(chunk), span_rows)
         self.stored: Future[None] = Future()
         """Done once the chunk is stored, or has failed."""
@@ -164,4 +216,4 @@ class _InFlightChunk:
 
     def free(self) -> None:
         """Release the arrays; the caller of `put` may still hold this object for `stored`."""
-        del self.chunk, self.digits, self.scores
+        del self.chunk, self.results

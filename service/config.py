@@ -75,7 +75,10 @@ class Settings(BaseSettings):
     ]
     default_model: Annotated[
         str,
-        Field(description="model of requests that name none; empty: mnist-16x16 if it exists, else the first by name"),
+        Field(
+            description="model of requests that name none; empty: mnist-256x128, mnist-16x16 or the first by name, "
+            "whichever exists"
+        ),
     ] = ""
     variant: Annotated[
         str,

@@ -1,5 +1,6 @@
 """The real server for every test that wants one, on a free port of 127.0.0.1."""
 
+import gc
 import gzip
 import os
 import shutil
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
+from unittest.mock import patch
 
 import hypothesis
 import numpy as np
@@ -44,6 +46,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return all(params.get("front") == marker.args[0] for marker in item.iter_markers("front"))
 
     items[:] = filter(wanted, items)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays, so the garbage collector need not look through it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -140,6 +148,16 @@ def stub(server: Server) -> Iterator[Stub]:
     """The service of the shared server."""
     with server.channel() as channel:
         yield Stub(channel)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def small_pictures() -> Iterator[None]:
+    """Reports of models show few mistakes and neurons, and these coarsely: what takes long is drawing them."""
+    with (
+        patch.multiple("training.report.pictures", _MISTAKES=1, _NEURONS=2),
+        patch.multiple("training.report.report", _DPI=40),
+    ):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -38,7 +38,7 @@ def test_the_service_has_its_rooms_its_page_and_the_small_models(tmp_path: Path)
     assert {name for name in names if name.startswith("service/web/")} == paths("service/web")
     assert {name for name in names if name.startswith("models/")} == {
         f"models/{name}/{version.name}/{file}"
-        for name in SMALL
+        for name in (*SMALL, "mnist-256x128")
         for version in (MODELS / name).iterdir()
         for file in ("card.json", "golden.npz", "model.onnx")
     }

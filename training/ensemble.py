@@ -20,7 +20,7 @@ from training.data.dataset import Dataset, DatasetError, Part, concatenate
 from training.data.inputs import scale_pixels
 from training.data.sources.more_digits import read_outliers
 from training.evaluate.calibration import apply_temperature, evaluate_calibration, with_temperature
-from training.evaluate.detector import Curve, fit_detector
+from training.evaluate.detector import Curve, draw_fragments, fit_detector
 from training.evaluate.ensemble_evaluation import evaluate_ensemble
 from training.export.checks import Description
 from training.export.export import export
@@ -62,9 +62,10 @@ def train_ensemble(
 
     inputs = partial(scale_pixels, pixel_scale=recipe.pixel_scale, pixel_offset=recipe.pixel_offset)
     fitted_outliers, outliers = read_outliers(description) if recipe.real_outliers else (None, {})
-    digits = held_out.pixels
+    digits = held_out
     if recipe.detector_width:  # it reads nothing of the networks, so theirs may be its digits as well
-        digits = learning.pixels[:: max(1, len(learning) // _DETECTOR_DIGITS)]
+        digits = learning[:: max(1, len(learning) // _DETECTOR_DIGITS)]
+        outliers = {**draw_fragments(dataset.test, description), **outliers}
     detector = fit_detector(networks, digits, description, inputs, fitted_outliers, width=recipe.detector_width)
 
     def report(path: Path, card: Card, scores: NDArray[Any], curves: Mapping[str, Curve]) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cli.errors import fail
-from scoring.job import CHUNK_ROWS, IMAGE_CHUNK_ROWS
+from cli.server.options import RejectAbove
+from scoring.job import CHUNK_ROWS, IMAGE_CHUNK_ROWS, PICTURE_CHUNK_ROWS
 from scoring.options import MAX_CALLS, JobOptions, OnError
 from scoring.readers.open import RULES
 from scoring.scorers.in_process import ProviderName
@@ -69,13 +70,15 @@ def score(  # noqa: D103 - set below
     top_k: Annotated[
         int, typer.Option(metavar="K", help="Add columns with the K best digits of each row.", min=0)
     ] = JobOptions.top_k,
+    read: Annotated[bool, typer.Option("--read", help="Read pictures that have several digits.")] = False,
+    reject_above: RejectAbove = None,
     chunk_rows: Annotated[
         int | None,
         typer.Option(
             metavar="N",
             help="Rows that are read and stored together.",
             min=1,
-            show_default=f"{CHUNK_ROWS}; {IMAGE_CHUNK_ROWS} for image files",
+            show_default=f"{CHUNK_ROWS}; {IMAGE_CHUNK_ROWS} for image files; {PICTURE_CHUNK_ROWS} with --read",
         ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted job.")] = False,
@@ -133,6 +136,8 @@ def score(  # noqa: D103 - set below
         "pixels": pixels,
         "labels": labels,
         "top_k": top_k,
+        "read": read,
+        "reject_above": reject_above,
         "chunk_rows": chunk_rows,
         "resume": resume,
         "on_error": on_error,
@@ -195,6 +200,8 @@ def _check_flags(context: typer.Context, *, server: str | None, engine: str, rep
         for name in names:
             if not active[flag] and given(name):
                 fail(f"--{name.replace('_', '-')} has an effect only with {flag}", code=2)
+    if report is not None and given("read"):
+        fail("--report draws scores, and cannot be combined with --read", code=2)
     if report is not None and not next(each for each in (report, *report.absolute().parents) if each.exists()).is_dir():
         fail(f"the report cannot be written: {report} is not a folder and cannot become one")
 
@@ -234,6 +241,10 @@ The table has the columns id, digit, a score for each label (score_0 …), margi
 error. Warnings are those of `digits classify`: pixels that are blank, inverted or look scaled to 0..1, and for image
 files also lines that were taken off, several marks, ink cut off by the border, and hardly any contrast. The image is
 scored, and the summary counts the warnings.
+
+With --reject-above there are the columns not_a_digit and rejected. With --read each image file is a picture of
+several digits, side by side, in lines or in a grid, and the columns are id, text, score, digits (their number),
+quarter_turns, rejected (their number, with --reject-above), warning_codes and error.
 
 {RULES}
 

@@ -13,7 +13,8 @@ def train(
     recipe: Annotated[
         str,
         typer.Argument(
-            help="digits-8x8, mnist-16x16 (all its versions), mnist-large, mnist-committee; one version: mnist-16x16:2."
+            help="digits-8x8, mnist-16x16 (all its versions), mnist-256x128, mnist-large, mnist-committee; "
+            "one version: mnist-16x16:2."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Models folder; an existing version is replaced.")] = Path("models"),

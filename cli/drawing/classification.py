@@ -4,9 +4,13 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
+from cli.errors import reason
+
 if TYPE_CHECKING:
     from digits_client import Classification, Listing
     from rich.console import Console
+
+    from cli.drawing.hints import Hints
 
 # `not_a_digit` from which a drawing says so.
 _PROBABLY_NO_DIGIT = 0.5
@@ -30,7 +34,7 @@ def json_printer(*, activations: bool) -> Printer:
     return show
 
 
-def terminal_printer(listing: "Listing", *, activations: bool, candidates: bool) -> Printer:
+def terminal_printer(listing: "Listing", *, activations: bool, candidates: bool, hints: "Hints") -> Printer:
     """Draws each digit on stdout, and writes errors to stderr. `listing` has the sizes of the images."""
     from rich.console import Console
 
@@ -39,21 +43,16 @@ def terminal_printer(listing: "Listing", *, activations: bool, candidates: bool)
     def show(file: str, result: "Classification | Exception") -> None:
         if isinstance(result, Exception):
             sys.stdout.flush()
-            sys.stderr.write(f"digits: {file}: {_sentence(result)}\n")
+            sys.stderr.write(f"digits: {file}: {reason(result)}\n")
         else:
             _draw(console, listing, file, result, layers=activations, candidates=candidates)
+            _tell(console, result, hints)
 
     return show
 
 
-def _sentence(error: Exception) -> str:
-    """The reason, without the name of the request's field, which means nothing to the user of a command."""
-    violations = getattr(error, "violations", ())
-    return violations[0][1] if violations else str(error).removeprefix("encoded_images[0]: ")
-
-
 def _error_record(file: str, error: Exception) -> dict[str, Any]:
-    return {"file": file, "error": _sentence(error)}
+    return {"file": file, "error": reason(error)}
 
 
 def _record(file: str, result: "Classification", activations: bool) -> dict[str, Any]:
@@ -64,7 +63,9 @@ def _record(file: str, result: "Classification", activations: bool) -> dict[str,
         "margin": result.margin,
         "candidates": result.candidates,
         "not_a_digit": result.not_a_digit,
+        "rejected": result.rejected,
         "warnings": result.warnings,
+        "warning_codes": result.warning_codes,
         "model": {
             "name": result.model.name,
             "version": result.model.version,
@@ -104,12 +105,20 @@ def _draw(
     console.print(draw_beside(picture, bars), end="", soft_wrap=True)
     if candidates:
         console.print(f"  cannot be ruled out: {', '.join(ranked[: len(result.candidates)]) or 'none'}", soft_wrap=True)
-    if result.not_a_digit is not None and result.not_a_digit >= _PROBABLY_NO_DIGIT:
-        console.print(Text(f"  probably no digit: {result.not_a_digit:.0%}", style="yellow"), soft_wrap=True)
+    if result.not_a_digit is not None and (result.rejected or result.not_a_digit >= _PROBABLY_NO_DIGIT):
+        verdict = "rejected, no digit" if result.rejected else "probably no digit"
+        console.print(Text(f"  {verdict}: {result.not_a_digit:.0%}", style="yellow"), soft_wrap=True)
     if layers:
         for name, values in result.activations.items():
             if name != "pixels":
                 console.print(Text("  ") + draw_layer(name, values, width=console.width), soft_wrap=True)
-    for warning in result.warnings:
-        console.print(Text(f"  warning: {warning}", style="yellow"), soft_wrap=True)
+
+
+def _tell(console: "Console", result: "Classification", hints: "Hints") -> None:
+    """What looked wrong, and what may be done."""
+    from rich.text import Text
+
+    lines = [f"  warning: {warning}" for warning in result.warnings] + [f"  {hint}" for hint in hints.of(result)]
+    for line in lines:
+        console.print(Text(line, style="yellow"), soft_wrap=True)
     console.print()

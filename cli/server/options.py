@@ -1,4 +1,4 @@
-"""The options with which a command finds its server and authenticates to it."""
+"""The options with which a command finds its server and its model, and authenticates."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,6 +27,21 @@ TlsCa = Annotated[
 ]
 TlsCert = Annotated[Path | None, typer.Option(metavar="FILE", help="Client certificate (PEM).")]
 TlsKey = Annotated[Path | None, typer.Option(metavar="FILE", help="Its private key (PEM).")]
+Local = Annotated[bool, typer.Option("--local", help="Load the models in this process, without a server.")]
+Models = Annotated[
+    Path | None,
+    typer.Option(help="Models folder for --local.", show_default="that of digits serve, or DIGITS_MODELS"),
+]
+ModelName = Annotated[
+    str,
+    typer.Option(
+        "--model", metavar="NAME[:VERSION]", help="Which model.", show_default="the server's default, newest version"
+    ),
+]
+RejectAbove = Annotated[
+    float | None,
+    typer.Option(metavar="CHANCE", help="Reject what is no digit with more than this chance; between 0 and 1."),
+]
 TokenFile = Annotated[Path | None, typer.Option(metavar="FILE", help="File with the token of each call.")]
 
 

@@ -24,16 +24,19 @@ from digits_client.errors import (
 )
 from digits_client.health import Health
 from digits_client.models import ListedModel, ListedVersion, Listing, ModelCard, Network, NetworkLayer
+from digits_client.reading import Box, GridField, ReadDigit, Reading, ReadLine
 from digits_client.results import Classification, Classifications, ModelIdentity, Timings
 
 __all__ = [
     "AsyncDigitsClient",
+    "Box",
     "Classification",
     "Classifications",
     "ClientClosed",
     "DeadlineExceeded",
     "DigitsClient",
     "DigitsError",
+    "GridField",
     "Health",
     "InvalidInput",
     "ListedModel",
@@ -46,6 +49,9 @@ __all__ = [
     "NetworkLayer",
     "NotAllowed",
     "Overloaded",
+    "ReadDigit",
+    "ReadLine",
+    "Reading",
     "ServerError",
     "Timings",
     "TooLarge",

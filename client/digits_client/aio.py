@@ -20,6 +20,7 @@ from digits_client.connection.channel import (
     GET_MODEL,
     GET_NETWORK,
     LIST_MODELS,
+    READ,
     Deadline,
     Metadata,
     Rpc,
@@ -29,8 +30,9 @@ from digits_client.connection.channel import (
 from digits_client.connection.loops import Loops, LoopState
 from digits_client.errors import DeadlineExceeded, DigitsError, ModelNotFound, Result, read_answer
 from digits_client.health import Health
-from digits_client.images import ImageFile, ImageList, Images, read_images_in_thread
+from digits_client.images import ImageFile, ImageList, Images, read_images_in_thread, read_picture
 from digits_client.models import ListedVersion, Listing, ModelCard, Network, read_card, read_layer, read_listing
+from digits_client.reading import Reading, read_reading
 from digits_client.results import Classification, Classifications, read_identity
 from digits_client.stream import StreamResult, StreamResults, each
 
@@ -93,20 +95,37 @@ class AsyncDigitsClient(BaseClient):
         version: str | None = None,
         activations: bool = False,
         coverage: float | None = None,
+        reject_above: float | None = None,
         timeout: float | None = None,
     ) -> Classification | Classifications:
         """As `DigitsClient.classify`."""
         deadline = self._deadline(timeout)
         batch = await read_images_in_thread(images)
-        request = self._classify_request(model, version, activations, coverage)
+        request = self._classify_request(model, version, activations, coverage, reject_above)
         listed = await self._find_version(request, deadline) if batch.arrays else None
         single = batch.fill(request, listed)
         coalescer = self._loops.current().coalescer
         if single and listed is not None and coalescer is not None:
-            key = BatchKey(request.model, request.version, activations, coverage, deadline.seconds)
+            key = BatchKey(request.model, request.version, activations, coverage, reject_above, deadline.seconds)
             return await coalescer.add(key, request.pixels, self._max_images(listed))
         results = await self._classify(request, deadline, batch.count(listed), listed)
         return results[0] if single else results
+
+    async def read(
+        self,
+        picture: ImageFile,
+        *,
+        model: str | None = None,
+        version: str | None = None,
+        coverage: float | None = None,
+        reject_above: float | None = None,
+        timeout: float | None = None,
+    ) -> Reading:
+        """As `DigitsClient.read`."""
+        deadline = self._deadline(timeout)
+        request = self._read_request(model, version, coverage, reject_above)
+        request.encoded_image = await asyncio.to_thread(read_picture, picture)
+        return await self._call(READ, request, deadline, read_reading)
 
     async def classify_stream(
         self,
@@ -116,6 +135,7 @@ class AsyncDigitsClient(BaseClient):
         version: str | None = None,
         activations: bool = False,
         coverage: float | None = None,
+        reject_above: float | None = None,
         timeout: float = 600.0,
     ) -> AsyncIterator[StreamResult]:
         """As `DigitsClient.classify_stream`, but the event loop reads the iterable.
@@ -128,7 +148,7 @@ class AsyncDigitsClient(BaseClient):
         async def requests() -> AsyncIterator[bytes]:
             try:
                 async for item in each(images):
-                    request = self._classify_request(model, version, activations, coverage)
+                    request = self._classify_request(model, version, activations, coverage, reject_above)
                     try:
                         batch = await read_images_in_thread(item)
                         listed = await self._find_version(request, deadline) if batch.arrays else None
@@ -235,7 +255,7 @@ class AsyncDigitsClient(BaseClient):
 
     async def _send(self, key: BatchKey, pixels: bytes, count: int) -> Classifications:
         """Classify coalesced images."""
-        request = self._classify_request(key.model, key.version, key.activations, key.coverage)
+        request = self._classify_request(key.model, key.version, key.activations, key.coverage, key.reject_above)
         request.pixels = pixels
         return await self._classify(request, self._deadline(key.timeout), count, None)
 

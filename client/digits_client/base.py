@@ -10,8 +10,8 @@ from digits_protocol.digits.v1 import digits_pb2 as pb
 from digits_client.connection.channel import (
     Deadline,
     Metadata,
-    check_coverage,
     check_metadata,
+    check_share,
     check_text,
     check_timeout,
 )
@@ -28,6 +28,7 @@ class ClassifyOptions(TypedDict, total=False):
     version: str | None
     activations: bool
     coverage: float | None
+    reject_above: float | None
     timeout: float | None
 
 
@@ -74,13 +75,33 @@ class BaseClient:
         return model, version or ""
 
     def _classify_request(
-        self, model: str | None, version: str | None, activations: bool, coverage: float | None
+        self,
+        model: str | None,
+        version: str | None,
+        activations: bool,
+        coverage: float | None,
+        reject_above: float | None,
     ) -> pb.ClassifyRequest:
         """A request without images."""
+        wishes = self._wishes(model, version, coverage, reject_above)
+        return pb.ClassifyRequest(**wishes, include_activations=activations)
+
+    def _read_request(
+        self, model: str | None, version: str | None, coverage: float | None, reject_above: float | None
+    ) -> pb.ReadRequest:
+        """A request without a picture."""
+        return pb.ReadRequest(**self._wishes(model, version, coverage, reject_above))
+
+    def _wishes(
+        self, model: str | None, version: str | None, coverage: float | None, reject_above: float | None
+    ) -> dict[str, Any]:
+        """The fields that both requests have."""
         name, number = self._select(model, version)
         if coverage is not None:
-            check_coverage(coverage)
-        return pb.ClassifyRequest(model=name, version=number, include_activations=activations, coverage=coverage)
+            check_share("the coverage", coverage)
+        if reject_above is not None:
+            check_share("reject_above", reject_above)
+        return {"model": name, "version": number, "coverage": coverage, "reject_above": reject_above}
 
     def _find_cached(self, request: pb.ClassifyRequest) -> ListedVersion | None:
         """The version that serves the request, by the cached listing; None if it has no such version."""

@@ -17,6 +17,7 @@ from digits_client.connection.channel import (
     GET_MODEL,
     GET_NETWORK,
     LIST_MODELS,
+    READ,
     Deadline,
     Metadata,
     Rpc,
@@ -26,8 +27,9 @@ from digits_client.connection.channel import (
 from digits_client.connection.channels import Channels
 from digits_client.errors import DigitsError, ModelNotFound, Result, read_answer
 from digits_client.health import Health
-from digits_client.images import ImageFile, ImageList, Images, read_images
+from digits_client.images import ImageFile, ImageList, Images, read_images, read_picture
 from digits_client.models import ListedVersion, Listing, ModelCard, Network, read_card, read_layer, read_listing
+from digits_client.reading import Reading, read_reading
 from digits_client.results import Classification, Classifications, read_identity
 from digits_client.stream import StreamResult, StreamResults
 
@@ -93,6 +95,7 @@ class DigitsClient(BaseClient):
         version: str | None = None,
         activations: bool = False,
         coverage: float | None = None,
+        reject_above: float | None = None,
         timeout: float | None = None,
     ) -> Classification | Classifications:
         """Classify one image into a `Classification`, or several images into `Classifications`.
@@ -103,18 +106,42 @@ class DigitsClient(BaseClient):
 
         With `activations` each result carries the values of every layer. `coverage`, between 0 and 1, is how often
         the true class is among the candidates of a result, by default 0.99; a model without thresholds rejects it
-        with `InvalidInput`. Raises `ValueError` or `TypeError` for an array that does not fit the model, and
-        `OSError` for a file that cannot be read.
+        with `InvalidInput`. An image that shows no digit with a probability above `reject_above`, between 0 and 1, is
+        `rejected`; a model that does not compute this probability rejects it with `InvalidInput`.
+
+        Raises `ValueError` or `TypeError` for an array that does not fit the model, and `OSError` for a file that
+        cannot be read.
         """
         deadline = self._deadline(timeout)
         batch = read_images(images)
-        request = self._classify_request(model, version, activations, coverage)
+        request = self._classify_request(model, version, activations, coverage, reject_above)
         listed = self._find_version(request, deadline) if batch.arrays else None
         single = batch.fill(request, listed)
         read = partial(self._read_results, count=batch.count(listed), activations=activations, version=listed)
         with self._discard_listing_on_error():
             results = self._call(CLASSIFY, request, deadline, read)
         return results[0] if single else results
+
+    def read(
+        self,
+        picture: ImageFile,
+        *,
+        model: str | None = None,
+        version: str | None = None,
+        coverage: float | None = None,
+        reject_above: float | None = None,
+        timeout: float | None = None,
+    ) -> Reading:
+        """Read all digits of one picture: several side by side, lines of them, the fields of a grid.
+
+        The picture is the path or the bytes of an image file, or a PIL image, of any size. `coverage` and
+        `reject_above` apply to each digit, as in `classify`; a rejected one is a `?` in the text. Raises `TypeError`
+        for what is no picture, and `OSError` for a file that cannot be read.
+        """
+        deadline = self._deadline(timeout)
+        request = self._read_request(model, version, coverage, reject_above)
+        request.encoded_image = read_picture(picture)
+        return self._call(READ, request, deadline, read_reading)
 
     def classify_stream(
         self,
@@ -124,6 +151,7 @@ class DigitsClient(BaseClient):
         version: str | None = None,
         activations: bool = False,
         coverage: float | None = None,
+        reject_above: float | None = None,
         timeout: float = 600.0,
     ) -> Iterator[StreamResult]:
         """Classify a stream of items; yields the result of `classify` for each, in order.
@@ -141,7 +169,7 @@ class DigitsClient(BaseClient):
         def requests() -> Iterator[bytes]:
             try:
                 for item in images:
-                    request = self._classify_request(model, version, activations, coverage)
+                    request = self._classify_request(model, version, activations, coverage, reject_above)
                     try:
                         batch = read_images(item)
                         listed = self._find_version(request, deadline) if batch.arrays else None

@@ -17,6 +17,7 @@ class BatchKey:
     version: str
     activations: bool
     coverage: float | None
+    reject_above: float | None
     timeout: float
 
 

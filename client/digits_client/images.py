@@ -80,6 +80,16 @@ def read_images(images: Images) -> Batch:
     return Batch(tuple(arrays), tuple(encoded), single)
 
 
+def read_picture(picture: ImageFile) -> bytes:
+    """The bytes of one image file. Raises `TypeError` for anything else, `OSError` for one that cannot be read."""
+    if isinstance(picture, list | tuple):
+        raise TypeError(f"the picture is a {type(picture).__name__}, expected a path, bytes or a PIL image")
+    batch = read_images(picture)
+    if batch.arrays:
+        raise TypeError("the picture is an array, expected a path, bytes or a PIL image: use PIL.Image.fromarray")
+    return batch.encoded[0]
+
+
 async def read_images_in_thread(images: Images) -> Batch:
     """As `read_images`, in a thread if it reads files or encodes images."""
     items = images if isinstance(images, list | tuple) else (images,)

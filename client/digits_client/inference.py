@@ -27,6 +27,7 @@ SERVICE = "inference.GRPCInferenceService"
 INPUT = "pixels"
 LABEL = "label"
 SCORES = "scores"
+NOT_A_DIGIT = "not_a_digit"
 
 # The tag of raw_input_contents in ModelInferRequest; the field may follow the rest of the message.
 _RAW = bytes([tag(7)])
@@ -70,6 +71,8 @@ class Inferred:
     """float32 [N, classes]."""
     sha256: str
     """Of the model that gave the results."""
+    not_a_digit: NDArray[np.float32] | None = None
+    """float32 [N], the chances that there is no digit; None unless requested."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,17 +140,29 @@ class InferenceClient:
         )
 
     def infer(
-        self, model: str, version: str, pixels: NDArray[np.uint8], classes: int, *, deadline: Deadline | None = None
+        self,
+        model: str,
+        version: str,
+        pixels: NDArray[np.uint8],
+        classes: int,
+        *,
+        chances: bool = False,
+        deadline: Deadline | None = None,
     ) -> Inferred:
-        """The scores of `pixels`, uint8 [N, rows*cols], C-contiguous, by a model with that number of classes."""
+        """The scores of `pixels`, uint8 [N, rows*cols], C-contiguous, by a model with that number of classes.
+
+        With `chances` also the chances that there is no digit, of a model that computes them.
+        """
         rows, features = pixels.shape
-        key = (model, version, rows, features)
+        key = (model, version, rows, features, chances)
         template = self._templates.get(key)
         if template is None:
             request = _request(model, version, rows, features)
+            for name in (LABEL, SCORES, NOT_A_DIGIT) if chances else ():
+                request.outputs.add(name=name)
             template = self._templates[key] = request.SerializeToString() + _RAW + varint(rows * features)
         return self._infer_call(
-            b"".join((template, pixels.data)), deadline, partial(_inferred, rows=rows, classes=classes)
+            b"".join((template, pixels.data)), deadline, partial(_inferred, rows=rows, classes=classes, chances=chances)
         )
 
     def infer_shared(
@@ -206,14 +221,19 @@ class InferenceClient:
         return answer
 
 
-def _inferred(response: Any, *, rows: int, classes: int) -> Inferred:
-    labels, scores = response.raw_output_contents
+def _inferred(response: Any, *, rows: int, classes: int, chances: bool) -> Inferred:
+    labels, scores, *others = response.raw_output_contents
     if len(labels) != 8 * rows or len(scores) != 4 * rows * classes:
         raise ValueError(
             f"{len(labels)} bytes of labels and {len(scores)} of scores, expected {8 * rows} and {4 * rows * classes}"
         )
+    if [len(each) for each in others] != [4 * rows] * chances:
+        raise ValueError(f"further outputs of {[len(each) for each in others]} bytes, expected {[4 * rows] * chances}")
     return Inferred(
-        np.frombuffer(labels, "<i8"), np.frombuffer(scores, "<f4").reshape(rows, classes), _sha256(response)
+        np.frombuffer(labels, "<i8"),
+        np.frombuffer(scores, "<f4").reshape(rows, classes),
+        _sha256(response),
+        np.frombuffer(others[0], "<f4") if chances else None,
     )
 
 

@@ -52,12 +52,16 @@ class Classification:
     """float32 [neurons] of each layer by name: pixels, hidden_1, …; None if not requested."""
     warnings: tuple[str, ...]
     """One sentence for each thing that looks wrong with the image."""
+    warning_codes: tuple[str, ...]
+    """The code of each of `warnings`, e.g. `several_marks`; codes keep their meaning, sentences may change."""
     candidates: tuple[int, ...]
     """The labels, as in `digit`, of the classes that cannot be ruled out at the requested coverage, best score first.
 
     Empty if the image is less typical than that, and for a model without thresholds, see `ModelCard`."""
     not_a_digit: float | None
     """The probability, 0..1, that the image shows no digit; None for a model that does not compute it."""
+    rejected: bool
+    """Whether `not_a_digit` is above the requested `reject_above`; then `digit` means little."""
     model: ModelIdentity
     timings: Timings
 
@@ -99,6 +103,32 @@ def read_identity(message: pb.ModelIdentity) -> ModelIdentity:
     return ModelIdentity(message.name, message.version, message.sha256, message.execution_provider, message.variant)
 
 
+def read_timings(message: pb.Timings) -> Timings:
+    """The message as a value."""
+    return Timings(message.queue_us, message.inference_us, message.batch_rows)
+
+
+def read_prediction(
+    message: pb.Prediction, model: ModelIdentity, timings: Timings, *, activations: bool = False
+) -> Classification:
+    """The message as a value; `model` and `timings` are those of its call."""
+    return Classification(
+        digit=message.digit,
+        scores=np.array(message.scores, np.float32),
+        margin=message.margin,
+        activations={layer.name: np.array(layer.values, np.float32) for layer in message.activations}
+        if activations
+        else None,
+        warnings=tuple(message.warnings),
+        warning_codes=tuple(message.warning_codes),
+        candidates=tuple(message.candidates),
+        not_a_digit=message.not_a_digit if message.HasField("not_a_digit") else None,
+        rejected=message.rejected,
+        model=model,
+        timings=timings,
+    )
+
+
 def read_response(response: pb.ClassifyResponse, *, count: int, activations: bool) -> Classifications:
     """The message as values, for `count` images; `activations` is whether they were requested.
 
@@ -106,22 +136,6 @@ def read_response(response: pb.ClassifyResponse, *, count: int, activations: boo
     """
     if len(response.predictions) != count:
         raise ValueError(f"{len(response.predictions)} results, expected {count}")
-    model = read_identity(response.model)
-    timings = Timings(response.timings.queue_us, response.timings.inference_us, response.timings.batch_rows)
-    items = tuple(
-        Classification(
-            digit=each.digit,
-            scores=np.array(each.scores, np.float32),
-            margin=each.margin,
-            activations={layer.name: np.array(layer.values, np.float32) for layer in each.activations}
-            if activations
-            else None,
-            warnings=tuple(each.warnings),
-            candidates=tuple(each.candidates),
-            not_a_digit=each.not_a_digit if each.HasField("not_a_digit") else None,
-            model=model,
-            timings=timings,
-        )
-        for each in response.predictions
-    )
+    model, timings = read_identity(response.model), read_timings(response.timings)
+    items = tuple(read_prediction(each, model, timings, activations=activations) for each in response.predictions)
     return Classifications(items, model, timings)

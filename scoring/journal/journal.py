@@ -14,15 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from scoring.chunk import Chunk
 from scoring.journal.errors import JournalError
 from scoring.journal.files import TEMPORARY_SUFFIX, commit, file_identity, sync, temporary_path, write_file
 from scoring.journal.output_thread import OutputThread
 from scoring.writers.columns import Columns
+from scoring.writers.picture_columns import PictureColumns
 from scoring.writers.write import Format
 
 _CHUNK_NAME = re.compile(r"(\d{9,})\.arrow")
@@ -42,7 +41,7 @@ def find_chunks(folder: Path) -> set[int]:
 class Journal:
     """The journal of one job; a context manager that holds a lock on the folder."""
 
-    def __init__(self, output: Path, columns: Columns) -> None:
+    def __init__(self, output: Path, columns: Columns | PictureColumns) -> None:
         """See `open`."""
         self.output, self.columns = output, columns
         self.folder = journal_folder(output)
@@ -58,7 +57,7 @@ class Journal:
         self._output_thread: OutputThread | None = None
 
     @classmethod
-    def open(cls, output: Path, job: Mapping[str, Any], columns: Columns, *, resume: bool) -> Self:
+    def open(cls, output: Path, job: Mapping[str, Any], columns: Columns | PictureColumns, *, resume: bool) -> Self:
         """Start a journal, or with `resume` continue that of an interrupted run of the same job.
 
         `job` determines the bytes of the output: nested mappings and lists, for JSON. Raises `JournalError` if the
@@ -142,12 +141,12 @@ class Journal:
                 f"run it as it was, or remove {self.folder} to begin anew"
             )
 
-    def write(self, chunk: Chunk, digits: NDArray[np.integer], scores: NDArray[np.float32]) -> pa.RecordBatch:
-        """Store a scored chunk: digits [n], scores [n, classes]; returns it as `read` does.
+    def write(self, chunk: Chunk, *results: Any) -> pa.RecordBatch:
+        """Store a scored chunk with the results that `Columns.batch` takes; returns it as `read` does.
 
         May be called from any thread, in any order. Raises `JournalError` if it cannot be written.
         """
-        batch = self.columns.batch(chunk, digits, scores)
+        batch = self.columns.batch(chunk, *results)
         path = self._chunk_path(chunk.index)
         with self._writing(path):
             # Arrow reads text as UTF-8, and the name of a folder may be other bytes.

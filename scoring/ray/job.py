@@ -48,6 +48,8 @@ def score_on_ray(options: JobOptions, *, address: str | None = None, actors: int
     """
     if options.resume:
         raise JournalError("a job on Ray cannot be resumed: Ray repeats what its workers lose; begin it again")
+    if options.read or options.reject_above is not None:
+        raise ValueError("a job on Ray reads no pictures and rejects no images")
     if options.server is not None:
         raise ValueError("a job on Ray takes no server: its workers load the model")
     actors = parse_count("actors", actors, 0)

@@ -75,7 +75,7 @@ class Inputs:
                 self._check_labels(rows.stop, at_least=True)
         elif self.labelled and labels is None:
             labels = np.full(len(block), UNKNOWN, np.int32)
-        return Chunk(index, row, block.pixels, ids, block.errors, labels, block.warnings)
+        return Chunk(index, row, block.pixels, ids, block.errors, labels, block.warnings, block.pictures)
 
     def _check_labels(self, rows: int, *, at_least: bool = False) -> None:
         if self._labels is not None and not (self._labels[rows:] != UNKNOWN).any() and len(self._labels) > rows > 0:

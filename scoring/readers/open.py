@@ -82,10 +82,12 @@ def open_inputs(
     pixels: str | None = None,
     labels: str | None = None,
     threads: int = 1,
+    pictures: bool = False,
 ) -> Inputs:
     """The rows of `inputs`; `RULES` describes `inputs`, `pixels` and `labels`.
 
-    Image files are decoded by `threads` processes, columns by so many threads. Raises `InputError`.
+    Image files are decoded by `threads` processes, columns by so many threads. With `pictures` image files are passed
+    on as they are, and other inputs are refused. Raises `InputError`.
     """
     if not inputs:
         raise InputError("no input was named, expected at least one file, folder, glob or -")
@@ -94,7 +96,7 @@ def open_inputs(
         of_rows = read_label_file(Path(labels), shape)
         if len(of_rows) and (of_rows == UNKNOWN).all():
             raise InputError(f"{labels} has no label in any of its {len(of_rows)} rows, expected some")
-    opener = _Opener(shape, pixels, None if of_rows is not None else labels, threads)
+    opener = _Opener(shape, pixels, None if of_rows is not None else labels, threads, pictures)
     readers = list(opener.open(inputs))
     if labels is not None and labels != NONE and of_rows is None:
         _check_labelled(readers, labels)
@@ -113,8 +115,11 @@ def _check_labelled(readers: Sequence[Reader], labels: str) -> None:
 class _Opener:
     """Opens inputs with the options of a job."""
 
-    def __init__(self, shape: Shape, pixels: str | None, labels: str | None, threads: int) -> None:
+    def __init__(
+        self, shape: Shape, pixels: str | None, labels: str | None, threads: int, pictures: bool = False
+    ) -> None:
         self._shape, self._pixels, self._labels, self._threads = shape, pixels, labels, threads
+        self._pictures = pictures
 
     def open(self, inputs: Sequence[str]) -> Iterator[Reader]:
         """A reader for each input, and one for all image files that follow one another."""
@@ -134,6 +139,8 @@ class _Opener:
             if images:
                 yield self._images("", ImageFiles(images))
                 images = []
+            if self._pictures and not isinstance(reader, ImagesReader):
+                raise InputError(f"{path} holds no image files to read, expected some, a folder or an archive of them")
             yield reader
         if images:
             yield self._images("", ImageFiles(images))
@@ -215,7 +222,15 @@ class _Opener:
         return self._table(content, content.begin(_HEAD))
 
     def _images(self, path: str, source: ImageFiles | Tar | Zip, prefix: str = "") -> ImagesReader:
-        return ImagesReader(path, source, self._shape, prefix=prefix, labels=self._labels, processes=self._threads)
+        return ImagesReader(
+            path,
+            source,
+            self._shape,
+            prefix=prefix,
+            labels=self._labels,
+            processes=self._threads,
+            pictures=self._pictures,
+        )
 
     def _json_lines(
         self, file: Path | None, path: str, open_: Callable[[], AbstractContextManager[BinaryIO]]

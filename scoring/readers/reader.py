@@ -28,6 +28,8 @@ class Block:
     """For readers that are `named`: what each row is called."""
     labels: NDArray[np.int32] | None = None
     """int32 [n], `UNKNOWN` where there is none; None when the input carries no labels."""
+    pictures: Sequence[bytes] | None = None
+    """See `Chunk`."""
 
     def __len__(self) -> int:
         return len(self.pixels)

@@ -26,6 +26,8 @@ class Summary:
     """Rows without scores by the kind of their error."""
     warnings: dict[str, int]
     """Scored rows with a warning, by its code, see `imaging.pixels.WarningCode`."""
+    rejected: int | None
+    """Rejected rows, or rejected digits of pictures; None without `reject_above`."""
     foreign_labels: int
     """Scored rows whose label is not a class of the model, which are ignored unless labels were requested."""
     resumed_rows: int
@@ -33,9 +35,9 @@ class Summary:
     seconds: float
     """From the first row that was read to the finished output."""
     digits: NDArray[np.int64]
-    """int64 [classes]: rows by the class found."""
+    """int64 [classes]: rows by the class found; of pictures their digits, without the rejected ones."""
     mean_margin: float
-    """Best score minus second best, mean of all rows with scores; NaN when there are none."""
+    """Best score minus second best, mean of all rows with scores; NaN when there are none, and for pictures."""
     margins: NDArray[np.int64]
     """int64 [MARGIN_BINS]: rows by margin, equal steps from 0 to 1."""
     confusion: NDArray[np.int64] | None
@@ -43,6 +45,8 @@ class Summary:
     top_right: int | None
     """Labelled rows whose label is among the best of `top_k`; None without either."""
     top_k: int = 0
+    read: bool = False
+    """Whether the rows are pictures of several digits."""
 
     @property
     def failed(self) -> int:
@@ -78,6 +82,7 @@ class Summary:
             "rows": self.rows,
             "errors": self.errors,
             "warnings": self.warnings,
+            "rejected": self.rejected,
             "foreign_labels": self.foreign_labels,
             "resumed_rows": self.resumed_rows,
             "seconds": self.seconds,
@@ -100,6 +105,7 @@ class Summary:
                 f"{count:,} with a warning: {describe(WarningCode(code), top).sentence}"
                 for code, count in sorted(self.warnings.items())
             ),
+            *([f"{self.rejected:,} {'digits' if self.read else 'rows'} rejected"] if self.rejected else []),
             *(
                 [f"{self.foreign_labels:,} labels passed over: they mean no class of the model"]
                 * bool(self.foreign_labels)
@@ -114,6 +120,8 @@ class Summary:
             f"{self.images_per_second:,.0f} images/s" + (f", {self.resumed_rows:,} resumed" * bool(self.resumed_rows))
         ]
         lines += self.flaws()
+        if self.read:
+            lines.append(f"{int(self.digits.sum()):,} digits read")
         if not np.isnan(self.mean_margin):
             lines.append(f"mean margin {self.mean_margin:.4f}")
         if self.accuracy is not None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scoring.chunk import FOREIGN, UNKNOWN
 from scoring.reporting.summary import MARGIN_BINS, Summary
 from scoring.scorers.scorer import Model
+from scoring.writers.columns import REJECTED
 
 
 @dataclass(eq=False)
@@ -26,6 +27,10 @@ class Tally:
     rows: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     warnings: Counter[str] = field(default_factory=Counter)
+    read: bool = False
+    """Whether the rows are pictures: then its digits are counted, not its rows, and it has no margins."""
+    rejected: int | None = None
+    """Rejected rows, or digits of pictures; None where none may be."""
 
     def __post_init__(self) -> None:
         labels = np.array(self.model.card.labels)
@@ -47,6 +52,24 @@ class Tally:
                 errors[each["values"]] += each["counts"]
             batch = batch.filter(pc.is_null(batch.column("kind")))
         warnings = _count_codes(batch.column("codes"))
+        with self._lock:
+            self.rows += len(batch) + errors.total()
+            self.errors += errors
+            self.warnings += warnings
+            if REJECTED in batch.schema.names:
+                self.rejected = (self.rejected or 0) + (pc.sum(batch.column(REJECTED)).as_py() or 0)
+        if self.read:
+            self._add_texts(batch)
+        else:
+            self._add_digits(batch)
+
+    def _add_texts(self, batch: pa.RecordBatch) -> None:
+        counts = Counter("".join(batch.column("text").to_pylist()))
+        digits = np.array([counts[str(label)] for label in self.model.card.labels], np.int64)
+        with self._lock:
+            self._digits += digits
+
+    def _add_digits(self, batch: pa.RecordBatch) -> None:
         margin = batch.column("margin").to_numpy(zero_copy_only=False)
         found = self._classes(batch.column("digit").to_numpy(zero_copy_only=False))
         digits = np.bincount(found, minlength=len(self._digits))
@@ -55,9 +78,6 @@ class Tally:
         total = float(margin.sum(dtype=np.float64))
         confusion, top_right, foreign = self._compare(batch, found) if self.labelled else (0, 0, 0)
         with self._lock:
-            self.rows += len(batch) + errors.total()
-            self.errors += errors
-            self.warnings += warnings
             self._digits += digits
             self._margins += margins[:MARGIN_BINS]
             self._margin += total
@@ -92,6 +112,7 @@ class Tally:
             "confusion": self._confusion.tolist(),
             "margins": self._margins.tolist(),
             "margin": self._margin,
+            "rejected": self.rejected,
             "top_right": self._top_right,
             "foreign": self._foreign,
         }
@@ -100,6 +121,7 @@ class Tally:
         """Replace the counts by those of an earlier run, see `as_json`."""
         self.rows, self.errors = counts["rows"], Counter(counts["errors"])
         self.warnings = Counter(counts["warnings"])
+        self.rejected = counts.get("rejected")
         self._margin, self._top_right, self._foreign = counts["margin"], counts["top_right"], counts["foreign"]
         self._digits, self._confusion = np.array(counts["digits"]), np.array(counts["confusion"])
         self._margins = np.array(counts["margins"])
@@ -114,15 +136,17 @@ class Tally:
             rows=self.rows,
             errors=dict(self.errors),
             warnings=dict(self.warnings),
+            rejected=self.rejected,
             foreign_labels=self._foreign,
             resumed_rows=resumed_rows,
             seconds=seconds,
             digits=self._digits,
-            mean_margin=self._margin / scored if scored else float("nan"),
+            mean_margin=self._margin / scored if scored and not self.read else float("nan"),
             margins=self._margins,
             confusion=self._confusion if self.labelled and self._confusion.any() else None,
             top_right=self._top_right if self.labelled and self.top_k else None,
             top_k=self.top_k,
+            read=self.read,
         )
 
 

@@ -11,8 +11,10 @@ from artifact.card import Variant
 from artifact.store import LayoutError, VersionFolder, default_model, find_versions
 from engine.cpus import usable_cores
 from engine.models.providers import CPU, candidates
-from engine.models.session import ModelError, load_session
+from engine.models.session import InferenceResult, ModelError, load_session
 from engine.models.version_policy import PolicyError, read_policy
+from scoring.chunk import PictureText
+from scoring.scorers.pictures import read_picture
 from scoring.scorers.scorer import Model, ScorerError
 
 ProviderName = Literal["cpu", "cuda", "auto"]
@@ -69,16 +71,32 @@ class LocalScorer:
     def stop(self) -> None:
         """Nothing to do: a call takes milliseconds."""
 
-    def score(self, pixels: NDArray[np.uint8], digits: NDArray[np.int64], scores: NDArray[np.float32]) -> None:
+    def score(
+        self,
+        pixels: NDArray[np.uint8],
+        digits: NDArray[np.int64],
+        scores: NDArray[np.float32],
+        chances: NDArray[np.float32] | None = None,
+    ) -> None:
         """As `Scorer.score`."""
         for start in range(0, len(pixels), self._run_rows):
             rows = slice(start, start + self._run_rows)
-            try:
-                scored = self._session.run(pixels[rows], warnings=False)
-            except Exception as error:  # the errors of onnxruntime have no common base class
-                raise ScorerError(f"onnxruntime failed on {self.model}: {error}") from error
+            scored = self._run(pixels[rows])
             digits[rows] = scored.labels
             scores[rows] = scored.scores
+            if chances is not None:
+                assert scored.not_a_digit is not None
+                chances[rows] = scored.not_a_digit
+
+    def read(self, picture: bytes, reject_above: float | None) -> PictureText:
+        """As `Scorer.read`."""
+        return read_picture(picture, self.model.card, self._run, reject_above)
+
+    def _run(self, pixels: NDArray[np.uint8]) -> InferenceResult:
+        try:
+            return self._session.run(pixels, warnings=False)
+        except Exception as error:  # the errors of onnxruntime have no common base class
+            raise ScorerError(f"onnxruntime failed on {self.model}: {error}") from error
 
 
 def _find(models: Path, name: str, version: str) -> VersionFolder:

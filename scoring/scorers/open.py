@@ -24,8 +24,10 @@ def open_scorer(options: JobOptions) -> Scorer:
         version=options.model_version,
         calls=options.calls,
         retry_timeout=options.patience,
-        shared_memory=options.shared_memory,
+        # What goes through shared memory are pixels, labels and scores.
+        shared_memory="" if options.read or options.reject_above is not None else options.shared_memory,
         job=_job_id(options.output),
+        read=options.read,
     )
 
 

@@ -5,7 +5,9 @@ import queue
 import random
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -16,6 +18,8 @@ from digits_client import (
     InvalidInput,
     ModelNotFound,
     Overloaded,
+    Reading,
+    TooLarge,
     Unavailable,
 )
 from digits_client.connection.channel import Deadline
@@ -24,6 +28,8 @@ from digits_client.inference import InferenceClient, ServedModel
 from numpy.typing import NDArray
 
 from artifact.card import Card, CardError
+from scoring.chunk import PictureError, PictureText
+from scoring.scorers.pictures import text_of
 from scoring.scorers.scorer import Model, ScorerError
 from scoring.scorers.shared_region import SharedRegion, open_region
 
@@ -78,13 +84,15 @@ class RemoteScorer:
         retry_timeout: float = 60.0,
         shared_memory: str = "",
         job: str = "",
+        read: bool = False,
     ) -> None:
         """Ask the server at `target` for the model; an empty `version` means the newest, which then stays the same.
 
         `shared_memory` is the prefix of the objects that the server may open, see `digits serve --shared-memory`;
         empty: pixels go through gRPC. `job` is part of the names of this job's objects, so that a resumed job
-        removes those of the killed one. Raises a `DigitsError` or `ScorerError`; `ValueError` or `TypeError` for an
-        address that cannot be one.
+        removes those of the killed one. `read` is whether pictures are read rather than pixels scored.
+
+        Raises a `DigitsError` or `ScorerError`; `ValueError` or `TypeError` for an address that cannot be one.
         """
         self._place, self._retry_timeout = str(Endpoint(target)), retry_timeout
         self._prefix, self._job = shared_memory, job
@@ -92,6 +100,7 @@ class RemoteScorer:
         self._stopped = threading.Event()
         self._closed = False
         self._session = _Session(None)
+        self._pictures: DigitsClient | None = None
         deadline = Deadline(retry_timeout, self._place)
         with DigitsClient(target, timeout=retry_timeout) as client:
             listing = client.models()
@@ -102,6 +111,14 @@ class RemoteScorer:
             message_rows = (listing.max_message_bytes - _REQUEST_OVERHEAD) // self.model.card.features
             self.span_rows = max(min(listing.max_rows, _CALL_ROWS, message_rows), 1)
             self.threads = calls
+            if read:
+                self._pictures = DigitsClient(
+                    target,
+                    model=self.model.card.name,
+                    version=str(self.model.card.version),
+                    timeout=retry_timeout,
+                    channels=calls,
+                )
             self._session = self._open_session(deadline)
         except BaseException:
             self.close()
@@ -132,29 +149,51 @@ class RemoteScorer:
             self._session.region.close(self._clients[0])
         for client in self._clients:
             client.close()
+        if self._pictures is not None:
+            self._pictures.close()
 
     def stop(self) -> None:
         """As `Scorer.stop`: ends pauses, and closes the connections."""
         self._stopped.set()
         self.close()
 
-    def score(self, pixels: NDArray[np.uint8], digits: NDArray[np.int64], scores: NDArray[np.float32]) -> None:
+    def score(
+        self,
+        pixels: NDArray[np.uint8],
+        digits: NDArray[np.int64],
+        scores: NDArray[np.float32],
+        chances: NDArray[np.float32] | None = None,
+    ) -> None:
         """As `Scorer.score`."""
         connection = self._idle.get()
         try:
             for start in range(0, len(pixels), self.span_rows):
                 rows = slice(start, start + self.span_rows)
-                self._score_with_retries(connection, pixels[rows], digits[rows], scores[rows])
+                filled = digits[rows], scores[rows], None if chances is None else chances[rows]
+                self._call_with_retries(connection, partial(self._call, connection, pixels[rows], *filled))
         finally:
             self._idle.put(connection)
 
-    def _score_with_retries(
-        self,
-        connection: _Connection,
-        pixels: NDArray[np.uint8],
-        digits: NDArray[np.int64],
-        scores: NDArray[np.float32],
-    ) -> None:
+    def read(self, picture: bytes, reject_above: float | None) -> PictureText:
+        """As `Scorer.read`."""
+        connection = self._idle.get()
+        found: list[Reading] = []
+
+        def call(session: _Session, deadline: Deadline) -> str:
+            assert self._pictures is not None
+            found.append(self._pictures.read(picture, reject_above=reject_above, timeout=deadline.left()))
+            return found[-1].model.sha256
+
+        try:
+            self._call_with_retries(connection, call)
+        except (InvalidInput, TooLarge) as error:
+            raise PictureError(str(error).removeprefix("encoded_image: ")) from None
+        finally:
+            self._idle.put(connection)
+        return text_of(found[-1])
+
+    def _call_with_retries(self, connection: _Connection, call: Callable[[_Session, Deadline], str]) -> None:
+        """Make the call, which returns the SHA-256 of the model that answered, until it is answered."""
         began = time.monotonic()
         pause = _FIRST_PAUSE
         broken: _Session | None = None
@@ -166,7 +205,7 @@ class RemoteScorer:
                 if broken is not None:
                     self._reconnect(connection, broken, deadline)
                     broken, session = None, self._session
-                sha256 = self._call(connection, session, pixels, digits, scores, deadline)
+                sha256 = call(session, deadline)
             except Overloaded as error:
                 self._check_time_left(began, error)
                 wait = max(error.retry_after, 0.001)
@@ -193,10 +232,11 @@ class RemoteScorer:
     def _call(
         self,
         connection: _Connection,
-        session: _Session,
         pixels: NDArray[np.uint8],
         digits: NDArray[np.int64],
         scores: NDArray[np.float32],
+        chances: NDArray[np.float32] | None,
+        session: _Session,
         deadline: Deadline,
     ) -> str:
         """One call; returns the SHA-256 of the model that answered."""
@@ -207,8 +247,10 @@ class RemoteScorer:
             sha256 = client.infer_shared(name, version, pixels.shape, classes, window, deadline=deadline)
             region.read(connection.index, digits, scores)
             return sha256
-        answer = client.infer(name, version, pixels, classes, deadline=deadline)
+        answer = client.infer(name, version, pixels, classes, chances=chances is not None, deadline=deadline)
         digits[:], scores[:] = answer.labels, answer.scores
+        if chances is not None:
+            chances[:] = answer.not_a_digit
         return answer.sha256
 
     def _time_left(self, began: float) -> float:

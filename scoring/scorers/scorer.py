@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from artifact.card import Card
 from imaging.prepare import prepare
-from scoring.chunk import Shape
+from scoring.chunk import PictureText, Shape
 
 MAX_IMAGE_PIXELS = 25_000_000
 """Pixels of the largest image file that is decoded, the default of a server."""
@@ -67,11 +67,21 @@ class Scorer(Protocol):
     def how(self) -> str:
         """Where the scores are computed, for people."""
 
-    def score(self, pixels: NDArray[np.uint8], digits: NDArray[np.int64], scores: NDArray[np.float32]) -> None:
+    def score(
+        self,
+        pixels: NDArray[np.uint8],
+        digits: NDArray[np.int64],
+        scores: NDArray[np.float32],
+        chances: NDArray[np.float32] | None = None,
+    ) -> None:
         """Fill digits [N] and scores [N, classes] for pixels uint8 [N, rows*cols], C-contiguous.
 
-        The scores of a row do not depend on the other rows. Raises `ScorerError`, or a `DigitsError` of a call.
+        With `chances` [N], the chances that there is no digit are filled in too. The scores of a row do not depend on
+        the other rows. Raises `ScorerError`, or a `DigitsError` of a call.
         """
 
+    def read(self, picture: bytes, reject_above: float | None) -> PictureText:
+        """What an image file says. Raises `PictureError` as well."""
+
     def stop(self) -> None:
-        """Make running calls of `score` fail soon; none may follow."""
+        """Make running calls of `score` and `read` fail soon; none may follow."""

@@ -1,5 +1,6 @@
 """The columns of the output and of the chunks in the journal."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,8 +8,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from imaging.pixels import ImageWarning, find_warnings
-from scoring.chunk import UNKNOWN, Chunk, ErrorKind, Shape
+from scoring.chunk import UNKNOWN, Chunk, ErrorKind, RowError, Shape
 
+REJECTED = "rejected"
+"""What is above `reject_above`: in a row whether it is, for pictures the number of digits."""
 KIND = "kind"
 CODES = "codes"
 LABEL = "label"
@@ -25,6 +28,8 @@ class Columns:
     """Possible values of `digit` in the order of the scores, and the form of the pixels."""
     top_k: int = 0
     """Number of best digits of a row, in columns beside all scores."""
+    reject_above: float | None = None
+    """Chance of no digit above which a row is rejected; None: the table has neither the chance nor this."""
 
     @property
     def table(self) -> pa.Schema:
@@ -39,6 +44,7 @@ class Columns:
                 *(pa.field(f"score_{label}", pa.float32()) for label in self.shape.labels),
                 pa.field("margin", pa.float32()),
                 *(pa.field(f"top_{place}", pa.int32()) for place in range(1, self.top_k + 1)),
+                *self._rejection,
                 pa.field("warnings", pa.string()),
                 pa.field("error", pa.string()),
             ]
@@ -52,8 +58,23 @@ class Columns:
         more = pa.schema([pa.field(KIND, kinds), pa.field(CODES, pa.string()), pa.field(LABEL, pa.int32())])
         return pa.unify_schemas([self.table, more])
 
-    def batch(self, chunk: Chunk, digits: NDArray[np.integer], scores: NDArray[np.float32]) -> pa.RecordBatch:
-        """A scored chunk: digits [n], scores [n, classes]; rows with an error are blanked."""
+    @property
+    def _rejection(self) -> list[pa.Field]:
+        return (
+            [] if self.reject_above is None else [pa.field("not_a_digit", pa.float32()), pa.field(REJECTED, pa.bool_())]
+        )
+
+    def batch(
+        self,
+        chunk: Chunk,
+        digits: NDArray[np.integer],
+        scores: NDArray[np.float32],
+        chances: NDArray[np.float32] | None = None,
+    ) -> pa.RecordBatch:
+        """A scored chunk: digits [n], scores [n, classes], with `reject_above` chances of no digit [n].
+
+        Rows with an error are blanked.
+        """
         count = len(chunk)
         if digits.shape != (count,) or scores.shape != (count, len(self.shape.labels)):
             raise ValueError(f"scores of the shape {list(scores.shape)}, expected [{count}, {len(self.shape.labels)}]")
@@ -66,8 +87,11 @@ class Columns:
         if self.top_k:
             best = np.argsort(-scores, axis=1, kind="stable")[:, : self.top_k]
             columns += list(np.array(self.shape.labels, np.int32)[best].T)
+        if self.reject_above is not None:
+            assert chances is not None
+            columns += [chances, chances > self.reject_above]
         sentences, codes = _warnings(chunk, self.shape)
-        errors, kinds = _errors(chunk)
+        errors, kinds = error_columns(chunk.errors, count)
         unlabelled = None if chunk.labels is None else chunk.labels == UNKNOWN
         return pa.RecordBatch.from_arrays(
             [
@@ -103,12 +127,12 @@ def margins(by_class: NDArray[np.float32]) -> NDArray[np.float32]:
 _KINDS = list(ErrorKind)
 
 
-def _errors(chunk: Chunk) -> tuple[pa.Array, pa.Array]:
-    """The columns error and kind."""
-    if not chunk.errors:
-        kinds = pa.DictionaryArray.from_arrays(pa.nulls(len(chunk), pa.int8()), pa.array(_KINDS, pa.string()))
-        return pa.nulls(len(chunk), pa.string()), kinds
-    found = [chunk.errors.get(row) for row in range(len(chunk))]
+def error_columns(errors: Mapping[int, RowError], count: int) -> tuple[pa.Array, pa.Array]:
+    """The columns error and kind of so many rows."""
+    if not errors:
+        kinds = pa.DictionaryArray.from_arrays(pa.nulls(count, pa.int8()), pa.array(_KINDS, pa.string()))
+        return pa.nulls(count, pa.string()), kinds
+    found = [errors.get(row) for row in range(count)]
     positions = pa.array([None if error is None else _KINDS.index(error.kind) for error in found], pa.int8())
     sentences = pa.array([None if error is None else _plain(error.message) for error in found], pa.string())
     return sentences, pa.DictionaryArray.from_arrays(positions, pa.array(_KINDS, pa.string()))

@@ -1,9 +1,12 @@
 """The files for TLS: checked before they are used, and read again when they change."""
 
 import asyncio
+import os
 import re
 import ssl
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -69,10 +72,9 @@ class Certificates:
                 yield pem
 
     def load_into(self, context: ssl.SSLContext) -> None:
-        """Use the files for new connections of `context`, which goes on to trust a removed authority."""
-        context.load_cert_chain(self._paths[0], self._paths[1])
-        if len(self._paths) > 2:
-            context.load_verify_locations(self._paths[2])
+        """Use the newest valid content for new connections of `context`, which goes on to trust a removed authority."""
+        _load(context, self._pem)
+        if self._pem.client_ca is not None:
             context.verify_mode = ssl.CERT_REQUIRED
 
     def _read(self) -> Pem:
@@ -82,18 +84,18 @@ class Certificates:
                 read.append(read_regular(path))
             except OSError as error:
                 raise TlsError(f"{path} cannot be read: {error.strerror}") from None
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         certificate, key, *authority = self._paths
+        pem = Pem(read[0], read[1], read[2] if authority else None)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         try:
-            context.load_cert_chain(certificate, key, password=_no_passphrase)
+            _load_pair(context, pem)
         except (ssl.SSLError, ValueError) as error:
             raise TlsError(f"{certificate} and {key} are no certificate and its key in PEM: {_reason(error)}") from None
-        if authority:
-            try:
-                context.load_verify_locations(authority[0])
-            except ssl.SSLError as error:
-                raise TlsError(f"{authority[0]} holds no certificates in PEM: {_reason(error)}") from None
-        return Pem(read[0], read[1], read[2] if authority else None)
+        try:
+            _load_authority(context, pem)
+        except ssl.SSLError as error:
+            raise TlsError(f"{authority[0]} holds no certificates in PEM: {_reason(error)}") from None
+        return pem
 
 
 def server_context(certificates: Certificates) -> ssl.SSLContext:
@@ -102,6 +104,36 @@ def server_context(certificates: Certificates) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     certificates.load_into(context)
     return context
+
+
+def _load(context: ssl.SSLContext, pem: Pem) -> None:
+    _load_pair(context, pem)
+    _load_authority(context, pem)
+
+
+def _load_pair(context: ssl.SSLContext, pem: Pem) -> None:
+    with _as_file(pem.certificate) as certificate, _as_file(pem.key) as key:
+        context.load_cert_chain(certificate, key, password=_no_passphrase)
+
+
+def _load_authority(context: ssl.SSLContext, pem: Pem) -> None:
+    if pem.client_ca is not None:
+        with _as_file(pem.client_ca) as authority:
+            context.load_verify_locations(authority)
+
+
+@contextmanager
+def _as_file(content: bytes) -> Iterator[str]:
+    """The path of a file without a name that holds `content`; OpenSSL loads a pair from files alone.
+
+    The operator's own files may be others by now, or pipes, which would be waited for.
+    """
+    in_memory = getattr(os, "memfd_create", None)
+    with open(in_memory("pem"), "w+b") if in_memory else tempfile.TemporaryFile() as file:
+        file.write(content)
+        file.flush()
+        file.seek(0)
+        yield f"/dev/fd/{file.fileno()}"
 
 
 def _no_passphrase() -> bytes:

@@ -2,12 +2,15 @@
 
 import { CardTab } from "./tabs/card.js";
 import { $, element, percent, say, svg } from "./dom.js";
-import { remarks } from "./network/uncertainty.js";
+import { noDigit, remarks } from "./network/uncertainty.js";
 import { FUNCTIONS } from "./network/inspector.js";
 import { LiveTab } from "./tabs/live.js";
 import { Pad } from "./drawing/pad.js";
 import { palette } from "./network/paint.js";
 import { Panel } from "./network/panel.js";
+import { openPicture } from "./reading/picture.js";
+import { Preparation } from "./drawing/preparation.js";
+import { Reading } from "./reading/reading.js";
 import * as rpc from "./rpc.js";
 import { SAMPLES } from "./drawing/samples.js";
 import { Server } from "./tabs/server.js";
@@ -31,6 +34,8 @@ let aloud = 0; // the timer after which it is said aloud
 
 const server = new Server(learn, begin);
 const pad = new Pad($("pad"));
+const reading = new Reading((picture) => pad.lay(picture), $("read"));
+const prepared = new Preparation($("prepared"));
 const panels = [new Panel("first", () => colours, choose, server.failed)];
 const cards = new CardTab($("view-card"), (digit) => {
   tabs.show("draw", true);
@@ -48,6 +53,7 @@ const tabs = new Tabs(() => {
 pad.addEventListener("ink", ({ detail }) => {
   unseen = true;
   handAt ??= detail;
+  reading.follow(pad.ground);
   $("pad-hint").hidden = !pad.blank;
   tellBusy();
   ask();
@@ -60,16 +66,22 @@ async function ask() {
   tellBusy();
   try {
     while (unseen) {
+      if (!pad.strokes.length && reading.due(panels[0])) {
+        for (const panel of panels) panel.show(null);
+        tellVerdict();
+        say($("warnings"), "The picture is being read.");
+        await reading.read(panels[0]);
+      }
       const since = handAt;
       [unseen, handAt] = [false, null];
       const answers = []; // predictions, one for each panel
+      const image = pad.image();
       if (!pad.blank) {
-        const image = pad.image();
         for (const panel of panels) answers.push(await panel.ask(image));
       }
       server.calm();
       unlit += 1;
-      setTimeout(light, 0, answers, since); // painting shall not hold up the next question
+      setTimeout(light, 0, answers, image, since); // painting shall not hold up the next question
     }
   } catch (error) {
     unseen ||= error.kind !== "refused"; // the same would be refused again
@@ -85,12 +97,13 @@ function tellBusy() {
   document.documentElement.dataset.busy = asking || loading || unlit || unseen || pad.playing ? "yes" : "no";
 }
 
-/** Show answers, one for each panel, to what a hand drew at `since`; nothing where the pad is blank by now. */
-function light(answers, since) {
+/** Show answers to `image`, one for each panel, a hand drew it at `since`; nothing where the pad is blank by now. */
+function light(answers, image, since) {
   unlit -= 1;
   const seen = pad.blank ? [] : answers;
   panels.forEach((panel, index) => panel.show(seen[index] ?? null));
-  say($("warnings"), [...new Set(seen.flatMap(remarks))].join(" ") || "\u00a0");
+  prepared.show(image.digit ? null : image.bitmap, seen[0], panels[0].card);
+  say($("warnings"), [...new Set([...seen.flatMap(remarks), reading.refusal])].join(" ").trim() || "\u00a0");
   tellVerdict();
   tellBusy();
   stopwatch.lit(since);
@@ -98,10 +111,11 @@ function light(answers, since) {
 
 /** What the networks say, in words; aloud once the hand rests. */
 function tellVerdict() {
-  const said = panels.filter((panel) => panel.seen).map(({ card, doubts, seen: { best, scores, margin } }) => (
-    { name: card.classes[best], share: percent(scores[best]), margin: `margin ${margin.toFixed(3)}`, doubt: doubts.words }));
-  $("verdict").replaceChildren(...said.map(({ name, share, margin }) => (
-    element("span", {}, element("strong", {}, name), element("small", {}, share, element("br"), margin)))));
+  const said = panels.filter((panel) => panel.seen).map(({ card, doubts, prediction, seen: { best, scores, margin } }) => (
+    { name: card.classes[best], share: percent(scores[best]), margin: `margin ${margin.toFixed(3)}`, doubt: doubts.words, none: noDigit(prediction) }));
+  $("verdict").replaceChildren(...said.map(({ name, share, margin, none }) => (none
+    ? element("span", { class: "none" }, element("strong", {}, "No digit"), element("small", {}, `most like ${name}`, element("br"), share))
+    : element("span", {}, element("strong", {}, name), element("small", {}, share, element("br"), margin)))));
   if (!said.length) $("verdict").textContent = "\u00a0";
   const words = said.map(({ name, share, margin, doubt }) => `${name}, ${share}${said.length === 1 ? `, ${margin}` : ""}${doubt}`).join("; the other says ");
   clearTimeout(aloud);
@@ -179,13 +193,16 @@ addEventListener("drop", (event) => {
   openFile(event.dataTransfer?.files);
 });
 
-/** Lay the first of these files under the pen. */
+/** Lay the first of these files under the pen; where it shows several digits they are read. */
 async function openFile(files) {
   const file = files?.[0];
   if (!file) return;
   tabs.show("draw");
+  pad.stop();
   try {
-    await pad.open(file);
+    const picture = await openPicture(file);
+    reading.open(picture);
+    pad.lay(picture);
   } catch {
     server.warn(`${file.name || "This"} is no image that this browser can read.`);
   }
@@ -209,6 +226,7 @@ $("compare").addEventListener("change", () => {
   choose();
 });
 $("panels").append(panels[0].root);
+$("panels").parentElement.prepend(reading.root);
 
 /** What a tab shows is fetched when it is looked at. */
 function view() {

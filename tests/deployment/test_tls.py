@@ -57,7 +57,7 @@ def test_the_profile_tls_serves_both_ports_encrypted_and_only_with_a_token(image
         context = ssl.create_default_context(cafile=folder / "ca.pem")
         request = urllib.request.Request(url, b"{}", headers)
         with urllib.request.urlopen(request, timeout=10, context=context) as response:
-            assert json.load(response)["defaultModel"] == "mnist-16x16"
+            assert json.load(response)["defaultModel"] == "mnist-256x128"
         with pytest.raises((ConnectionError, urllib.error.URLError)):
             get(f"http://localhost:{http_port}/healthz")
     finally:

@@ -30,7 +30,7 @@ def python_with(name: str, *packages: str) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not installed.exists() or installed.read_text() != "\n".join(packages):
             make_environment(venvs / name)
-            pip_install(python, *packages)
+            uv_install(python, *packages)
             installed.write_text("\n".join(packages))
     return python
 
@@ -44,6 +44,12 @@ def pip_install(python: Path, *arguments: object) -> None:
     """Without compiling what nobody will import, which takes longer than the rest."""
     command = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*command, "--no-compile", *arguments], check=True)
+
+
+def uv_install(python: Path, *packages: str) -> None:
+    """The same in a tenth of the time."""
+    uv = Path(sys.executable).with_name("uv")
+    subprocess.run([uv, "pip", "install", "--quiet", "--no-cache", "--python", python, *packages], check=True)
 
 
 def python_with_extras(extras: str) -> Path:

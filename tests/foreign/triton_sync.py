@@ -53,7 +53,9 @@ def describe(client: triton.InferenceServerClient) -> None:
     metadata = client.get_model_metadata(MODEL, as_json=True)
     assert metadata["versions"] == ["1", "2"]
     assert metadata["inputs"] == [{"name": "pixels", "datatype": "UINT8", "shape": ["-1", "784"]}]
-    assert [output["name"] for output in metadata["outputs"]] == ["label", "scores", "hidden_1", "hidden_2"]
+    assert [output["name"] for output in metadata["outputs"]] == [
+        *("label", "scores", "hidden_1", "hidden_2", "warnings")
+    ]
 
     config = client.get_model_config(MODEL, as_json=True)["config"]
     assert (config["name"], config["platform"], config["backend"]) == (MODEL, "onnxruntime_onnx", "onnxruntime")
@@ -83,6 +85,9 @@ def infer(client: triton.InferenceServerClient) -> None:
     same(result, *names)
     assert [output.name for output in result.get_response().outputs] == names
 
+    odd = np.concatenate([pixels[:1], np.zeros_like(pixels[:1])])
+    result = client.infer(MODEL, [tensor(odd)], outputs=[triton.InferRequestedOutput("warnings")])
+    assert result.as_numpy("warnings").tolist() == [b"", b"blank"]
     result = client.infer(MODEL, [tensor(pixels)], outputs=[triton.InferRequestedOutput("scores", class_count=3)])
     classes = result.as_numpy("scores")
     assert classes.shape == (len(pixels), 3)
@@ -215,9 +220,9 @@ with triton.InferenceServerClient(ADDRESS) as client:
     shared(client)
     after = counted(client)
     rows = len(pixels)
-    assert after["rows"] - before["rows"] == 7 * rows + 20 * 3 + 29 * 2 + rows
-    assert after["success"] - before["success"] == 7 + 20 + 29 + 1
+    assert after["rows"] - before["rows"] == 7 * rows + 2 + 20 * 3 + 29 * 2 + rows
+    assert after["success"] - before["success"] == 8 + 20 + 29 + 1
     assert after["fail"] - before["fail"] == 4 + 1
-    assert len(client.get_inference_statistics(as_json=True)["model_stats"]) == 5
+    assert len(client.get_inference_statistics(as_json=True)["model_stats"]) == 6
     repository(client)
 print("all well")

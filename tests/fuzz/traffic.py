@@ -38,8 +38,12 @@ _PIXELS = bytes(i % 17 for i in range(64))
 
 
 def _png() -> bytes:
+    """With two strokes side by side."""
     written = io.BytesIO()
-    Image.new("L", (12, 12), 200).save(written, "PNG")
+    picture = Image.new("L", (24, 12), 200)
+    for left in (4, 16):
+        picture.paste(0, (left, 2, left + 3, 10))
+    picture.save(written, "PNG")
     return written.getvalue()
 
 
@@ -64,6 +68,7 @@ MESSAGES: list[tuple[str, Message]] = [
     (STEM + "Classify", pb.ClassifyRequest(model=SMALL, version="1", pixels=_PIXELS * 3, include_activations=True)),
     (STEM + "Classify", pb.ClassifyRequest(pixels=bytes(784))),
     (STEM + "Classify", pb.ClassifyRequest(encoded_images=[_png()])),
+    (STEM + "Read", pb.ReadRequest(model=SMALL, encoded_image=_png())),
     (STEM + "ClassifyStream", pb.ClassifyStreamRequest(request=pb.ClassifyRequest(model=SMALL, pixels=_PIXELS))),
     (STEM + "GetModel", pb.GetModelRequest(model=SMALL)),
     (STEM + "GetNetwork", pb.GetNetworkRequest(model=SMALL, layer=1)),

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Playwright, sync_playwright
 
+from tests.conftest import servers_of
 from tests.page.page_driver import Visit
-from tests.support.server import Server
+from tests.support.server import MODELS, Server
 from tests.support.tiny_ensemble import train_tiny
 
 HERE = __name__.rpartition(".")[0]
@@ -32,6 +33,13 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
     browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
     yield browser
     browser.close()
+
+
+@pytest.fixture(scope="session")
+def server(front: str) -> Iterator[Server]:
+    """The committed models; the page begins with one whose neurons are drawn one by one."""
+    with servers_of(front) as start:
+        yield start("--default-model=mnist-16x16", models=MODELS)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from playwright.sync_api import Locator, Page, Request, expect
+from playwright.sync_api import Locator, Page, Request, Route, expect
 
 from tests.support.server import Server
 
@@ -80,6 +80,7 @@ class Visit:
         about = self.page.locator(".about").nth(panel)
         card = {
             "mnist-large 1": "784-1536",
+            "mnist-committee 1": "5 networks",
             "digits-8x8 1": "64-64",
             "mnist-16x16 1": "sigmoid",
             "mnist-16x16 2": "ReLU",
@@ -113,6 +114,17 @@ class Visit:
         act()
         self.settled()
         return answers[-1].json()
+
+    def change(self, of: str, do: Callable[[dict], None]) -> None:
+        """Change each answer of an RPC before the page gets it."""
+
+        def between(route: Route) -> None:
+            response = route.fetch()
+            answer = response.json()
+            do(answer)
+            route.fulfill(response=response, json=answer)
+
+        self.page.route(f"**/{of}", between)
 
     def no_errors(self) -> None:
         assert self.errors == []

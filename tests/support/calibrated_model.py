@@ -51,5 +51,5 @@ def export_sure(
         **SCALE,
     )
     inputs = partial(scale_pixels, **SCALE)
-    detector = fit_detector([classifier], held_out.pixels, about, inputs) if detects_outliers else None
+    detector = fit_detector([classifier], held_out, about, inputs) if detects_outliers else None
     return export(classifier, data.test.pixels, called[data.test.labels], about, out, detector=detector)

@@ -18,10 +18,10 @@ from contextlib import suppress
 from typing import Any
 
 MODULES = (
-    "cli.commands.serve", "cli.commands.classify", "cli.commands.models", "cli.commands.health", "cli.commands.score",
-    "cli.in_process", "service.main", "service.process.process", "service.transports.envoy.program",
-    "service.transports.http.application", "service.workers.supervisor", "scoring.api", "scoring.scorers.in_process",
-    "scoring.scorers.remote",
+    "cli.commands.serve", "cli.commands.classify", "cli.commands.read", "cli.commands.models", "cli.commands.health",
+    "cli.commands.score", "cli.in_process", "service.main", "service.process.process",
+    "service.transports.envoy.program", "service.transports.http.application", "service.workers.supervisor",
+    "scoring.api", "scoring.scorers.in_process", "scoring.scorers.remote",
 )  # fmt: skip
 MAX_REQUEST = 1 << 20
 

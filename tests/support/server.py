@@ -161,6 +161,7 @@ class Stub:
             )
 
         self.classify = unary("Classify", pb.ClassifyResponse)
+        self.read = unary("Read", pb.ReadResponse)
         self.list_models = unary("ListModels", pb.ListModelsResponse)
         self.get_model = unary("GetModel", pb.GetModelResponse)
         self.get_network = unary("GetNetwork", pb.GetNetworkResponse)

@@ -113,9 +113,18 @@ def _download(folder: Path) -> None:
             except Exception as error:  # downloads fail in many ways; the next source may work
                 reasons.append(f"{source}: {' '.join(str(error).split())[:200] or type(error).__name__}")
                 continue
-            shutil.copytree(ready, folder, dirs_exist_ok=True)
+            _move(ready, folder)
             return
     raise DatasetError(f"MNIST could not be downloaded ({'; '.join(reasons)}). {_wanted(folder)}")
+
+
+def _move(ready: Path, folder: Path) -> None:
+    """Move the files into `folder`, which others may read or fill at the same time: each of them is whole."""
+    try:
+        ready.rename(folder)  # over a folder without files, too
+    except OSError:  # it has others' files, or was filled by another process
+        for file in ready.iterdir():
+            file.replace(folder / file.name)
 
 
 def _from_npm(folder: Path) -> None:

@@ -5,7 +5,6 @@ Anomaly Detection with Outlier Exposure", ICLR 2019.
 """
 
 import math
-import string
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -13,12 +12,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from imaging.prepare import Form, place
+from training.data.letters import draw_printed
 
 Points = NDArray[np.float64]
 """The corners of a stroke, [N, 2], across and down, in a square from 0 to 1."""
 
 _CANVAS = 64  # pixels along each side of the canvas for strokes
-_TYPEFACES = ("DejaVu Sans", "DejaVu Serif:italic", "STIXGeneral", "cmtt10", "DejaVu Sans:bold")  # matplotlib's own
 _MARGIN = 8  # pixels between a stroke and the border
 
 # Letters as strokes through corners. Letters that look like digits in handwriting (B, D, G, I, J, O, Q, S, Z; b, g, i,
@@ -56,21 +55,6 @@ def draw_outliers(family: str, count: int, form: Form, random: np.random.Generat
     """`count` images of one of `FAMILIES`, uint8 [count, rows*cols] in 0..pixel_max, prepared like digits by `form`."""
     draw = FAMILIES[family]
     return np.stack([draw(form, random) for _ in range(count)])
-
-
-def printed_letters(form: Form) -> NDArray[np.uint8]:
-    """The alphabet in both cases and a few typefaces, uint8 [N, rows*cols], including letters like O and l."""
-    from matplotlib import font_manager
-    from PIL import ImageFont
-
-    images = []
-    for face in _TYPEFACES:
-        font = ImageFont.truetype(font_manager.findfont(face, fallback_to_default=False), 0.7 * _CANVAS)
-        for letter in string.ascii_letters:
-            canvas = Image.new("L", (2 * _CANVAS, 2 * _CANVAS))
-            ImageDraw.Draw(canvas).text((_CANVAS, _CANVAS), letter, 255, font=font, anchor="mm")
-            images.append(_place(canvas, form))
-    return np.stack(images)
 
 
 def _noise(form: Form, random: np.random.Generator) -> NDArray[np.uint8]:
@@ -134,10 +118,24 @@ def _scribble(form: Form, random: np.random.Generator) -> NDArray[np.uint8]:
     return _draw(strokes, form, random)
 
 
+def _blot(form: Form, random: np.random.Generator) -> NDArray[np.uint8]:
+    """A dot, a blot or a bar: ink without a stroke's shape."""
+    turns = np.linspace(0, 2 * math.pi, 24, endpoint=False)
+    radius = 0.5 * (1 + random.uniform(0, 0.25) * np.sin(turns * random.integers(2, 5) + random.uniform(0, 6)))
+    outline = np.stack([np.cos(turns), np.sin(turns) * random.uniform(0.3, 1)], axis=1) * radius[:, None]
+    corners = _rotate(0.5 + outline, random)
+    canvas = Image.new("L", (_CANVAS, _CANVAS))
+    room = _CANVAS - 2 * _MARGIN
+    ImageDraw.Draw(canvas).polygon([tuple(_MARGIN + room * corner) for corner in corners], fill=255)
+    return _place(canvas, form)
+
+
 FAMILIES: dict[str, Callable[[Form, np.random.Generator], NDArray[np.uint8]]] = {
     "noise": _noise,
     "letters": _letter,
     "scribbles": _scribble,
+    "blots": _blot,
+    "print": draw_printed,
 }
 
 

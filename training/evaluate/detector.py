@@ -19,7 +19,10 @@ from numpy.typing import NDArray
 from artifact.card import Activation
 from imaging.prepare import Form
 from training.data.augment import Distortion, augment
-from training.data.outliers import FAMILIES, draw_outliers, printed_letters
+from training.data.dataset import Part
+from training.data.fragments import draw_pairs, draw_parts
+from training.data.letters import printed_letters
+from training.data.outliers import FAMILIES, draw_outliers
 
 ALL = "all"
 """All drawn families of outliers, together."""
@@ -27,7 +30,11 @@ ALL = "all"
 InputFunction = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """Pixels uint8 [N, rows*cols] -> inputs of the networks, float32 [N, rows*cols]."""
 
+PAIRS, PARTS = "pairs of digits", "parts of digits"
+"""Kinds of images that a detector with a hidden layer of its own knows beside the drawn ones."""
+
 _FIT_EACH, _JUDGE_EACH = 4000, 2000  # at most so many images of a family, and no more than there are digits
+_OWN_EACH = 10_000  # the same, for the fit of a detector with a hidden layer of its own
 _FIT_SEED, _JUDGE_SEED = 1, 2
 _OWN_ALPHA, _OWN_EPOCHS = 1e-2, 15  # of the network that a detector with a hidden layer of its own is
 _PENALTY = 100.0  # weight of the squared weights against the loss of all images
@@ -71,26 +78,29 @@ class Curve:
 
 def fit_detector(
     networks: Sequence[Any],
-    digits: NDArray[np.uint8],
+    part: Part,
     form: Form,
     inputs: InputFunction,
     outliers: NDArray[np.uint8] | None = None,
     *,
     width: int = 0,
 ) -> Detector:
-    """Fit the neuron on `digits` uint8 [N, rows*cols], and on images without one.
+    """Fit the neuron on the digits of `part`, and on images without one.
 
     Those are drawn; `outliers` uint8 [M, rows*cols] are added to them. With a `width` the neuron has a hidden layer of
-    its own, else it reads those of the networks, which then did not learn from the `digits`. Digits and images without
-    one have the same total weight. The result is deterministic.
+    its own, and pairs and parts of the digits are no digits to it; else it reads the layers of the networks, which then
+    did not learn from `part`. Digits and images without one have the same total weight. The result is deterministic.
     """
     from sklearn.linear_model import LogisticRegression
 
+    digits = part.pixels
     random = np.random.default_rng(_FIT_SEED)
     bent = augment(digits.astype(np.float32), _BENT, rows=form.rows, cols=form.cols, random=random)
     shown = np.concatenate([digits, np.rint(bent).clip(0, form.pixel_max).astype(np.uint8)])
-    each = min(_FIT_EACH, len(digits))
+    each = min(_OWN_EACH if width else _FIT_EACH, len(digits))
     drawn = [draw_outliers(family, each, form, random) for family in FAMILIES]
+    if width:
+        drawn += [draw_pairs(digits, each, form, random), draw_parts(part, each, form, random)]
     others = np.concatenate(drawn if outliers is None else [*drawn, outliers[:each]])
     if width:
         bent = augment(others.astype(np.float32), _BENT, rows=form.rows, cols=form.cols, random=random)
@@ -143,6 +153,12 @@ def detector_curves(
     further = {"printed letters": printed_letters(form), **outliers}
     unknown = {name: detector.chances(networks, inputs(pixels)) for name, pixels in further.items()}
     return {name: _curve(digits, others) for name, others in (known | unknown).items()}
+
+
+def draw_fragments(part: Part, form: Form) -> dict[str, NDArray[np.uint8]]:
+    """Pairs and parts of digits that no detector was fitted on, for its curves: uint8 [N, rows*cols] by kind."""
+    random, each = np.random.default_rng(_JUDGE_SEED), min(_JUDGE_EACH, len(part))
+    return {PAIRS: draw_pairs(part.pixels, each, form, random), PARTS: draw_parts(part, each, form, random)}
 
 
 def areas(curves: Mapping[str, Curve]) -> dict[str, float]:

@@ -78,10 +78,11 @@ class Rpc:
 
 
 CLASSIFY = Rpc("Classify", pb.ClassifyResponse)
+READ = Rpc("Read", pb.ReadResponse)
 LIST_MODELS = Rpc("ListModels", pb.ListModelsResponse)
 GET_MODEL = Rpc("GetModel", pb.GetModelResponse)
 GET_NETWORK = Rpc("GetNetwork", pb.GetNetworkResponse)
-RPCS = (CLASSIFY, LIST_MODELS, GET_MODEL, GET_NETWORK)
+RPCS = (CLASSIFY, READ, LIST_MODELS, GET_MODEL, GET_NETWORK)
 
 
 def stream_on(channel: Any) -> Any:
@@ -122,12 +123,12 @@ def check_timeout(seconds: Any) -> float:
     return float(seconds)
 
 
-def check_coverage(coverage: Any) -> None:
+def check_share(name: str, share: Any) -> None:
     """Raises `TypeError` for a value that is not a number, `ValueError` for one that is not between 0 and 1."""
-    if isinstance(coverage, bool) or not issubclass(type(coverage), Real):
-        raise TypeError(f"the coverage is {coverage!r}, expected a number")
-    if not 0 < coverage < 1:
-        raise ValueError(f"the coverage is {coverage}, expected more than 0 and less than 1")
+    if isinstance(share, bool) or not issubclass(type(share), Real):
+        raise TypeError(f"{name} is {share!r}, expected a number")
+    if not 0 < share < 1:
+        raise ValueError(f"{name} is {share}, expected more than 0 and less than 1")
 
 
 def check_metadata(metadata: tuple[Any, ...]) -> None:

@@ -60,9 +60,19 @@ class ImagesReader:
     encoded = True
 
     def __init__(
-        self, path: str, source: ImageSource, shape: Shape, *, prefix: str, labels: str | None, processes: int
+        self,
+        path: str,
+        source: ImageSource,
+        shape: Shape,
+        *,
+        prefix: str,
+        labels: str | None,
+        processes: int,
+        pictures: bool = False,
     ) -> None:
         """`path` is empty if the names are complete; `prefix` precedes each name in the ids.
+
+        With `pictures` the files are passed on as they are, without labels.
 
         Raises `InputError` without image files, or if `labels` requests folders and there are none.
         """
@@ -71,6 +81,7 @@ class ImagesReader:
         self.labelled = labels == FOLDER
         self._source, self._shape, self._prefix, self._processes = source, shape, prefix, processes
         self._labels = Labels(shape, strict=True)
+        self._pictures = pictures
         with source.open() as entries:
             first = next(entries, None)
             if first is None:
@@ -90,10 +101,29 @@ class ImagesReader:
         with self._source.open() as entries, Decoder(self._shape.prepare, self._processes) as decoder:
             for index in count():
                 some = islice(entries, rows)
-                block = self._block(some, decoder, rows) if wanted(index) else sum(1 for _ in some)
+                block = self._read(some, decoder, rows) if wanted(index) else sum(1 for _ in some)
                 if not (block if isinstance(block, int) else len(block)):
                     return
                 yield block
+
+    def _read(self, entries: Iterator[Entry], decoder: Decoder, rows: int) -> Block:
+        return self._picture_block(entries) if self._pictures else self._block(entries, decoder, rows)
+
+    def _picture_block(self, entries: Iterator[Entry]) -> Block:
+        names: list[str] = []
+        pictures: list[bytes] = []
+        errors = {}
+        for row, entry in enumerate(entries):
+            names.append(entry.name)
+            try:
+                pictures.append(entry.read())
+            except InputError:
+                raise
+            except (OSError, ValueError) as error:
+                pictures.append(b"")
+                errors[row] = RowError(ErrorKind.IMAGE, f"{self._place(entry.name)}: {_unreadable(error)}")
+        ids = [_plain(f"{self._prefix}{name}") for name in names]
+        return Block(np.zeros((len(names), 0), np.uint8), errors, {}, ids, pictures=pictures)
 
     def _block(self, entries: Iterator[Entry], decoder: Decoder, rows: int) -> Block:
         names: list[str] = []
@@ -107,7 +137,7 @@ class ImagesReader:
                 except InputError:
                     raise
                 except (OSError, ValueError) as error:
-                    unreadable[len(names)] = getattr(error, "strerror", None) or str(error)
+                    unreadable[len(names)] = _unreadable(error)
                     image = b""
                 names.append(entry.name)
                 if self.labelled:
@@ -119,7 +149,7 @@ class ImagesReader:
         warnings = {}
         for row, decoded in enumerate(decoder.decode(images())):
             if row in unreadable:
-                decoded = f"it cannot be read: {unreadable.pop(row)}"
+                decoded = unreadable.pop(row)
             if isinstance(decoded, str):
                 errors[row] = RowError(ErrorKind.IMAGE, f"{self._place(names[row])}: {decoded}")
             else:
@@ -179,6 +209,10 @@ def _read(path: Path) -> bytes:
             raise ValueError("it is not a regular file")
         check_size(found.st_size)
         return file.read(MOST_BYTES + 1)
+
+
+def _unreadable(error: OSError | ValueError) -> str:
+    return f"it cannot be read: {getattr(error, 'strerror', None) or error}"
 
 
 def _open_without_waiting(path: str, flags: int) -> int:

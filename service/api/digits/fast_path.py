@@ -115,7 +115,9 @@ def _read_names(key: bytes) -> Names | None:
         request = pb.ClassifyRequest.FromString(key)
     except Exception:
         return None
-    return None if request.encoded_images else (request.model, request.version)
+    # Whatever else there is, in any order of fields, is for the handler.
+    plain = pb.ClassifyRequest(model=request.model, version=request.version)
+    return (request.model, request.version) if request == plain else None
 
 
 def _template_of(version: Version) -> ResponseTemplate | None:

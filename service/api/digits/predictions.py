@@ -25,17 +25,29 @@ Warnings = Sequence[tuple[int, ImageWarning]]
 """(row, warning)"""
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a request asks of each prediction."""
+
+    coverage: float = DEFAULT_COVERAGE
+    """Of the candidates, where the card has thresholds."""
+    reject_above: float = 1.0
+    """Chance of no digit above which an image is rejected."""
+
+
+DEFAULT_WISH = Wish()
+
+
 def write_response(
     version: Version,
     answer: BatchSlice,
     warnings: Warnings = (),
     activations_of: Rows | None = None,
-    coverage: float = DEFAULT_COVERAGE,
+    wish: Wish = DEFAULT_WISH,
 ) -> pb.ClassifyResponse:
     """The answer to one caller, with what looked wrong with the images as they came.
 
-    The candidates are those at `coverage`, where the card has thresholds. With the pixels `activations_of`,
-    uint8 [N, rows*cols], the values of every layer are written too.
+    With the pixels `activations_of`, uint8 [N, rows*cols], the values of every layer are written too.
     """
     # Fields set one by one: twice as fast as the constructor's keywords.
     response = pb.ClassifyResponse()
@@ -45,28 +57,37 @@ def write_response(
     timings.inference_us = answer.inference_us
     timings.batch_rows = answer.batch_rows
     result = answer.result
-    for label, scores in zip(result.labels.tolist(), result.scores.tolist(), strict=True):
-        prediction = response.predictions.add()
+    card = version.session.card
+    predictions = [response.predictions.add() for _ in range(len(result.labels))]
+    write_predictions(predictions, result, card, wish)
+    for row, warning in dict.fromkeys((*warnings, *result.warnings)):
+        predictions[row].warnings.append(warning.sentence)
+        predictions[row].warning_codes.append(warning.code)
+    if activations_of is not None:
+        values = (activations_of.tolist(), *(layer.tolist() for layer in result.hidden))
+        for name, rows in zip(("pixels", *card.hidden_names), values, strict=True):
+            for prediction, row in zip(predictions, rows, strict=True):
+                prediction.activations.add(name=name, values=row)
+    return response
+
+
+def write_predictions(
+    predictions: Sequence[pb.Prediction], result: InferenceResult, card: Card, wish: Wish = DEFAULT_WISH
+) -> None:
+    """Write the row of `result` that belongs to each of the empty `predictions`."""
+    for prediction, label, scores in zip(predictions, result.labels.tolist(), result.scores.tolist(), strict=True):
         prediction.digit = label
         prediction.scores.extend(scores)
         second, best = sorted(scores)[-2:]
         prediction.margin = best - second
-    for row, warning in dict.fromkeys((*warnings, *result.warnings)):
-        response.predictions[row].warnings.append(warning.sentence)
-    card = version.session.card
     if card.thresholds:
-        labels, counts = _candidates(result, card, coverage)
-        for prediction, row, count in zip(response.predictions, labels.tolist(), counts.tolist(), strict=True):
+        labels, counts = _candidates(result, card, wish.coverage)
+        for prediction, row, count in zip(predictions, labels.tolist(), counts.tolist(), strict=True):
             prediction.candidates.extend(row[:count])
     if result.not_a_digit is not None:
-        for prediction, chance in zip(response.predictions, result.not_a_digit.tolist(), strict=True):
+        for prediction, chance in zip(predictions, result.not_a_digit.tolist(), strict=True):
             prediction.not_a_digit = chance
-    if activations_of is not None:
-        values = (activations_of.tolist(), *(layer.tolist() for layer in result.hidden))
-        for name, rows in zip(("pixels", *card.hidden_names), values, strict=True):
-            for prediction, row in zip(response.predictions, rows, strict=True):
-                prediction.activations.add(name=name, values=row)
-    return response
+            prediction.rejected = chance > wish.reject_above
 
 
 def _candidates(result: InferenceResult, card: Card, coverage: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -10,8 +10,6 @@ import numpy as np
 from digits_protocol.digits.v1 import digits_pb2 as pb
 from google.protobuf.message import Message
 
-from artifact.card import Card
-from artifact.prediction_sets import DEFAULT_COVERAGE
 from engine.decode_pool import DecodePool
 from engine.errors import InvalidInput
 from engine.models.batcher import BatchSlice
@@ -21,6 +19,8 @@ from imaging.pixels import PixelError, check_range
 from service.api.digits.fast_path import CLASSIFY, ClassifyFastPath
 from service.api.digits.models import ModelsApi
 from service.api.digits.predictions import Rows, Warnings, write_response
+from service.api.digits.read import ReadApi
+from service.api.digits.wishes import read_wish
 from service.api.errors import translate
 from service.api.method import Context, Kind, LocalContext, Method
 from service.api.middleware.metrics import count_message
@@ -42,6 +42,7 @@ class DigitsApi:
         self._decode_pool = decode_pool
         self._models = models
         self._max_rows = max_rows
+        self._reader = ReadApi(repository, decode_pool)
 
     def methods(self) -> tuple[Method, ...]:
         """The RPCs of the service."""
@@ -58,6 +59,7 @@ class DigitsApi:
                 Kind.STREAM,
                 self.classify_stream,
             ),
+            _method("Read", pb.ReadRequest, pb.ReadResponse, unary, self._reader.read),
             _method("ListModels", pb.ListModelsRequest, pb.ListModelsResponse, unary, models.list_models),
             _method("GetModel", pb.GetModelRequest, pb.GetModelResponse, unary, models.get_model),
             _method("GetNetwork", pb.GetNetworkRequest, pb.GetNetworkResponse, unary, models.get_network),
@@ -73,7 +75,7 @@ class DigitsApi:
         """
         version = self._repository.find(request.model, request.version)
         context.calls = version.statistics.calls[CLASSIFY if admitted is None else CLASSIFY_STREAM]
-        coverage = _coverage(request, version.session.card)
+        wish = read_wish(request, version.session.card)
         warnings: Warnings = ()
         if request.encoded_images:
             pixels, warnings = await self._decode(request, version, context, wait=admitted is not None)
@@ -87,7 +89,7 @@ class DigitsApi:
             version,
             warnings=warnings,
             activations_of=pixels if hidden else None,
-            coverage=coverage,
+            wish=wish,
         )
         if admitted is not None:
             await version.batcher.wait_for_capacity(len(pixels), context.deadline)
@@ -163,20 +165,6 @@ class DigitsApi:
 
 def _method(name: str, request: type[Message], response: type[Message], kind: Kind, handler: object) -> Method:
     return Method(f"/{SERVICE}/{name}", request, response, kind, handler)  # type: ignore[arg-type]
-
-
-def _coverage(request: pb.ClassifyRequest, card: Card) -> float:
-    """At which the candidates are wanted."""
-    coverage = request.coverage
-    if not coverage:
-        return DEFAULT_COVERAGE
-    if not 0 < coverage < 1:
-        raise InvalidInput("coverage", f"is {coverage:g}, expected more than 0 and less than 1, or 0 for the default")
-    if not card.thresholds:
-        raise InvalidInput(
-            "coverage", f"is {coverage:g}, and model {card.name} has no thresholds to rule out classes by"
-        )
-    return coverage
 
 
 def _answer(answer: BatchSlice) -> BatchSlice:

@@ -106,9 +106,9 @@ class InferFastPath:
                 plan.check_windows(card, form.rows)
         except ServiceError:
             return None
-        ranked = any(output.classes for output in plan.outputs)
+        texts = plan.warnings or any(output.classes for output in plan.outputs)
         written = sum(output.window.byte_size for output in plan.outputs if output.window is not None)
-        if ranked or is_typed(request.inputs[0]) or max(form.byte_size, written) >= THREAD_BYTES:
+        if texts or is_typed(request.inputs[0]) or max(form.byte_size, written) >= THREAD_BYTES:
             return None
         response = pb.ModelInferResponse(model_name=version.name, model_version=version.version)
         response.parameters["sha256"].string_param = version.session.sha256

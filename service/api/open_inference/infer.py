@@ -54,6 +54,7 @@ class InferApi:
             pixels,
             lambda answer: (answer, write_response(version, plan, id_, answer)),
             hidden=plan.hidden,
+            warnings=plan.warnings,
             deadline=context.deadline,
         )
         end_in_time(future, context, timeout)

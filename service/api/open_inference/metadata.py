@@ -13,6 +13,7 @@ from engine.models.providers import CPU
 from engine.models.version import Version
 from engine.models.version_policy import Policy
 from engine.statistics import Summary, Timer
+from service.api.open_inference.outputs import WARNINGS
 
 PLATFORM = "onnxruntime_onnx"
 BACKEND = "onnxruntime"
@@ -35,6 +36,7 @@ def metadata(version: Version, ready: Iterable[Version]) -> pb.ModelMetadataResp
         outputs=[
             tensor(name=LABEL, datatype="INT64", shape=[-1]),
             *(tensor(name=name, datatype="FP32", shape=[-1, *each]) for name, each in dims(card).items()),
+            tensor(name=WARNINGS, datatype="BYTES", shape=[-1]),
         ],
         properties=_properties(version),
     )
@@ -69,6 +71,7 @@ def config(version: Version, policy: Policy, max_batch_rows: int) -> config_pb.M
                 config_pb.ModelOutput(name=name, data_type=config_pb.TYPE_FP32, dims=each)
                 for name, each in dims(session.card).items()
             ),
+            config_pb.ModelOutput(name=WARNINGS, data_type=config_pb.TYPE_STRING),
         ],
         instance_group=[
             group(

@@ -19,6 +19,9 @@ from service.api.open_inference.inputs import Window, find_window, is_typed, onl
 
 Values = NDArray[np.int64] | NDArray[np.float32]
 
+WARNINGS = "warnings"
+"""The codes of each image's warnings, joined by commas; not of the graph, and only given when asked for by name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Output:
@@ -62,6 +65,11 @@ class Plan:
         return any(output.layer >= 0 for output in self.outputs)
 
     @property
+    def warnings(self) -> bool:
+        """Whether the codes of warnings are among them."""
+        return any(output.name == WARNINGS for output in self.outputs)
+
+    @property
     def windows(self) -> tuple[Output, ...]:
         """Those that are to be written to shared memory."""
         return tuple(output for output in self.outputs if output.window is not None)
@@ -90,17 +98,19 @@ def read_plan(request: pb.ModelInferRequest, card: Card, memory: SharedMemory) -
     if not request.outputs:
         return Plan(_DEFAULT, typed) if typed else PLAIN
     plain = main_outputs(card)
-    names = (*plain, *card.hidden_names)
+    names = (*plain, *card.hidden_names, WARNINGS)
     outputs: list[Output] = []
     for index, wanted in enumerate(request.outputs):
         field = f"outputs[{index}]"
         if wanted.name not in names:
             raise InvalidInput(f"{field}.name", f"is {quoted(wanted.name)}, expected one of {listed(names)}")
-        layer = max(names.index(wanted.name) - len(plain), -1)
+        layer = card.hidden_names.index(wanted.name) if wanted.name in card.hidden_names else -1
         classes = _classes(wanted.parameters, wanted.name, field)
         window = find_window(wanted.parameters, memory, field)
         if classes and window is not None:
             raise InvalidInput(f"{field}.parameters[classification]", "is set, and classes do not go to shared memory")
+        if wanted.name == WARNINGS and window is not None:
+            raise InvalidInput(f"{field}.parameters", "are of shared memory, and warnings do not go there")
         output = Output(wanted.name, layer, classes, window)
         if output in outputs:
             continue  # clients of Triton may ask twice, and get one
@@ -117,7 +127,7 @@ def _classes(parameters: Mapping[str, pb.InferParameter], name: str, field: str)
     if count is None or count < 1:
         got = "no int64_param" if count is None else count
         raise InvalidInput(f"{field}.parameters[classification]", f"is {got}, expected an integer of at least 1")
-    if name in (LABEL, NOT_A_DIGIT):
+    if name in (LABEL, NOT_A_DIGIT, WARNINGS):
         raise InvalidInput(f"{field}.parameters[classification]", f"is set, and {name} holds nothing to rank")
     return count
 
@@ -137,6 +147,9 @@ def write_response(version: Version, plan: Plan, id_: str, answer: BatchSlice) -
     card, result = version.session.card, answer.result
     write_outputs(response, plan, card, len(result.labels))
     for output, tensor in zip(plan.outputs, response.outputs, strict=True):
+        if output.name == WARNINGS:
+            _write_bytes(response, tensor, _codes(result), plan.typed)
+            continue
         values = output.of(result)
         if output.classes:
             _write_classes(response, tensor, values, output, card, plan.typed)
@@ -159,7 +172,7 @@ def write_outputs(response: pb.ModelInferResponse, plan: Plan, card: Card, rows:
         tensor.name = output.name
         if output.classes:
             continue
-        tensor.datatype = "INT64" if output.name == LABEL else "FP32"
+        tensor.datatype = {LABEL: "INT64", WARNINGS: "BYTES"}.get(output.name, "FP32")
         tensor.shape.extend(output.shape(card, rows))
         if output.window is not None:
             given = tensor.parameters
@@ -187,6 +200,24 @@ def _write_classes(
     ]
     tensor.datatype = "BYTES"
     tensor.shape.extend(places.shape)
+    _write_bytes(response, tensor, texts, typed)
+
+
+def _codes(result: InferenceResult) -> list[bytes]:
+    """The codes of the warnings about each image."""
+    codes: list[list[str]] = [[] for _ in range(len(result.labels))]
+    for row, warning in result.warnings:
+        codes[row].append(warning.code)
+    return [",".join(each).encode() for each in codes]
+
+
+def _write_bytes(
+    response: pb.ModelInferResponse,
+    tensor: pb.ModelInferResponse.InferOutputTensor,
+    texts: list[bytes],
+    typed: bool,
+) -> None:
+    """The texts of a tensor BYTES; raw, each behind its length."""
     if typed:
         tensor.contents.bytes_contents.extend(texts)
     else:

@@ -5,8 +5,6 @@ import { fitted } from "../dom.js";
 const PEN = 0.085; // width of a stroke, as all lengths here in parts of the side
 const STEP = 0.045; // of an arrow key
 const SENT = 112; // pixels along the side of what is sent
-const LARGE = 256 * 1024; // bytes of a file above which its picture is sent smaller
-const MOST_SIDE = 1024; // pixels along the longer side of that
 // What tells of a pen on its way the soonest: browsers that have it hold the other back until their next frame.
 const MOVE = "onpointerrawupdate" in window ? "pointerrawupdate" : "pointermove";
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -48,23 +46,11 @@ export class Pad extends EventTarget {
     this.#changed();
   }
 
-  /** Lay an image file under the pen. Raises when the browser cannot read it. */
-  async open(file) {
-    this.stop();
-    const whole = await createImageBitmap(file);
-    const bitmap = file.size > LARGE ? smaller(whole) : whole;
-    const bytes = await (bitmap === whole ? file : await encode(bitmap)).arrayBuffer();
+  /** Lay a picture under the pen: {bitmap, encoded}, or {bitmap, digit} with one that a network can be given as it is. */
+  lay(picture) {
     this.stop();
     this.strokes = [];
-    this.ground = { bitmap, encoded: base64(bytes) };
-    this.#changed();
-  }
-
-  /** Lay a digit that a network can be given as it is: {canvas, rows, cols, pixelMax, pixels}. */
-  lay(digit) {
-    this.stop();
-    this.strokes = [];
-    this.ground = { bitmap: digit.canvas, digit };
+    this.ground = picture;
     this.#changed();
   }
 
@@ -98,10 +84,15 @@ export class Pad extends EventTarget {
     this.#lift();
   }
 
-  /** What is on the pad: {encoded}, an image file in base64, and {digit} where it is one that was laid there. */
+  /** Whether what lies under the pen is all there is. */
+  get untouched() {
+    return Boolean(this.ground && !this.strokes.length);
+  }
+
+  /** What is on the pad: {encoded}, an image file in base64; with what was laid there as long as it is untouched. */
   image() {
-    const untouched = this.ground && !this.strokes.length;
-    if (untouched && this.ground.encoded) return { encoded: this.ground.encoded };
+    const { untouched } = this;
+    if (untouched && this.ground.encoded) return this.ground;
     const context = this.paper.getContext("2d");
     this.#draw(context, SENT, "#fff", "#000");
     const encoded = this.paper.toDataURL("image/png").split(",")[1];
@@ -219,25 +210,4 @@ function curve(context, stroke, side) {
   const end = stroke.at(-1);
   context.lineTo(end[0] * side, end[1] * side);
   context.stroke();
-}
-
-/** A picture on a canvas of at most `MOST_SIDE` pixels a side: a network looks at a few hundred pixels in all. */
-function smaller(bitmap) {
-  const scale = Math.min(1, MOST_SIDE / Math.max(bitmap.width, bitmap.height));
-  const canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [bitmap.width, bitmap.height].map((side) => Math.max(1, Math.round(side * scale)));
-  const context = canvas.getContext("2d");
-  context.imageSmoothingQuality = "high";
-  context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-  return canvas;
-}
-
-/** A canvas as an image file: as WebP, which keeps what is transparent, or as PNG by browsers that write no WebP. */
-const encode = (canvas) => new Promise((done) => canvas.toBlob(done, "image/webp", 0.92));
-
-export function base64(buffer) {
-  let text = "";
-  const bytes = new Uint8Array(buffer);
-  for (let at = 0; at < bytes.length; at += 32768) text += String.fromCharCode(...bytes.subarray(at, at + 32768));
-  return btoa(text);
 }

@@ -4,13 +4,20 @@ import { element, percent, say } from "../dom.js";
 
 const COVERAGES = [0.9, 0.95, 0.99, 0.999]; // how often the true class shall be among those that are named
 const USUAL = 0.99;
-const PROBABLE = 0.5; // from which chance on it is said that this is no digit
+const REJECTED = 0.6; // above this chance it is said that this is no digit
 
 const written = (coverage) => `${Number((100 * coverage).toFixed(1))} %`;
-const improbable = (prediction) => prediction?.notADigit >= PROBABLE;
+const blank = (prediction) => prediction.warningCodes?.includes("blank");
+const rejected = (prediction) => prediction?.notADigit > REJECTED;
+
+/** Whether an image shows no digit, as far as a network can tell. */
+export const noDigit = (prediction) => rejected(prediction) || blank(prediction);
+
+/** A sentence of the server as this page writes them. */
+export const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1).replace(/\.$/, "")}.`;
 
 /** What is to be said of an image, one sentence each. */
-export const remarks = (prediction) => [...(prediction?.warnings ?? []), ...(improbable(prediction) ? ["This is probably no digit."] : [])];
+export const remarks = (prediction) => [...(rejected(prediction) && !blank(prediction) ? ["This is no digit."] : []), ...(prediction?.warnings ?? []).map(sentence)];
 
 export class Doubts {
   /** `choose` is called when another coverage is chosen. */
@@ -43,13 +50,18 @@ export class Doubts {
     return this.key === key && this.card.thresholds.length ? { coverage: Number(this.select.value) } : {};
   }
 
+  /** What Read is to reject, likewise. */
+  rejecting(key) {
+    return this.key === key && Object.keys(this.card.outlierAuc).length ? { rejectAbove: REJECTED } : {};
+  }
+
   /** Show what a prediction says, with `coverage` as it was asked for; null: nothing. */
   show(prediction) {
     this.seen = prediction;
     say(this.named, this.#names() || "\u00a0");
     const chance = prediction?.notADigit;
     this.bar.style.setProperty("--share", chance ?? 0);
-    this.chance.classList.toggle("best", improbable(prediction));
+    this.chance.classList.toggle("best", rejected(prediction));
     say(this.share, chance === undefined ? "" : percent(chance));
   }
 
@@ -57,7 +69,7 @@ export class Doubts {
   get words() {
     const names = this.#names();
     const sure = !names || this.seen.candidates.length === 1;
-    return `${sure ? "" : `, cannot be ruled out: ${names}`}${improbable(this.seen) ? ", but this is probably no digit" : ""}`;
+    return `${sure ? "" : `, cannot be ruled out: ${names}`}${this.seen && noDigit(this.seen) ? ", but this is no digit" : ""}`;
   }
 
   #names() {

@@ -1,6 +1,6 @@
 // The tab of a model: its card, how far it is to be trusted, its confusion matrix with the digits behind it, and its worst mistakes.
 
-import { base64 } from "../drawing/pad.js";
+import { base64 } from "../reading/picture.js";
 import { element, figure, percent } from "../dom.js";
 import { describe } from "../network/inspector.js";
 import * as rpc from "../rpc.js";
@@ -142,7 +142,7 @@ export class CardTab {
     const text = truth === said ? percent(score) : `${classes[truth]} → ${classes[said]}`;
     const more = truth === said ? "" : `, ${percent(score, 0)} sure; ${percent(believed)} for ${classes[truth]}`;
     const button = element("button", { type: "button", title: "See what the neurons do", "aria-label": `A ${classes[truth]}, taken for ${classes[said]}${more}` }, canvas, element("span", {}, text));
-    button.addEventListener("click", () => this.draw({ canvas, rows, cols, pixelMax, pixels: base64(pixels) }));
+    button.addEventListener("click", () => this.draw({ bitmap: canvas, digit: { rows, cols, pixelMax, pixels: base64(pixels) } }));
     return button;
   }
 }

@@ -37,7 +37,7 @@ def details(error: grpc.RpcError, kind: type) -> list:
 
 CASES = {
     "a wrong byte count": (
-        pb.ClassifyRequest(pixels=bytes(785)),
+        pb.ClassifyRequest(model="mnist-16x16", pixels=bytes(785)),
         "pixels",
         "has 785 bytes, expected a multiple of 784 (28×28, one byte a pixel) for model mnist-16x16",
     ),
@@ -58,9 +58,19 @@ CASES = {
         "is 1, expected more than 0 and less",
     ),
     "a coverage for a model that has no thresholds": (
-        pb.ClassifyRequest(pixels=ONE, coverage=0.9),
+        pb.ClassifyRequest(model="mnist-16x16", pixels=ONE, coverage=0.9),
         "coverage",
         "is 0.9, and model mnist-16x16 has no thresholds",
+    ),
+    "a chance of no digit that is none": (
+        pb.ClassifyRequest(pixels=ONE, reject_above=-1),
+        "reject_above",
+        "is -1, expected more than 0 and less than 1, or 0 to reject none",
+    ),
+    "a chance of no digit for a model that cannot tell": (
+        pb.ClassifyRequest(model="mnist-16x16", pixels=ONE, reject_above=0.9),
+        "reject_above",
+        "is 0.9, and model mnist-16x16 cannot tell digits from other images",
     ),
     "too many rows": (pb.ClassifyRequest(pixels=ONE * 1025), "pixels", "holds 1025 images, expected at most 1024"),
     "too many encoded images": (
@@ -105,7 +115,7 @@ def test_bad_input_is_invalid_argument_and_names_the_field(stub: Stub, case: str
             pb.ClassifyRequest(model="mnist-99", pixels=ONE),
             f"there is no model 'mnist-99'; there is {NAMES}",
         ),
-        (pb.ClassifyRequest(version="7", pixels=ONE), "model mnist-16x16 has no version '7'; it has 1, 2"),
+        (pb.ClassifyRequest(version="7", pixels=ONE), "model mnist-256x128 has no version '7'; it has 1"),
         (pb.ClassifyRequest(version="newest", pixels=ONE), "has no version 'newest'"),
         (pb.ClassifyRequest(version="01", pixels=ONE), "has no version '01'"),
     ],

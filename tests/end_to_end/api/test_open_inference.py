@@ -47,7 +47,9 @@ def test_digits_v1_gives_the_same_scores(controlled: Server, expected: Path):
     """What the foreign clients are compared with is what ours gets, bit by bit."""
     wanted = np.load(expected)
     with controlled.channel() as channel:
-        request = digits_pb2.ClassifyRequest(pixels=wanted["pixels"].tobytes(), include_activations=True)
+        request = digits_pb2.ClassifyRequest(
+            model="mnist-16x16", pixels=wanted["pixels"].tobytes(), include_activations=True
+        )
         predictions = Stub(channel).classify(request).predictions
     assert np.array_equal(np.array([each.scores for each in predictions], np.float32), wanted["scores"])
     assert [each.digit for each in predictions] == wanted["label"].tolist()
@@ -91,6 +93,7 @@ def test_tritonclient_is_answered_in_all_it_can_ask(controlled: Server, expected
 
 
 @installs
+@pytest.mark.front("grpcio")  # tritonclient, on the same library, asks either front
 def test_kserve_s_client_is_answered(controlled: Server, expected: Path):
     """Raw and typed contents, both data types."""
     python = python_with("kserve", *KSERVE)
@@ -122,6 +125,7 @@ def test_grpcurl_infers_by_reflection_alone(server: Server, expected: Path):
 
 
 @installs
+@pytest.mark.front("envoy")  # building it takes long, and Envoy is further from what it knows
 @pytest.mark.extra("go")
 def test_a_go_client_made_from_the_proto_alone_infers(server: Server, expected: Path, tmp_path: Path):
     """Generated, built and run here; it shares nothing with ours but the proto files."""

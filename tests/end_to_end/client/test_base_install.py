@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from artifact.store import PREFERRED_MODELS
 from tests.foreign.environments import make_environment, pip_install
 from tests.support.processes import ROOT, environment
 from tests.support.server import Server
@@ -23,7 +24,7 @@ heavy = {"onnxruntime", "onnx", "sklearn", "PIL", "pydantic", "typer"} & set(sys
 assert not heavy, heavy
 from digits_client.inference import InferenceClient
 with InferenceClient(sys.argv[1]) as client:
-    assert client.model("", "").name == "mnist-16x16"
+    assert client.model("", "").name == sys.argv[3]
 with DigitsClient(sys.argv[1]) as client:
     answer = client.classify(open(sys.argv[2], "rb").read())
     print(answer.digit)
@@ -59,7 +60,7 @@ def test_the_base_install_is_typed_and_lives_in_one_process_with_tritonclient(
     ours = {path.name for path in next((tmp_path / "venv").glob("lib/*/site-packages")).glob("digits*")}
     assert {name for name in ours if not name.endswith(".dist-info")} == {"digits_client", "digits_protocol"}
     done = subprocess.run(
-        [python, "-c", SCRIPT, server.address, seven],
+        [python, "-c", SCRIPT, server.address, seven, PREFERRED_MODELS[0]],
         cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -57,19 +57,24 @@ MUTUAL = TLS | {"TLS_CLIENT_CA": "{folder}/ca.pem"}
 TOKENS = {"TOKEN_FILE": "{folder}/tokens"}
 
 
+def by_grpcio(settings: dict[str, str]) -> object:
+    """What a command makes of its environment is the same whatever front answers."""
+    return pytest.param(settings, marks=pytest.mark.front("grpcio"))
+
+
 @pytest.mark.parametrize(
     "settings",
     [
         {},
-        {"HOST": "0.0.0.0"},
+        by_grpcio({"HOST": "0.0.0.0"}),
         {"HOST": "::"},
-        {"HOST": "127.0.0.2"},
-        TLS,
-        TLS | {"HOST": "0.0.0.0"},
-        {"TLS_CERT": "{folder}/address.pem", "TLS_KEY": "{folder}/address.key"},
-        {"TLS_CERT": "{folder}/any.pem", "TLS_KEY": "{folder}/any.key"},
-        TOKENS | {"ALLOW_PLAINTEXT_TOKENS": "true", "OPEN_HEALTH": "false"},
-        TLS | TOKENS | {"OPEN_HEALTH": "false"},
+        by_grpcio({"HOST": "127.0.0.2"}),
+        by_grpcio(TLS),
+        by_grpcio(TLS | {"HOST": "0.0.0.0"}),
+        by_grpcio({"TLS_CERT": "{folder}/address.pem", "TLS_KEY": "{folder}/address.key"}),
+        by_grpcio({"TLS_CERT": "{folder}/any.pem", "TLS_KEY": "{folder}/any.key"}),
+        by_grpcio(TOKENS | {"ALLOW_PLAINTEXT_TOKENS": "true", "OPEN_HEALTH": "false"}),
+        by_grpcio(TLS | TOKENS | {"OPEN_HEALTH": "false"}),
         MUTUAL | TOKENS | {"HOST": "0.0.0.0"},
     ],
 )
@@ -86,6 +91,7 @@ def test_health_models_and_classify_ask_it(
     assert (code, json.loads(out)["digit"]) == (0, 7)
 
 
+@pytest.mark.front("grpcio")  # it is about the commands
 def test_the_port_is_read_as_the_server_reads_it(start_server: StartServer, folder: Path):
     """One that Kubernetes made of a Service is passed over by both, and the flag wins."""
     server, given = described(start_server, folder)
@@ -96,6 +102,7 @@ def test_the_port_is_read_as_the_server_reads_it(start_server: StartServer, fold
     assert (code, "--server" in said) == (2, True)
 
 
+@pytest.mark.front("grpcio")  # it is about the commands
 def test_only_its_own_certificate_is_trusted(start_server: StartServer, folder: Path):
     """Not another one of the same name, nor one of the same authority; and never none at all."""
     _, given = described(start_server, folder, **TLS)

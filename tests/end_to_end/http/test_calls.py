@@ -14,7 +14,7 @@ from connectrpc.errors import ConnectError
 from connectrpc.method import IdempotencyLevel, MethodInfo, StreamType
 from connectrpc.protocol import ProtocolType
 from digits_protocol.digits.v1 import digits_pb2 as pb
-from google.protobuf.json_format import Parse
+from google.protobuf.json_format import MessageToJson, Parse
 from google.rpc.error_details_pb2 import BadRequest
 
 from tests.support.http_calls import CLASSIFY, JSON, ask, detail, encoded
@@ -49,6 +49,16 @@ def test_json_answers_are_those_of_grpc(server: Server, stub: Stub, mnist_test):
     assert told.model == wanted.model
     zeros = [each["digit"] for each in answer["predictions"] if each["digit"] == 0]
     assert len(zeros) == sum(each.digit == 0 for each in wanted.predictions) > 0
+
+
+def test_json_tells_all_that_a_committee_does(server: Server, stub: Stub, mnist_test):
+    """Candidates, and the chance that it is no digit at all."""
+    request = pb.ClassifyRequest(model="mnist-committee", pixels=mnist_test[0][:20].tobytes(), coverage=0.9)
+    status, _, answer = ask(server, json.loads(MessageToJson(request)))
+    assert status == 200
+    assert Parse(json.dumps(answer), pb.ClassifyResponse()).predictions == stub.classify(request).predictions
+    assert all(0 < each["notADigit"] < 1 for each in answer["predictions"])
+    assert any(each.get("candidates") for each in answer["predictions"])
 
 
 @pytest.mark.parametrize(

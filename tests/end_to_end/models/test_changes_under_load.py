@@ -87,7 +87,13 @@ async def drive(server: Server, truth: Truth, body: bytes, change: Callable[[], 
     return traffic
 
 
-@pytest.mark.parametrize("mode", ["poll", "explicit"])
+@pytest.mark.parametrize(
+    "mode",
+    [
+        pytest.param("poll", marks=pytest.mark.front("grpcio")),
+        pytest.param("explicit", marks=pytest.mark.front("envoy")),
+    ],
+)
 async def test_no_call_fails_while_versions_come_and_go(
     tmp_path: Path, start_server: StartServer, mnist_test, mode: str
 ):

@@ -13,6 +13,7 @@ from tests.support.processes import run_digits
 from tests.support.server import MODELS, Server, StartServer
 from training.variants.variants import read_version
 
+pytestmark = pytest.mark.front("grpcio")  # a front does not know of variants
 CARD = read_version(VersionFolder(MODELS, "mnist-large", 1, "int8"))[1]
 
 

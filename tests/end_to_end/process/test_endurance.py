@@ -13,7 +13,7 @@ from digits_protocol.inference import open_inference_pb2 as oip
 
 from tests.support.server import StartServer
 
-SECONDS = float(os.environ.get("ENDURE_SECONDS", "3"))
+SECONDS = float(os.environ.get("ENDURE_SECONDS", "1.5"))
 CLASSIFY, INFER = "/digits.v1.DigitsService/Classify", "/inference.GRPCInferenceService/ModelInfer"
 
 

@@ -17,7 +17,7 @@ from digits_protocol.digits.v1 import digits_pb2 as pb
 from PIL import Image
 
 from tests.support.processes import DIGITS, environment, free_port
-from tests.support.server import MODELS, Server, StartServer, Stub
+from tests.support.server import MODELS, Server, StartServer, Stub, small_models
 
 MIB = 2**20
 CALLS = 800
@@ -25,7 +25,7 @@ CALLS = 800
 
 
 def test_refused_megabytes_do_not_stay_in_memory(start_server: StartServer):
-    """Twenty-five requests of 15 MiB of each kind, each refused, leave less behind than ten of them would."""
+    """Twelve requests of 15 MiB of each kind, each refused, leave less behind than five of them would."""
     server = start_server()
     requests = {
         "too many rows": pb.ClassifyRequest(pixels=bytes(784 * 20_000)).SerializeToString(),
@@ -40,10 +40,10 @@ def test_refused_megabytes_do_not_stay_in_memory(start_server: StartServer):
                 with pytest.raises(grpc.RpcError):
                     call(body, timeout=20)
             before = server.resident_mib()
-            for _ in range(25):
+            for _ in range(12):
                 with pytest.raises(grpc.RpcError):
                     call(body, timeout=20)
-            assert server.resident_mib() < before + 150, kind
+            assert server.resident_mib() < before + 75, kind
 
 
 def test_a_greedy_stream_leaves_room_for_single_calls(start_server: StartServer, mnist_test):
@@ -63,7 +63,7 @@ def test_a_greedy_stream_leaves_room_for_single_calls(start_server: StartServer,
         for reader in readers:
             reader.start()
         request = pb.ClassifyRequest(pixels=mnist_test[0][:100].tobytes())
-        for _ in range(15):
+        for _ in range(6):
             assert len(Stub(channel).classify(request, timeout=20).predictions) == 100
         assert server.resident_mib() < before + 250
         over.set()
@@ -89,7 +89,7 @@ def test_nobody_reads_the_log_and_the_server_serves_and_drains_all_the_same(how:
         "serve",
         f"--port={port}",
         "--http-port=0",
-        f"--models={MODELS}",
+        f"--models={small_models()}",
         "--log-level=debug",
         "--log-format=json",
     ]
@@ -145,17 +145,7 @@ def test_the_end_does_not_wait_for_images_that_are_being_decoded(start_server: S
             call.cancel()
 
 
-def test_a_model_file_that_is_a_pipe_is_refused_at_once(start_server: StartServer, tmp_path: Path):
-    """Reading it would wait for ever."""
-    folder = tmp_path / "digits-8x8" / "1"
-    folder.mkdir(parents=True)
-    os.mkfifo(folder / "model.onnx")
-    server = start_server(models=tmp_path, wait=False)
-    assert server.process.wait(20) == 1
-    server.reader.join(5)
-    assert "it is no file" in server.text[-1]
-
-
+@pytest.mark.front("grpcio")  # either reads networks by the same code
 def test_get_network_of_a_file_that_was_replaced_is_unavailable(start_server: StartServer, tmp_path: Path):
     """What is on disk is no longer what serves; classifying goes on."""
     import shutil
@@ -173,12 +163,12 @@ def test_get_network_of_a_file_that_was_replaced_is_unavailable(start_server: St
 
 
 def test_more_calls_than_allowed_are_refused_and_never_cancelled(start_server: StartServer):
-    """Thousands at once over several connections: each is answered or told that there are too many."""
-    server = start_server("--max-concurrent-calls=500", "--max-queue-rows=100000")
+    """Six times as many at once over several connections: each is answered or told that there are too many."""
+    server = start_server("--max-concurrent-calls=200", "--max-queue-rows=100000")
     with ExitStack() as stack:
         stubs = [Stub(stack.enter_context(server.channel())) for _ in range(4)]
         request = pb.ClassifyRequest(pixels=bytes(784))
-        calls = [stub.classify.future(request, timeout=60) for _ in range(750) for stub in stubs]
+        calls = [stub.classify.future(request, timeout=60) for _ in range(300) for stub in stubs]
         codes = Counter(call.code() for call in calls)
     assert codes.keys() <= {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
-    assert codes[grpc.StatusCode.OK] > 500
+    assert codes[grpc.StatusCode.OK] > 200

@@ -11,12 +11,13 @@ from pathlib import Path
 import grpc
 import pytest
 from digits_protocol.digits.v1 import digits_pb2 as pb
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from service.config import Settings
 from service.transports.envoy import program
 from service.transports.envoy.program import EnvoyMissing, EnvoyProgram, check_envoy
 from tests.support.processes import DIGITS, environment, free_port
-from tests.support.server import MODELS, Server, StartServer, Stub, family
+from tests.support.server import Server, StartServer, Stub, family, small_models
 
 IMAGE = pb.ClassifyRequest(pixels=bytes(784))
 
@@ -75,6 +76,7 @@ def established(port: int) -> set[str]:
 def test_connections_beyond_the_limit_are_refused_and_the_others_go_on(start_server: StartServer):
     """By closing them at once."""
     server = start_server("--max-connections=3", "--http-port=-1")
+    assert server.http_port is None
     with server.channel() as channel:
         Stub(channel).classify(IMAGE, timeout=10)
         others = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(6)]
@@ -126,7 +128,7 @@ def test_the_http_port_has_the_same_limit_and_the_log_tells_when_it_is_met(start
 def test_open_files_are_as_many_as_may_be_and_connections_have_room_among_them(front: str, tmp_path):
     """The soft limit is raised to the hard one; where that is little, the log says how many connections it lets be."""
     port = free_port()
-    flags = f"--front={front} --models={MODELS} --port={port} --http-port=0 --log-format=json"
+    flags = f"--front={front} --models={small_models()} --port={port} --http-port=0 --log-format=json"
     script = f"ulimit -S -n 200; ulimit -H -n 400; exec {DIGITS} serve {flags}"
     process = subprocess.Popen(["bash", "-c", script], stderr=subprocess.PIPE, text=True, env=environment())
     server = Server(process)
@@ -153,6 +155,7 @@ def test_envoys_administration_is_for_the_servers_user_alone_and_goes_with_it(st
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.front("grpcio")  # either loads models by the same code
 def test_onnxruntime_does_not_report_home(start_server: StartServer, tmp_path):
     """Where it does, it leaves a file behind that tells one session from another."""
     server = start_server(env={"TMPDIR": str(tmp_path)})
@@ -239,12 +242,16 @@ def test_a_host_name_is_resolved(start_server: StartServer):
 def test_a_server_without_stderr_serves(front: str, tmp_path):
     """Nobody hears its log, that is all."""
     port = free_port()
-    flags = f"--front={front} --models={MODELS} --port={port} --http-port=-1"
+    flags = f"--front={front} --models={small_models()} --port={port} --http-port=-1"
     process = subprocess.Popen(["bash", "-c", f"exec {DIGITS} serve {flags} 2>&-"], env=environment())
     try:
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-            answer = Stub(channel).classify(IMAGE, timeout=30, wait_for_ready=True)
-        assert len(answer.predictions) == 1
+            watch = health_pb2_grpc.HealthStub(channel).Watch(
+                health_pb2.HealthCheckRequest(), timeout=60, wait_for_ready=True
+            )
+            while next(watch).status != health_pb2.HealthCheckResponse.SERVING:
+                pass  # models are being loaded
+            assert len(Stub(channel).classify(IMAGE, timeout=30).predictions) == 1
     finally:
         process.terminate()
         assert process.wait(30) == 0

@@ -10,7 +10,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from contextlib import nullcontext
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import grpc
@@ -19,38 +18,11 @@ import pytest
 import trustme
 from digits_client import DigitsClient, Unavailable
 
+from tests.support.authority import Authority
 from tests.support.processes import environment, run_digits
 from tests.support.server import Server, StartServer
 
 IMAGE = np.zeros((28, 28), np.uint8)
-
-
-class Authority:
-    """Signs certificates, and writes them where a server looks."""
-
-    def __init__(self, folder: Path) -> None:
-        self.ca = trustme.CA()
-        self.folder = folder
-        self.ca.cert_pem.write_to_path(folder / "ca.pem")
-        self.files = [f"--tls-cert={folder / 'cert.pem'}", f"--tls-key={folder / 'key.pem'}"]
-        self.issue()
-
-    def issue(self, *names: str, days: int = 1) -> None:
-        """A new pair for the server, for these names, that ends after so many days."""
-        until = datetime.now(UTC) + timedelta(days=days)
-        since = min(datetime.now(UTC), until) - timedelta(days=1)
-        leaf = self.ca.issue_cert(*(names or ("localhost", "127.0.0.1")), not_before=since, not_after=until)
-        leaf.private_key_pem.write_to_path(self.folder / "key.pem")
-        (self.folder / "cert.pem").write_bytes(b"".join(each.bytes() for each in leaf.cert_chain_pems))
-
-    def client(self, *, ca: trustme.CA | None = None, own: trustme.CA | None = None) -> dict[str, bytes | None]:
-        """Credentials of a client that trusts `ca`, with a certificate signed by `own`."""
-        leaf = None if own is None else own.issue_cert("someone@example.org")
-        return {
-            "root_certificates": (ca or self.ca).cert_pem.bytes(),
-            "private_key": None if leaf is None else leaf.private_key_pem.bytes(),
-            "certificate_chain": None if leaf is None else leaf.cert_chain_pems[0].bytes(),
-        }
 
 
 @pytest.fixture(scope="module")
@@ -63,14 +35,21 @@ def authority(folder: Path) -> Authority:
     return Authority(folder)
 
 
-@pytest.fixture
-def start(start_server: StartServer, tmp_path: Path) -> Callable[..., tuple[Server, Authority]]:
-    def begin(*flags: str, names: tuple[str, ...] = (), days: int = 1) -> tuple[Server, Authority]:
-        mine = Authority(tmp_path)
-        mine.issue(*names, days=days)
-        return start_server(*mine.files, *flags), mine
+@pytest.fixture(scope="module")
+def changing(tmp_path_factory: pytest.TempPathFactory, start_for_module: StartServer) -> tuple[Server, Authority]:
+    """A server for tests that change its pair; it started with one that had expired."""
+    authority = Authority(tmp_path_factory.mktemp("changing"))
+    authority.issue(days=-1)
+    server = start_for_module(*authority.files)
+    refused(server, **authority.client())
+    return server, authority
 
-    return begin
+
+def reissued(server: Server, authority: Authority, *names: str, days: int = 1) -> None:
+    """Wait until the server has the new pair."""
+    before = len(server.lines)
+    authority.issue(*names, days=days)
+    server.wait_for("certificates read again", 10, after=before)
 
 
 @pytest.fixture(scope="module")
@@ -135,9 +114,10 @@ def test_an_unknown_authority_is_not_trusted(server: Server, authority: Authorit
         get(server, "/readyz", trusting(other))
 
 
-def test_a_certificate_for_another_host_is_not_trusted(start):
+def test_a_certificate_for_another_host_is_not_trusted(changing: tuple[Server, Authority]):
     """Even of the right authority. A client with the matching `server_name` trusts it."""
-    server, authority = start(names=("elsewhere.example",))
+    server, authority = changing
+    reissued(server, authority, "elsewhere.example")
     refused(server, **authority.client())
     channel = grpc.ssl_channel_credentials(**authority.client())
     for name, trusted in (("elsewhere.example", True), ("another.example", False)):
@@ -150,9 +130,10 @@ def test_a_certificate_for_another_host_is_not_trusted(start):
         get(server, "/readyz", trusting(authority.ca))
 
 
-def test_a_certificate_that_has_expired_is_not_trusted(start):
+def test_a_certificate_that_has_expired_is_not_trusted(changing: tuple[Server, Authority]):
     """The server starts all the same: it may be renewed any moment, and then is used."""
-    server, authority = start(days=-1)
+    server, authority = changing
+    reissued(server, authority, days=-1)
     refused(server, **authority.client())
     with pytest.raises(urllib.error.URLError, match="expired"):
         get(server, "/readyz", trusting(authority.ca))
@@ -198,9 +179,10 @@ def test_a_client_shows_a_certificate_where_one_is_asked_for(mutual: Server, aut
     assert classify(mutual, **authority.client(own=authority.ca)) in range(10)
 
 
-def test_certificates_are_swapped_under_load(start):
+def test_certificates_are_swapped_under_load(start_server: StartServer, tmp_path: Path):
     """New connections get the new one, calls of old ones go on: none fails."""
-    server, authority = start("--workers=2")
+    authority = Authority(tmp_path)
+    server = start_server(*authority.files, "--workers=2")
     old = authority.client()
     errors: list[Exception] = []
     stop = threading.Event()
@@ -235,61 +217,36 @@ def test_certificates_are_swapped_under_load(start):
     assert all(now > then > 0 for now, then in zip(answered, before, strict=True))
 
 
-def test_a_pipe_in_the_place_of_a_file_changes_nothing(start):
+def test_a_pipe_in_the_place_of_a_file_changes_nothing(changing: tuple[Server, Authority]):
     """Reading it would wait for ever, and everyone else with it."""
-    server, authority = start()
+    server, authority = changing
+    reissued(server, authority)
+    before = len(server.lines)
     pipe = authority.folder / "pipe"
     os.mkfifo(pipe)
     pipe.replace(authority.folder / "cert.pem")
-    time.sleep(1.5)
-    for _ in range(2):
-        assert classify(server, **authority.client()) in range(10)
-        time.sleep(1.2)
-    assert "no regular file" in server.wait_for("certificates stay as they were", 10)["reason"]
+    try:
+        time.sleep(1.5)
+        for _ in range(2):
+            assert classify(server, **authority.client()) in range(10)
+            time.sleep(1.2)
+        told = server.wait_for("certificates stay as they were", 10, after=before)
+        assert "no regular file" in told["reason"]
+    finally:
+        (authority.folder / "cert.pem").unlink()
 
 
-def test_files_that_do_not_fit_change_nothing(start):
+def test_files_that_do_not_fit_change_nothing(changing: tuple[Server, Authority]):
     """A key without its certificate, or no PEM at all: told in the log, and the old pair stays."""
-    server, authority = start()
+    server, authority = changing
+    reissued(server, authority)
+    before = len(server.lines)
     (authority.folder / "key.pem").write_text("no key")
-    server.wait_for("certificates stay as they were", 10)
+    server.wait_for("certificates stay as they were", 10, after=before)
     time.sleep(1)
     assert classify(server, **authority.client()) in range(10)
     assert get(server, "/readyz", trusting(authority.ca)) == 200
-    authority.issue()
-    server.wait_for("certificates read again", 10)
-
-
-@pytest.mark.front("grpcio")  # both read certificates by the same code
-@pytest.mark.parametrize("wrong", ["missing", "no PEM", "another's key", "locked"])
-def test_a_server_does_not_start_with_files_that_are_wrong(start_server: StartServer, tmp_path: Path, wrong: str):
-    """One sentence says which."""
-    authority = Authority(tmp_path)
-    key = tmp_path / "key.pem"
-    if wrong == "missing":
-        key.unlink()
-    elif wrong == "no PEM":
-        key.write_text("nothing")
-    elif wrong == "another's key":
-        trustme.CA().issue_cert("localhost").private_key_pem.write_to_path(key)
-    else:
-        key.write_bytes(locked(key.read_bytes()))
-    server = start_server(*authority.files, wait=False)
-    assert server.process.wait(30) == 1
-    server.reader.join(5)
-    [line] = [line for line in server.text if line.startswith("digits: ")]
-    assert str(key) in line
-    assert "ssl.c" not in line
-    assert "Traceback" not in "".join(server.text)
-
-
-def locked(key: bytes) -> bytes:
-    from cryptography.hazmat.primitives import serialization as pem
-
-    private = pem.load_pem_private_key(key, None)
-    return private.private_bytes(
-        pem.Encoding.PEM, pem.PrivateFormat.TraditionalOpenSSL, pem.BestAvailableEncryption(b"secret")
-    )
+    reissued(server, authority)
 
 
 @pytest.mark.front("grpcio")  # it is about the commands

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import time
 from contextlib import ExitStack
 
@@ -28,7 +29,7 @@ def test_a_worker_killed_under_load_comes_back_and_nobody_notices(crew: Server):
     """Calls on the other worker go on, and clients that retry lose none."""
     image = np.zeros((28, 28), np.uint8)
     with channels(crew) as by_number, ExitStack() as stack:
-        clients = [stack.enter_context(DigitsClient(crew.address)) for _ in range(6)]
+        clients = [stack.enter_context(DigitsClient(crew.address)) for _ in range(4)]
         neighbours = [Load(lambda: classify(by_number[1])) for _ in range(2)]
         retrying = [Load(lambda client=client: client.classify(image)) for client in clients]
         time.sleep(0.3)
@@ -37,7 +38,7 @@ def test_a_worker_killed_under_load_comes_back_and_nobody_notices(crew: Server):
         time.sleep(0.3)
         for each in neighbours + retrying:
             each.stop()
-    assert [each.errors for each in neighbours + retrying] == [[]] * 8
+    assert [each.errors for each in neighbours + retrying] == [[]] * 6
     assert all(each.answered > 10 for each in neighbours + retrying)
     died = [line for line in crew.lines if line["event"] == "worker ended"]
     assert died[-1]["signal"] == "SIGKILL"
@@ -61,7 +62,11 @@ def test_a_worker_told_to_end_ends_its_calls_and_is_replaced(crew: Server):
     assert [line for line in crew.lines if line["event"] == "worker ended"][-1]["exit_code"] == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number",
+    # Of SIGINT either front is told by the next test.
+    [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.front("grpcio"))],
+)
 def test_a_signal_under_load_loses_no_call_that_was_entered(start_server: StartServer, number: int):
     """As many calls are answered as the workers say; what comes later is refused cleanly."""
     server = start_server("--workers=2", "--log-level=debug")
@@ -115,6 +120,7 @@ def test_a_second_signal_ends_all_workers_at_once(start_server: StartServer):
     assert not [pid for pid in pids(server).values() if runs(pid)]
 
 
+@pytest.mark.front("grpcio")  # the supervisor of either kills what it has started
 def test_a_worker_that_does_not_end_in_time_is_killed(start_server: StartServer):
     """Some seconds after the grace time; the server ends well."""
     server = start_server("--workers=2", "--grace-seconds=0")
@@ -133,4 +139,4 @@ def test_workers_end_when_their_supervisor_was_killed(start_server: StartServer)
     while any(runs(pid) for pid in pids(server).values()):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    start_server(f"--port={server.port}")
+    socket.create_server(("127.0.0.1", server.port)).close()

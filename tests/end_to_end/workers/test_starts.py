@@ -17,7 +17,10 @@ from tests.support.repositories import place
 from tests.support.server import StartServer
 
 
-@pytest.mark.parametrize(("first", "seconds"), [("1", ["2"]), ("2", ["1", "2"])])
+@pytest.mark.parametrize(
+    ("first", "seconds"),
+    [pytest.param("1", ["2"], marks=pytest.mark.front("grpcio")), ("2", ["1", "2"])],
+)
 def test_a_second_server_on_the_port_is_refused(start_server: StartServer, first: str, seconds: list[str]):
     """However many workers the two have; of one each it is told among the other tests of a start."""
     server = start_server(f"--workers={first}")
@@ -31,6 +34,7 @@ def test_a_second_server_on_the_port_is_refused(start_server: StartServer, first
         classify(channel)
 
 
+@pytest.mark.front("grpcio")  # behind Envoy one worker has a supervisor too
 def test_a_start_that_fails_is_told_in_one_sentence(start_server: StartServer, tmp_path: Path):
     """By the supervisor, as by a server of one."""
     server = start_server("--workers=2", models=tmp_path, wait=False)
@@ -40,6 +44,7 @@ def test_a_start_that_fails_is_told_in_one_sentence(start_server: StartServer, t
     assert "".join(server.text).strip() == f"digits: {sentence}"
 
 
+@pytest.mark.front("grpcio")  # either loads models by the same code
 def test_a_provider_that_is_required_but_missing_stops_the_start(start_server: StartServer):
     """In every worker, and so all of them."""
     server = start_server("--workers=2", "--provider=cuda", "--require-provider", wait=False)
@@ -49,6 +54,7 @@ def test_a_provider_that_is_required_but_missing_stops_the_start(start_server: S
     assert "CUDAExecutionProvider" in server.text[-1]
 
 
+@pytest.mark.front("grpcio")  # it is about the supervisor, which is the same
 def test_a_worker_that_cannot_start_again_is_tried_ever_more_seldom(start_server: StartServer, tmp_path: Path):
     """The other one goes on meanwhile; once what hindered it is gone, it is back."""
     models = tmp_path / "models"
@@ -70,6 +76,7 @@ def test_a_worker_that_cannot_start_again_is_tried_ever_more_seldom(start_server
     server.wait_for("worker serving", after=before, worker=2)
 
 
+@pytest.mark.front("grpcio")  # settings are read before there is a front
 def test_workers_auto_is_one_for_each_usable_core(start_server: StartServer):
     """As the line says that tells that all of them serve."""
     server = start_server("--workers=auto")

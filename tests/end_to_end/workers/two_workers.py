@@ -106,7 +106,7 @@ def pids(server: Server) -> dict[int, int]:
     return {line["worker"]: line["pid"] for line in server.lines if line["event"] == "worker serving"}
 
 
-BREATH_SECONDS = 0.002
+BREATH_SECONDS = 0.005
 
 
 class Load(threading.Thread):

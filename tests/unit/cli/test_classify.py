@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.support.calibrated_model import export_sure
+from tests.support.pictures import file_of, in_line
 from tests.support.processes import ROOT, run_digits
 
 
@@ -53,7 +54,7 @@ def test_each_file_is_one_json_object(where, files):
     assert [each["digit"] for each in found] == [7, 2, 1]
     assert [each["file"] for each in found] == [str(file) for file in files]
     assert sum(found[0]["scores"]) == pytest.approx(1, abs=1e-5)
-    assert found[0]["model"]["name"] == "mnist-16x16"
+    assert found[0]["model"]["name"] == "mnist-256x128"
     assert "activations" not in found[0]
 
 
@@ -131,7 +132,7 @@ def test_the_drawing(server, files):
     assert done.returncode == 0
     text = done.stdout.decode()
     lines = text.splitlines()
-    assert lines[0].startswith(f"{files[0]}  7  by mnist-16x16 ")
+    assert lines[0].startswith(f"{files[0]}  7  by mnist-256x128 ")
     bars = [line for line in lines if line.endswith("%")]
     assert len(bars) == 10
     assert "7 ███" in bars[7]
@@ -192,12 +193,62 @@ def test_classes_that_cannot_be_ruled_out(files, tmp_path):
 
 def test_a_coverage_needs_thresholds(where, files):
     """A model without them is named, once and not for each file; what is no share is wrong usage."""
-    done = run(*files, *where, "--coverage=0.9")
+    done = run(*files, *where, "--model=mnist-16x16", "--coverage=0.9")
     assert done.returncode == 1
     assert done.stderr == b"digits: --coverage: model mnist-16x16 version 2 has no thresholds to rule out classes by\n"
     done = run(*files, *where, "--coverage=99")
     assert done.returncode == 2
     assert done.stderr == b"digits: --coverage is 99, expected more than 0 and less than 1\n"
+
+
+def test_images_that_are_rejected(where, files):
+    """`rejected` is in --json, and in the drawing with its chance."""
+    committee = [*where, "--model=mnist-committee"]
+    for chance, rejected in (("0.999", False), ("1e-30", True)):
+        found = objects(run(*files, *committee, f"--reject-above={chance}", "--json"))
+        assert [each["rejected"] for each in found] == [rejected] * 3
+        assert (b"  rejected, no digit: " in run(*files, *committee, f"--reject-above={chance}").stdout) == rejected
+
+
+def test_rejecting_needs_a_model_that_can_tell(where, files):
+    """A model that cannot is named, once and not for each file; what is no share is wrong usage."""
+    done = run(*files, *where, "--model=mnist-16x16", "--reject-above=0.9")
+    assert done.returncode == 1
+    assert done.stderr == b"digits: --reject-above: model mnist-16x16 version 2 cannot tell digits from other images\n"
+    done = run(*files, *where, "--reject-above=1")
+    assert done.returncode == 2
+    assert done.stderr == b"digits: --reject-above is 1, expected more than 0 and less than 1\n"
+
+
+def test_several_marks_are_for_digits_read(where, tmp_path, mnist_test, files):
+    """The warning has its code in --json, and the drawing says which command reads them."""
+    (tmp_path / "two.png").write_bytes(file_of(in_line(mnist_test[0][:2])))
+    [found] = objects(run(tmp_path / "two.png", *where, "--json"))
+    assert found["warning_codes"] == ["several_marks"]
+    assert (
+        b"  `digits read` reads the digits of a picture that has several\n" in run(tmp_path / "two.png", *where).stdout
+    )
+    assert b"digits read" not in run(files[0], *where).stdout
+
+
+def test_an_unsure_default_model_names_a_larger_one(where, tmp_path, mnist_test):
+    """Where its margin is low or it has several candidates, and unless the user chose the model."""
+    paths = [tmp_path / f"{index}.png" for index in range(300)]
+    for image, path in zip(mnist_test[0], paths, strict=False):
+        Image.fromarray(255 - image.reshape(28, 28)).save(path)
+    found = objects(run(*paths, *where, "--json"))
+    unsure = {each["file"] for each in found if each["margin"] < 0.5 or len(each["candidates"]) > 1}
+    assert 0 < len(unsure) < 150
+    text = run(*paths, *where).stdout.decode()
+    hinted = set()
+    for line in text.splitlines():
+        if line.startswith(str(tmp_path)):
+            file = line.split("  ")[0]
+        elif line.startswith("  unsure, "):
+            assert line.endswith(": a larger model may know, --model mnist-committee")
+            hinted.add(file)
+    assert hinted == unsure
+    assert b"larger model" not in run(*unsure, *where, f"--model={found[0]['model']['name']}").stdout
 
 
 @pytest.mark.parametrize("options", [["--local", "--server=localhost:1"], ["--models=models", "--server=localhost:1"]])
@@ -229,8 +280,7 @@ def test_a_picture_of_the_network_at_work(files, tmp_path, model, ending):
     if ending == "svg":
         assert picture.read_bytes().count(b"<path") > 300
     else:
-        drawn = np.asarray(Image.open(picture).convert("RGB")).reshape(-1, 3)
-        assert len(np.unique(drawn, axis=0)) > 500
+        assert len(Image.open(picture).convert("RGB").getcolors(2**24)) > 500
 
 
 @pytest.mark.parametrize(

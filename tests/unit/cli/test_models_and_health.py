@@ -23,10 +23,10 @@ def test_models_as_a_table(server):
     done = run("models", f"--server={server.address}")
     assert done.returncode == 0
     rows = {tuple(line.split()[:2]): line for line in done.stdout.splitlines() if "ready" in line}
-    assert len(rows) == 5
+    assert len(rows) == 6
     assert "8×8" in rows["digits-8x8", "1"]
     assert "0..16" in rows["digits-8x8", "1"]
-    assert [line for line in rows.values() if "(default)" in line] == [rows["mnist-16x16", "(default)"]]
+    assert [line for line in rows.values() if "(default)" in line] == [rows["mnist-256x128", "(default)"]]
     assert all(line.rstrip().endswith("%") for line in rows.values())
     assert "One call carries up to 1024 images and 16 MiB." in done.stdout
     assert "\x1b" not in done.stdout
@@ -35,7 +35,7 @@ def test_models_as_a_table(server):
 def test_models_for_machines(server):
     """--json has the same as one object, accuracy as a number."""
     listing = json.loads(run("models", f"--server={server.address}", "--json").stdout)
-    assert listing["default_model"] == "mnist-16x16"
+    assert listing["default_model"] == "mnist-256x128"
     assert listing["max_rows"] == 1024
     assert {(each["name"], each["version"]) for each in listing["models"]} >= {
         ("mnist-16x16", "2"),

@@ -27,9 +27,10 @@ class FaultyServer:
 
     port: int = 0
     requests: list[pb.ClassifyRequest] = field(default_factory=list)
+    pictures: list[pb.ReadRequest] = field(default_factory=list)
     listings: int = 0
     faults: list[Callable[[Any], None]] = field(default_factory=list)
-    """Each call of Classify takes the first and lets it end the call."""
+    """Each call of Classify and Read takes the first and lets it end the call."""
     cancelled: threading.Event = field(default_factory=threading.Event)
     """Whether a stream ended before its time."""
     rows: int = 4
@@ -43,12 +44,15 @@ class FaultyServer:
     def target(self) -> str:
         return f"127.0.0.1:{self.port}"
 
-    def classify(self, request: pb.ClassifyRequest, context: Any) -> pb.ClassifyResponse:
+    def _record(self, request: Any, requests: list[Any], context: Any) -> None:
         with self._lock:
-            self.requests.append(request)
+            requests.append(request)
             fault = self.faults.pop(0) if self.faults else None
         if fault is not None:
             fault(context)
+
+    def classify(self, request: pb.ClassifyRequest, context: Any) -> pb.ClassifyResponse:
+        self._record(request, self.requests, context)
         if 13 in request.pixels:
             end(context, grpc.StatusCode.INVALID_ARGUMENT, "thirteen", BadRequest(field_violations=[UNLUCKY]))
         images = [request.pixels[at : at + FEATURES] for at in range(0, len(request.pixels), FEATURES)]
@@ -56,8 +60,28 @@ class FaultyServer:
         response.model.name, response.model.version = request.model or "small", request.version or "1"
         for image in images or request.encoded_images:
             prediction = response.predictions.add(digit=image[0], scores=[0.75, 0.25], margin=0.5)
+            prediction.rejected = request.reject_above > 0
+            prediction.warnings.append("blank!")
+            prediction.warning_codes.append("blank")
             if request.include_activations:
                 prediction.activations.add(name="pixels", values=image)
+        return response
+
+    def read(self, request: pb.ReadRequest, context: Any) -> pb.ReadResponse:
+        """One line of two digits, the first and the last byte of the picture; the second is rejected."""
+        self._record(request, self.pictures, context)
+        response = pb.ReadResponse(text="1?", score=0.5, width=20, height=10, quarter_turns=3)
+        response.model.name, response.model.version = request.model or "small", request.version or "1"
+        response.timings.batch_rows = 2
+        response.warnings.append("lines")
+        response.warning_codes.append("lines_removed")
+        line = response.lines.add(text="1?", score=0.5, columns=9)
+        for place, byte in enumerate((request.encoded_image[0], request.encoded_image[-1])):
+            digit = line.digits.add(box=pb.Box(left=place, top=2, width=3, height=4))
+            digit.field.row, digit.field.column = 0, 8 * place
+            digit.prediction.digit, digit.prediction.rejected = byte, place == 1
+            digit.prediction.scores.extend([0.25, 0.75])
+            digit.prediction.not_a_digit = place / 2
         return response
 
     def list_models(self, request: pb.ListModelsRequest, context: Any) -> pb.ListModelsResponse:
@@ -154,6 +178,7 @@ def serving(port: int = 0) -> Iterator[FaultyServer]:
 
     handlers = {
         "Classify": unary(faults.classify, pb.ClassifyRequest),
+        "Read": unary(faults.read, pb.ReadRequest),
         "ListModels": unary(faults.list_models, pb.ListModelsRequest),
         "ClassifyStream": grpc.stream_stream_rpc_method_handler(
             faults.stream, pb.ClassifyStreamRequest.FromString, lambda m: m.SerializeToString()

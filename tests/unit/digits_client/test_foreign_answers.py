@@ -74,6 +74,7 @@ def both(target: str, call: Callable[[Any], Any], **options: Any) -> None:
         ("ListModels", lambda client: client.classify(IMAGE)),
         ("Classify", lambda client: client.classify(IMAGE)),
         ("Classify", lambda client: client.classify(b"file")),
+        ("Read", lambda client: client.read(b"file")),
         ("GetModel", lambda client: client.model()),
         ("GetNetwork", lambda client: client.network()),
     ],

@@ -104,7 +104,7 @@ async def test_this_machine_is_reached_without_a_proxy(faulty, dead_proxies, hos
 def test_the_open_inference_protocol_goes_without_one_as_well(server, dead_proxies):
     """As batch jobs speak it."""
     with InferenceClient(server.address) as client:
-        assert client.model("", "").name == "mnist-16x16"
+        assert client.model("", "").name == "mnist-256x128"
 
 
 @pytest.mark.parametrize(

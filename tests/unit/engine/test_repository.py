@@ -2,11 +2,9 @@
 
 import asyncio
 import gc
-import json
 import os
 import shutil
 import weakref
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -18,29 +16,7 @@ from engine.models.repository import Repository, RepositoryError
 from engine.models.version import State
 from service.config import Settings
 from tests.support.repositories import place
-
-NAME = "digits-8x8"
-
-
-@pytest.fixture
-def models(tmp_path: Path) -> Path:
-    """A models folder with one version."""
-    place(tmp_path, NAME, 1)
-    return tmp_path
-
-
-async def opened(models: Path, **settings) -> Repository:
-    repository = Repository(Settings(models=models, log_level="error", **settings))
-    await repository.load()
-    return repository
-
-
-def listed(repository: Repository, name: str = NAME) -> dict[int, State]:
-    return {version.folder.version: version.state for version in repository.models.get(name, ())}
-
-
-def write_policy(models: Path, versions: object) -> None:
-    (models / NAME / "policy.json").write_text(json.dumps({"versions": versions}))
+from tests.unit.engine.loading import NAME, listed, opened, write_policy
 
 
 async def served(repository: Repository, version: str) -> None:
@@ -149,36 +125,6 @@ async def test_a_file_replaced_by_a_broken_one_leaves_the_old_one_serving(models
     assert "does not reproduce" in after.reason
 
 
-@pytest.mark.parametrize(("policy", "served"), [("all", [1, 2, 3]), ("newest", [3]), ([1, 3], [1, 3]), ([2], [2])])
-async def test_the_policy_says_which_versions_are_served(models, policy, served):
-    """All, the newest, or a list."""
-    place(models, NAME, 2)
-    place(models, NAME, 3)
-    write_policy(models, policy)
-    repository = await opened(models)
-    assert listed(repository) == dict.fromkeys(served, State.READY)
-
-
-async def test_the_newest_that_is_good_is_served_when_the_newest_is_not(models):
-    """The broken one is listed with its reason."""
-    write_policy(models, "newest")
-    place(models, NAME, 2, broken=True)
-    repository = await opened(models)
-    assert listed(repository) == {1: State.READY, 2: State.FAILED}
-
-
-@pytest.mark.parametrize("content", ["{", "[]", '{"versions": "latest"}', '{"versions": []}', '{"versions": [0, "1"]}'])
-async def test_a_malformed_policy_leaves_the_one_before_in_force(models, content):
-    """A slip of the operator's pen takes nothing out of service."""
-    place(models, NAME, 2)
-    write_policy(models, "newest")
-    repository = await opened(models)
-    assert listed(repository) == {2: State.READY}
-    (models / NAME / "policy.json").write_text(content)
-    await repository.refresh()
-    assert listed(repository) == {2: State.READY}
-
-
 async def test_polling_follows_the_folder(models):
     """Without a call, within the interval."""
     repository = await opened(models, model_control="poll", poll_seconds=0.1)
@@ -264,17 +210,6 @@ async def test_a_pipe_in_the_place_of_a_file_holds_nothing_up(models, file):
     assert repository.find(NAME, "1").state is State.READY
     if file != "policy.json":
         assert "it is no file" in repository.find(NAME, "1").reason
-
-
-@pytest.mark.parametrize("content", ["[" * 100_000, " " * 100_000, '{"versions": "' + "x" * 1000 + '"}'])
-async def test_a_hostile_policy_is_that_models_trouble_alone(models, content):
-    """Nested past all bounds, or endless: others are followed all the same."""
-    (models / NAME / "policy.json").write_text(content)
-    repository = await opened(models)
-    place(models, "mnist-16x16", 1)
-    await repository.refresh()
-    assert repository.find("mnist-16x16", "").version == "1"
-    assert repository.find(NAME, "").version == "1"
 
 
 async def test_loading_a_name_looks_nowhere_but_in_the_models_folder(models, tmp_path_factory):

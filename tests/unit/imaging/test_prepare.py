@@ -14,7 +14,7 @@ from imaging.prepare import prepare
 from tests.support.cards import card
 
 LIMIT = 25_000_000
-COUNT = 400
+COUNT = 250
 
 
 def png(values: np.ndarray, mode: str | None = None, file_format: str = "PNG", **options: object) -> bytes:

@@ -122,3 +122,38 @@ def test_a_bad_number_of_workers_is_refused(value: str):
     """With the bounds."""
     with pytest.raises(SettingsError, match=r"--workers \(DIGITS_WORKERS\) is '.*', expected a whole number 0\.\.256"):
         read_settings({"workers": value})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "sentence"),
+    [
+        ("DIGITS_PORT", "eight", "--port (DIGITS_PORT) is 'eight', expected a whole number 0..65535"),
+        ("DIGITS_PORT", "70000", "--port (DIGITS_PORT) is '70000', expected a whole number 0..65535"),
+        ("DIGITS_PROVIDER", "tpu", "--provider (DIGITS_PROVIDER) is 'tpu', expected cpu|cuda|auto"),
+        (
+            "DIGITS_MAX_BATCH_ROWS",
+            "0",
+            "--max-batch-rows (DIGITS_MAX_BATCH_ROWS) is '0', expected a whole number 1..65536",
+        ),
+        ("DIGITS_GRACE_SECONDS", "soon", "--grace-seconds (DIGITS_GRACE_SECONDS) is 'soon', expected a number 0..3600"),
+        ("DIGITS_REFLECTION", "maybe", "--reflection (DIGITS_REFLECTION) is 'maybe', expected true or false"),
+        ("DIGITS_MAX_QUEUE_ROWS", "10", "max_queue_rows is 10, expected at least max_batch_rows, 1024"),
+        ("DIGITS_REQUIRE_PROVIDER", "true", "require_provider needs a provider, cpu or cuda, not auto"),
+        ("DIGITS_MAX_BATCH_ROW", "9", "DIGITS_MAX_BATCH_ROW is not a setting, did you mean DIGITS_MAX_BATCH_ROWS?"),
+    ],
+)
+def test_a_bad_setting_is_refused_by_its_name(monkeypatch: pytest.MonkeyPatch, variable, value, sentence):
+    """One sentence, with what is expected."""
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError) as raised:
+        read_settings({})
+    assert str(raised.value) == sentence
+
+
+def test_tokens_do_not_go_over_plaintext_by_mistake(monkeypatch: pytest.MonkeyPatch):
+    """A server with tokens and without TLS does not start unless it is told that this is meant."""
+    monkeypatch.setenv("DIGITS_TOKEN_FILE", "/tokens")
+    with pytest.raises(SettingsError, match="needs TLS"):
+        read_settings({})
+    monkeypatch.setenv("DIGITS_ALLOW_PLAINTEXT_TOKENS", "true")
+    assert read_settings({}).allow_plaintext_tokens

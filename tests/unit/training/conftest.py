@@ -2,8 +2,7 @@
 
 import dataclasses
 import warnings
-from collections.abc import Callable, Iterator
-from unittest.mock import patch
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -29,13 +28,6 @@ class Stranger:
 
 
 MakeStranger = Callable[..., Stranger]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def small_pictures() -> Iterator[None]:
-    """Reports show a few mistakes and neurons only: what takes long is drawing many."""
-    with patch.multiple("training.report.pictures", _MISTAKES=3, _NEURONS=4):
-        yield
 
 
 @pytest.fixture

@@ -22,20 +22,22 @@ MODEL_STATE_FAILED: ModelState
 MODEL_STATE_UNLOADED: ModelState
 
 class ClassifyRequest(_message.Message):
-    __slots__ = ("model", "version", "pixels", "encoded_images", "include_activations", "coverage")
+    __slots__ = ("model", "version", "pixels", "encoded_images", "include_activations", "coverage", "reject_above")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     PIXELS_FIELD_NUMBER: _ClassVar[int]
     ENCODED_IMAGES_FIELD_NUMBER: _ClassVar[int]
     INCLUDE_ACTIVATIONS_FIELD_NUMBER: _ClassVar[int]
     COVERAGE_FIELD_NUMBER: _ClassVar[int]
+    REJECT_ABOVE_FIELD_NUMBER: _ClassVar[int]
     model: str
     version: str
     pixels: bytes
     encoded_images: _containers.RepeatedScalarFieldContainer[bytes]
     include_activations: bool
     coverage: float
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., pixels: _Optional[bytes] = ..., encoded_images: _Optional[_Iterable[bytes]] = ..., include_activations: bool = ..., coverage: _Optional[float] = ...) -> None: ...
+    reject_above: float
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., pixels: _Optional[bytes] = ..., encoded_images: _Optional[_Iterable[bytes]] = ..., include_activations: bool = ..., coverage: _Optional[float] = ..., reject_above: _Optional[float] = ...) -> None: ...
 
 class ClassifyResponse(_message.Message):
     __slots__ = ("predictions", "model", "timings")
@@ -48,7 +50,7 @@ class ClassifyResponse(_message.Message):
     def __init__(self, predictions: _Optional[_Iterable[_Union[Prediction, _Mapping]]] = ..., model: _Optional[_Union[ModelIdentity, _Mapping]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ...) -> None: ...
 
 class Prediction(_message.Message):
-    __slots__ = ("digit", "scores", "margin", "activations", "warnings", "candidates", "not_a_digit")
+    __slots__ = ("digit", "scores", "margin", "activations", "warnings", "candidates", "not_a_digit", "warning_codes", "rejected")
     DIGIT_FIELD_NUMBER: _ClassVar[int]
     SCORES_FIELD_NUMBER: _ClassVar[int]
     MARGIN_FIELD_NUMBER: _ClassVar[int]
@@ -56,6 +58,8 @@ class Prediction(_message.Message):
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     CANDIDATES_FIELD_NUMBER: _ClassVar[int]
     NOT_A_DIGIT_FIELD_NUMBER: _ClassVar[int]
+    WARNING_CODES_FIELD_NUMBER: _ClassVar[int]
+    REJECTED_FIELD_NUMBER: _ClassVar[int]
     digit: int
     scores: _containers.RepeatedScalarFieldContainer[float]
     margin: float
@@ -63,7 +67,9 @@ class Prediction(_message.Message):
     warnings: _containers.RepeatedScalarFieldContainer[str]
     candidates: _containers.RepeatedScalarFieldContainer[int]
     not_a_digit: float
-    def __init__(self, digit: _Optional[int] = ..., scores: _Optional[_Iterable[float]] = ..., margin: _Optional[float] = ..., activations: _Optional[_Iterable[_Union[Layer, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., candidates: _Optional[_Iterable[int]] = ..., not_a_digit: _Optional[float] = ...) -> None: ...
+    warning_codes: _containers.RepeatedScalarFieldContainer[str]
+    rejected: bool
+    def __init__(self, digit: _Optional[int] = ..., scores: _Optional[_Iterable[float]] = ..., margin: _Optional[float] = ..., activations: _Optional[_Iterable[_Union[Layer, _Mapping]]] = ..., warnings: _Optional[_Iterable[str]] = ..., candidates: _Optional[_Iterable[int]] = ..., not_a_digit: _Optional[float] = ..., warning_codes: _Optional[_Iterable[str]] = ..., rejected: bool = ...) -> None: ...
 
 class Layer(_message.Message):
     __slots__ = ("name", "values")
@@ -114,6 +120,86 @@ class ClassifyStreamResponse(_message.Message):
     response: ClassifyResponse
     error: _status_pb2.Status
     def __init__(self, id: _Optional[str] = ..., response: _Optional[_Union[ClassifyResponse, _Mapping]] = ..., error: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
+
+class ReadRequest(_message.Message):
+    __slots__ = ("model", "version", "encoded_image", "coverage", "reject_above")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    ENCODED_IMAGE_FIELD_NUMBER: _ClassVar[int]
+    COVERAGE_FIELD_NUMBER: _ClassVar[int]
+    REJECT_ABOVE_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    version: str
+    encoded_image: bytes
+    coverage: float
+    reject_above: float
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., encoded_image: _Optional[bytes] = ..., coverage: _Optional[float] = ..., reject_above: _Optional[float] = ...) -> None: ...
+
+class ReadResponse(_message.Message):
+    __slots__ = ("lines", "text", "score", "width", "height", "quarter_turns", "warnings", "warning_codes", "model", "timings")
+    LINES_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    QUARTER_TURNS_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    WARNING_CODES_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    TIMINGS_FIELD_NUMBER: _ClassVar[int]
+    lines: _containers.RepeatedCompositeFieldContainer[ReadLine]
+    text: str
+    score: float
+    width: int
+    height: int
+    quarter_turns: int
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    warning_codes: _containers.RepeatedScalarFieldContainer[str]
+    model: ModelIdentity
+    timings: Timings
+    def __init__(self, lines: _Optional[_Iterable[_Union[ReadLine, _Mapping]]] = ..., text: _Optional[str] = ..., score: _Optional[float] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., quarter_turns: _Optional[int] = ..., warnings: _Optional[_Iterable[str]] = ..., warning_codes: _Optional[_Iterable[str]] = ..., model: _Optional[_Union[ModelIdentity, _Mapping]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ...) -> None: ...
+
+class ReadLine(_message.Message):
+    __slots__ = ("text", "score", "digits", "columns")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    DIGITS_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    score: float
+    digits: _containers.RepeatedCompositeFieldContainer[ReadDigit]
+    columns: int
+    def __init__(self, text: _Optional[str] = ..., score: _Optional[float] = ..., digits: _Optional[_Iterable[_Union[ReadDigit, _Mapping]]] = ..., columns: _Optional[int] = ...) -> None: ...
+
+class ReadDigit(_message.Message):
+    __slots__ = ("box", "prediction", "field")
+    BOX_FIELD_NUMBER: _ClassVar[int]
+    PREDICTION_FIELD_NUMBER: _ClassVar[int]
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    box: Box
+    prediction: Prediction
+    field: GridField
+    def __init__(self, box: _Optional[_Union[Box, _Mapping]] = ..., prediction: _Optional[_Union[Prediction, _Mapping]] = ..., field: _Optional[_Union[GridField, _Mapping]] = ...) -> None: ...
+
+class Box(_message.Message):
+    __slots__ = ("left", "top", "width", "height")
+    LEFT_FIELD_NUMBER: _ClassVar[int]
+    TOP_FIELD_NUMBER: _ClassVar[int]
+    WIDTH_FIELD_NUMBER: _ClassVar[int]
+    HEIGHT_FIELD_NUMBER: _ClassVar[int]
+    left: int
+    top: int
+    width: int
+    height: int
+    def __init__(self, left: _Optional[int] = ..., top: _Optional[int] = ..., width: _Optional[int] = ..., height: _Optional[int] = ...) -> None: ...
+
+class GridField(_message.Message):
+    __slots__ = ("row", "column")
+    ROW_FIELD_NUMBER: _ClassVar[int]
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
+    row: int
+    column: int
+    def __init__(self, row: _Optional[int] = ..., column: _Optional[int] = ...) -> None: ...
 
 class ListModelsRequest(_message.Message):
     __slots__ = ()

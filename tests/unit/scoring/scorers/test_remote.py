@@ -50,7 +50,13 @@ def threads() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "drained"])
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGKILL, id="killed", marks=pytest.mark.front("grpcio")),
+        pytest.param(signal.SIGTERM, id="drained"),
+    ],
+)
 def test_a_server_that_ends_and_is_started_again_leaves_no_trace(
     start_server: StartServer, threads: ThreadPoolExecutor, pixels: Path, calm: bytes, number: int, tmp_path: Path
 ):
@@ -134,6 +140,7 @@ def test_another_version_after_a_restart_ends_the_job(
     assert len(output.read_bytes()) == len(calm)
 
 
+@pytest.mark.front("grpcio")  # a job does the same with either transport
 def test_another_file_under_the_same_version_ends_the_job(start_server: StartServer, pixels: Path, tmp_path: Path):
     """Every answer tells the SHA-256 of its model."""
     models = tmp_path / "models"
@@ -165,12 +172,13 @@ def test_a_full_queue_makes_the_job_wait(start_server: StartServer, pixels: Path
     assert refused > 0
 
 
+@pytest.mark.front("grpcio")  # a job does the same with either transport
 def test_calls_fit_into_what_the_server_takes(start_server: StartServer, pixels: Path, tmp_path: Path):
     """A server may allow fewer rows in a call."""
     here, there = tmp_path / "here.parquet", tmp_path / "there.parquet"
-    score(pixels, here, models=MODELS)
+    score(pixels, here, models=MODELS, model="mnist-16x16")
     server = start_server("--max-batch-rows=100", SHARING)
-    score(pixels, there, server=server.address, shared_memory="digits-test-")
+    score(pixels, there, server=server.address, model="mnist-16x16", shared_memory="digits-test-")
     assert here.read_bytes() == there.read_bytes()
 
 
@@ -200,6 +208,7 @@ def test_a_killed_job_leaves_no_memory_behind_for_long(sharing_server: Server, p
         assert client.regions() == ()
 
 
+@pytest.mark.front("grpcio")  # a job does the same with either transport
 def test_several_workers_score_alike(
     start_server: StartServer, threads: ThreadPoolExecutor, pixels: Path, calm: bytes, tmp_path: Path
 ):

@@ -25,14 +25,14 @@ from service.api.errors import CODES, translate
 from service.api.method import LocalContext
 from service.app import App
 from service.config import Settings
-from tests.support.server import MODELS
+from tests.support.server import small_models
 
 CLASSIFY = "/digits.v1.DigitsService/Classify"
 ONE = pb.ClassifyRequest(pixels=bytes(784))
 
 
 def settings(**given) -> Settings:
-    return Settings(models=MODELS, log_level="error", **given)
+    return Settings(models=small_models(), log_level="error", **given)
 
 
 async def test_a_deadline_already_past_is_never_run():

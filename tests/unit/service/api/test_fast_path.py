@@ -19,7 +19,7 @@ from service.api.method import LocalContext
 from service.api.open_inference.fast_path import InferFastPath
 from service.app import App
 from service.config import Settings
-from tests.support.server import MODELS
+from tests.support.server import MODELS, small_models
 from tests.unit.service.api.fast_path_equivalence import answer_by_fast_path, both_ways, timeless
 from tests.unit.service.api.open_inference.calls import MNIST, SMALL, STEM, arrays, ask, raw, set_parameters, typed
 
@@ -29,7 +29,7 @@ PREFIX = "digits-test-quick"
 
 @pytest.fixture
 async def app():
-    async with App.open(Settings(models=MODELS, log_level="error", shared_memory=PREFIX)) as opened:
+    async with App.open(Settings(models=small_models(), log_level="error", shared_memory=PREFIX)) as opened:
         yield opened
 
 

@@ -16,7 +16,7 @@ from service.workers.environment import NUMBER, SOCKET
 from service.workers.ipc import IpcConnection
 from service.workers.link import SupervisorLink
 from service.workers.pool import WorkerPool
-from tests.support.server import MODELS
+from tests.support.server import small_models
 
 
 class Told:
@@ -35,7 +35,7 @@ class Told:
 
 async def test_only_calls_that_change_something_go_by_way_of_the_siblings():
     """All others are the very same methods as without any."""
-    methods = App(Settings(models=MODELS)).methods
+    methods = App(Settings(models=small_models())).methods
     told = Told()
     through = broadcast_changes(methods, told)
     assert {path.rpartition("/")[2] for path in methods if through[path] is not methods[path]} == {

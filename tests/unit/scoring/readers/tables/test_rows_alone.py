@@ -41,6 +41,9 @@ LINES = st.lists(
     max_size=8,
 )
 
+# Labels are found by their name, or asked for.
+ASKED = st.sampled_from([{}, {"labels": "label"}])
+
 JSON_LABELS = [7, 7.0, "7", "7.0", " 7", True, [7], [0] * 7 + [1, 0, 0], None, "", float("nan")]
 JSON_LABELS += ["seven", 7.5, 10, 10**400, {}, [], [0] * 10, [None] * 10]
 
@@ -85,9 +88,8 @@ def file():
         yield Path(folder) / "a"
 
 
-@pytest.mark.parametrize("asked", [{}, {"labels": "label"}], ids=["by its name", "asked for"])
 @pytest.mark.parametrize("delimiter", [",", ";", " "])
-@given(LINES, st.sampled_from(["\n", "\r\n"]), st.booleans())
+@given(ASKED, LINES, st.sampled_from(["\n", "\r\n"]), st.booleans())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
 def test_a_line_of_csv_is_read_by_itself(file, delimiter, asked, lines, end, marked):
     """By either parser, whatever the lines around it are, and with a byte order mark before the names."""
@@ -117,8 +119,8 @@ def test_a_label_in_any_spelling(text, file):
     assert [label for _, label, _ in rows_of(file, labels=str(labels))] == expected
 
 
-@pytest.mark.parametrize("asked", [{}, {"labels": "label"}], ids=["by its name", "asked for"])
 @given(
+    ASKED,
     st.lists(
         st.fixed_dictionaries(
             {
@@ -130,7 +132,7 @@ def test_a_label_in_any_spelling(text, file):
         ),
         min_size=1,
         max_size=8,
-    )
+    ),
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
 def test_a_line_of_json_is_read_by_itself(file, asked, records):
@@ -158,10 +160,9 @@ COLUMNS = {
 
 
 @pytest.mark.parametrize("kind", COLUMNS)
-@pytest.mark.parametrize("asked", [{}, {"labels": "label"}], ids=["by its name", "asked for"])
-@given(st.data())
+@given(ASKED, st.data())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=20)
-def test_a_label_of_parquet_is_read_by_itself(file, asked, kind, data):
+def test_a_label_of_parquet_is_read_by_itself(file, kind, asked, data):
     """Of whatever type the column is, with nulls among the labels or without."""
     values, type_ = COLUMNS[kind]
     labels = data.draw(st.lists(st.one_of(st.none(), values), min_size=1, max_size=8))

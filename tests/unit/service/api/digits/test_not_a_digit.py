@@ -89,7 +89,8 @@ async def test_callers_of_one_batch_get_their_own(app: App, pixels: np.ndarray):
 async def test_a_model_that_cannot_tell_says_nothing():
     """Absent is not 0."""
     async with App.open(Settings(models=MODELS, log_level="error")) as app:
-        answer = await both_ways(app.methods[CLASSIFY], pb.ClassifyRequest(pixels=bytes(784)), fast_path=True)
+        request = pb.ClassifyRequest(model="mnist-16x16", pixels=bytes(784))
+        answer = await both_ways(app.methods[CLASSIFY], request, fast_path=True)
         assert not answer.predictions[0].HasField("not_a_digit")
         metadata = await app.methods[METADATA].handler(oip.ModelMetadataRequest(name="mnist-16x16"), LocalContext())
         assert NOT_A_DIGIT not in [output.name for output in metadata.outputs]
@@ -115,6 +116,7 @@ async def test_it_is_an_output_of_the_open_inference_protocol(app: App, pixels: 
         "scores": [-1, 10],
         "not_a_digit": [-1],
         "hidden_1": [-1, 24],
+        "warnings": [-1],
     }
     for rows in (1, 7):
         request = infer(pixels[:rows], "sure", "hidden_1", NOT_A_DIGIT, "label")

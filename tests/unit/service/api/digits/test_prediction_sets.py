@@ -134,7 +134,9 @@ async def test_a_model_without_thresholds_rules_nothing_in_or_out():
     """It answers without candidates, and refuses a coverage."""
     async with App.open(Settings(models=MODELS, log_level="error")) as app:
         method = app.methods[CLASSIFY]
-        answer = await both_ways(method, pb.ClassifyRequest(pixels=bytes(784)), fast_path=True)
+        request = pb.ClassifyRequest(model="mnist-16x16", pixels=bytes(784))
+        answer = await both_ways(method, request, fast_path=True)
         assert not answer.predictions[0].candidates
+        request.coverage = 0.9
         with pytest.raises(InvalidInput, match=r"coverage: is 0\.9, and model mnist-16x16 has no thresholds"):
-            await both_ways(method, pb.ClassifyRequest(pixels=bytes(784), coverage=0.9))
+            await both_ways(method, request)

@@ -9,14 +9,14 @@ import pytest
 from digits_protocol.digits.v1 import digits_pb2
 
 from artifact.store import VersionFolder
-from engine.errors import QueueFull
+from engine.errors import InvalidInput, QueueFull
 from engine.models.session import InferenceResult
 from service.api.method import LocalContext
 from service.api.open_inference import fast_path as quick_infer
 from service.api.open_inference import inputs as tensors
 from service.app import App
 from service.config import Settings
-from tests.support.server import MODELS
+from tests.support.server import MODELS, small_models
 from tests.unit.service.api.open_inference.calls import (
     MNIST,
     SMALL,
@@ -37,7 +37,7 @@ CLASSIFY = "/digits.v1.DigitsService/Classify"
 
 @pytest.fixture
 async def app():
-    async with App.open(Settings(models=MODELS, log_level="error")) as opened:
+    async with App.open(Settings(models=small_models(), log_level="error")) as opened:
         yield opened
 
 
@@ -195,7 +195,7 @@ async def test_a_stream_answers_in_order_and_goes_on_after_an_error(app, pixels)
 
 async def test_a_stream_waits_where_a_single_call_is_refused(pixels):
     """More than the queue holds: every request of a stream is answered."""
-    settings = Settings(models=MODELS, log_level="error", max_batch_rows=20, max_queue_rows=20, inline_us=0)
+    settings = Settings(models=small_models(), log_level="error", max_batch_rows=20, max_queue_rows=20, inline_us=0)
     async with App.open(settings) as app:
         request = raw(pixels)
         calls = await asyncio.gather(*(ask(app, "ModelInfer", request) for _ in range(4)), return_exceptions=True)
@@ -207,7 +207,7 @@ async def test_a_stream_waits_where_a_single_call_is_refused(pixels):
 
 async def test_a_stream_that_ends_early_takes_its_requests_out_of_the_queue(pixels):
     """Whoever goes away leaves nothing behind."""
-    settings = Settings(models=MODELS, log_level="error", max_batch_rows=20, max_queue_rows=40, inline_us=0)
+    settings = Settings(models=small_models(), log_level="error", max_batch_rows=20, max_queue_rows=40, inline_us=0)
     async with App.open(settings) as app:
 
         async def endless():
@@ -243,3 +243,42 @@ async def test_equal_scores_are_named_in_class_order(app, pixels, monkeypatch):
     set_parameters(request.outputs[0], classification=2)
     response = await ask(app, "ModelInfer", request)
     assert strings(response.raw_output_contents[0]) == ["0.100000:0:0", "0.100000:1:1"]
+
+
+def suspicious(pixels: np.ndarray) -> np.ndarray:
+    """A good image, a blank one, one that is scaled to 0..1, and an inverted one."""
+    image = pixels[0]
+    return np.stack([image, np.zeros_like(image), (image > 127).astype(np.uint8), 255 - image])
+
+
+async def test_codes_of_warnings_are_given_to_who_names_them(app, pixels):
+    """BYTES [N], those of Classify; the other outputs are as ever, and none is there unasked."""
+    images = suspicious(pixels)
+    response = await ask(app, "ModelInfer", raw(images, "scores", "warnings", "label"), fast_path=False)
+    assert [(each.name, each.datatype, list(each.shape)) for each in response.outputs] == [
+        ("scores", "FP32", [4, 10]),
+        ("warnings", "BYTES", [4]),
+        ("label", "INT64", [4]),
+    ]
+    scores, codes, labels = response.raw_output_contents
+    wanted = scored(app, images)
+    assert (scores, labels) == (wanted.scores.tobytes(), wanted.labels.tobytes())
+    assert strings(codes) == ["", "blank", "scaled", "inverted"]
+    classify = app.methods[CLASSIFY].handler
+    told = await classify(digits_pb2.ClassifyRequest(model=MNIST, pixels=images.tobytes()), LocalContext())
+    assert strings(codes) == [",".join(each.warning_codes) for each in told.predictions]
+    assert [each.name for each in (await ask(app, "ModelInfer", raw(images))).outputs] == ["label", "scores"]
+
+
+async def test_codes_of_warnings_one_by_one(app, pixels):
+    """As typed contents to who sends typed contents."""
+    [output] = (await ask(app, "ModelInfer", typed(suspicious(pixels), "warnings"))).outputs
+    assert list(output.contents.bytes_contents) == [b"", b"blank", b"scaled", b"inverted"]
+
+
+async def test_codes_of_warnings_are_not_ranked(app, pixels):
+    """Nor written to shared memory, where texts have no place of a known size."""
+    request = raw(pixels, "warnings")
+    set_parameters(request.outputs[0], classification=2)
+    with pytest.raises(InvalidInput, match=r"outputs\[0\]\.parameters\[classification\]: is set, and warnings holds"):
+        await ask(app, "ModelInfer", request)

@@ -60,6 +60,7 @@ async def test_metadata_has_the_tensors_and_what_the_card_says(app):
         ("scores", "FP32", [-1, 10]),
         ("hidden_1", "FP32", [-1, 16]),
         ("hidden_2", "FP32", [-1, 16]),
+        ("warnings", "BYTES", [-1]),
     ]
     version = app.repository.find(MNIST, "")
     card = json.loads((MODELS / MNIST / "2" / "card.json").read_text())
@@ -86,6 +87,7 @@ async def test_the_configuration_is_in_triton_s_words(app):
         ("scores", config_pb.TYPE_FP32, [10]),
         ("hidden_1", config_pb.TYPE_FP32, [64]),
         ("hidden_2", config_pb.TYPE_FP32, [32]),
+        ("warnings", config_pb.TYPE_STRING, []),
     ]
     assert config.WhichOneof("scheduling_choice") == "dynamic_batching"
     assert config.version_policy.WhichOneof("policy_choice") == "all"
@@ -145,7 +147,8 @@ async def test_statistics_of_no_name_are_those_of_all_models(app):
         answer = await ask(app, "ModelStatistics", statistics_pb.ModelStatisticsRequest(**fields))
         return [(each.name, each.version) for each in answer.model_stats]
 
-    everything = [(SMALL, "1"), (MNIST, "1"), (MNIST, "2"), ("mnist-committee", "1"), ("mnist-large", "1")]
+    others = [(name, "1") for name in ("mnist-256x128", "mnist-committee", "mnist-large")]
+    everything = [(SMALL, "1"), (MNIST, "1"), (MNIST, "2"), *others]
     assert await listed() == await listed(version="2") == await listed(version="9") == everything
     assert await listed(name=MNIST) == [(MNIST, "1"), (MNIST, "2")]
     assert await listed(name=MNIST, version="1") == [(MNIST, "1")]

@@ -22,7 +22,7 @@ from service.api.open_inference import infer
 from service.api.open_inference import inputs as tensors
 from service.app import App
 from service.config import Settings, SettingsError, read_settings
-from tests.support.server import MODELS
+from tests.support.server import small_models
 from tests.unit.service.api.open_inference.calls import MNIST, STEM, arrays, ask, parameters, raw, set_parameters
 
 PREFIX = f"digits-test-{secrets.token_hex(4)}-"
@@ -52,7 +52,7 @@ def object_() -> Iterator[Path]:
 
 @pytest.fixture
 async def app():
-    async with App.open(Settings(models=MODELS, log_level="error", shared_memory=f"/{PREFIX}")) as opened:
+    async with App.open(Settings(models=small_models(), log_level="error", shared_memory=f"/{PREFIX}")) as opened:
         yield opened
 
 
@@ -256,7 +256,7 @@ async def test_the_status_lists_regions(app, object_):
 
 async def test_without_a_prefix_nothing_can_be_registered(object_):
     """FAILED_PRECONDITION, with the flag; asking and forgetting find nothing."""
-    async with App.open(Settings(models=MODELS, log_level="error")) as app:
+    async with App.open(Settings(models=small_models(), log_level="error")) as app:
         with pytest.raises(NotAllowed, match="--shared-memory") as raised:
             await register(app, object_)
         assert translate(raised.value, STEM).code is grpc.StatusCode.FAILED_PRECONDITION

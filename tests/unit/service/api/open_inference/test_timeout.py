@@ -16,7 +16,7 @@ from engine.models.session import InferenceResult
 from service.api.method import LocalContext
 from service.app import App
 from service.config import Settings
-from tests.support.server import MODELS
+from tests.support.server import small_models
 from tests.unit.service.api.fast_path_equivalence import answer_by_fast_path
 from tests.unit.service.api.open_inference.calls import MNIST, STEM, ask, raw, set_parameters, stream, typed
 
@@ -28,7 +28,7 @@ PATIENCE_SECONDS = 60
 
 @pytest.fixture
 async def app():
-    async with App.open(Settings(models=MODELS, log_level="error", inline_us=0)) as opened:
+    async with App.open(Settings(models=small_models(), log_level="error", inline_us=0)) as opened:
         yield opened
 
 

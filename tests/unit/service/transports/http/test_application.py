@@ -13,7 +13,7 @@ from service.app import App
 from service.config import Settings
 from service.transports.http.application import HttpApp
 from service.transports.http.connect import Connect
-from tests.support.server import MODELS
+from tests.support.server import small_models
 
 PATH = "/t.T/Speak"
 LIMITS = {"max_message_bytes": 1000, "max_pending_bytes": 1500, "max_concurrent_calls": 10}
@@ -161,7 +161,7 @@ async def test_a_request_that_never_arrives_whole_is_given_up(connect, method, m
 
 async def test_the_application_needs_no_lifespan_but_bears_one():
     """Started and ended by a server that asks; any other kind of connection is let go."""
-    app = App(Settings(models=MODELS, log_level="error"))
+    app = App(Settings(models=small_models(), log_level="error"))
     application = HttpApp(app.methods, app.health, Settings(), app.metrics)
 
     async def events() -> AsyncIterator[dict]:
@@ -187,7 +187,7 @@ async def test_metrics_that_cannot_be_gathered_are_an_error_of_the_server():
     async def broken() -> dict:
         raise ConnectionError("secret")
 
-    app = App(Settings(models=MODELS, log_level="error"))
+    app = App(Settings(models=small_models(), log_level="error"))
     application = HttpApp(app.methods, app.health, Settings(), broken)
     exchange = Exchange("")
     exchange.scope |= {"path": "/metrics", "method": "GET"}

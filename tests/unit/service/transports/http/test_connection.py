@@ -14,7 +14,7 @@ from service.process.servers import Servers
 from service.transports.http.connection import ConnectionLimit, HttpConnection
 from service.transports.http.uvicorn import HttpServer
 from service.transports.limits import HEADERS_SECONDS
-from tests.support.server import MODELS
+from tests.support.server import small_models
 
 IDLE_SECONDS = 3600
 WHOLE = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -178,7 +178,7 @@ async def test_an_answer_may_take_longer_than_headers_and_rest(client: Client):
 
 async def test_the_setting_reaches_the_port():
     """Of both ports it is the same."""
-    settings = Settings(models=MODELS, log_level="error", connection_idle_seconds=77)
+    settings = Settings(models=small_models(), log_level="error", connection_idle_seconds=77)
     app = App(settings)
     servers = Servers(app, settings, certificates=None)
     assert servers._http._server.config.timeout_keep_alive == 77

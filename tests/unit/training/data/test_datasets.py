@@ -11,12 +11,13 @@ from PIL import Image
 
 import training.data.mnist
 from imaging.idx import IdxError, read_idx, write_idx
+from tests.support.processes import ROOT
 from training.data.dataset import DatasetError
 from training.data.datasets import digits, held_out_digits, load
 from training.data.images import image_folder, read_images
 from training.data.mnist import mnist, read_part
 
-MNIST = Path(__file__).resolve().parents[2] / "data" / "mnist"
+MNIST = ROOT / "tests" / "data" / "mnist"
 IMAGES, LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
 
 
@@ -200,3 +201,18 @@ def test_a_folder_with_too_few(tmp_path):
     (tmp_path / "c").mkdir()
     with pytest.raises(DatasetError, match="c has no images"):
         image_folder(tmp_path, rows=8, cols=8, pixel_max=16, preparation="blocks")
+
+
+@pytest.mark.parametrize("there", [(), ("notes.txt",), (IMAGES,)])
+def test_a_download_moves_whole_files(tmp_path, there):
+    """Whatever the folder holds, also if another process has filled it meanwhile: no file is ever half written."""
+    ready, folder = tmp_path / "ready", tmp_path / "mnist"
+    for place, names in ((ready, (IMAGES, LABELS)), (folder, there)):
+        place.mkdir()
+        for name in names:
+            (place / name).write_text(f"{place.name}/{name}")
+    before = (ready / IMAGES).stat().st_ino
+    training.data.mnist._move(ready, folder)
+    assert (folder / IMAGES).stat().st_ino == before  # moved, not copied: a reader never sees a part
+    assert {file.name for file in folder.iterdir()} == {IMAGES, LABELS, *there}
+    assert (folder / IMAGES).read_text() == f"ready/{IMAGES}"

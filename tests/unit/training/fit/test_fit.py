@@ -3,11 +3,13 @@
 import dataclasses
 import json
 import signal
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.unit.training.cut_off import WAIT_SECONDS, contents, start_slow, wait_for
+from tests.unit.training.fit.cut_off import WAIT_SECONDS, contents, start_slow, wait_for
 from training.data.datasets import digits
 from training.data.inputs import scale_pixels
 from training.export.skops_file import skops_bytes
@@ -37,36 +39,48 @@ def undisturbed(tmp_path_factory) -> dict[str, bytes | dict]:
     return contents(folder.path)
 
 
-@pytest.mark.parametrize("stage", ["rehearsal", "final"])
-def test_killed_and_resumed(tmp_path, undisturbed, capfd, stage):
-    """After kill -9 in either fit the next call goes on from the checkpoint and writes the same bytes."""
-    process = start_slow("tests.unit.training.test_fit", tmp_path)
-    checkpoint = tmp_path / ".training" / "tiny-1" / f"{stage}.checkpoint"
-    wait_for(checkpoint, process)
+def test_cut_off_and_gone_on(tmp_path, undisturbed, capfd):
+    """Killed in either fit, and ended by Ctrl-C: each time the next call goes on, and the bytes are the same."""
+    rehearsal, final = (tmp_path / ".training" / "tiny-1" / f"{stage}.checkpoint" for stage in ("rehearsal", "final"))
+
+    process = start_slow("tests.unit.training.fit.test_fit", tmp_path)
+    wait_for(rehearsal, process)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    with np.load(checkpoint) as arrays:
-        reached = json.loads(str(arrays["meta"]))["epoch"]
-    assert 0 < reached < EPOCHS
-    assert not (tmp_path / "tiny").exists()
-    [folder] = train_all([TINY], tmp_path)
-    kind = "validation run" if stage == "rehearsal" else "final fit"
-    assert f"tiny:1 {kind}: epoch {reached + 1} of {EPOCHS}" in capfd.readouterr().err
-    assert contents(folder.path) == undisturbed
+    killed = reached(rehearsal)
 
-
-def test_interrupted_and_resumed(tmp_path, undisturbed):
-    """Ctrl-C ends the fit after the running epoch, with nothing lost; the rest gives the same bytes."""
-    process = start_slow("tests.unit.training.test_fit", tmp_path)
-    checkpoint = tmp_path / ".training" / "tiny-1" / "rehearsal.checkpoint"
-    wait_for(checkpoint, process)
-    before = checkpoint.stat().st_mtime_ns
+    process = start_slow("tests.unit.training.fit.test_fit", tmp_path)
+    while reached(rehearsal) == killed:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    before = rehearsal.stat().st_mtime_ns
     process.send_signal(signal.SIGINT)
     assert process.wait(WAIT_SECONDS) != 0
-    assert "KeyboardInterrupt" in process.stderr.read()
-    assert checkpoint.stat().st_mtime_ns > before
+    told = process.stderr.read()
+    assert f"tiny:1 validation run: epoch {killed + 1} of {EPOCHS}" in told
+    assert "KeyboardInterrupt" in told
+    assert rehearsal.stat().st_mtime_ns > before  # the epoch that was running is not lost
+    interrupted = reached(rehearsal)
+
+    process = start_slow("tests.unit.training.fit.test_fit", tmp_path)
+    wait_for(final, process)
+    process.send_signal(signal.SIGKILL)
+    told = process.communicate()[1]
+    assert f"tiny:1 validation run: epoch {interrupted + 1} of {EPOCHS}" in told
+    killed = reached(final)
+    assert not (tmp_path / "tiny").exists()
+
     [folder] = train_all([TINY], tmp_path)
+    assert f"tiny:1 final fit: epoch {killed + 1} of {EPOCHS}" in capfd.readouterr().err
     assert contents(folder.path) == undisturbed
+
+
+def reached(checkpoint: Path) -> int:
+    """The last epoch that a fit in the middle has behind it."""
+    with np.load(checkpoint) as arrays:
+        epoch = json.loads(str(arrays["meta"]))["epoch"]
+    assert 0 < epoch < EPOCHS
+    return epoch
 
 
 @pytest.mark.parametrize("damage", [lambda raw: raw[: len(raw) // 2], lambda raw: b""], ids=["half", "empty"])

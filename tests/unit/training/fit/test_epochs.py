@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 from cli.commands.train import train
+from tests.support.processes import ROOT
 from training.data.augment import Distortion, SharedDistortion, augment
 from training.data.datasets import digits
 from training.data.strokes import StrokeChanges, change_strokes
@@ -23,7 +23,6 @@ from training.fit.epochs import EpochError, epoch_images
 from training.fit.fit import fit
 from training.recipes import find
 
-ROOT = Path(__file__).resolve().parents[3]
 WAIT_SECONDS = 60
 DISTORTION = Distortion(rotation=7, scale=0.07, shear=0.07, shift=0.4, alpha=4, sigma=3)
 SHARED = SharedDistortion(rotation=5, scale=0, shear=0, shift=1, elastic=0, group=10)
@@ -35,7 +34,8 @@ TINY = dataclasses.replace(find("digits-8x8")[0], hidden=(6, 5), epochs=6, batch
 SLOW = """
 import sys, time
 from pathlib import Path
-from tests.unit.training.test_epochs import TINY
+from tests.support.processes import ROOT
+from tests.unit.training.fit.test_epochs import TINY
 from training.data.datasets import digits
 from training.fit.fit import fit
 def wait(epoch, loss):

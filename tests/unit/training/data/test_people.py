@@ -62,7 +62,7 @@ def folder(tmp_path_factory, said) -> VersionFolder:
     """The version that `TINY` makes without the digits of `semeion`."""
     with (
         patch.object(more_digits, "_read", few),
-        patch.multiple("training.evaluate.detector", _FIT_EACH=30, _JUDGE_EACH=10, printed_letters=blank),
+        patch.multiple("training.evaluate.detector", _FIT_EACH=30, _OWN_EACH=30, _JUDGE_EACH=10, printed_letters=blank),
         patch.multiple("training.report.report", **dict.fromkeys(PICTURES, drawn)),
     ):
         [made] = train_all([TINY], tmp_path_factory.mktemp("people"), without=["semeion"], say=said.append)

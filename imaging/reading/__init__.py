@@ -1,0 +1,1 @@
+"""Several digits in one picture: where they are, and in which order they are read."""
