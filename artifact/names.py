@@ -17,9 +17,12 @@ DETECTOR_WEIGHTS = "detector.weights"
 DETECTOR_BIAS = "detector.bias"
 """Initializer behind `NOT_A_DIGIT`, float32, one number."""
 DETECTOR_HIDDEN_WEIGHTS = "detector.hidden_weights"
-"""Initializer of a detector with a hidden layer of its own, float32 [rows*cols, width], for raw pixels."""
+"""Initializer of a detector with a hidden layer of its own, float32 [inputs, width], where the inputs are raw pixels
+or all hidden layers of all members."""
 DETECTOR_HIDDEN_BIASES = "detector.hidden_biases"
 """Likewise, float32 [width]."""
+DETECTOR_INK = "detector.ink"
+"""The pixels that such a layer reads, float32 [N, rows*cols]; absent where it reads hidden layers."""
 
 
 class Form(NamedTuple):

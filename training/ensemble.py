@@ -63,10 +63,19 @@ def train_ensemble(
     inputs = partial(scale_pixels, pixel_scale=recipe.pixel_scale, pixel_offset=recipe.pixel_offset)
     fitted_outliers, outliers = read_outliers(description) if recipe.real_outliers else (None, {})
     digits = held_out
-    if recipe.detector_width:  # it reads nothing of the networks, so theirs may be its digits as well
-        digits = learning[:: max(1, len(learning) // _DETECTOR_DIGITS)]
+    if recipe.detector_width:
         outliers = {**draw_fragments(dataset.test, description), **outliers}
-    detector = fit_detector(networks, digits, description, inputs, fitted_outliers, width=recipe.detector_width)
+    if recipe.detector_width and not recipe.detector_reads_hidden:  # so the digits of the networks may be its own
+        digits = learning[:: max(1, len(learning) // _DETECTOR_DIGITS)]
+    detector = fit_detector(
+        networks,
+        digits,
+        description,
+        inputs,
+        fitted_outliers,
+        width=recipe.detector_width,
+        reads_hidden=recipe.detector_reads_hidden,
+    )
 
     def report(path: Path, card: Card, scores: NDArray[Any], curves: Mapping[str, Curve]) -> None:
         write_report(

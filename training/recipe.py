@@ -23,6 +23,7 @@ _LATER = (
     "sources",
     "real_outliers",
     "detector_width",
+    "detector_reads_hidden",
     "snapshots",
 )
 
@@ -72,6 +73,8 @@ class Recipe:
     """Whether the detector is fitted on real letters and operators beside drawn images."""
     detector_width: int = 0
     """Neurons of the hidden layer that the detector has of its own; 0 if it reads those of the networks."""
+    detector_reads_hidden: bool = False
+    """Whether that layer reads all hidden layers of the networks, and not the pixels."""
     snapshots: int = 0
     """Greatest number of snapshots of the network, of an ensemble of the first one, see `artifact.snapshots`. It
     needs `calibration`."""
@@ -110,9 +113,8 @@ class Recipe:
 
     def member(self, seed: int) -> "Recipe":
         """The recipe of one network of an ensemble. Only its seed differs between networks and ensembles."""
-        return replace(
-            self, seed=seed, member_seeds=(), calibration=0, sources=(), real_outliers=False, detector_width=0
-        )
+        own = replace(self, seed=seed, member_seeds=(), calibration=0, sources=())
+        return replace(own, real_outliers=False, detector_width=0, detector_reads_hidden=False)
 
     def to_dict(self) -> dict[str, Any]:
         """How to fit, for the JSON of the card and the fingerprint of a checkpoint. Both keep their keys."""

@@ -1,7 +1,7 @@
 """The detector: whether an image shows a digit, fitted on digits and on images without one.
 
-It is one more output neuron: a logistic regression on the last hidden layers of all networks. Narrow networks keep
-too little of an image for that, so theirs reads a hidden layer of its own, which reads the pixels. For images without
+It is one more output neuron: a logistic regression on the last hidden layers of all networks, or on a hidden layer of
+its own. That reads all hidden layers of the networks, or the pixels where narrow networks keep too little of an image. For images without
 a digit see `training.data.outliers`. Hidden layers of a classifier detect outliers: K. Lee,
 K. Lee, H. Lee, J. Shin, "A Simple Unified Framework for Detecting Out-of-Distribution Samples and Adversarial
 Attacks", NeurIPS 2018.
@@ -50,16 +50,19 @@ class Detector:
     """[total width of the last hidden layers of all networks, or width of its own]"""
     bias: float
     own: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
-    """Weights [rows*cols, width] and biases [width] of a hidden layer of its own, with ReLU, for the networks' inputs;
-    None if it reads those of the networks."""
+    """Weights [inputs, width] and biases [width] of a hidden layer of its own, with ReLU; None if it has none."""
+    reads_hidden: bool = False
+    """Whether that layer reads all hidden layers of all networks, and not the networks' inputs [rows*cols]."""
 
     def chances(self, networks: Sequence[Any], inputs: NDArray[np.float32]) -> NDArray[np.float64]:
         """Probability, [N], that an image shows no digit; `inputs` [N, rows*cols] are those of the networks."""
         from scipy.special import expit
 
-        hidden = (
-            last_hidden(networks, inputs) if self.own is None else np.maximum(inputs @ self.own[0] + self.own[1], 0)
-        )
+        if self.own is None:
+            hidden = last_hidden(networks, inputs)
+        else:
+            read = all_hidden(networks, inputs) if self.reads_hidden else inputs
+            hidden = np.maximum(read @ self.own[0] + self.own[1], 0)
         chances: NDArray[np.float64] = expit(hidden @ self.weights + self.bias)
         return chances
 
@@ -84,12 +87,13 @@ def fit_detector(
     outliers: NDArray[np.uint8] | None = None,
     *,
     width: int = 0,
+    reads_hidden: bool = False,
 ) -> Detector:
     """Fit the neuron on the digits of `part`, and on images without one.
 
     Those are drawn; `outliers` uint8 [M, rows*cols] are added to them. With a `width` the neuron has a hidden layer of
-    its own, and pairs and parts of the digits are no digits to it; else it reads the layers of the networks, which then
-    did not learn from `part`. Digits and images without one have the same total weight. The result is deterministic.
+    its own, see `Detector.reads_hidden`, and pairs and parts of the digits are no digits to it. A neuron that reads
+    layers of the networks needs a `part` that they did not learn from. Digits and images without one have the same total weight. The result is deterministic.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -105,13 +109,25 @@ def fit_detector(
     if width:
         bent = augment(others.astype(np.float32), _BENT, rows=form.rows, cols=form.cols, random=random)
         others = np.concatenate([others, np.rint(bent).clip(0, form.pixel_max).astype(np.uint8)])
-        return _fit_own(inputs(shown), inputs(others), width)
+        if not reads_hidden:
+            return _fit_own(inputs(shown), inputs(others), width)
+        digit, other = (all_hidden(networks, inputs(pixels)) for pixels in (shown, others))
+        middle, spread = _middle_and_spread(np.concatenate([digit, other]))
+        digit, other = (digit - middle) / spread, (other - middle) / spread
+        fitted = _fit_own(digit.astype(np.float32), other.astype(np.float32), width)
+        assert fitted.own is not None
+        first = fitted.own[0] / spread[:, None]
+        return Detector(fitted.weights, fitted.bias, (first, fitted.own[1] - middle @ first), reads_hidden=True)
     hidden = last_hidden(networks, inputs(np.concatenate([shown, others])))
-    middle, spread = hidden.mean(axis=0), np.maximum(hidden.std(axis=0), 1e-6)
+    middle, spread = _middle_and_spread(hidden)
     regression = LogisticRegression(C=1 / _PENALTY, class_weight="balanced", max_iter=2000)
     regression.fit((hidden - middle) / spread, np.repeat([0, 1], [len(shown), len(others)]))
     weights = regression.coef_[0] / spread
     return Detector(weights, float(regression.intercept_[0] - weights @ middle))
+
+
+def _middle_and_spread(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    return values.mean(axis=0), np.maximum(values.std(axis=0), 1e-6)
 
 
 def _fit_own(digits: NDArray[np.float32], others: NDArray[np.float32], width: int) -> Detector:
@@ -176,10 +192,16 @@ def _curve(digits: NDArray[np.float64], others: NDArray[np.float64]) -> Curve:
 
 def last_hidden(networks: Sequence[Any], inputs: NDArray[np.float32]) -> NDArray[np.float64]:
     """Activations of the last hidden layers of all networks, [N, total width]."""
-    return np.concatenate([_hidden(network, inputs) for network in networks], axis=1)
+    return np.concatenate([_hidden(network, inputs)[-1] for network in networks], axis=1)
 
 
-def _hidden(network: Any, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+def all_hidden(networks: Sequence[Any], inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Activations of all hidden layers of all networks, in the order of `Card.hidden_names`, [N, total width]."""
+    return np.concatenate([layer for network in networks for layer in _hidden(network, inputs)], axis=1)
+
+
+def _hidden(network: Any, inputs: NDArray[np.float32]) -> list[NDArray[np.float64]]:
+    """Activations of each hidden layer, [N, width]."""
     from scipy.special import expit
 
     functions: dict[Activation, Callable[[NDArray[Any]], NDArray[Any]]] = {
@@ -189,6 +211,8 @@ def _hidden(network: Any, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
         "relu": lambda values: np.maximum(values, 0),
     }
     values: NDArray[Any] = inputs
+    layers = []
     for weights, biases in zip(network.coefs_[:-1], network.intercepts_[:-1], strict=True):
         values = functions[network.activation](values @ weights + biases)
-    return values.astype(np.float64)
+        layers.append(values.astype(np.float64))
+    return layers

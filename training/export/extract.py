@@ -5,7 +5,13 @@ from typing import Any
 import numpy as np
 
 from artifact.card import Card
-from artifact.names import DETECTOR_BIAS, DETECTOR_HIDDEN_BIASES, DETECTOR_HIDDEN_WEIGHTS, DETECTOR_WEIGHTS
+from artifact.names import (
+    DETECTOR_BIAS,
+    DETECTOR_HIDDEN_BIASES,
+    DETECTOR_HIDDEN_WEIGHTS,
+    DETECTOR_INK,
+    DETECTOR_WEIGHTS,
+)
 from artifact.weights import read_layer
 from training.evaluate.detector import Detector
 from training.export.assemble import assemble
@@ -25,19 +31,24 @@ def read_detector(model: bytes, card: Card) -> Detector | None:
     import onnx
     from onnx import numpy_helper
 
+    graph = onnx.load_model_from_string(model).graph
     found = {
         tensor.name: numpy_helper.to_array(tensor)
-        for tensor in onnx.load_model_from_string(model).graph.initializer
+        for tensor in graph.initializer
         if tensor.name in (DETECTOR_WEIGHTS, DETECTOR_BIAS, DETECTOR_HIDDEN_WEIGHTS, DETECTOR_HIDDEN_BIASES)
     }
     if not found:
         return None
-    own = None
+    own, reads_hidden = None, False
     if DETECTOR_HIDDEN_WEIGHTS in found:
         weights = found[DETECTOR_HIDDEN_WEIGHTS].astype(np.float64)
-        biases = found[DETECTOR_HIDDEN_BIASES].astype(np.float64) + card.pixel_offset * weights.sum(axis=0)
-        own = weights / card.pixel_scale, biases
-    return Detector(found[DETECTOR_WEIGHTS].astype(np.float64), float(found[DETECTOR_BIAS]), own)
+        biases = found[DETECTOR_HIDDEN_BIASES].astype(np.float64)
+        reads_hidden = not any(DETECTOR_INK in node.output for node in graph.node)
+        if not reads_hidden:
+            biases = biases + card.pixel_offset * weights.sum(axis=0)
+            weights = weights / card.pixel_scale
+        own = weights, biases
+    return Detector(found[DETECTOR_WEIGHTS].astype(np.float64), float(found[DETECTOR_BIAS]), own, reads_hidden)
 
 
 def _member(model: bytes, card: Card, member: int) -> Any:

@@ -18,6 +18,7 @@ from artifact.names import (
     DETECTOR_BIAS,
     DETECTOR_HIDDEN_BIASES,
     DETECTOR_HIDDEN_WEIGHTS,
+    DETECTOR_INK,
     DETECTOR_WEIGHTS,
     INPUT,
     LABEL,
@@ -123,9 +124,9 @@ def _member(classifier: Any, card: Card, member: int) -> tuple[list[onnx.NodePro
 def _detector(detector: Detector, card: Card) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
     """Nodes and initializers of the detector, a neuron on the last hidden layers of all networks or on its own."""
     if detector.own is not None:
-        nodes, read, initializers = _own_hidden(*detector.own, card)
+        nodes, read, initializers = _own_hidden(*detector.own, card, reads_hidden=detector.reads_hidden)
     else:
-        nodes, read = _last_hidden(card)
+        nodes, read = _together(_last_hidden(card), "last_hidden")
         initializers = []
     nodes += [
         helper.make_node("MatMul", [read, DETECTOR_WEIGHTS], ["detector.product"]),
@@ -138,15 +139,19 @@ def _detector(detector: Detector, card: Card) -> tuple[list[onnx.NodeProto], lis
 
 
 def _own_hidden(
-    weights: NDArray[np.float64], biases: NDArray[np.float64], card: Card
+    weights: NDArray[np.float64], biases: NDArray[np.float64], card: Card, *, reads_hidden: bool
 ) -> tuple[list[onnx.NodeProto], str, list[onnx.TensorProto]]:
     """Nodes, output and initializers of the hidden layer of a detector, with the scaling of the pixels folded in."""
-    weights = weights * card.pixel_scale
-    biases = biases - card.pixel_offset * weights.sum(axis=0)
-    # A Cast of its own: a variant may replace the networks'.
-    nodes = [
-        helper.make_node("Cast", [INPUT], ["detector.ink"], to=TensorProto.FLOAT),
-        helper.make_node("MatMul", ["detector.ink", DETECTOR_HIDDEN_WEIGHTS], ["detector.hidden_product"]),
+    if reads_hidden:
+        nodes, read = _together(list(card.hidden_names), "detector.read")
+    else:
+        weights = weights * card.pixel_scale
+        biases = biases - card.pixel_offset * weights.sum(axis=0)
+        # A Cast of its own: a variant may replace the networks'.
+        read = DETECTOR_INK
+        nodes = [helper.make_node("Cast", [INPUT], [read], to=TensorProto.FLOAT)]
+    nodes += [
+        helper.make_node("MatMul", [read, DETECTOR_HIDDEN_WEIGHTS], ["detector.hidden_product"]),
         helper.make_node("Add", ["detector.hidden_product", DETECTOR_HIDDEN_BIASES], ["detector.hidden_value"]),
         helper.make_node("Relu", ["detector.hidden_value"], ["detector.hidden"]),
     ]
@@ -155,17 +160,19 @@ def _own_hidden(
     return nodes, "detector.hidden", initializers
 
 
-def _last_hidden(card: Card) -> tuple[list[onnx.NodeProto], str]:
-    """Nodes and output with the last hidden layers of all networks."""
+def _last_hidden(card: Card) -> list[str]:
+    """The last hidden layers of all networks."""
     layers = len(card.layer_widths) - 2
     if not layers:
         raise GraphError("a detector needs a network with hidden layers")
-    last = list(card.hidden_names[layers - 1 :: layers])
-    nodes, read = [], last[0]
-    if len(last) > 1:
-        read = "last_hidden"
-        nodes.append(helper.make_node("Concat", last, [read], axis=1))
-    return nodes, read
+    return list(card.hidden_names[layers - 1 :: layers])
+
+
+def _together(names: list[str], name: str) -> tuple[list[onnx.NodeProto], str]:
+    """Nodes and output, called `name` where there are several, with the values of all `names` side by side."""
+    if len(names) == 1:
+        return [], names[0]
+    return [helper.make_node("Concat", names, [name], axis=1)], name
 
 
 def _own(name: str, card: Card, member: int) -> str:

@@ -195,7 +195,8 @@ def _learned(card: Card, held_out: int, sources: Collection[str]) -> str:
 def _outliers(card: Card) -> list[str]:
     """How well the detector separates digits from other images."""
     width = card.recipe.get("detector_width", 0)
-    reads = f"{width} neurons of its own that read the pixels" if width else "the last hidden layers of all networks"
+    source = "all hidden layers" if card.recipe.get("detector_reads_hidden") else "the pixels"
+    reads = f"{width} neurons of its own that read {source}" if width else "the last hidden layers of all networks"
     lines = [
         f"`not_a_digit` is one more neuron, which reads {reads}. How well it tells the "
         "test images from images without a digit (area under the curve):",

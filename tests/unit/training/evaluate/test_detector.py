@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.neural_network import MLPClassifier
 
+from artifact.card import Card
 from artifact.names import LABEL, NOT_A_DIGIT, SCORES
 from imaging.prepare import place
 from tests.unit.training.running import run
@@ -18,6 +19,8 @@ from training.data.outliers import FAMILIES, draw_outliers
 from training.evaluate.detector import ALL, Detector, areas, detector_curves, fit_detector, last_hidden
 from training.export.checks import ExportError
 from training.export.export import check_parity, export
+from training.export.extract import read_detector, read_members
+from training.export.graph import build_graph
 from training.recipes import find
 from training.train import make_description
 from training.variants.variants import make_variant
@@ -109,6 +112,26 @@ def test_variants_keep_a_hidden_layer_of_its_own(network, own, tmp_path, kind: s
     np.testing.assert_allclose(run(folder.onnx, test.pixels)[NOT_A_DIGIT], wanted, atol=1e-5)
     variant = make_variant(folder, kind, digits().train.pixels, test)
     np.testing.assert_allclose(run(variant.onnx, test.pixels)[NOT_A_DIGIT], wanted, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def own_of_hidden(network) -> Detector:
+    """A detector whose own hidden layer reads the network's."""
+    with patch("training.evaluate.detector._OWN_EACH", 300):
+        return fit_detector([network], digits().train[700:], FORM, INPUTS, width=8, reads_hidden=True)
+
+
+def test_one_whose_own_layer_reads_the_networks(network, own_of_hidden, tmp_path):
+    """It finds most images of each family, the model gives its chances, and it is read back from the model."""
+    test = digits().test
+    chances = own_of_hidden.chances([network], INPUTS(test.pixels))
+    found = areas(detector_curves(own_of_hidden, [network], chances, FORM, INPUTS))
+    assert min(found[family] for family in (ALL, *FAMILIES)) > 0.75
+    folder = export(network, test.pixels, test.labels, FORM, tmp_path, detector=own_of_hidden)
+    np.testing.assert_allclose(run(folder.onnx, test.pixels)[NOT_A_DIGIT], chances, atol=1e-5)
+    model = folder.onnx.read_bytes()
+    card = Card.from_json(folder.card.read_text())
+    assert build_graph(read_members(model, card), card, read_detector(model, card)) == model
 
 
 def test_it_reads_the_last_hidden_layers_of_all_networks(network):
