@@ -1,8 +1,8 @@
 """The detector: whether an image shows a digit, fitted on digits and on images without one.
 
 It is one more output neuron: a logistic regression on the last hidden layers of all networks, or on a hidden layer of
-its own. That reads all hidden layers of the networks, or the pixels where narrow networks keep too little of an image. For images without
-a digit see `training.data.outliers`. Hidden layers of a classifier detect outliers: K. Lee,
+its own. That reads all hidden layers of the networks, or the pixels where narrow networks keep too little of an image.
+For images without a digit see `training.data.outliers`. Hidden layers of a classifier detect outliers: K. Lee,
 K. Lee, H. Lee, J. Shin, "A Simple Unified Framework for Detecting Out-of-Distribution Samples and Adversarial
 Attacks", NeurIPS 2018.
 """
@@ -93,7 +93,8 @@ def fit_detector(
 
     Those are drawn; `outliers` uint8 [M, rows*cols] are added to them. With a `width` the neuron has a hidden layer of
     its own, see `Detector.reads_hidden`, and pairs and parts of the digits are no digits to it. A neuron that reads
-    layers of the networks needs a `part` that they did not learn from. Digits and images without one have the same total weight. The result is deterministic.
+    layers of the networks needs a `part` that they did not learn from. Digits and images without one have the same
+    total weight. The result is deterministic.
     """
     from sklearn.linear_model import LogisticRegression
 
