@@ -113,8 +113,16 @@ class Recipe:
 
     def member(self, seed: int) -> "Recipe":
         """The recipe of one network of an ensemble. Only its seed differs between networks and ensembles."""
-        own = replace(self, seed=seed, member_seeds=(), calibration=0, sources=())
-        return replace(own, real_outliers=False, detector_width=0, detector_reads_hidden=False)
+        return replace(
+            self,
+            seed=seed,
+            member_seeds=(),
+            calibration=0,
+            sources=(),
+            real_outliers=False,
+            detector_width=0,
+            detector_reads_hidden=False,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """How to fit, for the JSON of the card and the fingerprint of a checkpoint. Both keep their keys."""
