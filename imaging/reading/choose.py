@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from imaging.reading.segment import Candidate, Chain, Segmented
 
 # What speaks against a candidate, as a natural logarithm of a chance. Chosen on pasted lines of training digits.
-_EACH = -0.34  # for each digit
-_OUTLIER = 3.2  # times the chance that it is none
-_CUT = 0.54  # for each stroke that is cut
-_SHARED = -0.33  # for ink that two digits share
-_APART = 0.7  # for marks that stand apart
-_LOW, _LOW_COST = 0.86, 1.2  # for each part of the line's height that it is lower than this part of it
-_ASPECT = 0.12  # for its aspect, times the square of its distance from the digit's typical one in spreads
+_EACH = -1.0  # for each digit
+_OUTLIER = 1.0  # times the chance that it is none
+_CUT = 1.33  # for each stroke that is cut
+_SHARED = -0.53  # for ink that two digits share
+_APART = 0.5  # for marks that stand apart
+_LOW, _LOW_COST = 0.98, 3.1  # for each part of the line's height that it is lower than this part of it
+_ASPECT = 0.055  # for its aspect, times the square of its distance from the digit's typical one in spreads
 # Width by height of each digit, and the spread of its logarithm, over the training digits of all sources.
 _ASPECTS = np.log([0.86, 0.42, 0.89, 0.78, 0.71, 0.88, 0.70, 0.75, 0.72, 0.66])
 _SPREADS = np.array([0.23, 0.48, 0.24, 0.22, 0.28, 0.27, 0.22, 0.22, 0.24, 0.20])
