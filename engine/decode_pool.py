@@ -31,6 +31,7 @@ class DecodePool:
         self._images = 0
         self._capacity = CapacityWaiter()
         self._executor = ThreadPoolExecutor(usable_cores(), thread_name_prefix="prepare")
+        self._segmenters = ThreadPoolExecutor(max(1, usable_cores() // 2), thread_name_prefix="segment")
 
     async def prepare(
         self, images: Sequence[bytes], card: Card, deadline: float | None
@@ -44,18 +45,29 @@ class DecodePool:
         prepared = await self._run(work, images, [f"encoded_images[{index}]" for index in range(len(images))], deadline)
         return np.stack([each.pixels for each in prepared]), [each.warnings for each in prepared]
 
-    async def segment(self, image: bytes, card: Card, turns: int, deadline: float | None) -> Segmented:
-        """The parts of a picture that may be digits, after so many quarter turns clockwise.
+    async def segment(self, image: bytes, card: Card, turns: int, deadline: float | None) -> Segmented | str:
+        """The parts of a picture that may be digits, after so many quarter turns clockwise; or why there are too many.
 
-        Raises `InvalidInput` for a file that is not an image and for one with too many marks, `QueueFull` and
-        `DeadlinePassed`.
+        It runs in threads of its own, so that it delays no image that is decoded for Classify. Raises `InvalidInput`
+        for a file that is not an image, `QueueFull` and `DeadlinePassed`.
         """
-        work = partial(segment_file, form=card, turns=turns, max_image_pixels=self._max_image_pixels)
-        (segmented,) = await self._run(work, [image], ["encoded_image"], deadline)
+
+        def work(data: bytes) -> Segmented | str:
+            try:
+                return segment_file(data, card, turns=turns, max_image_pixels=self._max_image_pixels)
+            except TooManyMarksError as error:
+                return str(error)
+
+        (segmented,) = await self._run(work, [image], ["encoded_image"], deadline, self._segmenters)
         return segmented
 
     async def _run(
-        self, work: Callable[[bytes], T], images: Sequence[bytes], fields: Sequence[str], deadline: float | None
+        self,
+        work: Callable[[bytes], T],
+        images: Sequence[bytes],
+        fields: Sequence[str],
+        deadline: float | None,
+        executor: ThreadPoolExecutor | None = None,
     ) -> list[T]:
         """What `work` makes of each image; `fields` are their names in the request."""
         if self._full(len(images)):
@@ -65,12 +77,14 @@ class DecodePool:
             )
         self._images += len(images)
         loop = asyncio.get_running_loop()
-        futures = [loop.run_in_executor(self._executor, _attempt, work, image, deadline) for image in images]
+        futures = [
+            loop.run_in_executor(executor or self._executor, _attempt, work, image, deadline) for image in images
+        ]
         try:
             done: list[T] = []
             for field, future in zip(fields, futures, strict=True):
                 result = await future
-                if isinstance(result, ImageError | TooManyMarksError):
+                if isinstance(result, ImageError):
                     raise InvalidInput(field, str(result))
                 if isinstance(result, Exception):
                     raise result
@@ -92,7 +106,8 @@ class DecodePool:
 
     def close(self) -> None:
         """Drop waiting images and stop the threads."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        for executor in (self._executor, self._segmenters):
+            executor.shutdown(wait=False, cancel_futures=True)
 
 
 def _attempt(work: Callable[[bytes], T], image: bytes, deadline: float | None) -> T | Exception:
@@ -101,8 +116,8 @@ def _attempt(work: Callable[[bytes], T], image: bytes, deadline: float | None) -
         return DeadlinePassed("the deadline passed while the images were being decoded")
     try:
         return work(image)
-    except (ImageError, TooManyMarksError) as error:
-        kind, reason = type(error), str(error)
+    except ImageError as error:
+        reason = str(error)
     except Exception as error:
         return error
-    return kind(reason)  # a new one: the traceback of the raised one keeps the image alive
+    return ImageError(reason)  # a new one: the traceback of the raised one keeps the image alive

@@ -8,16 +8,18 @@ import numpy as np
 
 from artifact.card import Card
 from engine.models.session import InferenceResult
+from imaging.pixels import WarningCode
 from imaging.reading.choose import ReadLine, choose, quality
 from imaging.reading.segment import Segmented
 
 RUN_ROWS = 64
-"""Rows of one run: the callers between whose runs they come wait no longer than for one another."""
+"""Rows of one run in this process."""
 
 # A picture whose digits are as sure as this stands upright; another is read in all four directions.
-_SURE = 0.8
-# Another direction is taken if its digits are surer by this.
-_SURER = 0.1
+_SURE = 0.6
+# Another direction is taken if its digits are surer by this: where there are few, a 6 is a 9 upside down.
+_SURER, _SURER_OF_FEW, _FEW = 0.15, 0.3, 2
+_DIGITS = frozenset("0123456789")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,8 @@ class LineText:
 
 
 def reads_digits(card: Card) -> bool:
-    """Whether all classes of a model are digits."""
-    return all(label in range(10) for label in card.labels)
+    """Whether the classes of a model are the ten digits, by their names and labels."""
+    return frozenset(card.classes) == _DIGITS and card.classes == tuple(map(str, card.labels))
 
 
 def read(segmented: Segmented, results: Sequence[InferenceResult], classes: int) -> Reading:
@@ -58,19 +60,33 @@ def read(segmented: Segmented, results: Sequence[InferenceResult], classes: int)
     return Reading(segmented, lines, result, quality(result.scores[rows].max(axis=1).tolist(), chances))
 
 
-def needs_turn(readings: Sequence[Reading]) -> bool:
-    """Whether a picture is to be read in one direction more, after those of 0, 1, … quarter turns clockwise."""
+def needs_turn(readings: Sequence[Reading | None]) -> bool:
+    """Whether a picture is to be read in one direction more, after those of 0, 1, … quarter turns clockwise.
+
+    None stands for a direction in which the picture shows too many marks.
+    """
+    if not readings:
+        return True
     first = readings[0]
-    return len(readings) < 4 and len(first.segmented.pixels) > 0 and first.quality < _SURE
+    return len(readings) < 4 and (first is None or (len(first.segmented.pixels) > 0 and first.quality < _SURE))
 
 
-def best_turn(readings: Sequence[Reading]) -> int:
-    """In which of 0, 1, … quarter turns the digits stand upright."""
-    best, least = 0, readings[0].quality + _SURER
-    for turn in range(1, len(readings)):
-        if readings[turn].quality >= max(least, readings[best].quality):
-            best = turn
+def best_turn(readings: Sequence[Reading | None]) -> int | None:
+    """In which of 0, 1, … quarter turns the digits stand upright; None if all show too many marks."""
+    first = readings[0]
+    least = 0.0
+    if first is not None:
+        least = first.quality + (_SURER if len(chosen_rows(first.lines)) > _FEW else _SURER_OF_FEW)
+    best, surest = (None, -1.0) if first is None else (0, least)
+    for turn, reading in enumerate(readings):
+        if turn and reading is not None and reading.quality > surest:
+            best, surest = turn, reading.quality
     return best
+
+
+def codes_of(reading: Reading, turns: int) -> list[WarningCode]:
+    """What was seen in a picture that was turned by so many quarter turns."""
+    return [*reading.segmented.codes, *([WarningCode.TURNED] if turns else [])]
 
 
 def texts(reading: Reading, reject_above: float = 1.0) -> list[LineText]:

@@ -19,6 +19,7 @@ class WarningCode(StrEnum):
     SEVERAL_MARKS = "several_marks"
     TOUCHES_BORDER = "touches_border"
     LOW_CONTRAST = "low_contrast"
+    TURNED = "turned"
 
 
 class ImageWarning(NamedTuple):
@@ -54,6 +55,7 @@ def describe(code: WarningCode, pixel_max: int) -> ImageWarning:
         WarningCode.SEVERAL_MARKS: "the picture shows several marks side by side: it was classified as one digit",
         WarningCode.TOUCHES_BORDER: "the border cuts through the ink: part of the digit may be missing",
         WarningCode.LOW_CONTRAST: "the ink hardly differs from its ground",
+        WarningCode.TURNED: "the picture was turned until its digits stood upright",
     }
     return ImageWarning(code, sentences[code])
 

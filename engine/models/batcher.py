@@ -106,6 +106,11 @@ class Batcher:
         self._task: asyncio.Task[None] | None = None  # the loop itself keeps only a weak reference
 
     @property
+    def slice_rows(self) -> int:
+        """Rows that a caller with many submits at once, so that others' come between them."""
+        return min(SOLO_ROWS, self.max_batch_rows, self.max_queue_rows)
+
+    @property
     def queued_rows(self) -> int:
         """Rows that wait in the queue."""
         return self._rows
@@ -131,6 +136,8 @@ class Batcher:
         `QueueFull`, `DeadlinePassed` or `NotReady` at once; the future may raise `DeadlinePassed`,
         `NotReady` or `RunFailed`.
         """
+        if len(pixels) > self.max_batch_rows:  # it would stay at the head of the queue for ever
+            raise ValueError(f"{len(pixels)} images are more than the {self.max_batch_rows} of a batch")
         if self._closed:
             raise NotReady("the model was unloaded")
         if deadline is not None and deadline <= time.monotonic():

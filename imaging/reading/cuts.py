@@ -9,6 +9,7 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 _WIDE = 0.55  # of the height: what is narrower is not cut
+_TWO, _COARSE = 0.95, 0.2  # what is narrower than so many heights is seldom two digits: its seams lie so far apart
 _STEP = 0.12  # of the height: the distance between the places at which seams are looked for
 _DRIFT = 0.15  # of the height: a seam leaves its place by so much at most
 _LEAST = 0.08  # of the height: so much is left on either side of a seam
@@ -35,7 +36,7 @@ def find_seams(ink: Floats, height: float) -> list[Seam]:
     rows, cols = ink.shape
     if cols < _WIDE * height:
         return []
-    step = max(2, round(_STEP * height), cols // _MOST)
+    step = max(2, round((_STEP if cols > _TWO * height else _COARSE) * height), cols // _MOST)
     edge = max(1, round(_LEAST * height))
     places = np.arange(edge, cols - edge + 1, step)
     seams: list[Seam] = []

@@ -1,5 +1,7 @@
 """Rules, squares and grids of a sheet: straight thin lines from border to border."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,25 +23,33 @@ _SMALLEST = 24
 _BUSY = 0.4  # more ink than this part of a picture is no writing
 
 
-def find_rules(ink: Floats, stroke: float) -> Mask:
-    """The pixels of lines in `ink` float32 [height, width], 0 none to 1 full, but for strokes that cross them.
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The lines of a sheet."""
 
-    `stroke` is the width of the strokes in pixels.
+    pixels: Mask
+    """bool [height, width]."""
+    level: int
+    """Lines from the left to the right."""
+    upright: int
+
+
+def find_rules(ink: Floats, stroke: float, *, bold: float = 1.0) -> Rules:
+    """The lines in `ink` float32 [height, width], 0 none to 1 full, but for strokes that cross them.
+
+    `stroke` is the width of the strokes in pixels; lines may be `bold` times as thick as others.
     """
     mask = ink > 0
-    if min(mask.shape) < _SMALLEST:
-        return np.zeros_like(mask)
-    thickest = max(_THINNEST, round(_THICK * stroke))
-    if mask.mean() > _BUSY:
-        return np.zeros_like(mask)
-    level = _across(mask, thickest, stroke)
-    upright = _across(np.ascontiguousarray((mask & ~level).T), thickest, stroke).T
-    taken: Mask = level | upright
-    return taken
+    if min(mask.shape) < _SMALLEST or mask.mean() > _BUSY:
+        return Rules(np.zeros_like(mask), 0, 0)
+    thickest = max(_THINNEST, round(_THICK * bold * stroke))
+    level, levels = _across(mask, thickest, stroke)
+    upright, uprights = _across(np.ascontiguousarray((mask & ~level).T), thickest, stroke)
+    return Rules(level | upright.T, levels, uprights)
 
 
-def _across(mask: Mask, thickest: int, stroke: float) -> Mask:
-    """The pixels of lines from the left to the right.
+def _across(mask: Mask, thickest: int, stroke: float) -> tuple[Mask, int]:
+    """The pixels of lines from the left to the right, and how many lines there are.
 
     One or two that are as thick as strokes may be strokes: of an H that fills the picture.
     """
@@ -85,8 +95,8 @@ def _across(mask: Mask, thickest: int, stroke: float) -> Mask:
         if np.count_nonzero(taken) == before:
             break
     if 0 < len(thicknesses) < _MANY and min(thicknesses) > _FINE * stroke:
-        return np.zeros_like(mask)
-    return taken
+        return np.zeros_like(mask), 0
+    return taken, len(thicknesses)
 
 
 def _groups(rows: NDArray[np.int64]) -> list[tuple[int, int]]:

@@ -17,8 +17,8 @@ from imaging.strokes import stroke_width
 
 Floats = NDArray[np.float32]
 
-MOST_CANDIDATES = 2048
-"""Most parts of one picture that are tried as digits."""
+MOST_MARKS, MOST_CANDIDATES = 1000, 4096
+"""Most marks of one picture, specks left out, and most parts of them that are tried as digits."""
 
 _WIDEST = 1.5  # of the line's height: no digit is wider
 _GAP, _JOINED = 0.25, 1.25  # of the height: marks at most so far apart, together at most so wide, may be one digit
@@ -104,6 +104,8 @@ def segment(grey: Floats, form: Form) -> Segmented:
     marks = find_marks(sheet.ink)
     height = digit_height(marks)
     kept = no_specks(marks, sheet, height)
+    if (count := np.count_nonzero(kept)) > MOST_MARKS:
+        raise TooManyMarksError(f"the picture shows {count} marks, expected at most {MOST_MARKS}")
     images: list[NDArray[np.uint8]] = []
     placed: list[tuple[Box, Line]] = []
     for grid in sheet.grids:
@@ -179,7 +181,9 @@ def _chain(
             if ink.max(initial=0) < _FULL:
                 continue
             if len(images) >= MOST_CANDIDATES:
-                raise TooManyMarksError(f"the picture shows too many marks: more than {MOST_CANDIDATES} may be digits")
+                raise TooManyMarksError(
+                    f"the marks of the picture have more than {MOST_CANDIDATES} parts to try, expected fewer digits"
+                )
             candidates.append(Candidate(first, last, box, sum(cuts) / stroke, _apart(joined, height), len(images)))
             images.append(place(ink, form))
     narrow = tuple(piece.box[3] - piece.box[2] <= _NARROW * height for piece in pieces)

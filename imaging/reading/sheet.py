@@ -20,6 +20,7 @@ _SIDE = 768  # pixels along the longer side of the picture that is searched, at 
 _TRACE, _NOISES = 0.06, 5.0  # of full ink, and times the noise of the ground: what departs further may be a line
 _FRAME = 0.25  # a mark that spans this part of the picture in both directions may be a frame or a grid
 _FULL = 0.35  # it has less ink than this part of its box
+_SIDES = 2  # it has so many lines at least in either direction
 _BOLD = 2.0  # its lines may be so many times as thick as others
 _CLOSED = 5  # gaps of lines shorter than so many pixels are closed
 _CELLS = 4  # so many fields of one size between lines are a grid
@@ -73,16 +74,17 @@ def find_sheet(grey: Floats) -> Sheet:
     trace = max(_TRACE * full, _NOISES * stood_out.noise)
     faint = (stood_out.departure > trace).astype(np.float32)
     rules = find_rules(faint, stroke)
-    ink[rules] = 0
-    lined = bool(rules.any())
+    ink[rules.pixels] = 0
+    lined = bool(rules.pixels.any())
     marks = find_marks(ink)
-    squares = _grid(rules, 0, 0)
+    squares = _grid(rules.pixels, 0, 0)
     grids = [squares] if squares is not None and _holds_all(squares, marks) else []
     for place in _frames(marks):
         top, bottom, left, right = box_of(marks, place)
-        taken = find_rules(faint[top:bottom, left:right], _BOLD * stroke)
-        if not taken.any():
+        frame = find_rules(faint[top:bottom, left:right], stroke, bold=_BOLD)
+        if min(frame.level, frame.upright) < _SIDES:  # a digit has one straight stroke or two
             continue
+        taken = frame.pixels
         lined = True
         ink[top:bottom, left:right][taken] = 0
         grid = _grid(taken, top, left)

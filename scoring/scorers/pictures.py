@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from artifact.card import Card
 from engine.models.session import InferenceResult
-from engine.reading import RUN_ROWS, Reading, best_turn, chosen_rows, needs_turn, read, texts
+from engine.reading import RUN_ROWS, Reading, best_turn, chosen_rows, codes_of, needs_turn, read, texts
 from imaging.decode import ImageError
 from imaging.reading.segment import TooManyMarksError, segment_file
 from scoring.chunk import PictureError, PictureText
@@ -20,17 +20,23 @@ def read_picture(
     picture: bytes, card: Card, run: Callable[[NDArray[np.uint8]], InferenceResult], reject_above: float | None
 ) -> PictureText:
     """What an image file says to the model of `card`, which `run` runs. Raises `PictureError`."""
-    readings: list[Reading] = []
-    while not readings or needs_turn(readings):
+    readings: list[Reading | None] = []
+    while needs_turn(readings):
         try:
             segmented = segment_file(picture, card, turns=len(readings), max_image_pixels=MAX_IMAGE_PIXELS)
-        except (ImageError, TooManyMarksError) as error:
+        except ImageError as error:
             raise PictureError(str(error)) from None
+        except TooManyMarksError as error:
+            refusal = str(error)
+            readings.append(None)
+            continue
         starts = range(0, len(segmented.pixels), RUN_ROWS)
         results = [run(segmented.pixels[start : start + RUN_ROWS]) for start in starts]
         readings.append(read(segmented, results, len(card.classes)))
     turns = best_turn(readings)
-    best = readings[turns]
+    best = None if turns is None else readings[turns]
+    if turns is None or best is None:
+        raise PictureError(refusal)
     lines = texts(best, 1.0 if reject_above is None else reject_above)
     return PictureText(
         text="\n".join(line.text for line in lines),
@@ -38,7 +44,7 @@ def read_picture(
         digits=len(chosen_rows(best.lines)),
         quarter_turns=turns,
         rejected=sum(line.rejected for line in lines),
-        codes=tuple(best.segmented.codes),
+        codes=tuple(codes_of(best, turns)),
     )
 
 

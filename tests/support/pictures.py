@@ -56,6 +56,17 @@ def zigzags(rows: int, cols: int) -> Ink:
     return np.tile(one, (rows, cols))
 
 
+def dots(rows: int, cols: int) -> Ink:
+    """So many dots, none above or beside another by a whole number of steps."""
+    random = np.random.default_rng(1)
+    ink = np.zeros((15 * rows + 20, 15 * cols + 20), np.uint8)
+    for row in range(rows):
+        for col in range(cols):
+            down, across = random.integers(0, 8, 2)
+            ink[10 + 15 * row + down :, 10 + 15 * col + across :][:6, :4] = 255
+    return ink
+
+
 def file_of(ink: Ink) -> bytes:
     """A PNG with dark ink on white."""
     buffer = io.BytesIO()

@@ -10,8 +10,9 @@ from engine.errors import InvalidInput
 from engine.models.batcher import BatchSlice
 from engine.models.repository import Repository
 from engine.models.version import Version
-from engine.reading import RUN_ROWS, Reading, best_turn, chosen_rows, needs_turn, read, reads_digits, take_rows, texts
+from engine.reading import Reading, best_turn, chosen_rows, codes_of, needs_turn, read, reads_digits, take_rows, texts
 from imaging.pixels import describe
+from imaging.reading.segment import Segmented
 from service.api.digits.models import identity
 from service.api.digits.predictions import write_predictions
 from service.api.digits.wishes import read_wish
@@ -33,19 +34,29 @@ class ReadApi:
         context.calls = version.statistics.calls[READ]
         card = version.session.card
         if not reads_digits(card):
-            raise InvalidInput("model", f"is {card.name}, whose classes are not digits, expected a model of digits")
+            raise InvalidInput(
+                "model", f"is {card.name}, whose classes are not the ten digits, expected a model of digits"
+            )
         if not request.encoded_image:
             raise InvalidInput("encoded_image", "is empty, expected an image file")
         wish = read_wish(request, card)
         response = pb.ReadResponse()
         response.model.CopyFrom(identity(version))
-        readings: list[Reading] = []
-        while not readings or needs_turn(readings):
-            readings.append(await self._read(request.encoded_image, version, context, len(readings), response.timings))
-        response.quarter_turns = best_turn(readings)
-        best = readings[response.quarter_turns]
+        readings: list[Reading | None] = []
+        while needs_turn(readings):
+            segmented = await self._decode_pool.segment(request.encoded_image, card, len(readings), context.deadline)
+            if isinstance(segmented, str):
+                refusal = InvalidInput("encoded_image", segmented)
+                readings.append(None)
+            else:
+                readings.append(await _read(segmented, version, context, response.timings))
+        turns = best_turn(readings)
+        best = None if turns is None else readings[turns]
+        if turns is None or best is None:
+            raise refusal
+        response.quarter_turns = turns
         response.height, response.width = best.segmented.shape
-        for code in best.segmented.codes:
+        for code in codes_of(best, turns):
             warning = describe(code, card.pixel_max)
             response.warnings.append(warning.sentence)
             response.warning_codes.append(warning.code)
@@ -55,19 +66,20 @@ class ReadApi:
         write_predictions([digit.prediction for digit in digits], result, card, wish)
         return response
 
-    async def _read(self, image: bytes, version: Version, context: Context, turns: int, timings: pb.Timings) -> Reading:
-        """The picture turned by so many quarter turns."""
-        card = version.session.card
-        segmented = await self._decode_pool.segment(image, card, turns, context.deadline)
-        slices: list[BatchSlice] = []
-        for start in range(0, len(segmented.pixels), RUN_ROWS):
-            rows = segmented.pixels[start : start + RUN_ROWS]
-            await version.batcher.wait_for_capacity(len(rows), context.deadline)
-            slices.append(await version.batcher.submit(rows, _answer, deadline=context.deadline))
-        timings.queue_us += sum(each.queue_us for each in slices)
-        timings.inference_us += sum(each.inference_us for each in slices)
-        timings.batch_rows += sum(each.batch_rows for each in slices)
-        return await asyncio.to_thread(read, segmented, [each.result for each in slices], len(card.classes))
+
+async def _read(segmented: Segmented, version: Version, context: Context, timings: pb.Timings) -> Reading:
+    """What the model makes of the parts of a picture in one direction; adds to `timings`."""
+    slices: list[BatchSlice] = []
+    step = version.batcher.slice_rows
+    for start in range(0, len(segmented.pixels), step):
+        rows = segmented.pixels[start : start + step]
+        await version.batcher.wait_for_capacity(len(rows), context.deadline)
+        slices.append(await version.batcher.submit(rows, _answer, deadline=context.deadline))
+    timings.queue_us += sum(each.queue_us for each in slices)
+    timings.inference_us += sum(each.inference_us for each in slices)
+    timings.batch_rows += sum(each.batch_rows for each in slices)
+    classes = len(version.session.card.classes)
+    return await asyncio.to_thread(read, segmented, [each.result for each in slices], classes)
 
 
 def _answer(answer: BatchSlice) -> BatchSlice:

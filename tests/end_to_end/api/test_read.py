@@ -10,9 +10,9 @@ from google.protobuf.json_format import ParseDict
 from google.rpc.error_details_pb2 import BadRequest, RetryInfo
 from grpc_status import rpc_status
 
-from imaging.reading.segment import MOST_CANDIDATES
+from imaging.reading.segment import MOST_MARKS
 from tests.support.http_calls import ask, detail, encoded
-from tests.support.pictures import file_of, in_grid, in_line, in_lines, zigzags
+from tests.support.pictures import dots, file_of, in_grid, in_line, in_lines, zigzags
 from tests.support.server import STEM, Server, StartServer, Stub
 
 COMMITTEE, PLAIN = "mnist-committee", "mnist-16x16"
@@ -164,9 +164,9 @@ CASES = {
         "is 0.5, and model mnist-16x16 cannot tell digits from other images",
     ),
     "too many marks": (
-        request(zigzags(8, 4)),
+        request(dots(38, 38)),
         "encoded_image",
-        f"too many marks: more than {MOST_CANDIDATES} may be digits",
+        f"shows 1444 marks, expected at most {MOST_MARKS}",
     ),
 }
 
@@ -265,3 +265,13 @@ def test_more_pictures_at_once_than_are_decoded(start_server: StartServer, of):
             assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
             assert any(packed.Is(RetryInfo.DESCRIPTOR) for packed in rpc_status.from_call(error).details)
         assert Stub(channel).read(message, timeout=60).text == "72"
+
+
+def test_a_server_of_small_batches_reads_too(start_server: StartServer, of):
+    """The parts of a picture come in batches as large as there are; nobody waits behind them for ever."""
+    server = start_server("--max-batch-rows=2", "--max-queue-rows=3", "--default-model=mnist-16x16")
+    with server.channel() as channel:
+        stub = Stub(channel)
+        picture = file_of(in_line([of(7), of(2)]))
+        assert len(stub.read(pb.ReadRequest(encoded_image=picture), timeout=60).text) == 2
+        assert len(stub.classify(pb.ClassifyRequest(encoded_images=[picture]), timeout=60).predictions) == 1

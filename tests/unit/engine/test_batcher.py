@@ -260,3 +260,14 @@ async def test_an_answer_that_cannot_be_written_fails_its_caller_alone(make, rec
     with pytest.raises(ValueError, match="no ink"):
         await bad
     assert (await good).result.labels.tolist() == [2]
+
+
+async def test_more_rows_than_a_batch_takes_are_refused(make):
+    """In the queue they would keep everyone else waiting; `slice_rows` says how many may come at once."""
+    batcher = make(max_batch_rows=4)
+    with pytest.raises(ValueError, match="5 images are more than the 4 of a batch"):
+        batcher.submit(rows(1, 2, 3, 4, 5), same)
+    assert batcher.slice_rows == 4
+    assert make(max_batch_rows=100, max_queue_rows=50).slice_rows == 50
+    assert make(max_batch_rows=100, max_queue_rows=100).slice_rows == 64
+    assert (await batcher.submit(rows(7), same)).result.labels.tolist() == [7]

@@ -129,5 +129,28 @@ def test_too_many_marks_are_refused(monkeypatch: pytest.MonkeyPatch):
     image, draw = sheet(120, 700)
     for place in range(12):
         bar(draw, 20 + 55 * place, 30)
-    with pytest.raises(TooManyMarksError, match="more than 10 may be digits"):
+    with pytest.raises(TooManyMarksError, match="have more than 10 parts to try"):
         segment(grey(image), FORM)
+
+
+def test_thousands_of_marks_are_refused_before_they_are_sorted():
+    """Dots, each of which may be a digit: the sentence has their number."""
+    grey, random = np.full((600, 600), 0.95, np.float32), np.random.default_rng(1)
+    for row in range(10, 580, 15):
+        for col in range(10, 580, 15):
+            down, across = random.integers(0, 8, 2)
+            grey[row + down : row + down + 6, col + across : col + across + 4] = 0.1
+    with pytest.raises(TooManyMarksError, match="shows 1444 marks, expected at most 1000"):
+        segment(grey, FORM)
+
+
+@pytest.mark.parametrize("strokes", [[(10, 10, 90, 10), (90, 10, 40, 150)], [(20, 0, 20, 150), (80, 0, 80, 150)]])
+def test_straight_strokes_of_a_digit_are_no_rules(strokes: list[tuple[int, int, int, int]]):
+    """The bar of a 7 that fills its picture, and the uprights of an H."""
+    image, draw = sheet(160, 100)
+    for stroke in strokes:
+        draw.line(stroke, fill=20, width=12)
+    found = segment(grey(image), FORM)
+    assert found.codes == ()
+    boxes = [c.box for line in found.lines for chain in line.chains for c in chain.candidates]
+    assert max(right for _, _, _, right in boxes) - min(left for _, _, left, _ in boxes) >= 60

@@ -55,14 +55,14 @@ def test_each_picture_is_a_row(pictures: Path, where: dict[str, Any], tmp_path: 
     assert [row["text"] for row in rows] == ["72", "72\n104", "7..\n.2.\n..7", "72\n104", "", None]
     assert [row["digits"] for row in rows] == [2, 5, 3, 5, 0, None]
     assert [row["quarter_turns"] for row in rows] == [0, 0, 0, 1, 0, None]
-    assert [row["warning_codes"] for row in rows] == [None, None, "lines_removed", None, "blank", None]
+    assert [row["warning_codes"] for row in rows] == [None, None, "lines_removed", "turned", "blank", None]
     assert [row["score"] is None for row in rows] == [False] * 5 + [True]
     assert rows[4]["score"] == 0 < rows[0]["score"] <= 1
     assert [row["error"] is None for row in rows] == [True] * 5 + [False]
     assert rows[5]["error"].startswith("f.png: the bytes are not an image")
     assert (summary.rows, summary.failed, summary.rejected) == (6, 1, None)
     assert summary.errors == {"image that cannot be read": 1}
-    assert summary.warnings == {"lines_removed": 1, "blank": 1}
+    assert summary.warnings == {"lines_removed": 1, "turned": 1, "blank": 1}
     assert summary.digits.tolist() == [2, 2, 4, 0, 2, 0, 0, 5, 0, 0]
     assert summary.as_json()["mean_margin"] is None
     assert "15 digits read" in summary.lines()
@@ -112,7 +112,7 @@ def test_a_job_goes_on_where_it_was(pictures: Path, tmp_path: Path):
     assert table(tmp_path / "out.parquet").equals(table(tmp_path / "whole.parquet"))
     summary = json.loads(out)
     assert (summary["rows"], sum(summary["digits"]) + summary["rejected"]) == (6, 15)
-    assert summary["warnings"] == {"lines_removed": 1, "blank": 1}
+    assert summary["warnings"] == {"lines_removed": 1, "turned": 1, "blank": 1}
 
 
 def test_a_bad_picture_may_end_the_job(pictures: Path, where: dict[str, Any], tmp_path: Path):
