@@ -73,7 +73,7 @@ def read_images(images: Images) -> Batch:
             arrays.append(np.asarray(item))
         else:
             raise TypeError(
-                f"an image is a {type(item).__name__}, expected a NumPy array, a path, bytes or a PIL image"
+                f"an image is of type {type(item).__name__}, expected a NumPy array, a path, bytes or a PIL image"
             )
     if arrays and encoded:
         raise TypeError("the list mixes arrays and image files, expected only arrays or only image files")
