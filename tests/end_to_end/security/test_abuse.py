@@ -65,7 +65,8 @@ def test_a_greedy_stream_leaves_room_for_single_calls(start_server: StartServer,
         request = pb.ClassifyRequest(pixels=mnist_test[0][:100].tobytes())
         for _ in range(6):
             assert len(Stub(channel).classify(request, timeout=20).predictions) == 100
-        assert server.resident_mib() < before + 250
+        # An answer takes some 60 MB while it is written, and each stream may have two on the way.
+        assert server.resident_mib() < before + 600
         over.set()
         streams[2].cancel()
         for reader in readers:
