@@ -16,7 +16,7 @@ RUN_ROWS = 64
 """Rows of one run in this process."""
 
 # A picture whose digits are as sure as this stands upright; another is read in all four directions.
-_SURE = 0.6
+_SURE = 0.8
 # Another direction is taken if its digits are surer by this: where there are few, a 6 is a 9 upside down.
 _SURER, _SURER_OF_FEW, _FEW = 0.15, 0.3, 2
 _DIGITS = frozenset("0123456789")

@@ -24,7 +24,7 @@ def reading(quality: float, digits: int = 1) -> Reading:
 
 @pytest.mark.parametrize(
     ("qualities", "more"),
-    [([], True), ([0.7], False), ([0.5], True), ([0.5, 0.9], True), ([None], True), ([0.5] * 4, False)],
+    [([], True), ([0.81], False), ([0.79], True), ([0.5, 0.9], True), ([None], True), ([0.5] * 4, False)],
 )
 def test_an_unsure_picture_is_turned(qualities: list[float | None], more: bool):
     """Until it was read in all four directions; one with too many marks as it stands is turned, too."""
