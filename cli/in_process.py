@@ -115,7 +115,8 @@ class LocalDigits:
             found.append(await work)
 
         try:
-            # Python 3.11 formats what the task returned for an error that nobody sees: seconds, for a wide network.
+            # The task returns nothing: Python 3.11 would format its result in a hidden error message, which takes
+            # seconds for the weights of a wide network.
             self._runner.run(keep())
             return found[0]
         except EngineInvalidInput as error:

@@ -1,4 +1,4 @@
-"""What a model makes of the digits of one picture, whoever runs it: in which direction, and with which text."""
+"""How a picture is read: which way up it stands, and what its lines say. The service and batch jobs share it."""
 
 import math
 from collections.abc import Sequence
@@ -11,9 +11,6 @@ from engine.models.session import InferenceResult
 from imaging.pixels import WarningCode
 from imaging.reading.choose import ReadLine, choose, quality
 from imaging.reading.segment import Segmented
-
-RUN_ROWS = 64
-"""Rows of one run in this process."""
 
 # A picture whose digits are as sure as this stands upright; another is read in all four directions.
 _SURE = 0.8

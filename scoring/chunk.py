@@ -115,7 +115,7 @@ class Chunk:
     warnings: Mapping[int, Sequence[ImageWarning]] = field(default_factory=dict)
     """Warnings of the preparation by row within the chunk, for image files; the sequence may be empty."""
     pictures: Sequence[bytes] | None = None
-    """The image files of a job that reads pictures, whose `pixels` are [n, 0]; a row with an error has none: b""."""
+    """The image files of a job that reads pictures; b"" in a row with an error. Such a chunk has `pixels` [n, 0]."""
 
     def __len__(self) -> int:
         return len(self.pixels)

@@ -47,8 +47,6 @@ def terminal_printer() -> Printer:
             console.print(drawn, soft_wrap=True)
         if not result.lines:
             console.print("  no digits", soft_wrap=True)
-        if result.quarter_turns:
-            console.print(f"  turned clockwise by {90 * result.quarter_turns}°", soft_wrap=True)
         for warning in result.warnings:
             console.print(Text(f"  warning: {warning}", style="yellow"), soft_wrap=True)
         console.print()

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.marks import Marks
-from imaging.reading.sheet import Sheet, box_of
+from imaging.reading.sheet import box_of
 
 Box = tuple[int, int, int, int]
 """top, bottom, left, right in the sheet; bottom and right exclusive."""
@@ -86,7 +86,7 @@ def stacked(marks: Marks, line: list[int]) -> list[Part]:
     return merged
 
 
-def no_specks(marks: Marks, sheet: Sheet, height: float) -> NDArray[np.bool_]:
+def no_specks(marks: Marks, height: float) -> NDArray[np.bool_]:
     """Which marks are neither specks nor lines under digits: bool [marks]."""
     heights, widths = marks.bottom - marks.top + 1, marks.right - marks.left + 1
     flat = (widths > _LONG * height) & (heights < _FLAT * height)

@@ -1,4 +1,7 @@
-"""Rules, squares and grids of a sheet: straight thin lines from border to border."""
+"""Rules, squares and grids of a sheet: straight thin lines from border to border.
+
+`imaging.lines` does it for a picture of one digit, whose strokes are a large part of the picture and hide few lines.
+"""
 
 from dataclasses import dataclass
 

@@ -103,7 +103,7 @@ def segment(grey: Floats, form: Form) -> Segmented:
     sheet = find_sheet(grey)
     marks = find_marks(sheet.ink)
     height = digit_height(marks)
-    kept = no_specks(marks, sheet, height)
+    kept = no_specks(marks, height)
     if (count := np.count_nonzero(kept)) > MOST_MARKS:
         raise TooManyMarksError(f"the picture shows {count} marks, expected at most {MOST_MARKS}")
     images: list[NDArray[np.uint8]] = []

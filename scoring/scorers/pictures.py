@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 
 from artifact.card import Card
 from engine.models.session import InferenceResult
-from engine.reading import RUN_ROWS, Reading, best_turn, chosen_rows, codes_of, needs_turn, read, texts
+from engine.reading import Reading, best_turn, chosen_rows, codes_of, needs_turn, read, texts
 from imaging.decode import ImageError
 from imaging.reading.segment import TooManyMarksError, segment_file
 from scoring.chunk import PictureError, PictureText
 from scoring.scorers.scorer import MAX_IMAGE_PIXELS
+
+_RUN_ROWS = 64  # of one run: the values of more do not stay in the cache
 
 
 def read_picture(
@@ -30,8 +32,8 @@ def read_picture(
             refusal = str(error)
             readings.append(None)
             continue
-        starts = range(0, len(segmented.pixels), RUN_ROWS)
-        results = [run(segmented.pixels[start : start + RUN_ROWS]) for start in starts]
+        starts = range(0, len(segmented.pixels), _RUN_ROWS)
+        results = [run(segmented.pixels[start : start + _RUN_ROWS]) for start in starts]
         readings.append(read(segmented, results, len(card.classes)))
     turns = best_turn(readings)
     best = None if turns is None else readings[turns]

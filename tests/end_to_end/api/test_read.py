@@ -84,7 +84,7 @@ def test_a_line_of_all_digits_and_several_lines(stub: Stub, of):
 
 
 def test_a_grid(stub: Stub, of):
-    """The digits of each row with their fields; empty fields are dots, and the lines are told."""
+    """Each row is a line with a dot for each empty field, each digit names its field, and a warning tells of the lines."""
     answer = read(stub, in_grid([[of(4), None, of(7)], [None, of(3), None], [of(2), of(0), None]]))
     assert answer.text == "4.7\n.3.\n20."
     assert [line.columns for line in answer.lines] == [3, 3, 3]
@@ -252,7 +252,7 @@ def test_callers_that_go_leave_nothing_behind(start_server: StartServer, of):
 
 
 def test_more_pictures_at_once_than_are_decoded(start_server: StartServer, of):
-    """Are refused with the time to come back at, as images are; nobody who was accepted is lost."""
+    """Calls beyond the limit are refused with a retry delay, as for Classify. All accepted calls are answered."""
     server = start_server("--max-batch-rows=64", "--max-queue-rows=64")
     message = request(in_line([of(7), of(2)]), PLAIN)
     with server.channel() as channel:
@@ -268,7 +268,7 @@ def test_more_pictures_at_once_than_are_decoded(start_server: StartServer, of):
 
 
 def test_a_server_of_small_batches_reads_too(start_server: StartServer, of):
-    """The parts of a picture come in batches as large as there are; nobody waits behind them for ever."""
+    """Read submits no more rows at once than a batch takes, and later calls are answered."""
     server = start_server("--max-batch-rows=2", "--max-queue-rows=3", "--default-model=mnist-16x16")
     with server.channel() as channel:
         stub = Stub(channel)

@@ -206,7 +206,7 @@ def test_a_port_in_use_is_refused_and_its_flag_named(server: Server, start_serve
     assert "".join(second.text).strip() == wanted
 
 
-@pytest.mark.front("grpcio")  # of Envoy it is told with the limit of connections
+@pytest.mark.front("grpcio")  # for Envoy, the test of the connection limit covers it
 def test_without_a_port_there_is_no_http(start_server: StartServer):
     """`--http-port=-1` serves gRPC alone."""
     server = start_server("--http-port=-1")

@@ -75,11 +75,11 @@ def test_health_lists_every_name(server: Server):
 
 @pytest.mark.parametrize(
     "number",
-    # Of SIGINT either front is told among the tests of workers.
+    # The tests of workers send SIGINT to both fronts.
     [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.front("grpcio"))],
 )
 def test_a_signal_drains_and_exits_with_0(start_server: StartServer, number: int):
-    """A watcher is told NOT_SERVING and its stream ends; the process does not wait for it. No call is in the log."""
+    """A health watch gets NOT_SERVING and ends at once. The log has no line for a call."""
     server = start_server("--grace-seconds=20")
     with server.channel() as channel:
         answered_and_refused(channel)

@@ -34,7 +34,7 @@ def test_a_client_that_calls_too_often_is_refused_alone(file: Path, start_server
     assert "retryDelay" in MessageToDict(detail(answer, RetryInfo))
     time.sleep(1.2)
     with DigitsClient(server.address, metadata=bearer(ANNA), timeout=20) as client:
-        for _ in range(10):  # comes back when it is told to, and loses nothing
+        for _ in range(10):  # it waits as long as the server says, and no call fails
             client.classify(IMAGE)
     with DigitsClient(server.address) as client:  # health is open, and so at any rate
         assert {client.health().name for _ in range(30)} == {"SERVING"}
@@ -43,7 +43,7 @@ def test_a_client_that_calls_too_often_is_refused_alone(file: Path, start_server
 
 
 def test_messages_of_a_stream_count_like_calls(start_server: StartServer):
-    """So that nobody gets round the rate by one long stream; without tokens a client is its address."""
+    """Each message of a stream counts against the rate. Without tokens a client is its address."""
     server = start_server("--client-rate=5")
     request = pb.ClassifyStreamRequest(request=pb.ClassifyRequest(pixels=IMAGE.tobytes()))
     with server.channel() as channel:

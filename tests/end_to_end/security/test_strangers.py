@@ -86,7 +86,7 @@ def refused(server: Server) -> float:
 
 
 def test_what_is_open_to_all_has_room_of_its_own(file: Path, start_server: StartServer):
-    """Watches, and probes of which only headers come: those beyond are refused, and nobody else is."""
+    """Watches, and probes that send only headers, have a limit of their own: other calls are not refused for them."""
     server = start_server(f"--token-file={file}", "--allow-plaintext-tokens", "--max-concurrent-calls=20")
     empty = health_pb2.HealthCheckRequest().SerializeToString()
     with server.channel() as channel:

@@ -64,7 +64,7 @@ def test_a_worker_told_to_end_ends_its_calls_and_is_replaced(crew: Server):
 
 @pytest.mark.parametrize(
     "number",
-    # Of SIGINT either front is told by the next test.
+    # The next test sends SIGINT to both fronts.
     [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.front("grpcio"))],
 )
 def test_a_signal_under_load_loses_no_call_that_was_entered(start_server: StartServer, number: int):
