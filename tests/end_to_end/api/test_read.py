@@ -84,7 +84,7 @@ def test_a_line_of_all_digits_and_several_lines(stub: Stub, of):
 
 
 def test_a_grid(stub: Stub, of):
-    """Each row is a line with a dot for each empty field, each digit names its field, and a warning tells of the lines."""
+    """Each row is a line, with a dot for each empty field. Each digit names its field."""
     answer = read(stub, in_grid([[of(4), None, of(7)], [None, of(3), None], [of(2), of(0), None]]))
     assert answer.text == "4.7\n.3.\n20."
     assert [line.columns for line in answer.lines] == [3, 3, 3]

@@ -100,7 +100,7 @@ def test_a_picture_turned_and_one_without_digits(where, lines, tmp_path):
     Image.new("L", (50, 50), 255).save(tmp_path / "blank.png")
     text = run(tmp_path / "turned.png", tmp_path / "blank.png", where, COMMITTEE).stdout.decode()
     assert "  104" in text
-    assert text.count("turned") == 1
+    assert text.count("was turned") == 1
     assert "  warning: the picture was turned until its digits stood upright\n" in text
     assert "  no digits\n  warning: the image is blank: no ink was found\n" in text
 
