@@ -39,7 +39,8 @@ class DigitsClient(BaseClient):
 
     Each method has a deadline of `timeout` seconds, at most a year, and raises a `DigitsError` if the call fails.
     gRPC repeats a call up to three times if the server is unreachable or shuts down. The client repeats a call
-    that a full queue rejected, after the delay that the server asks for, until the deadline.
+    that a full queue rejected, after the delay that the server asks for, until the deadline, and up to twice a call
+    whose connection was lost during the answer.
 
     If no server listens, a call fails with `Unavailable` within a second. With `wait_for_ready` it waits for a
     server until the deadline and then fails with `DeadlineExceeded`.

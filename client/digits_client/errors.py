@@ -53,6 +53,11 @@ class ClientClosed(DigitsError):
 class Unavailable(DigitsError):
     """The server is unreachable or draining, or the model is not ready (UNAVAILABLE)."""
 
+    def __init__(self, message: str, *, interrupted: bool = False) -> None:
+        super().__init__(message)
+        self.interrupted = interrupted
+        """Whether the call ended after the answer had begun; gRPC does not repeat such a call."""
+
 
 class DeadlineExceeded(DigitsError):
     """No response came within the timeout (DEADLINE_EXCEEDED)."""
@@ -84,6 +89,8 @@ _STATUS = re.compile(r"(?:HTTP status|with status:) (\d+)")
 _BY_PROXY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
 # TLS errors: their messages end with OK instead of the reason.
 _TLS = re.compile(r"OPENSSL_internal:(\w+)(?:: ([a-z][^:\]]*))?")
+# How the message begins if the connection was lost during a call; the reason follows.
+_INTERRUPTED = re.compile(r"Stream removed \((.*)\)")
 _BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -111,6 +118,10 @@ def from_rpc(error: Any, target: str, timeout: float) -> DigitsError:
             message = f"{target} is no gRPC server: it {said}; a digits server takes gRPC on port 8001 by default"
     elif code == grpc.StatusCode.UNAVAILABLE and message.startswith(_UNREACHED):
         message = f"cannot reach {target}: {_reason(message)}"
+    elif code == grpc.StatusCode.UNAVAILABLE and (lost := _INTERRUPTED.match(message)):
+        return Unavailable(f"the connection to {target} was lost during the call: {lost[1]}", interrupted=True)
+    elif code == grpc.StatusCode.UNAVAILABLE and error.initial_metadata():
+        return Unavailable(message, interrupted=True)
     details = {key: value for key, value in error.trailing_metadata() or () if key == "grpc-status-details-bin"}
     detailed = Status()
     try:

@@ -11,7 +11,7 @@ from typing import Any
 
 from digits_protocol.digits.v1 import digits_pb2 as pb
 
-from digits_client.errors import DeadlineExceeded, DigitsError, Overloaded
+from digits_client.errors import DeadlineExceeded, DigitsError, Overloaded, Unavailable
 
 SERVICE = "digits.v1.DigitsService"
 
@@ -20,6 +20,10 @@ Metadata = Sequence[tuple[str, str | bytes]]
 # Retries after a full queue wait longer by a random part up to this, so that callers rejected together do not return
 # together.
 _JITTER = 0.2
+
+# gRPC does not repeat a call whose answer had begun. All calls can be repeated, so the client repeats such a call this
+# many times.
+_INTERRUPTIONS = 2
 
 # gRPC repeats calls that found no server or one that shuts down. It must not repeat RESOURCE_EXHAUSTED: the code also
 # stands for a message that is too large.
@@ -98,6 +102,7 @@ class Deadline:
         self.seconds = check_timeout(seconds)
         self._place = place
         self._end = time.monotonic() + self.seconds
+        self._interruptions = 0
 
     def left(self) -> float:
         """The remaining seconds; raises `DeadlineExceeded` if there are none."""
@@ -108,9 +113,14 @@ class Deadline:
 
     def pause(self, error: DigitsError) -> float | None:
         """Seconds to wait before a retry after this error; None for no retry."""
-        if not isinstance(error, Overloaded):
+        if isinstance(error, Overloaded):
+            pause = max(error.retry_after, 0.001)
+        elif isinstance(error, Unavailable) and error.interrupted and self._interruptions < _INTERRUPTIONS:
+            self._interruptions += 1
+            pause = 0.1
+        else:
             return None
-        pause = max(error.retry_after, 0.001) * random.uniform(1, 1 + _JITTER)  # noqa: S311 no secret
+        pause *= random.uniform(1, 1 + _JITTER)  # noqa: S311 no secret
         return pause if time.monotonic() + pause < self._end else None
 
 
