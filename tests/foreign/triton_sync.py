@@ -51,10 +51,10 @@ def describe(client: triton.InferenceServerClient) -> None:
     assert "system_shared_memory" in client.get_server_metadata().extensions
 
     metadata = client.get_model_metadata(MODEL, as_json=True)
-    assert metadata["versions"] == ["1", "2"]
+    assert metadata["versions"] == ["1", "2", "3", "4"]
     assert metadata["inputs"] == [{"name": "pixels", "datatype": "UINT8", "shape": ["-1", "784"]}]
     assert [output["name"] for output in metadata["outputs"]] == [
-        *("label", "scores", "hidden_1", "hidden_2", "warnings")
+        *("label", "scores", "not_a_digit", "hidden_1", "hidden_2", "warnings")
     ]
 
     config = client.get_model_config(MODEL, as_json=True)["config"]
@@ -69,7 +69,7 @@ def infer(client: triton.InferenceServerClient) -> None:
     result = client.infer(MODEL, [tensor(pixels)], request_id="one")
     same(result, "label", "scores")
     response = result.get_response()
-    assert (response.id, response.model_version) == ("one", "2")
+    assert (response.id, response.model_version) == ("one", "4")
     assert len(response.parameters["sha256"].string_param) == 64
     assert response.parameters["inference_us"].int64_param > 0
     assert response.parameters["queue_us"].int64_param >= 0
@@ -204,7 +204,7 @@ def repository(client: triton.InferenceServerClient) -> None:
 
 def counted(client: triton.InferenceServerClient) -> dict[str, int]:
     """What the newest version has done."""
-    [told] = client.get_inference_statistics(MODEL, "2").model_stats
+    [told] = client.get_inference_statistics(MODEL, "4").model_stats
     assert sum(batch.batch_size * batch.compute_infer.count for batch in told.batch_stats) == told.inference_count
     assert sum(batch.compute_infer.count for batch in told.batch_stats) == told.execution_count
     stats = told.inference_stats
@@ -223,6 +223,6 @@ with triton.InferenceServerClient(ADDRESS) as client:
     assert after["rows"] - before["rows"] == 7 * rows + 2 + 20 * 3 + 29 * 2 + rows
     assert after["success"] - before["success"] == 8 + 20 + 29 + 1
     assert after["fail"] - before["fail"] == 4 + 1
-    assert len(client.get_inference_statistics(as_json=True)["model_stats"]) == 6
+    assert len(client.get_inference_statistics(as_json=True)["model_stats"]) == 8
     repository(client)
 print("all well")

@@ -20,8 +20,8 @@ from tests.support.processes import ROOT
 MODELS = ROOT / "models"
 NAMES = ", ".join(sorted(path.name for path in MODELS.iterdir()))
 """Of the committed models, as sentences list them."""
-SMALL = ("digits-8x8", "mnist-16x16")
-"""The models that a server of tests has, unless its test says otherwise: 0.1 of 43 MB."""
+SMALL = {"digits-8x8": (1,), "mnist-16x16": (1, 2)}
+"""The models and versions that a server of tests has, unless its test says otherwise: 0.1 of 45 MB."""
 START_SECONDS = 60
 STEM = "/digits.v1.DigitsService/"
 
@@ -126,12 +126,14 @@ class Server:
 
 
 def small_models() -> Path:
-    """A models folder with the small committed models only: a server starts several times as fast with them."""
-    folder = ROOT / ".cache" / "tests" / "models"
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in SMALL:
-        with suppress(FileExistsError):
-            (folder / name).symlink_to(Path("../../../models", name))  # it holds when the clone is moved
+    """A models folder with a few small versions only: a server starts several times as fast with them."""
+    folder = ROOT / ".cache" / "tests" / "small-models"
+    for name, versions in SMALL.items():
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for version in map(str, versions):
+            with suppress(FileExistsError):
+                # It holds when the clone is moved.
+                (folder / name / version).symlink_to(Path("../../../../models", name, version))
     return folder
 
 

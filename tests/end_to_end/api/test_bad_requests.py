@@ -58,7 +58,7 @@ CASES = {
         "is 1, expected more than 0 and less",
     ),
     "a coverage for a model that has no thresholds": (
-        pb.ClassifyRequest(model="mnist-16x16", pixels=ONE, coverage=0.9),
+        pb.ClassifyRequest(model="mnist-16x16", version="2", pixels=ONE, coverage=0.9),
         "coverage",
         "is 0.9, and model mnist-16x16 has no thresholds",
     ),
@@ -68,7 +68,7 @@ CASES = {
         "is -1, expected more than 0 and less than 1, or 0 to reject none",
     ),
     "a chance of no digit for a model that cannot tell": (
-        pb.ClassifyRequest(model="mnist-16x16", pixels=ONE, reject_above=0.9),
+        pb.ClassifyRequest(model="mnist-16x16", version="2", pixels=ONE, reject_above=0.9),
         "reject_above",
         "is 0.9, and model mnist-16x16 cannot tell digits from other images",
     ),

@@ -37,7 +37,7 @@ def controlled(start_for_module: StartServer) -> Server:
 def expected(mnist_test, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """100 images with what onnxruntime itself makes of them, for the scripts."""
     pixels = mnist_test[0][:100]
-    session = onnxruntime.InferenceSession(MODELS / "mnist-16x16" / "2" / "model.onnx")
+    session = onnxruntime.InferenceSession(MODELS / "mnist-16x16" / "4" / "model.onnx")
     path = tmp_path_factory.mktemp("expected") / "expected.npz"
     np.savez(path, pixels=pixels, **dict(zip(OUTPUTS, session.run(OUTPUTS, {"pixels": pixels}), strict=True)))
     return path

@@ -1,6 +1,7 @@
 """Read over gRPC and by JSON: what it finds in pictures, and what it says of those it cannot read."""
 
 import time
+from typing import Any
 
 import grpc
 import numpy as np
@@ -19,11 +20,11 @@ COMMITTEE, PLAIN = "mnist-committee", "mnist-16x16"
 READ = STEM + "Read"
 
 
-def request(ink: np.ndarray, model: str = COMMITTEE, **fields: float) -> pb.ReadRequest:
+def request(ink: np.ndarray, model: str = COMMITTEE, **fields: Any) -> pb.ReadRequest:
     return pb.ReadRequest(model=model, encoded_image=file_of(ink), **fields)
 
 
-def read(stub: Stub, ink: np.ndarray, **fields: float) -> pb.ReadResponse:
+def read(stub: Stub, ink: np.ndarray, **fields: Any) -> pb.ReadResponse:
     return stub.read(request(ink, **fields), timeout=60)
 
 
@@ -149,7 +150,7 @@ CASES = {
         "is 1, expected more than 0 and less than 1",
     ),
     "a coverage for a model without thresholds": (
-        request(np.zeros((9, 9), np.uint8), PLAIN, coverage=0.9),
+        request(np.zeros((9, 9), np.uint8), PLAIN, version="2", coverage=0.9),
         "coverage",
         "is 0.9, and model mnist-16x16 has no thresholds",
     ),
@@ -159,7 +160,7 @@ CASES = {
         "is -1, expected more than 0 and less than 1",
     ),
     "a chance for a model that cannot tell": (
-        request(np.zeros((9, 9), np.uint8), PLAIN, reject_above=0.5),
+        request(np.zeros((9, 9), np.uint8), PLAIN, version="2", reject_above=0.5),
         "reject_above",
         "is 0.5, and model mnist-16x16 cannot tell digits from other images",
     ),
@@ -180,7 +181,7 @@ def test_what_cannot_be_read_names_the_field(stub: Stub, server: Server, case: s
     [(named, described)] = violations(raised.value)
     assert (named, sentence in described) == (field, True), described
     assert raised.value.details() == f"{field}: {described}"
-    given = {"encodedImage": encoded(message.encoded_image), "model": message.model}
+    given = {"encodedImage": encoded(message.encoded_image), "model": message.model, "version": message.version}
     given |= {"coverage": message.coverage, "rejectAbove": message.reject_above}
     status, _, answer = ask(server, given, READ)
     assert (status, answer["code"]) == (400, "invalid_argument")

@@ -81,7 +81,9 @@ def test_the_server_says_where_the_page_is(server: Server):
     assert server.wait_for("serving")["page"] == f"http://127.0.0.1:{server.http_port}/"
 
 
-@pytest.mark.parametrize("version", ["mnist-16x16 1", "mnist-16x16 2", "mnist-large 1", "digits-8x8 1"])
+@pytest.mark.parametrize(
+    "version", ["mnist-16x16 1", "mnist-16x16 2", "mnist-16x16 4", "mnist-large 1", "digits-8x8 1"]
+)
 def test_the_page_has_all_digits_that_a_committed_model_gets_wrong(server: Server, stub: Stub, version: str):
     """Each off the diagonal of its card, by the answers of the server."""
     name, number_ = version.split()

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from digits_protocol.digits.v1 import digits_pb2 as pb
 
-from tests.support.server import MODELS, StartServer, Stub
+from tests.support.server import MODELS, StartServer, Stub, small_models
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_golden_rows_with_one_score_changed(start_server, models):
 
 def test_one_broken_version_does_not_stop_the_others(start_server, models, mnist_test):
     """It is listed as failed with its reason, and refuses calls as UNAVAILABLE; the rest serves."""
-    shutil.copytree(MODELS / "mnist-16x16", models / "mnist-16x16")
+    shutil.copytree(small_models() / "mnist-16x16", models / "mnist-16x16")
     (models / "mnist-16x16" / "2" / "model.onnx").write_bytes(b"broken")
     server = start_server(models=models)
     one = mnist_test[0][0].tobytes()

@@ -75,6 +75,8 @@ COMMITTED = [
     ("digits-8x8", "1"),
     ("mnist-16x16", "1"),
     ("mnist-16x16", "2"),
+    ("mnist-16x16", "3"),
+    ("mnist-16x16", "4"),
     ("mnist-256x128", "1"),
     ("mnist-committee", "1"),
     ("mnist-large", "1"),
@@ -142,8 +144,8 @@ def test_the_network_is_given_as_scikit_learn_has_it(stub, name, version):
 
 
 def test_mnist_16x16_has_the_13002_parameters_of_the_lesson(stub):
-    """784-16-16-10, a sigmoid in version 1 and a ReLU in version 2."""
-    for version, activation in (("1", "logistic"), ("2", "relu")):
+    """784-16-16-10, a sigmoid in versions 1 and 3, and a ReLU in 2 and 4."""
+    for version, activation in zip("1234", ("logistic", "relu") * 2, strict=True):
         card = stub.get_model(pb.GetModelRequest(model="mnist-16x16", version=version)).card
         assert list(card.layer_widths) == [784, 16, 16, 10]
         assert card.parameters == 13_002

@@ -27,7 +27,7 @@ def test_a_picture_of_two_digits_is_read(visit: Visit, server: Server, how: str)
     digits = [digit for line in answer["lines"] for digit in line["digits"]]
     assert text(visit) == ["72"] == [answer["text"]]
     expect(reading(visit).locator(".note")).to_have_text(
-        f"2 digits, score {100 * answer['score']:.1f} %, by mnist-16x16 2"
+        f"2 digits, score {100 * answer['score']:.1f} %, by mnist-16x16 4"
     )
     expect(visit.page.locator("#read")).to_have_text("The picture shows 2 digits: 72.")
     left, top, right, bottom = edges(reading(visit).get_by_role("img", name="The picture"))

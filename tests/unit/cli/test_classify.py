@@ -193,7 +193,7 @@ def test_classes_that_cannot_be_ruled_out(files, tmp_path):
 
 def test_a_coverage_needs_thresholds(where, files):
     """A model without them is named, once and not for each file; what is no share is wrong usage."""
-    done = run(*files, *where, "--model=mnist-16x16", "--coverage=0.9")
+    done = run(*files, *where, "--model=mnist-16x16:2", "--coverage=0.9")
     assert done.returncode == 1
     assert done.stderr == b"digits: --coverage: model mnist-16x16 version 2 has no thresholds to rule out classes by\n"
     done = run(*files, *where, "--coverage=99")
@@ -212,7 +212,7 @@ def test_images_that_are_rejected(where, files):
 
 def test_rejecting_needs_a_model_that_can_tell(where, files):
     """A model that cannot is named, once and not for each file; what is no share is wrong usage."""
-    done = run(*files, *where, "--model=mnist-16x16", "--reject-above=0.9")
+    done = run(*files, *where, "--model=mnist-16x16:2", "--reject-above=0.9")
     assert done.returncode == 1
     assert done.stderr == b"digits: --reject-above: model mnist-16x16 version 2 cannot tell digits from other images\n"
     done = run(*files, *where, "--reject-above=1")

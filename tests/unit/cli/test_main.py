@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -44,9 +43,6 @@ def test_help_is_quick():
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"numpy", "grpc", "onnxruntime", "sklearn", "google.protobuf", "pydantic", "PIL"} & set(loaded)
-    start = time.monotonic()
-    run("--help")
-    assert time.monotonic() - start < 3
 
 
 def test_version():

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from artifact.store import find_versions
 from tests.support.processes import run_digits
+from tests.support.server import MODELS
 
 DIGITS = str(Path(sys.executable).with_name("digits"))
 
@@ -23,7 +25,7 @@ def test_models_as_a_table(server):
     done = run("models", f"--server={server.address}")
     assert done.returncode == 0
     rows = {tuple(line.split()[:2]): line for line in done.stdout.splitlines() if "ready" in line}
-    assert len(rows) == 6
+    assert len(rows) == len(find_versions(MODELS))
     assert "8×8" in rows["digits-8x8", "1"]
     assert "0..16" in rows["digits-8x8", "1"]
     assert [line for line in rows.values() if "(default)" in line] == [rows["mnist-256x128", "(default)"]]

@@ -138,7 +138,7 @@ def test_rejected_digits(where, two):
     assert found["text"] == "??"
     assert [digit["rejected"] for digit in found["lines"][0]["digits"]] == [True, True]
     assert run(two, where, COMMITTEE, "--reject-above=2").returncode == 2
-    refused = run(two, where, "--model=mnist-16x16", "--reject-above=0.5")
+    refused = run(two, where, "--model=mnist-16x16:2", "--reject-above=0.5")
     assert refused.returncode == 1
     assert (
         refused.stderr == b"digits: --reject-above: model mnist-16x16 version 2 cannot tell digits from other images\n"

@@ -1,10 +1,9 @@
 """A server that does on demand what a real one cannot be made to do: fail, refuse, and be slow."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +18,8 @@ from tests.support.processes import free_port
 
 SERVICE = "digits.v1.DigitsService"
 FEATURES = 12
+HELD_SECONDS = 60
+"""What waits for a test waits this long at most."""
 
 
 @dataclass
@@ -38,7 +39,7 @@ class FaultyServer:
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
-        self.pause = 0.0
+        self._held_listing: threading.Event | None = None
 
     @property
     def target(self) -> str:
@@ -86,8 +87,9 @@ class FaultyServer:
 
     def list_models(self, request: pb.ListModelsRequest, context: Any) -> pb.ListModelsResponse:
         self.listings += 1
-        pause, self.pause = self.pause, 0.0
-        time.sleep(pause)
+        held, self._held_listing = self._held_listing, None
+        if held is not None:
+            held.wait(HELD_SECONDS)
         ready = pb.ModelVersion(
             version="1", state=pb.MODEL_STATE_READY, rows=self.rows, cols=self.cols, pixel_max=16, classes=["a", "b"]
         )
@@ -115,13 +117,16 @@ class FaultyServer:
         full = grpc.StatusCode.RESOURCE_EXHAUSTED
         self.faults += [lambda context: end(context, full, "the queue is full", info)] * times
 
-    def list_slowly(self, seconds: float) -> None:
-        """The next listing takes that long."""
-        self.pause = seconds
+    def hold_listing(self) -> threading.Event:
+        """The next listing waits for this event."""
+        self._held_listing = threading.Event()
+        return self._held_listing
 
-    def be_slow(self, seconds: float) -> None:
-        """The next call takes that long."""
-        self.faults.append(lambda context: time.sleep(seconds))
+    def hold(self) -> threading.Event:
+        """The next call waits for this event."""
+        event = threading.Event()
+        self.faults.append(lambda context: event.wait(HELD_SECONDS))
+        return event
 
 
 UNLUCKY = BadRequest.FieldViolation(field="pixels", description="thirteen")
@@ -143,22 +148,32 @@ def end(context: Any, code: grpc.StatusCode, message: str, *details: Any) -> Non
     context.abort(code, message)
 
 
+class LateServer:
+    """A server that is not there before `start_soon`."""
+
+    def __init__(self) -> None:
+        self._port = free_port()
+        self._stack = ExitStack()
+        self._timer = threading.Timer(0.3, lambda: self._stack.enter_context(serving(self._port)))
+
+    @property
+    def target(self) -> str:
+        return f"127.0.0.1:{self._port}"
+
+    def start_soon(self) -> None:
+        """Start it shortly after the next call, as far as a busy machine allows."""
+        self._timer.start()
+
+    def end(self) -> None:
+        self._timer.join()
+        self._stack.close()
+
+
 @pytest.fixture
-def late_server() -> Iterator[str]:
-    """The address of a server that starts a second from now."""
-    port = free_port()
-    done = threading.Event()
-
-    def start() -> None:
-        time.sleep(1)
-        with serving(port):
-            done.wait(30)
-
-    thread = threading.Thread(target=start)
-    thread.start()
-    yield f"127.0.0.1:{port}"
-    done.set()
-    thread.join()
+def late_server() -> Iterator[LateServer]:
+    late = LateServer()
+    yield late
+    late.end()
 
 
 @pytest.fixture

@@ -1,12 +1,14 @@
 """Concurrent calls of the asyncio client travel together without being mixed up."""
 
 import asyncio
-import time
+from collections.abc import Callable
 
 import grpc
 import numpy as np
 import pytest
 from digits_client import AsyncDigitsClient, DeadlineExceeded, InvalidInput, ServerError
+
+from tests.unit.digits_client.conftest import HELD_SECONDS
 
 
 def image(first: int) -> np.ndarray:
@@ -14,6 +16,14 @@ def image(first: int) -> np.ndarray:
     pixels = np.zeros((4, 3), np.uint8)
     pixels[0, 0] = first
     return pixels
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    for _ in range(1000 * HELD_SECONDS):
+        if holds():
+            return
+        await asyncio.sleep(0.001)
+    raise AssertionError("it did not come about")
 
 
 async def test_one_turn_one_call(faulty):
@@ -88,11 +98,12 @@ async def test_a_failed_call_fails_for_all(faulty):
 
 async def test_who_gives_up_harms_nobody(faulty):
     """A caller that is cancelled while its image travels leaves the others their results."""
-    faulty.be_slow(0.3)
-    async with AsyncDigitsClient(faulty.target, coalesce=True) as client:
+    held = faulty.hold()
+    async with AsyncDigitsClient(faulty.target, coalesce=True, timeout=HELD_SECONDS) as client:
         tasks = [asyncio.create_task(client.classify(image(i))) for i in (1, 2)]
-        await asyncio.sleep(0.15)
+        await until(lambda: bool(faulty.requests))
         tasks[0].cancel()
+        held.set()
         assert (await tasks[1]).digit == 2
         with pytest.raises(asyncio.CancelledError):
             await tasks[0]
@@ -100,47 +111,50 @@ async def test_who_gives_up_harms_nobody(faulty):
 
 async def test_the_hasty_do_not_spoil_the_listing(faulty):
     """The listing that concurrent callers share outlives the one who asked first and gave up."""
-    faulty.list_slowly(0.5)
-    async with AsyncDigitsClient(faulty.target) as client:
+    held = faulty.hold_listing()
+    async with AsyncDigitsClient(faulty.target, timeout=HELD_SECONDS) as client:
         hasty = asyncio.create_task(client.classify(image(1), timeout=0.05))
         others = [asyncio.create_task(client.classify(image(i))) for i in (2, 3)]
         with pytest.raises(DeadlineExceeded, match=r"within 0\.05 s"):
             await hasty
+        held.set()
         assert [(await each).digit for each in others] == [2, 3]
     assert faulty.listings == 1
 
 
 async def test_who_joins_in_waits_no_longer_than_it_may(faulty):
     """A caller who finds the listing under way keeps its own deadline."""
-    faulty.list_slowly(0.5)
-    async with AsyncDigitsClient(faulty.target) as client:
+    held = faulty.hold_listing()
+    async with AsyncDigitsClient(faulty.target, timeout=HELD_SECONDS) as client:
         patient = asyncio.create_task(client.classify(image(1)))
-        await asyncio.sleep(0.05)
-        start = time.monotonic()
+        await until(lambda: faulty.listings > 0)
         with pytest.raises(DeadlineExceeded, match=r"within 0\.1 s"):
             await client.classify(image(2), timeout=0.1)
-        assert time.monotonic() - start < 0.4
+        held.set()
         assert (await patient).digit == 1
 
 
 async def test_who_has_more_time_asks_again(faulty):
     """When the shared listing takes longer than the client's own timeout, a patient caller still gets it."""
-    faulty.list_slowly(0.5)
+    held = faulty.hold_listing()
     async with AsyncDigitsClient(faulty.target, timeout=0.2) as client:
         first = asyncio.create_task(client.classify(image(1)))
         await asyncio.sleep(0)
-        assert (await client.classify(image(2), timeout=5)).digit == 2
+        second = asyncio.create_task(client.classify(image(2), timeout=HELD_SECONDS))
         with pytest.raises(DeadlineExceeded):
             await first
+        held.set()
+        assert (await second).digit == 2
 
 
 async def test_who_is_cancelled_leaves_the_listing_to_the_others(faulty):
     """Cancelling one waiter does not cancel the question."""
-    faulty.list_slowly(0.3)
-    async with AsyncDigitsClient(faulty.target) as client:
+    held = faulty.hold_listing()
+    async with AsyncDigitsClient(faulty.target, timeout=HELD_SECONDS) as client:
         tasks = [asyncio.create_task(client.classify(image(i))) for i in (1, 2)]
-        await asyncio.sleep(0.1)
+        await until(lambda: faulty.listings > 0)
         tasks[0].cancel()
+        held.set()
         assert (await tasks[1]).digit == 2
         with pytest.raises(asyncio.CancelledError):
             await tasks[0]

@@ -124,9 +124,10 @@ def test_a_read_that_fails_is_as_any_call_that_fails(faulty):
         faulty.fail_with(grpc.StatusCode.INVALID_ARGUMENT, "encoded_image: is no image")
         with pytest.raises(InvalidInput, match="encoded_image"):
             client.read(b"\1")
-        faulty.be_slow(1)
+        held = faulty.hold()
         with pytest.raises(DeadlineExceeded):
             client.read(b"\1", timeout=0.1)
+        held.set()
     assert len(faulty.pictures) == 4
 
 

@@ -252,10 +252,10 @@ def test_a_jpeg_of_endless_scans_is_refused():
 )
 def test_four_megabytes_of_nothing_are_soon_done(name: str, data: bytes):
     """However finely a file is cut up, looking through it takes a time that grows with its bytes alone."""
-    start = time.monotonic()
+    start = time.thread_time()
     with contextlib.suppress(ImageError):
         read_picture(data, max_image_pixels=LIMIT)
-    assert time.monotonic() - start < 5
+    assert time.thread_time() - start < 30
 
 
 def test_only_the_picture_reaches_the_decoder():

@@ -16,7 +16,7 @@ from digits_client.inference import InferenceClient
 from scoring import ScorerError, score
 from scoring.scorers.remote import RemoteScorer
 from tests.support.repositories import place
-from tests.support.server import MODELS, Server, StartServer
+from tests.support.server import MODELS, Server, StartServer, small_models
 from tests.unit.scoring.jobs import ended, held_after, run, start, wait_for_parts
 
 SHARING = "--shared-memory=digits-test-"
@@ -176,7 +176,7 @@ def test_a_full_queue_makes_the_job_wait(start_server: StartServer, pixels: Path
 def test_calls_fit_into_what_the_server_takes(start_server: StartServer, pixels: Path, tmp_path: Path):
     """A server may allow fewer rows in a call."""
     here, there = tmp_path / "here.parquet", tmp_path / "there.parquet"
-    score(pixels, here, models=MODELS, model="mnist-16x16")
+    score(pixels, here, models=small_models(), model="mnist-16x16")
     server = start_server("--max-batch-rows=100", SHARING)
     score(pixels, there, server=server.address, model="mnist-16x16", shared_memory="digits-test-")
     assert here.read_bytes() == there.read_bytes()

@@ -49,7 +49,7 @@ def test_the_process_has_the_exit_code_of_the_command(files: Path, options: list
 
 def test_a_summary_for_people_and_one_for_machines(files: Path, tmp_path: Path):
     """Rows, rate, mean margin, accuracy and confusion matrix."""
-    labels = ["--labels", files / "labels.npy", "--model=mnist-16x16"]
+    labels = ["--labels", files / "labels.npy", "--model=mnist-16x16:2"]
     out, _ = run(files / "good.npy", "--out", tmp_path / "a.parquet", *labels)
     assert out.startswith("500 rows by mnist-16x16 version 2, in this process, CPUExecutionProvider on ")
     assert "\naccuracy 98.00%: 490 of 500 labelled rows\ntrue \\ found" in out
@@ -132,7 +132,7 @@ def test_a_report_is_pictures_and_text(files: Path, tmp_path: Path):
     """The summary as JSON as well."""
     run(
         *(files / "good.npy", "--out", tmp_path / "a.csv", "--labels", files / "labels.npy"),
-        *("--model=mnist-16x16", "--report", tmp_path / "report"),
+        *("--model=mnist-16x16:2", "--report", tmp_path / "report"),
     )
     names = sorted(path.name for path in (tmp_path / "report").iterdir())
     assert names == ["confusion.png", "digits.png", "report.md", "summary.json"]
@@ -182,7 +182,7 @@ def test_wrong_usage_has_an_exit_code_of_its_own(
     [
         (["missing.npy"], "missing.npy does not exist"),
         (["good.npy", "--model=none"], "there is no model 'none'"),
-        (["good.npy", "--model=mnist-16x16:9"], "has no version '9'; it has 1, 2"),
+        (["good.npy", "--model=mnist-16x16:9"], "has no version '9'; it has 1, 2, 3, 4"),
         (["good.npy", "--model=digits-8x8"], "for images of 8×8"),
         (["good.npy", "--provider=cuda"], ""),
         (["good.npy", "--models=nowhere"], "models folder nowhere does not exist"),

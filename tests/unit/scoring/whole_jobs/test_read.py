@@ -172,7 +172,7 @@ def test_arrays_hold_no_pictures(name: str, mnist: np.ndarray, tmp_path: Path):
 def test_options_that_cannot_be(pictures: Path, options: dict[str, Any], kind: type, sentence: str, tmp_path: Path):
     """Are named before anything is read or written."""
     with pytest.raises(kind, match=sentence):
-        score(pictures, tmp_path / "out.csv", models=MODELS, model="mnist-16x16", **options)
+        score(pictures, tmp_path / "out.csv", models=MODELS, model="mnist-16x16:2", **options)
     assert list(tmp_path.iterdir()) == [pictures]
 
 

@@ -333,5 +333,5 @@ def _is_running(pid: int) -> bool:
 def test_a_decoding_process_that_dies_ends_the_job(monkeypatch):
     """With a sentence, not with a hang."""
     monkeypatch.setattr(decoding, "_FEW", 0)
-    with decoding.Decoder(os._exit, 2) as decoder, pytest.raises(InputError, match="ended with exit code"):
+    with decoding.Decoder(sys.exit, 2) as decoder, pytest.raises(InputError, match="ended with exit code"):
         list(decoder.decode([b"x"] * 200))

@@ -17,7 +17,7 @@ from service.api.method import LocalContext
 from service.app import App
 from service.config import Settings
 from tests.support.calibrated_model import export_sure
-from tests.support.server import MODELS
+from tests.support.server import small_models
 from tests.unit.service.api.fast_path_equivalence import both_ways
 from training.data.datasets import digits
 
@@ -88,7 +88,7 @@ async def test_callers_of_one_batch_get_their_own(app: App, pixels: np.ndarray):
 
 async def test_a_model_that_cannot_tell_says_nothing():
     """Absent is not 0."""
-    async with App.open(Settings(models=MODELS, log_level="error")) as app:
+    async with App.open(Settings(models=small_models(), log_level="error")) as app:
         request = pb.ClassifyRequest(model="mnist-16x16", pixels=bytes(784))
         answer = await both_ways(app.methods[CLASSIFY], request, fast_path=True)
         assert not answer.predictions[0].HasField("not_a_digit")

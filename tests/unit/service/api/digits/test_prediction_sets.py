@@ -134,7 +134,7 @@ async def test_a_model_without_thresholds_rules_nothing_in_or_out():
     """It answers without candidates, and refuses a coverage."""
     async with App.open(Settings(models=MODELS, log_level="error")) as app:
         method = app.methods[CLASSIFY]
-        request = pb.ClassifyRequest(model="mnist-16x16", pixels=bytes(784))
+        request = pb.ClassifyRequest(model="mnist-16x16", version="2", pixels=bytes(784))
         answer = await both_ways(method, request, fast_path=True)
         assert not answer.predictions[0].candidates
         request.coverage = 0.9

@@ -12,7 +12,7 @@ from engine.errors import InvalidInput
 from service.api.errors import translate
 from service.app import App
 from service.config import Settings
-from tests.support.server import MODELS
+from tests.support.server import small_models
 from tests.unit.service.api.open_inference.calls import SMALL, STEM, ask, raw, set_parameters, typed
 
 ONE = np.zeros((1, 784), np.uint8)
@@ -23,7 +23,7 @@ Edit = Callable[[pb.ModelInferRequest], object]
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def app():
-    async with App.open(Settings(models=MODELS, log_level="error")) as opened:
+    async with App.open(Settings(models=small_models(), log_level="error")) as opened:
         yield opened
 
 
