@@ -21,7 +21,7 @@ from training.data.inputs import scale_pixels
 from training.data.sources.more_digits import read_outliers
 from training.evaluate.calibration import apply_temperature, evaluate_calibration, with_temperature
 from training.evaluate.detector import Curve, draw_fragments, fit_detector
-from training.evaluate.ensemble_evaluation import evaluate_ensemble
+from training.evaluate.ensemble_evaluation import evaluate_ensemble, evaluate_sources
 from training.export.checks import Description
 from training.export.export import export
 from training.fit.fit import FitResult, fit
@@ -46,7 +46,8 @@ def train_ensemble(
     held_out = concatenate(list(held_out_parts.values()))
     fits = _fit_all(recipe, dataset, learning, held_out, unfinished)
     networks = [each.classifier for each in fits]
-    found = evaluate_ensemble(_scores(recipe, networks, held_out), held_out.labels)
+    scores = _scores(recipe, networks, held_out)
+    found = evaluate_ensemble(scores, held_out.labels)
     say(
         f"{recipe.key}: {found.together[-1]:.2%} of {found.images} held-out images right, "
         f"{np.mean(found.alone):.2%} by one network; temperature {found.temperature:.4f}"
@@ -54,7 +55,8 @@ def train_ensemble(
 
     figures = found.figures
     if dataset.more:
-        figures["validation_accuracy_by_source"] = _accuracies(recipe, networks, held_out_parts)
+        sizes = {source: len(part) for source, part in held_out_parts.items()}
+        figures["validation_by_source"] = evaluate_sources(scores, held_out.labels, sizes, found.temperature)
     if dataset.left_out:
         figures["left_out_accuracy"] = _accuracies(recipe, networks, dataset.left_out)
     for source, accuracy in figures.get("left_out_accuracy", {}).items():

@@ -53,12 +53,20 @@ def evaluate_sets(
     scores: NDArray[Any], truth: NDArray[np.int64], thresholds: Sequence[float], coverage: float
 ) -> PredictionSets:
     """Evaluate the candidates at a coverage on `scores` [N, classes]; `truth` [N] holds positions of classes."""
-    order, counts = rank(scores.astype(np.float32), thresholds, coverage)
-    places = (order == truth[:, None]).argmax(axis=1)
+    _, counts = rank(scores.astype(np.float32), thresholds, coverage)
     return PredictionSets(
         coverage=coverage,
-        covered=float(np.mean(places < counts)),
+        covered=float(is_covered(scores, truth, thresholds, coverage).mean()),
         size=float(counts.mean()),
         empty=float(np.mean(counts == 0)),
         several=float(np.mean(counts > 1)),
     )
+
+
+def is_covered(
+    scores: NDArray[Any], truth: NDArray[np.int64], thresholds: Sequence[float], coverage: float
+) -> NDArray[np.bool_]:
+    """Whether the true class of each image is among its candidates, [N]; arguments as for `evaluate_sets`."""
+    order, counts = rank(scores.astype(np.float32), thresholds, coverage)
+    covered: NDArray[np.bool_] = (order == truth[:, None]).argmax(axis=1) < counts
+    return covered

@@ -14,7 +14,7 @@ from training.data.sources.more_digits import REAL_LETTERS
 from training.evaluate.calibration import Calibration
 from training.evaluate.conformal import evaluate_sets
 from training.evaluate.detector import Curve
-from training.evaluate.ensemble_evaluation import EnsembleEvaluation
+from training.evaluate.ensemble_evaluation import REPORTED_COVERAGES, EnsembleEvaluation
 from training.recipe import Recipe
 from training.report.pictures import (
     STYLE,
@@ -151,7 +151,7 @@ def _page(
 def _ensemble(card: Card, held_out: EnsembleEvaluation, untempered: Calibration) -> list[str]:
     """Accuracy and calibration of the ensemble on its held-out images."""
     before, after = held_out.before, held_out.after
-    by_source = card.recipe.get("validation_accuracy_by_source", {})
+    by_source = card.recipe.get("validation_by_source", {})
     left_out = card.recipe.get("left_out_accuracy", {})
     lines = [
         f"{_learned(card, held_out.images, by_source)} Those are held out, and the table is about them. No choice was "
@@ -162,10 +162,11 @@ def _ensemble(card: Card, held_out: EnsembleEvaluation, untempered: Calibration)
     ]
     for size, together in enumerate(held_out.together, start=1):
         lines += [f"| {size} | {together:.2%} | {np.mean(held_out.alone[:size]):.2%} |"]
-    for title, figures in (("held-out images of", by_source), ("sources left out of the training", left_out)):
-        if figures:
-            lines += ["", f"| {title} | right |", "|---|---|"]
-            lines += [f"| {source} | {accuracy:.2%} |" for source, accuracy in figures.items()]
+    if by_source:
+        lines += _by_source(by_source)
+    if left_out:
+        lines += ["", "| sources left out of the training | right |", "|---|---|"]
+        lines += [f"| {source} | {accuracy:.2%} |" for source, accuracy in left_out.items()]
     return [
         *lines,
         "",
@@ -177,6 +178,21 @@ def _ensemble(card: Card, held_out: EnsembleEvaluation, untempered: Calibration)
         "with it.",
         "",
     ]
+
+
+def _by_source(figures: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """What stands on the card about the held-out images of each source."""
+    coverages = ", ".join(f"{coverage:.0%}" for coverage in REPORTED_COVERAGES)
+    lines = [
+        "",
+        f"| held-out images of | images | right | calibration error | true class among the candidates: {coverages} |",
+        "|---|---|---|---|---|",
+    ]
+    for source, found in figures.items():
+        covered = ", ".join(f"{found[f'covered_at_{coverage}']:.1%}" for coverage in REPORTED_COVERAGES)
+        error = f"{found['calibration_error']:.2%}"
+        lines += [f"| {source} | {found['images']:,} | {found['accuracy']:.2%} | {error} | {covered} |"]
+    return [*lines, "", "For the last column the thresholds of one half of the images come from the other half."]
 
 
 def _learned(card: Card, held_out: int, sources: Collection[str]) -> str:

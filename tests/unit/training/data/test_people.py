@@ -89,7 +89,12 @@ def test_the_card_says_whose_digits_it_learned(card):
     """The sources that were learned from, the figures of each, and the attributions of all images of people."""
     assert (card.members, card.dataset, card.dataset_sha256) == (1, "digits", digits().sha256)
     assert card.recipe["sources"] == ["hwd1000"]
-    assert list(card.recipe["validation_accuracy_by_source"]) == ["digits", "hwd1000"]
+    by_source = card.recipe["validation_by_source"]
+    assert list(by_source) == ["digits", "hwd1000"]
+    assert all(found["images"] > 0 for found in by_source.values())
+    right = sum(found["images"] * found["accuracy"] for found in by_source.values())
+    images = sum(found["images"] for found in by_source.values())
+    assert right / images == pytest.approx(card.recipe["validation_accuracy"], abs=1e-5)
     assert list(card.recipe["left_out_accuracy"]) == ["semeion"]
     assert card.attributions == (ATTRIBUTIONS["bhmsds"], ATTRIBUTIONS["hwd1000"])  # the letters are from bhmsds
     assert card.temperature is not None
