@@ -385,3 +385,101 @@ class NetworkLayer(_message.Message):
     weights: _containers.RepeatedScalarFieldContainer[float]
     biases: _containers.RepeatedScalarFieldContainer[float]
     def __init__(self, layer: _Optional[int] = ..., activation: _Optional[str] = ..., inputs: _Optional[int] = ..., neurons: _Optional[int] = ..., weights: _Optional[_Iterable[float]] = ..., biases: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class GetLearningRequest(_message.Message):
+    __slots__ = ("model", "version", "layer")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    LAYER_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    version: str
+    layer: int
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., layer: _Optional[int] = ...) -> None: ...
+
+class GetLearningResponse(_message.Message):
+    __slots__ = ("model", "layer_widths", "activation", "temperature", "epochs", "losses", "validation_losses", "validation_accuracies", "weights", "biases")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    LAYER_WIDTHS_FIELD_NUMBER: _ClassVar[int]
+    ACTIVATION_FIELD_NUMBER: _ClassVar[int]
+    TEMPERATURE_FIELD_NUMBER: _ClassVar[int]
+    EPOCHS_FIELD_NUMBER: _ClassVar[int]
+    LOSSES_FIELD_NUMBER: _ClassVar[int]
+    VALIDATION_LOSSES_FIELD_NUMBER: _ClassVar[int]
+    VALIDATION_ACCURACIES_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    BIASES_FIELD_NUMBER: _ClassVar[int]
+    model: ModelIdentity
+    layer_widths: _containers.RepeatedScalarFieldContainer[int]
+    activation: str
+    temperature: float
+    epochs: _containers.RepeatedScalarFieldContainer[int]
+    losses: _containers.RepeatedScalarFieldContainer[float]
+    validation_losses: _containers.RepeatedScalarFieldContainer[float]
+    validation_accuracies: _containers.RepeatedScalarFieldContainer[float]
+    weights: bytes
+    biases: bytes
+    def __init__(self, model: _Optional[_Union[ModelIdentity, _Mapping]] = ..., layer_widths: _Optional[_Iterable[int]] = ..., activation: _Optional[str] = ..., temperature: _Optional[float] = ..., epochs: _Optional[_Iterable[int]] = ..., losses: _Optional[_Iterable[float]] = ..., validation_losses: _Optional[_Iterable[float]] = ..., validation_accuracies: _Optional[_Iterable[float]] = ..., weights: _Optional[bytes] = ..., biases: _Optional[bytes] = ...) -> None: ...
+
+class ExplainRequest(_message.Message):
+    __slots__ = ("model", "version", "pixels", "encoded_image", "explained_class", "changed_class", "find_change")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    PIXELS_FIELD_NUMBER: _ClassVar[int]
+    ENCODED_IMAGE_FIELD_NUMBER: _ClassVar[int]
+    EXPLAINED_CLASS_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_CLASS_FIELD_NUMBER: _ClassVar[int]
+    FIND_CHANGE_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    version: str
+    pixels: bytes
+    encoded_image: bytes
+    explained_class: int
+    changed_class: int
+    find_change: bool
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., pixels: _Optional[bytes] = ..., encoded_image: _Optional[bytes] = ..., explained_class: _Optional[int] = ..., changed_class: _Optional[int] = ..., find_change: bool = ...) -> None: ...
+
+class ExplainResponse(_message.Message):
+    __slots__ = ("model", "pixels", "prediction", "explained_class", "members", "change")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    PIXELS_FIELD_NUMBER: _ClassVar[int]
+    PREDICTION_FIELD_NUMBER: _ClassVar[int]
+    EXPLAINED_CLASS_FIELD_NUMBER: _ClassVar[int]
+    MEMBERS_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_FIELD_NUMBER: _ClassVar[int]
+    model: ModelIdentity
+    pixels: bytes
+    prediction: Prediction
+    explained_class: int
+    members: _containers.RepeatedCompositeFieldContainer[Explanation]
+    change: Change
+    def __init__(self, model: _Optional[_Union[ModelIdentity, _Mapping]] = ..., pixels: _Optional[bytes] = ..., prediction: _Optional[_Union[Prediction, _Mapping]] = ..., explained_class: _Optional[int] = ..., members: _Optional[_Iterable[_Union[Explanation, _Mapping]]] = ..., change: _Optional[_Union[Change, _Mapping]] = ...) -> None: ...
+
+class Explanation(_message.Message):
+    __slots__ = ("logit", "exact", "layers")
+    LOGIT_FIELD_NUMBER: _ClassVar[int]
+    EXACT_FIELD_NUMBER: _ClassVar[int]
+    LAYERS_FIELD_NUMBER: _ClassVar[int]
+    logit: float
+    exact: bool
+    layers: _containers.RepeatedCompositeFieldContainer[LayerContributions]
+    def __init__(self, logit: _Optional[float] = ..., exact: bool = ..., layers: _Optional[_Iterable[_Union[LayerContributions, _Mapping]]] = ...) -> None: ...
+
+class LayerContributions(_message.Message):
+    __slots__ = ("name", "contributions", "rest")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CONTRIBUTIONS_FIELD_NUMBER: _ClassVar[int]
+    REST_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    contributions: _containers.RepeatedScalarFieldContainer[float]
+    rest: float
+    def __init__(self, name: _Optional[str] = ..., contributions: _Optional[_Iterable[float]] = ..., rest: _Optional[float] = ...) -> None: ...
+
+class Change(_message.Message):
+    __slots__ = ("pixels", "prediction", "changed_pixels")
+    PIXELS_FIELD_NUMBER: _ClassVar[int]
+    PREDICTION_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_PIXELS_FIELD_NUMBER: _ClassVar[int]
+    pixels: bytes
+    prediction: Prediction
+    changed_pixels: int
+    def __init__(self, pixels: _Optional[bytes] = ..., prediction: _Optional[_Union[Prediction, _Mapping]] = ..., changed_pixels: _Optional[int] = ...) -> None: ...
