@@ -34,15 +34,17 @@ class DecodePool:
         self._segmenters = ThreadPoolExecutor(max(1, usable_cores() // 2), thread_name_prefix="segment")
 
     async def prepare(
-        self, images: Sequence[bytes], card: Card, deadline: float | None
+        self, images: Sequence[bytes], card: Card, deadline: float | None, fields: Sequence[str] | None = None
     ) -> tuple[NDArray[np.uint8], list[tuple[ImageWarning, ...]]]:
         """The pixels, uint8 [N, rows*cols], and the warnings of each image.
 
-        Raises `InvalidInput` for the first file that is not an image, `QueueFull` and `DeadlinePassed`. When the
-        caller is cancelled, images not yet begun are dropped.
+        `fields` are the names of the images in the request, by default encoded_images[0], … Raises `InvalidInput` for
+        the first file that is not an image, `QueueFull` and `DeadlinePassed`. When the caller is cancelled, images not
+        yet begun are dropped.
         """
         work = partial(prepare, form=card, max_image_pixels=self._max_image_pixels)
-        prepared = await self._run(work, images, [f"encoded_images[{index}]" for index in range(len(images))], deadline)
+        names = fields or [f"encoded_images[{index}]" for index in range(len(images))]
+        prepared = await self._run(work, images, names, deadline)
         return np.stack([each.pixels for each in prepared]), [each.warnings for each in prepared]
 
     async def segment(self, image: bytes, card: Card, turns: int, deadline: float | None) -> Segmented | str:

@@ -39,7 +39,7 @@ class App:
         models = ModelsApi(
             self.repository, max_rows=settings.max_batch_rows, max_message_bytes=settings.max_message_bytes
         )
-        api = DigitsApi(self.repository, self._decode_pool, models, settings.max_batch_rows)
+        api = self._digits = DigitsApi(self.repository, self._decode_pool, models, settings.max_batch_rows)
         open_api = OpenInferenceApi(
             self.repository, self.health, SharedMemory(settings.shared_memory), settings.max_batch_rows, self.metrics
         )
@@ -85,6 +85,7 @@ class App:
         """Fail what waits and let the threads end."""
         self.repository.close()
         self._decode_pool.close()
+        self._digits.close()
 
     @classmethod
     @asynccontextmanager

@@ -1,10 +1,11 @@
 """One version of one model, as the repository holds it."""
 
+import hashlib
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from artifact.store import VersionFolder
+from artifact.store import LayoutError, VersionFolder
 from engine.errors import NotReady
 from engine.models.batcher import Batcher
 from engine.models.session import Session
@@ -54,6 +55,20 @@ class Version:
         if self.loaded_session is None:
             raise self.not_ready()
         return self.loaded_session
+
+    def read_served(self) -> bytes:
+        """The model's file, as long as it is still the one that serves. Raises `NotReady`."""
+        sha256 = self.session.sha256
+        try:
+            model = self.folder.read_onnx()
+        except LayoutError:
+            model = b""
+        if hashlib.sha256(model).hexdigest() != sha256:
+            raise NotReady(
+                f"{self.folder.onnx.name} of {self.name} version {self.version} on disk is no longer the one that "
+                "serves"
+            )
+        return model
 
     @property
     def batcher(self) -> Batcher:

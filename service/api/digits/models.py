@@ -1,15 +1,13 @@
 """What the server holds: the lists, the cards and the weights of its models."""
 
 import asyncio
-import hashlib
 import json
 
 from digits_protocol.digits.v1 import digits_pb2 as pb
 
 from artifact.card import Card
-from artifact.store import LayoutError
 from artifact.weights import layer_activation, read_layer
-from engine.errors import InvalidInput, NotReady
+from engine.errors import InvalidInput
 from engine.models.repository import Repository
 from engine.models.version import State, Version
 from service.api.method import Context
@@ -131,18 +129,9 @@ def _layer(card: Card, number: int) -> pb.NetworkLayer:
 
 def _filled_layer(version: Version, member: int, number: int) -> pb.NetworkLayer:
     """A layer with its numbers from disk, as long as the file is still the one that serves."""
-    session = version.session
-    try:
-        model = version.folder.read_onnx()
-    except LayoutError:
-        model = b""
-    if hashlib.sha256(model).hexdigest() != session.sha256:
-        raise NotReady(
-            f"{version.folder.onnx.name} of {version.name} version {version.version} on disk is no longer the one "
-            "that serves"
-        )
-    layer = read_layer(model, session.card, member, number)
-    message = _layer(session.card, number)
+    card = version.session.card
+    layer = read_layer(version.read_served(), card, member, number)
+    message = _layer(card, number)
     message.weights.extend(layer.weights.ravel().tolist())
     message.biases.extend(layer.biases.tolist())
     return message

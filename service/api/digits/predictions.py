@@ -17,10 +17,10 @@ from engine.models.session import InferenceResult
 from engine.models.version import Version
 from imaging.pixels import ImageWarning
 from service.api.digits.models import identity
+from service.api.digits.pixels import Rows
 
 _PREDICTIONS = pb.ClassifyResponse.PREDICTIONS_FIELD_NUMBER
 
-Rows = NDArray[np.uint8]
 Warnings = Sequence[tuple[int, ImageWarning]]
 """(row, warning)"""
 

@@ -6,19 +6,21 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import numpy as np
 from digits_protocol.digits.v1 import digits_pb2 as pb
 from google.protobuf.message import Message
 
 from engine.decode_pool import DecodePool
 from engine.errors import InvalidInput
+from engine.explaining.explainer import Explainer
 from engine.models.batcher import BatchSlice
 from engine.models.repository import Repository
 from engine.models.version import Version
-from imaging.pixels import PixelError, check_range
+from service.api.digits.explain import ExplainApi
 from service.api.digits.fast_path import CLASSIFY, ClassifyFastPath
+from service.api.digits.learning import LearningApi
 from service.api.digits.models import ModelsApi
-from service.api.digits.predictions import Rows, Warnings, write_response
+from service.api.digits.pixels import Rows, check_count, read_pixels
+from service.api.digits.predictions import Warnings, write_response
 from service.api.digits.read import ReadApi
 from service.api.digits.wishes import read_wish
 from service.api.errors import translate
@@ -43,6 +45,9 @@ class DigitsApi:
         self._models = models
         self._max_rows = max_rows
         self._reader = ReadApi(repository, decode_pool)
+        self._explainer = Explainer()
+        self._explain = ExplainApi(repository, decode_pool, self._explainer)
+        self._learning = LearningApi(repository, self._explainer)
 
     def methods(self) -> tuple[Method, ...]:
         """The RPCs of the service."""
@@ -63,7 +68,13 @@ class DigitsApi:
             _method("ListModels", pb.ListModelsRequest, pb.ListModelsResponse, unary, models.list_models),
             _method("GetModel", pb.GetModelRequest, pb.GetModelResponse, unary, models.get_model),
             _method("GetNetwork", pb.GetNetworkRequest, pb.GetNetworkResponse, unary, models.get_network),
+            _method("GetLearning", pb.GetLearningRequest, pb.GetLearningResponse, unary, self._learning.get_learning),
+            _method("Explain", pb.ExplainRequest, pb.ExplainResponse, unary, self._explain.explain),
         )
+
+    def close(self) -> None:
+        """Drop the explanations that wait, and let their thread end."""
+        self._explainer.close()
 
     async def classify(
         self, request: pb.ClassifyRequest, context: Context, admitted: Admitted | None = None
@@ -80,7 +91,7 @@ class DigitsApi:
         if request.encoded_images:
             pixels, warnings = await self._decode(request, version, context, wait=admitted is not None)
         else:
-            pixels = self._read(request, version)
+            pixels = read_pixels(request.pixels, version.session.card, most=self._max_rows, other="encoded_images")
         hidden = request.include_activations
         # Megabytes of activations are written in a thread, so that the event loop gets its turns.
         aside = hidden and pixels.size > ASIDE_PIXELS
@@ -123,44 +134,19 @@ class DigitsApi:
 
         return answer_each(requests, answer)
 
-    def _read(self, request: pb.ClassifyRequest, version: Version) -> Rows:
-        """The raw pixels of a request, uint8 [N, rows*cols]."""
-        card = version.session.card
-        data = request.pixels
-        if not data:
-            raise InvalidInput("pixels", f"is empty, and so is encoded_images; expected {card.features} bytes an image")
-        count, rest = divmod(len(data), card.features)
-        if rest:
-            raise InvalidInput(
-                "pixels",
-                f"has {len(data)} bytes, expected a multiple of {card.features} "
-                f"({card.rows}×{card.cols}, one byte a pixel) for model {card.name}",
-            )
-        self._check_count("pixels", count)
-        pixels = np.frombuffer(data, np.uint8).reshape(count, card.features)
-        try:
-            check_range(pixels, card)
-        except PixelError as error:
-            raise InvalidInput("pixels", str(error)) from None
-        return pixels
-
     async def _decode(
         self, request: pb.ClassifyRequest, version: Version, context: Context, *, wait: bool
     ) -> tuple[Rows, Warnings]:
         """The same for encoded images, with what looks wrong; `wait` for room to decode instead of refusing."""
         if request.pixels:
             raise InvalidInput("pixels", "is set, and so is encoded_images; expected exactly one of the two")
-        self._check_count("encoded_images", len(request.encoded_images))
+        check_count("encoded_images", len(request.encoded_images), self._max_rows)
         if wait:
             await self._decode_pool.wait_for_capacity(len(request.encoded_images), context.deadline)
         pixels, warnings = await self._decode_pool.prepare(
             request.encoded_images, version.session.card, context.deadline
         )
         return pixels, [(row, warning) for row, each in enumerate(warnings) for warning in each]
-
-    def _check_count(self, field: str, count: int) -> None:
-        if count > self._max_rows:
-            raise InvalidInput(field, f"holds {count} images, expected at most {self._max_rows} in one call")
 
 
 def _method(name: str, request: type[Message], response: type[Message], kind: Kind, handler: object) -> Method:

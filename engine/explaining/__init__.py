@@ -1,0 +1,1 @@
+"""Why an image gets its scores, computed from the weights with NumPy alone."""

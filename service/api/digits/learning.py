@@ -1,0 +1,76 @@
+"""GetLearning: how a network became what it is."""
+
+from itertools import pairwise
+
+from digits_protocol.digits.v1 import digits_pb2 as pb
+
+from artifact.snapshots import Snapshots, SnapshotsError, read_snapshots
+from engine.errors import InvalidInput, NotReady
+from engine.explaining.explainer import Explainer
+from engine.models.repository import Repository
+from engine.models.version import Version
+from service.api.digits.models import identity
+from service.api.method import Context
+
+LEARNING = "/digits.v1.DigitsService/GetLearning"
+
+_LARGEST_MIB = 48  # clients take 64 in one answer
+
+
+class LearningApi:
+    """The handler of GetLearning."""
+
+    def __init__(self, repository: Repository, explainer: Explainer) -> None:
+        self._repository = repository
+        self._explainer = explainer
+
+    async def get_learning(self, request: pb.GetLearningRequest, context: Context) -> pb.GetLearningResponse:
+        """The curves of a training, and one layer after each of its snapshots."""
+        version = self._repository.find(request.model, request.version)
+        context.calls = version.statistics.calls[LEARNING]
+        card = version.session.card
+        count = len(card.layer_widths) - 1
+        if request.layer > count:
+            raise InvalidInput("layer", f"is {request.layer}, expected 1..{count}, or 0 for the curves alone")
+        if not version.folder.snapshots.is_file():
+            raise InvalidInput(
+                "model",
+                f"is {version.name}, of whose version {version.version} no snapshots of the training were kept, "
+                "expected a version that has a file snapshots.npz",
+            )
+        snapshots = await self._explainer.run(lambda stop: _read(version), context.deadline)
+        response = pb.GetLearningResponse(
+            model=identity(version),
+            layer_widths=card.layer_widths,
+            activation=card.activation,
+            temperature=card.temperature or 1.0,
+            epochs=snapshots.epochs.tolist(),
+            losses=snapshots.losses.tolist(),
+            validation_losses=snapshots.validation_losses.tolist(),
+            validation_accuracies=snapshots.validation_accuracies.tolist(),
+        )
+        if request.layer:
+            weights, biases = snapshots.weights[request.layer - 1], snapshots.biases[request.layer - 1]
+            if weights.nbytes > _LARGEST_MIB * 2**20:
+                raise InvalidInput(
+                    "layer",
+                    f"is {request.layer}, whose snapshots have {weights.nbytes / 2**20:.0f} MiB, expected one of at "
+                    f"most {_LARGEST_MIB} MiB",
+                )
+            response.weights = weights.astype("<f2").tobytes()
+            response.biases = biases.astype("<f2").tobytes()
+        return response
+
+
+def _read(version: Version) -> Snapshots:
+    """The snapshots of a version. Raises `NotReady` for a file that cannot be read, or is not of this network."""
+    name = f"{version.folder.snapshots.name} of {version.name} version {version.version}"
+    try:
+        snapshots = read_snapshots(version.folder.snapshots)
+    except SnapshotsError:
+        raise NotReady(f"{name} cannot be read") from None
+    widths = version.session.card.layer_widths
+    shapes = [each.shape[1:] for each in snapshots.weights]
+    if shapes != list(pairwise(widths)):
+        raise NotReady(f"{name} is of another network than the one that serves")
+    return snapshots
