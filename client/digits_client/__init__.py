@@ -22,23 +22,28 @@ from digits_client.errors import (
     TooLarge,
     Unavailable,
 )
+from digits_client.explanations import Change, Explanation, LayerContributions, NetworkExplanation
 from digits_client.health import Health
-from digits_client.models import ListedModel, ListedVersion, Listing, ModelCard, Network, NetworkLayer
+from digits_client.models import Learning, ListedModel, ListedVersion, Listing, ModelCard, Network, NetworkLayer
 from digits_client.reading import Box, GridField, ReadDigit, Reading, ReadLine
 from digits_client.results import Classification, Classifications, ModelIdentity, Timings
 
 __all__ = [
     "AsyncDigitsClient",
     "Box",
+    "Change",
     "Classification",
     "Classifications",
     "ClientClosed",
     "DeadlineExceeded",
     "DigitsClient",
     "DigitsError",
+    "Explanation",
     "GridField",
     "Health",
     "InvalidInput",
+    "LayerContributions",
+    "Learning",
     "ListedModel",
     "ListedVersion",
     "Listing",
@@ -46,6 +51,7 @@ __all__ = [
     "ModelIdentity",
     "ModelNotFound",
     "Network",
+    "NetworkExplanation",
     "NetworkLayer",
     "NotAllowed",
     "Overloaded",

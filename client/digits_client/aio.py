@@ -17,6 +17,8 @@ from digits_client.base import BaseClient, ClassifyOptions
 from digits_client.coalescing import BatchKey, Coalescer
 from digits_client.connection.channel import (
     CLASSIFY,
+    EXPLAIN,
+    GET_LEARNING,
     GET_MODEL,
     GET_NETWORK,
     LIST_MODELS,
@@ -29,9 +31,20 @@ from digits_client.connection.channel import (
 )
 from digits_client.connection.loops import Loops, LoopState
 from digits_client.errors import DeadlineExceeded, DigitsError, ModelNotFound, Result, read_answer
+from digits_client.explanations import Explanation, explain_request, read_explanation
 from digits_client.health import Health
 from digits_client.images import ImageFile, ImageList, Images, read_images_in_thread, read_picture
-from digits_client.models import ListedVersion, Listing, ModelCard, Network, read_card, read_layer, read_listing
+from digits_client.models import (
+    Learning,
+    ListedVersion,
+    Listing,
+    ModelCard,
+    Network,
+    read_card,
+    read_layer,
+    read_learning,
+    read_listing,
+)
 from digits_client.reading import Reading, read_reading
 from digits_client.results import Classification, Classifications, read_identity
 from digits_client.stream import StreamResult, StreamResults, each
@@ -127,6 +140,27 @@ class AsyncDigitsClient(BaseClient):
         request.encoded_image = await asyncio.to_thread(read_picture, picture)
         return await self._call(READ, request, deadline, read_reading)
 
+    async def explain(
+        self,
+        image: Images,
+        *,
+        model: str | None = None,
+        version: str | None = None,
+        explained_class: int | None = None,
+        find_change: bool = False,
+        changed_class: int | None = None,
+        timeout: float | None = None,
+    ) -> Explanation:
+        """As `DigitsClient.explain`."""
+        deadline = self._deadline(timeout)
+        batch = await read_images_in_thread(image)
+        request = self._classify_request(model, version, False, None, None)
+        listed = await self._find_version(request, deadline) if batch.arrays else None
+        options = {"explained_class": explained_class, "find_change": find_change, "changed_class": changed_class}
+        explained = explain_request(batch, listed, (request.model, request.version), options)
+        with self._discard_listing_on_error():
+            return await self._call(EXPLAIN, explained, deadline, read_explanation)
+
     async def classify_stream(
         self,
         images: Iterable[Images] | AsyncIterable[Images],
@@ -202,6 +236,20 @@ class AsyncDigitsClient(BaseClient):
             for each in response.layers
         ]
         return Network(read_identity(response.model), tuple(response.layer_widths), tuple(layers))
+
+    async def learning(
+        self, name: str | None = None, version: str | None = None, *, timeout: float | None = None
+    ) -> Learning:
+        """As `DigitsClient.learning`."""
+        deadline = self._deadline(timeout)
+        name, version = self._select(name, version)
+        request = pb.GetLearningRequest(model=name, version=version, layer=1)
+        first: pb.GetLearningResponse = await self._call(GET_LEARNING, request, deadline, lambda message: message)
+        answers = [first]
+        for layer in range(2, len(first.layer_widths)):
+            request = pb.GetLearningRequest(model=first.model.name, version=first.model.version, layer=layer)
+            answers.append(await self._call(GET_LEARNING, request, deadline, lambda message: message))
+        return read_learning(answers)
 
     async def health(self, service: str = "", *, timeout: float | None = None) -> Health:
         """As `DigitsClient.health`."""

@@ -14,6 +14,8 @@ from digits_client import health as health_messages
 from digits_client.base import BaseClient, ClassifyOptions
 from digits_client.connection.channel import (
     CLASSIFY,
+    EXPLAIN,
+    GET_LEARNING,
     GET_MODEL,
     GET_NETWORK,
     LIST_MODELS,
@@ -26,9 +28,20 @@ from digits_client.connection.channel import (
 )
 from digits_client.connection.channels import Channels
 from digits_client.errors import DigitsError, ModelNotFound, Result, read_answer
+from digits_client.explanations import Explanation, explain_request, read_explanation
 from digits_client.health import Health
 from digits_client.images import ImageFile, ImageList, Images, read_images, read_picture
-from digits_client.models import ListedVersion, Listing, ModelCard, Network, read_card, read_layer, read_listing
+from digits_client.models import (
+    Learning,
+    ListedVersion,
+    Listing,
+    ModelCard,
+    Network,
+    read_card,
+    read_layer,
+    read_learning,
+    read_listing,
+)
 from digits_client.reading import Reading, read_reading
 from digits_client.results import Classification, Classifications, read_identity
 from digits_client.stream import StreamResult, StreamResults
@@ -144,6 +157,34 @@ class DigitsClient(BaseClient):
         request.encoded_image = read_picture(picture)
         return self._call(READ, request, deadline, read_reading)
 
+    def explain(
+        self,
+        image: Images,
+        *,
+        model: str | None = None,
+        version: str | None = None,
+        explained_class: int | None = None,
+        find_change: bool = False,
+        changed_class: int | None = None,
+        timeout: float | None = None,
+    ) -> Explanation:
+        """Why one image, as in `classify`, gets the score of a class: what each pixel and each neuron adds to it.
+
+        `explained_class` is the position of the class, by default that of the best score. With `find_change` the
+        server also looks for a small change that makes the image another class, the one at `changed_class` if that
+        is given, and tries it on the model. That may take seconds for a large model.
+
+        Raises what `classify` raises, and `ValueError` for several images.
+        """
+        deadline = self._deadline(timeout)
+        batch = read_images(image)
+        request = self._classify_request(model, version, False, None, None)
+        listed = self._find_version(request, deadline) if batch.arrays else None
+        options = {"explained_class": explained_class, "find_change": find_change, "changed_class": changed_class}
+        explained = explain_request(batch, listed, (request.model, request.version), options)
+        with self._discard_listing_on_error():
+            return self._call(EXPLAIN, explained, deadline, read_explanation)
+
     def classify_stream(
         self,
         images: Iterable[Images],
@@ -222,6 +263,23 @@ class DigitsClient(BaseClient):
             for each in response.layers
         ]
         return Network(read_identity(response.model), tuple(response.layer_widths), tuple(layers))
+
+    def learning(
+        self, name: str | None = None, version: str | None = None, *, timeout: float | None = None
+    ) -> Learning:
+        """How a network became what it is: its curves, and its weights after some epochs of its training.
+
+        A version without snapshots raises `InvalidInput`.
+        """
+        deadline = self._deadline(timeout)
+        name, version = self._select(name, version)
+        request = pb.GetLearningRequest(model=name, version=version, layer=1)
+        first: pb.GetLearningResponse = self._call(GET_LEARNING, request, deadline, lambda message: message)
+        answers = [first]
+        for layer in range(2, len(first.layer_widths)):
+            request = pb.GetLearningRequest(model=first.model.name, version=first.model.version, layer=layer)
+            answers.append(self._call(GET_LEARNING, request, deadline, lambda message: message))
+        return read_learning(answers)
 
     def health(self, service: str = "", *, timeout: float | None = None) -> Health:
         """The health of the server, a service or a model; true if it serves. A failed call is not repeated."""

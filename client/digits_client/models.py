@@ -1,7 +1,7 @@
 """The models of a server, their cards and their weights."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,6 +149,45 @@ class Network:
     layer_widths: tuple[int, ...]
     layers: tuple[NetworkLayer, ...]
     """From the first hidden layer to the output."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Learning:
+    """The training of a network, by S snapshots; of a committee, of its first member."""
+
+    model: ModelIdentity
+    epochs: NDArray[np.int64]
+    """int64 [S]: finished epochs, ascending; 0 is the network before it learns."""
+    losses: NDArray[np.float32]
+    """float32 [S]: cross-entropy of that epoch on the images learned from; NaN before the first."""
+    validation_losses: NDArray[np.float32]
+    """float32 [S]: cross-entropy after that epoch on images not learned from."""
+    validation_accuracies: NDArray[np.float32]
+    """float32 [S]: accuracy, 0..1, on the same images."""
+    weights: tuple[NDArray[np.float16], ...]
+    """float16 [S, inputs, neurons] of each layer, as in `NetworkLayer`."""
+    biases: tuple[NDArray[np.float16], ...]
+    """float16 [S, neurons] of each layer."""
+    temperature: float
+    """The served model's logits are those of the last snapshot divided by it."""
+
+
+def read_learning(responses: Sequence[pb.GetLearningResponse]) -> Learning:
+    """The messages of layers 1, 2, … as a value. Raises `ValueError` for numbers that do not fit together."""
+    first = responses[0]
+    count, widths = len(first.epochs), first.layer_widths
+    shapes = list(zip(widths[:-1], widths[1:], strict=True))
+    layers = list(zip(responses, shapes, strict=True))
+    return Learning(
+        model=read_identity(first.model),
+        epochs=np.array(first.epochs, np.int64),
+        losses=np.array(first.losses, np.float32),
+        validation_losses=np.array(first.validation_losses, np.float32),
+        validation_accuracies=np.array(first.validation_accuracies, np.float32),
+        weights=tuple(np.frombuffer(each.weights, "<f2").reshape(count, *shape) for each, shape in layers),
+        biases=tuple(np.frombuffer(each.biases, "<f2").reshape(count, shape[1]) for each, shape in layers),
+        temperature=first.temperature,
+    )
 
 
 def read_listing(response: pb.ListModelsResponse) -> Listing:

@@ -167,6 +167,8 @@ class Stub:
         self.list_models = unary("ListModels", pb.ListModelsResponse)
         self.get_model = unary("GetModel", pb.GetModelResponse)
         self.get_network = unary("GetNetwork", pb.GetNetworkResponse)
+        self.get_learning = unary("GetLearning", pb.GetLearningResponse)
+        self.explain = unary("Explain", pb.ExplainResponse)
         self.classify_stream = channel.stream_stream(
             STEM + "ClassifyStream",
             request_serializer=lambda m: m.SerializeToString(),

@@ -86,7 +86,9 @@ READ = Rpc("Read", pb.ReadResponse)
 LIST_MODELS = Rpc("ListModels", pb.ListModelsResponse)
 GET_MODEL = Rpc("GetModel", pb.GetModelResponse)
 GET_NETWORK = Rpc("GetNetwork", pb.GetNetworkResponse)
-RPCS = (CLASSIFY, READ, LIST_MODELS, GET_MODEL, GET_NETWORK)
+GET_LEARNING = Rpc("GetLearning", pb.GetLearningResponse)
+EXPLAIN = Rpc("Explain", pb.ExplainResponse)
+RPCS = (CLASSIFY, READ, LIST_MODELS, GET_MODEL, GET_NETWORK, GET_LEARNING, EXPLAIN)
 
 
 def stream_on(channel: Any) -> Any:

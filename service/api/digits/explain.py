@@ -64,6 +64,12 @@ class ExplainApi:
         found = await self._explainer.run(work, context.deadline)
         response = pb.ExplainResponse(pixels=pixels.tobytes(), explained_class=position)
         response.model.CopyFrom(identity(version))
+        timings = response.timings
+        timings.queue_us, timings.inference_us, timings.batch_rows = (
+            answer.queue_us,
+            answer.inference_us,
+            answer.batch_rows,
+        )
         write_predictions([response.prediction], answer.result, card)
         for warning in dict.fromkeys((*warnings, *(each for _, each in answer.result.warnings))):
             response.prediction.warnings.append(warning.sentence)

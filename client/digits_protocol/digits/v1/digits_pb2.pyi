@@ -439,20 +439,22 @@ class ExplainRequest(_message.Message):
     def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., pixels: _Optional[bytes] = ..., encoded_image: _Optional[bytes] = ..., explained_class: _Optional[int] = ..., changed_class: _Optional[int] = ..., find_change: bool = ...) -> None: ...
 
 class ExplainResponse(_message.Message):
-    __slots__ = ("model", "pixels", "prediction", "explained_class", "members", "change")
+    __slots__ = ("model", "pixels", "prediction", "explained_class", "members", "change", "timings")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     PIXELS_FIELD_NUMBER: _ClassVar[int]
     PREDICTION_FIELD_NUMBER: _ClassVar[int]
     EXPLAINED_CLASS_FIELD_NUMBER: _ClassVar[int]
     MEMBERS_FIELD_NUMBER: _ClassVar[int]
     CHANGE_FIELD_NUMBER: _ClassVar[int]
+    TIMINGS_FIELD_NUMBER: _ClassVar[int]
     model: ModelIdentity
     pixels: bytes
     prediction: Prediction
     explained_class: int
     members: _containers.RepeatedCompositeFieldContainer[Explanation]
     change: Change
-    def __init__(self, model: _Optional[_Union[ModelIdentity, _Mapping]] = ..., pixels: _Optional[bytes] = ..., prediction: _Optional[_Union[Prediction, _Mapping]] = ..., explained_class: _Optional[int] = ..., members: _Optional[_Iterable[_Union[Explanation, _Mapping]]] = ..., change: _Optional[_Union[Change, _Mapping]] = ...) -> None: ...
+    timings: Timings
+    def __init__(self, model: _Optional[_Union[ModelIdentity, _Mapping]] = ..., pixels: _Optional[bytes] = ..., prediction: _Optional[_Union[Prediction, _Mapping]] = ..., explained_class: _Optional[int] = ..., members: _Optional[_Iterable[_Union[Explanation, _Mapping]]] = ..., change: _Optional[_Union[Change, _Mapping]] = ..., timings: _Optional[_Union[Timings, _Mapping]] = ...) -> None: ...
 
 class Explanation(_message.Message):
     __slots__ = ("logit", "exact", "layers")
