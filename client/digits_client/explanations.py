@@ -71,8 +71,10 @@ def explain_request(
     classify = pb.ClassifyRequest()
     if not batch.fill(classify, listed):
         raise ValueError("there are several images, expected one to explain")
-    image = {"encoded_image": classify.encoded_images[0]} if classify.encoded_images else {"pixels": classify.pixels}
-    return pb.ExplainRequest(model=selected[0], version=selected[1], **image, **options)
+    request = pb.ExplainRequest(model=selected[0], version=selected[1], pixels=classify.pixels, **options)
+    if classify.encoded_images:
+        request.encoded_image = classify.encoded_images[0]
+    return request
 
 
 def read_explanation(response: pb.ExplainResponse) -> Explanation:

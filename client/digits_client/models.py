@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -176,7 +177,7 @@ def read_learning(responses: Sequence[pb.GetLearningResponse]) -> Learning:
     """The messages of layers 1, 2, … as a value. Raises `ValueError` for numbers that do not fit together."""
     first = responses[0]
     count, widths = len(first.epochs), first.layer_widths
-    shapes = list(zip(widths[:-1], widths[1:], strict=True))
+    shapes = list(pairwise(widths))
     layers = list(zip(responses, shapes, strict=True))
     return Learning(
         model=read_identity(first.model),

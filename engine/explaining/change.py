@@ -58,9 +58,14 @@ class _Search:
             changed[best] = self._pixel_max if gradient[best] > 0 else 0
             free[best] = False
             order.append(best)
-        for pixel in order:
-            kept = changed[pixel]
-            changed[pixel] = pixels[pixel]
+        for pixel in order:  # those that prove needless
+            kept, changed[pixel] = changed[pixel], pixels[pixel]
+            if self._stop():
+                return None
+            if not self._is(changed, position):
+                changed[pixel] = kept
+        for pixel in np.flatnonzero(changed != pixels).tolist():
+            kept, changed[pixel] = changed[pixel], pixels[pixel]
             if self._stop():
                 return None
             if not self._is(changed, position):
