@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+import grpc
 import pytest
 from digits_protocol.digits.v1 import digits_pb2 as pb
 from google.rpc.error_details_pb2 import RetryInfo
@@ -105,14 +106,22 @@ def patient(start_for_module: StartServer) -> Server:
     return start_for_module("--inline-us=0", "--max-queue-rows=1000000", models=MODELS)
 
 
+def fill_queue(channel: grpc.Channel, server: Server) -> list[grpc.Future]:
+    """Calls, of which ten at least are in the server and not yet answered: a second's work."""
+    calls = [Stub(channel).classify.future(SLOW, timeout=120) for _ in range(30)]
+    deadline = time.monotonic() + 60
+    while server.metrics()["digits_requests_in_flight"].get((METHOD,), 0) < 10:
+        assert time.monotonic() < deadline, "the calls do not come in"
+    return calls
+
+
 def test_a_deadline_that_passes_ends_the_call(patient: Server):
     """By `connect-timeout-ms`: 504, the work dropped from the queue and counted there."""
     server = patient
     with server.channel() as channel:
-        calls = [Stub(channel).classify.future(SLOW, timeout=60) for _ in range(14)]
-        time.sleep(0.15)  # the first are being run
+        calls = fill_queue(channel, server)
         message = {"model": LARGE[0], "pixels": encoded(bytes(784))}
-        status, _, answer = ask(server, message, connect_timeout_ms="150")
+        status, _, answer = ask(server, message, connect_timeout_ms="100")
         assert (status, answer["code"]) == (504, "deadline_exceeded")
         for call in calls:
             call.result()
@@ -125,8 +134,7 @@ def test_a_client_that_hangs_up_is_not_waited_for(patient: Server):
     """Its call is cancelled and counted so."""
     server = patient
     with server.channel() as channel:
-        calls = [Stub(channel).classify.future(SLOW, timeout=60) for _ in range(14)]
-        time.sleep(0.15)  # the first are being run
+        calls = fill_queue(channel, server)
         body = json.dumps({"model": LARGE[0], "pixels": encoded(bytes(784))}).encode()
         with socket.create_connection(("127.0.0.1", server.http_port)) as hasty:
             head = f"POST {CLASSIFY} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
@@ -171,8 +179,7 @@ def test_sigterm_turns_readiness_off_and_lets_open_requests_finish(start_server:
     body = json.dumps({"model": LARGE[0], "pixels": encoded(pixels.tobytes())}).encode()
     head = f"POST {CLASSIFY} HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n".encode()
     with server.channel() as channel, socket.create_connection(("127.0.0.1", server.http_port)) as open_:
-        calls = [Stub(channel).classify.future(SLOW, timeout=60) for _ in range(30)]
-        time.sleep(0.3)  # the first are being run
+        calls = fill_queue(channel, server)
         open_.sendall(head + body)
         time.sleep(0.5)  # it has come, and waits behind the others
         server.signal(signal.SIGTERM)
