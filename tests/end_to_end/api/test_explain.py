@@ -127,7 +127,7 @@ def test_a_change_to_the_class_that_it_has(stub: Stub, server: Server, digit: by
 
 def test_calls_are_counted_by_their_model(server: Server, stub: Stub, digit: bytes):
     """In /metrics."""
-    before = server.metrics()["digits_requests_total"].get(("OK", METHOD, "digits-8x8", "1"), 0)
+    before = server.metrics().get("digits_requests_total", {}).get(("OK", METHOD, "digits-8x8", "1"), 0)
     stub.explain(pb.ExplainRequest(model="digits-8x8", pixels=bytes(64)), timeout=20)
     assert server.metrics()["digits_requests_total"]["OK", METHOD, "digits-8x8", "1"] == before + 1
 
