@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from imaging.pixels import WarningCode
 
 if TYPE_CHECKING:
-    from digits_client import Classification, Listing
+    from digits_client import Classification, Listing, ModelCard
 
     from cli.server.source import Source
 
@@ -33,7 +33,10 @@ class Hints:
 
     @cached_property
     def _larger(self) -> str:
-        """The largest model with the classes of the default one; empty if that is the default one itself."""
+        """The largest model with the classes of the default one that learned from the same people at least.
+
+        Empty if that is the default one itself: a model that saw fewer hands knows less, however large it is.
+        """
         default = self._listing.find()
         names = [
             model.name
@@ -42,8 +45,17 @@ class Hints:
         ]
         if len(names) < 2:
             return ""
-        largest = max(names, key=lambda name: self._source.model(name, "").parameters)
+        cards = {name: self._source.model(name, "") for name in names}
+        people = _sources(cards[self._listing.default_model])
+        largest = max(
+            (name for name, card in cards.items() if people <= _sources(card)), key=lambda name: cards[name].parameters
+        )
         return "" if largest == self._listing.default_model else largest
+
+
+def _sources(card: "ModelCard") -> set[str]:
+    """Whose images a model learned from beside its data set's."""
+    return set(card.recipe.get("sources", ()))
 
 
 def _doubt(result: "Classification") -> str:
