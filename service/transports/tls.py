@@ -79,22 +79,24 @@ class Certificates:
 
     def _read(self) -> Pem:
         read = []
-        for path in self._paths:
+        for setting, path in zip(("tls_cert", "tls_key", "tls_client_ca"), self._paths, strict=False):
             try:
                 read.append(read_regular(path))
             except OSError as error:
-                raise TlsError(f"{path} cannot be read: {error.strerror}") from None
+                raise TlsError(f"{setting}: {path} cannot be read: {error.strerror}") from None
         certificate, key, *authority = self._paths
         pem = Pem(read[0], read[1], read[2] if authority else None)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         try:
             _load_pair(context, pem)
         except (ssl.SSLError, ValueError) as error:
-            raise TlsError(f"{certificate} and {key} are no certificate and its key in PEM: {_reason(error)}") from None
+            raise TlsError(
+                f"tls_cert, tls_key: {certificate} and {key} are no certificate and its key in PEM: {_reason(error)}"
+            ) from None
         try:
             _load_authority(context, pem)
         except ssl.SSLError as error:
-            raise TlsError(f"{authority[0]} holds no certificates in PEM: {_reason(error)}") from None
+            raise TlsError(f"tls_client_ca: {authority[0]} holds no certificates in PEM: {_reason(error)}") from None
         return pem
 
 

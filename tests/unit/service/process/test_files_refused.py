@@ -46,6 +46,7 @@ async def test_certificates(tmp_path: Path, wrong: str):
         key.write_bytes(locked(key.read_bytes()))
     said = await refusal(tls_cert=str(tmp_path / "cert.pem"), tls_key=str(key))
     assert str(key) in said
+    assert said.startswith("tls_cert" if wrong != "missing" else "tls_key: ")
     assert "ssl.c" not in said
 
 

@@ -45,12 +45,14 @@ def test_files_that_are_pipes_once_they_were_read(files: tuple[Path, Path, Path]
 def test_content_that_does_not_fit_names_the_files(files: tuple[Path, Path, Path]):
     """Those of the operator, and not what OpenSSL was given."""
     files[1].write_text("no key")
-    with pytest.raises(TlsError, match=rf"^{files[0]} and {files[1]} are no certificate and its key in PEM: "):
+    with pytest.raises(
+        TlsError, match=rf"^tls_cert, tls_key: {files[0]} and {files[1]} are no certificate and its key in PEM: "
+    ):
         Certificates(*files)
 
 
 def test_an_authority_without_certificates_is_named(files: tuple[Path, Path, Path]):
     """It is the file of client certificates."""
     files[2].write_text("nothing")
-    with pytest.raises(TlsError, match=rf"^{files[2]} holds no certificates in PEM"):
+    with pytest.raises(TlsError, match=rf"^tls_client_ca: {files[2]} holds no certificates in PEM"):
         Certificates(*files)
