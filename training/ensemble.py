@@ -47,7 +47,7 @@ def train_ensemble(
     fits = _fit_all(recipe, dataset, learning, held_out, unfinished)
     networks = [each.classifier for each in fits]
     scores = _scores(recipe, networks, held_out)
-    found = evaluate_ensemble(scores, held_out.labels)
+    found = evaluate_ensemble(scores, held_out.labels, own=recipe.calibration)
     say(
         f"{recipe.key}: {found.together[-1]:.2%} of {found.images} held-out images right, "
         f"{np.mean(found.alone):.2%} by one network; temperature {found.temperature:.4f}"

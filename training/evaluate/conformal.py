@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from artifact.prediction_sets import COVERAGES, rank
 
+_LEAST = 500  # images of a kind, for thresholds of its own
 _DIGITS = 1_000_000  # six after the point: beyond those, scores depend on the order of sums
 
 
@@ -47,6 +48,21 @@ def find_thresholds(scores: NDArray[Any], truth: NDArray[np.int64]) -> tuple[flo
         misfit = misfits[place - 1] if place <= len(misfits) else 1.0
         thresholds.append(min(1.0, math.ceil(misfit * _DIGITS) / _DIGITS))
     return tuple(thresholds)
+
+
+def find_thresholds_of_both(
+    scores: NDArray[Any], truth: NDArray[np.int64], own: NDArray[np.bool_]
+) -> tuple[float, ...]:
+    """The larger threshold of two kinds of images, so that each coverage is kept for both of them.
+
+    `own` [N] tells the images of the data set from those of further sources. If either kind has fewer than 500, the
+    thresholds are those of all images together.
+    """
+    kinds = (own, ~own)
+    if min(np.count_nonzero(kind) for kind in kinds) < _LEAST:
+        return find_thresholds(scores, truth)
+    each = [find_thresholds(scores[kind], truth[kind]) for kind in kinds]
+    return tuple(map(max, *each))
 
 
 def evaluate_sets(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.evaluate.calibration import Calibration, apply_temperature, evaluate_calibration, fit_temperature
-from training.evaluate.conformal import find_thresholds, is_covered
+from training.evaluate.conformal import find_thresholds_of_both, is_covered
 
 REPORTED_COVERAGES = (0.9, 0.95, 0.99)
 
@@ -44,10 +44,11 @@ class EnsembleEvaluation:
         }
 
 
-def evaluate_ensemble(scores: NDArray[Any], truth: NDArray[np.int64]) -> EnsembleEvaluation:
+def evaluate_ensemble(scores: NDArray[Any], truth: NDArray[np.int64], own: int) -> EnsembleEvaluation:
     """Fit the temperature, find the thresholds of the candidates at that temperature, and evaluate the ensemble.
 
     `scores` [networks, N, classes] are those of each network, `truth` [N] holds the positions of the true classes.
+    The first `own` images are of the data set, the others of further sources.
     """
     temperature = fit_temperature(scores, truth)
     sizes = range(1, len(scores) + 1)
@@ -59,7 +60,7 @@ def evaluate_ensemble(scores: NDArray[Any], truth: NDArray[np.int64]) -> Ensembl
         together=tuple(_accuracy(apply_temperature(scores[:size], temperature), truth) for size in sizes),
         before=evaluate_calibration(apply_temperature(scores, 1.0), truth),
         after=evaluate_calibration(mean, truth),
-        thresholds=find_thresholds(mean, truth),
+        thresholds=find_thresholds_of_both(mean, truth, np.arange(len(truth)) < own),
     )
 
 
@@ -68,16 +69,17 @@ def evaluate_sources(
 ) -> dict[str, dict[str, float]]:
     """Accuracy, calibration error and coverage on the held-out images of each source, 0..1, to six digits.
 
-    `scores` [networks, N, classes] at temperature 1 and `truth` [N] are of all held-out images, those of the first
-    source first; `sizes` has their numbers. Coverage is by thresholds from other images: those of every second image
+    `scores` [networks, N, classes] at temperature 1 and `truth` [N] are of all held-out images, those of the data set
+    first; `sizes` has their numbers by source. Coverage is by thresholds from other images: those of every second image
     from the images between. A source without images is left out.
     """
     mean = apply_temperature(scores, temperature)
-    halves = np.arange(len(truth)) % 2
+    places = np.arange(len(truth))
+    halves, own = places % 2, places < next(iter(sizes.values()))
     covered = {coverage: np.zeros(len(truth), bool) for coverage in REPORTED_COVERAGES}
     for half in (0, 1):
-        thresholds = find_thresholds(mean[halves != half], truth[halves != half])
-        here = halves == half
+        here, others = halves == half, halves != half
+        thresholds = find_thresholds_of_both(mean[others], truth[others], own[others])
         for coverage, found in covered.items():
             found[here] = is_covered(mean[here], truth[here], thresholds, coverage)
     bounds = accumulate(sizes.values(), initial=0)

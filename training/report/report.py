@@ -232,8 +232,13 @@ def _outliers(card: Card) -> list[str]:
 def _candidates(card: Card, test: Part, scores: NDArray[Any]) -> list[str]:
     """The candidates on the test set for each coverage."""
     lines = [
-        "The candidates of an image are the classes that cannot be ruled out, by thresholds from the held-out images. "
-        "Of the test images:",
+        "The candidates of an image are the classes that cannot be ruled out, by thresholds from the held-out images"
+        + (
+            ", the larger of those from the data set and of those from all other sources. "
+            if card.attributions
+            else ". "
+        )
+        + "Of the test images:",
         "",
         "| coverage asked for | true class among the candidates | candidates (mean) | none | several |",
         "|---|---|---|---|---|",

@@ -35,7 +35,7 @@ def test_the_temperature_of_a_committee_is_that_of_its_mean():
     scores = softmax(values + random.normal(0, 1.5, (6, *values.shape)), axis=2)
     together = fit_temperature(scores, truth)
     assert together < min(fit_temperature(each[None], truth) for each in scores)
-    found = evaluate_ensemble(scores, truth)
+    found = evaluate_ensemble(scores, truth, own=len(truth))
     assert found.temperature == together
     assert found.after.error < found.before.error
     squares = [np.sum((apply_temperature(scores, together * by) - np.eye(4)[truth]) ** 2) for by in (0.97, 1.0, 1.03)]

@@ -5,7 +5,7 @@ import pytest
 from scipy.special import softmax
 
 from artifact.prediction_sets import COVERAGES, rank
-from training.evaluate.conformal import evaluate_sets, find_thresholds
+from training.evaluate.conformal import evaluate_sets, find_thresholds, find_thresholds_of_both
 
 
 def drawn(images: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -70,3 +70,17 @@ def test_candidates_come_best_first_and_there_may_be_none():
     assert rank(scores, [0.5] * 29, 0.9)[1].tolist() == [1, 0, 0], "a score that is just enough is enough"
     found = evaluate_sets(scores, np.array([1, 1, 0]), [0.65] * 29, 0.9)
     assert (found.covered, found.size, found.empty, found.several) == pytest.approx((1 / 3, 1.0, 1 / 3, 1 / 3))
+
+
+def test_coverage_is_kept_for_two_kinds_of_images():
+    """Each by itself, where their scores differ; few images of a kind count with the others."""
+    easy, hard = drawn(4000, 5), drawn(4000, 6)
+    blurred = (hard[0] + 0.5) / (1 + 0.5 * 5), hard[1]
+    scores, truth = (np.concatenate(each) for each in zip(easy, blurred, strict=True))
+    own = np.arange(8000) < 4000
+    thresholds = find_thresholds_of_both(scores, truth, own)
+    covered = [evaluate_sets(*each, thresholds, 0.9).covered for each in (easy, blurred)]
+    assert min(covered) == pytest.approx(0.9, abs=0.001)
+    together = find_thresholds(scores, truth)
+    assert min(evaluate_sets(*each, together, 0.9).covered for each in (easy, blurred)) < 0.88
+    assert find_thresholds_of_both(scores, truth, np.arange(8000) < 499) == together
