@@ -24,6 +24,7 @@ COMMANDS = {
     "models": ("List what a server has.", "serve"),
     "health": ("Ask a server whether it serves; the exit code tells.", "serve"),
     "train": ("Train a recipe, export it and write its report.", "train,cpu"),
+    "learn": ("Let the lesson's network learn before your eyes.", "serve"),
     "quantize": ("Make a faster variant of a version, int8 or fp16.", "train,cpu"),
     "export": ("Export a fitted MLPClassifier to ONNX.", "train,cpu"),
 }
