@@ -64,6 +64,10 @@ class NotAuthenticated(ServiceError):
     """The call carries no valid credentials."""
 
 
+class NotPermitted(ServiceError):
+    """The credentials are valid, and do not allow the call."""
+
+
 class LimitReached(ServiceError):
     """The request exceeds a limit of the server; a retry would too."""
 

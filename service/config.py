@@ -180,8 +180,8 @@ class Settings(BaseSettings):
     token_file: Annotated[
         str,
         Field(
-            description="file of bearer tokens, one name:token per line; each call must send one; read again when it "
-            "changes"
+            description="file of bearer tokens, one per line as name:token or name:token roles, the roles some of "
+            "classify,read,control; without roles classify,read; each call must send one; read again when it changes"
         ),
     ] = ""
     allow_plaintext_tokens: Annotated[

@@ -87,11 +87,14 @@ class OwnServer:
         if not self.settings.token_file or (for_health and self.settings.open_health):
             return ""
         from service.api.middleware.auth import TokenError, read_tokens
+        from service.api.middleware.roles import DEFAULT_ROLES
 
         try:
-            return next((token for _, token in read_tokens(Path(self.settings.token_file))), "")
+            tokens = read_tokens(Path(self.settings.token_file))
         except TokenError as error:
             fail(f"DIGITS_TOKEN_FILE: {error}", code=2)
+        # The commands classify and read; the first token that may do most of it.
+        return max(tokens, key=lambda token: len(token.roles & DEFAULT_ROLES)).secret if tokens else ""
 
 
 def _read(path: str, variable: str) -> bytes:

@@ -108,8 +108,8 @@ class Method:
     fast_path_ended: Callable[[Any, BaseException | None], None] = lambda context, error: None
     """Takes (Context, error or None) and counts a call that the fast path answered."""
     identify: Callable[[Any], None] | None = None
-    """Takes the Context once the headers have come, and verifies the caller's token. Raises `NotAuthenticated`.
-    None where no token is required."""
+    """Takes the Context once the headers have come, and verifies the caller's token. Raises `NotAuthenticated` and
+    `NotPermitted`. None where no token is required."""
     reserved: bool = False
     """Whether its calls count against a separate concurrency limit (public or endless calls)."""
     change: Callable[[Any], Mutation] | None = None

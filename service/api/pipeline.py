@@ -32,13 +32,16 @@ class Pipeline:
     def enter(self, method: Method, context: Context) -> AbstractContextManager[None]:
         """Verify the caller; the call holds a place while it is in what this returns.
 
-        Raises `NotAuthenticated`, and `LimitReached` as it is entered.
+        Raises `NotAuthenticated` and `NotPermitted`, and `LimitReached` as it is entered.
         """
         self.verify(method, context)
         return self.admission.place(method)
 
     def verify(self, method: Method, context: Context) -> None:
-        """Verify the caller alone, for a call that needs no reserved place. Raises `NotAuthenticated`."""
+        """Verify the caller alone, for a call that needs no reserved place.
+
+        Raises `NotAuthenticated` and `NotPermitted`.
+        """
         if method.identify is not None:
             method.identify(context)
 

@@ -1,18 +1,20 @@
-"""Authentication by bearer tokens (RFC 6750), and a rate limit for each client."""
+"""Authentication by bearer tokens (RFC 6750), roles, and a rate limit for each client."""
 
 import hashlib
 import hmac
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 from google.protobuf.message import Message
 
-from engine.errors import NotAuthenticated, RateExceeded
+from engine.errors import NotAuthenticated, NotPermitted, RateExceeded
 from service.api.method import Context, Kind, Method
+from service.api.middleware.roles import HEALTH_PATHS, Role, named, read_roles, role_of
 from service.config import Settings
 from service.telemetry.logs import log
 from service.watched_files import WatchedFiles, read_regular
@@ -21,22 +23,24 @@ MIN_TOKEN = 16
 # Clients whose rate is remembered; beyond that, clients below their rate are forgotten.
 MAX_CLIENTS = 10_000
 
-# What health checkers call; they often cannot be given credentials.
-HEALTH_PATHS = (
-    "/grpc.health.v1.Health/",
-    "/inference.GRPCInferenceService/ServerLive",
-    "/inference.GRPCInferenceService/ServerReady",
-    "/healthz",
-    "/readyz",
-)
-
 
 class TokenError(Exception):
     """The file of tokens cannot be used; the message says why, and shows none."""
 
 
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One line of a file of tokens."""
+
+    name: str
+    """Of its owner."""
+    secret: str = field(repr=False)
+    roles: frozenset[Role]
+    """What its owner may do."""
+
+
 class Tokens:
-    """The tokens of a file, one `name:token` a line, read again when it changes."""
+    """The tokens of a file, read again when it changes; see `read_tokens`."""
 
     def __init__(self, path: Path) -> None:
         """Raises `TokenError`."""
@@ -46,16 +50,16 @@ class Tokens:
         if not self._known:
             raise TokenError(f"{path} holds no token")
 
-    def owner(self, authorization: str | bytes) -> str | None:
-        """The name of the token in a header `authorization`; None for an unknown token."""
+    def find(self, authorization: str | bytes) -> Token | None:
+        """The token in a header `authorization`; None for an unknown one."""
         if self._file.changed():
             self._read_again()
         scheme, _, token = authorization.partition(" ") if isinstance(authorization, str) else ("", "", "")
         digest = hashlib.sha256(token.strip().encode()).digest()
         found = None
-        for known, name in self._known:  # all of them, whichever fits: the time taken tells nothing
+        for known, each in self._known:  # all of them, whichever fits: the time taken tells nothing
             if hmac.compare_digest(known, digest):
-                found = name
+                found = each
         return found if scheme.lower() == "bearer" else None
 
     def _read_again(self) -> None:
@@ -65,12 +69,15 @@ class Tokens:
         except TokenError as error:
             log.error("tokens stay as they were", reason=str(error))
 
-    def _read(self) -> list[tuple[bytes, str]]:
-        return [(hashlib.sha256(token.encode()).digest(), name) for name, token in read_tokens(self._path)]
+    def _read(self) -> list[tuple[bytes, Token]]:
+        return [(hashlib.sha256(token.secret.encode()).digest(), token) for token in read_tokens(self._path)]
 
 
-def read_tokens(path: Path) -> list[tuple[str, str]]:
-    """The (name, token) of each line of a file of tokens. Raises `TokenError`."""
+def read_tokens(path: Path) -> list[Token]:
+    """The token of each line of a file: `name:token`, or `name:token roles` with a list such as `classify,control`.
+
+    Raises `TokenError`.
+    """
     try:
         lines = read_regular(path).decode().splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -78,15 +85,22 @@ def read_tokens(path: Path) -> list[tuple[str, str]]:
         raise TokenError(f"{path} cannot be read: {reason}") from None
     found = []
     for number, line in enumerate(lines, 1):
-        name, colon, token = (part.strip() for part in line.partition(":"))
+        name, colon, rest = (part.strip() for part in line.partition(":"))
         if not line.strip() or line.startswith("#"):
             continue
-        if not (name and colon and len(token) >= MIN_TOKEN and token.isascii() and token.isprintable()):
+        secret, roles = (*rest.split(maxsplit=1), "", "")[:2]
+        if not (name and colon and len(secret) >= MIN_TOKEN and secret.isascii() and secret.isprintable()):
             raise TokenError(
                 f"{path}, line {number}: expected name:token, the token of {MIN_TOKEN} or more "
-                "printable ASCII characters"
+                "printable ASCII characters without a blank"
             )
-        found.append((name, token))
+        try:
+            found.append(Token(name, secret, read_roles(roles)))
+        except ValueError:  # what stands there may be a part of a token, so it is not repeated
+            raise TokenError(
+                f"{path}, line {number}: what follows the token is no list of roles, "
+                f"expected some of {', '.join(role.value for role in Role)}, with commas between"
+            ) from None
     return found
 
 
@@ -144,13 +158,16 @@ class Guard:
         """Whether the path needs no token and has no rate limit."""
         return path.startswith(self._public_paths)
 
-    def identify(self, context: Context) -> None:
-        """Verify the token of a call, once. Raises `NotAuthenticated`."""
+    def identify(self, role: Role | None, context: Context) -> None:
+        """Verify once the token of a call that needs `role`. Raises `NotAuthenticated` and `NotPermitted`."""
         if self._tokens is None or context.identity is not None:
             return
-        context.identity = self._tokens.owner(context.metadata.get("authorization", ""))
-        if context.identity is None:
+        token = self._tokens.find(context.metadata.get("authorization", ""))
+        if token is None:
             raise NotAuthenticated("authorization: expected `Bearer` and a token that this server knows")
+        if role is not None and role not in token.roles:
+            raise NotPermitted(f"the call needs the role {role.value}, and this token has {named(token.roles)}")
+        context.identity = token.name
 
     def count(self, context: Context) -> None:
         """Count a call, or a message of a stream, against its client's rate. Raises `RateExceeded`."""
@@ -158,9 +175,12 @@ class Guard:
             self._rates.take(context.identity or context.peer.rpartition(":")[0])
 
     def admit(self, path: str, context: Context) -> None:
-        """Identify and count a call, once, unless its path is public. Raises `NotAuthenticated` and `RateExceeded`."""
+        """Identify and count a call, once, unless its path is public.
+
+        Raises `NotAuthenticated`, `NotPermitted` and `RateExceeded`.
+        """
         if not context.admitted and not self.is_public(path):
-            self.identify(context)
+            self.identify(role_of(path), context)
             self.count(context)
             context.admitted = True
 
@@ -173,6 +193,7 @@ def guard_method(method: Method, guard: Guard) -> Method:
     if guard.is_public(method.path):
         return replace(method, reserved=True) if guard.requires_token else method
     handler, fast_path, path = method.handler, method.fast_path, method.path
+    role = role_of(path)
 
     async def answer(request: Any, context: Context) -> Message:
         guard.admit(path, context)
@@ -184,7 +205,7 @@ def guard_method(method: Method, guard: Guard) -> Method:
         return fast_path(data, start, context)  # type: ignore[misc]
 
     async def answers(requests: AsyncIterator[Any], context: Context) -> AsyncIterator[Message]:
-        guard.identify(context)
+        guard.identify(role, context)
 
         async def counted() -> AsyncIterator[Any]:
             async for request in requests:
@@ -195,7 +216,7 @@ def guard_method(method: Method, guard: Guard) -> Method:
             async for response in responses:  # type: ignore[union-attr]
                 yield response
 
-    identify = guard.identify if guard.requires_token else None
+    identify = partial(guard.identify, role) if guard.requires_token else None
     if method.kind is Kind.STREAM:
         return replace(method, handler=answers, identify=identify)
     return replace(method, handler=answer, fast_path=None if fast_path is None else try_fast_path, identify=identify)

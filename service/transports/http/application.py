@@ -9,7 +9,7 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from engine.errors import WORD, NotAuthenticated, RateExceeded, quoted
+from engine.errors import WORD, NotAuthenticated, NotPermitted, RateExceeded, quoted
 from service.api.digits.service import SERVICE
 from service.api.errors import cut
 from service.api.health import HealthApi
@@ -148,6 +148,8 @@ class HttpApp:
             self._guard.admit(path, context)
         except NotAuthenticated as error:
             return _problem(401, "unauthenticated", str(error), {"www-authenticate": "Bearer"})
+        except NotPermitted as error:
+            return _problem(403, "permission_denied", str(error))
         except RateExceeded as error:
             return _problem(429, "resource_exhausted", str(error), {"retry-after": str(math.ceil(error.retry_after))})
         return None

@@ -165,7 +165,7 @@ class _Enter:
         self._pipeline = pipeline
 
     async def on_start(self, ctx: RequestContext[Any, Any]) -> None:
-        """Take the headers, which have come. Raises `NotAuthenticated`."""
+        """Take the headers, which have come. Raises `NotAuthenticated` and `NotPermitted`."""
         context = _REQUEST.get().context
         remaining = ctx.timeout_ms
         context.metadata = _metadata(ctx.request_headers)
