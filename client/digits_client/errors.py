@@ -16,6 +16,9 @@ Result = TypeVar("Result")
 class DigitsError(Exception):
     """A call failed. The message is one sentence; `__cause__` is the error of gRPC, if there is one."""
 
+    request_id = ""
+    """What the server's log calls the failed call; empty if the server did not say."""
+
 
 class InvalidInput(DigitsError):
     """The server rejected the images or another field of the request (INVALID_ARGUMENT)."""
@@ -122,13 +125,15 @@ def from_rpc(error: Any, target: str, timeout: float) -> DigitsError:
         return Unavailable(f"the connection to {target} was lost during the call: {lost[1]}", interrupted=True)
     elif code == grpc.StatusCode.UNAVAILABLE and error.initial_metadata():
         return Unavailable(message, interrupted=True)
-    details = {key: value for key, value in error.trailing_metadata() or () if key == "grpc-status-details-bin"}
+    trailers = dict(error.trailing_metadata() or ())
     detailed = Status()
     try:
-        detailed.ParseFromString(details.get("grpc-status-details-bin", b""))
+        detailed.ParseFromString(trailers.get("grpc-status-details-bin", b""))
     except DecodeError:
         detailed.Clear()
-    return _translate(code, message, detailed)
+    translated = _translate(code, message, detailed)
+    translated.request_id = trailers.get("x-request-id", "")
+    return translated
 
 
 def from_status(status: Status) -> DigitsError:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from digits_client.connection.channel import Deadline, Metadata, check_metadata, check_timeout
 from digits_client.connection.channels import Channels
 from digits_client.connection.endpoint import Endpoint
+from digits_client.connection.trace import trace_metadata
 from digits_client.errors import Result, ServerError, read_answer
 
 SERVICE = "inference.GRPCInferenceService"
@@ -217,7 +218,7 @@ class InferenceClient:
         deadline = deadline or Deadline(self._timeout, self.place)
         with self._channels.calling(deadline):
             call = self._channels.next().unary_unary(f"/{SERVICE}/{method}")  # bytes in, bytes out
-            answer: bytes = call(data, timeout=deadline.left(), metadata=self._metadata)
+            answer: bytes = call(data, timeout=deadline.left(), metadata=trace_metadata(self._metadata))
         return answer
 
 

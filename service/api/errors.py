@@ -1,11 +1,11 @@
 """The one table from what went wrong to what the client is told."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import grpc
 from google.protobuf.any_pb2 import Any
 from google.protobuf.message import Message
-from google.rpc.error_details_pb2 import BadRequest, RetryInfo
+from google.rpc.error_details_pb2 import BadRequest, RequestInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from engine.errors import (
@@ -24,6 +24,7 @@ from engine.errors import (
     RateExceeded,
     RunFailed,
 )
+from service.telemetry.call_ids import CallIds
 from service.telemetry.logs import log
 
 # Characters of a sentence that a client is told; a longer one repeats something that the client wrote.
@@ -55,6 +56,8 @@ class Failure:
     message: str
     details: tuple[Message, ...] = ()
     trailers: dict[str, str | bytes] = field(default_factory=dict)
+    ids: CallIds | None = None
+    """What identifies the call."""
 
     def status(self) -> Status:
         """The same as a message."""
@@ -65,9 +68,14 @@ class Failure:
             packed.append(any_)
         return Status(code=self.code.value[0], message=self.message, details=packed)
 
+    def of_call(self, ids: CallIds) -> "Failure":
+        """The same with the identifiers of its call: in `metadata`, and the request id as a `RequestInfo`."""
+        details = (*self.details, RequestInfo(request_id=ids.request_id))
+        return replace(self, details=details, ids=ids)
+
     def metadata(self) -> tuple[tuple[str, str | bytes], ...]:
         """The trailers that go with it, `grpc-status-details-bin` among them where there are details."""
-        trailers = dict(self.trailers)
+        trailers = self.trailers | (self.ids.headers() if self.ids is not None else {})
         if self.details:
             trailers["grpc-status-details-bin"] = self.status().SerializeToString()
         return tuple(trailers.items())

@@ -9,6 +9,9 @@ from typing import Any, Protocol
 from google.protobuf.message import Message
 
 from engine.statistics import Calls
+from service.telemetry.call_ids import REQUEST_ID, TRACEPARENT, TRACESTATE, CallIds, read_ids
+from service.telemetry.calls import CallRecord
+from service.telemetry.observer import Observer
 
 
 class Kind(Enum):
@@ -44,6 +47,13 @@ class Context(Protocol):
     model sets those of the model. For a stream: the statistics of its messages that find no model."""
     began: int
     """When the fast path was entered, by `time.perf_counter_ns`."""
+    known_ids: CallIds | None
+    """What `ids` gives, once it was asked."""
+    record: CallRecord | None
+    """What is recorded of the call; None where nothing is."""
+
+    def ids(self) -> CallIds:
+        """What identifies the call: as the client sent it, or made when this is first called."""
 
 
 @dataclass(slots=True, eq=False)
@@ -58,6 +68,15 @@ class LocalContext:
     trailers: dict[str, str | bytes] = field(default_factory=dict)
     calls: Calls | None = None
     began: int = 0
+    known_ids: CallIds | None = None
+    record: CallRecord | None = None
+
+    def ids(self) -> CallIds:
+        """See `Context`."""
+        if self.known_ids is None:
+            sent = self.metadata.get
+            self.known_ids = read_ids(sent(REQUEST_ID), sent(TRACEPARENT), sent(TRACESTATE))
+        return self.known_ids
 
 
 # A request is of Method.request's type, an answer of Method.response's; the table mixes them all.
@@ -114,6 +133,8 @@ class Method:
     """Whether its calls count against a separate concurrency limit (public or endless calls)."""
     change: Callable[[Any], Mutation] | None = None
     """What a request changes; None where calls change nothing."""
+    observer: Observer | None = None
+    """Records its calls; None where nothing is recorded."""
     counts: Counts = field(default_factory=Counts, compare=False)
 
     def count_rejection(self, reason: Exception | str) -> None:

@@ -38,10 +38,12 @@ class Pipeline:
         return self.admission.place(method)
 
     def verify(self, method: Method, context: Context) -> None:
-        """Verify the caller alone, for a call that needs no reserved place.
+        """Verify the caller alone, for a call that needs no reserved place. From here on the call is recorded.
 
         Raises `NotAuthenticated` and `NotPermitted`.
         """
+        if method.observer is not None and context.record is None:
+            method.observer.begin(method.path, context, audited=method.change is not None)
         if method.identify is not None:
             method.identify(context)
 
@@ -71,6 +73,7 @@ class Pipeline:
         future = self.start(method, context, data, start, declined=declined)
         try:
             if future is None:
+                context.ids().bind()
                 handler: Any = method.handler
                 response: Message = await handler(parse(method, data[start:]), context)
                 return response.SerializeToString()
@@ -90,6 +93,7 @@ class Pipeline:
         While draining it reads no further, answers what was read, and raises `NotReady`.
         """
         cut = False
+        context.ids().bind()
 
         async def requests() -> AsyncIterator[Message]:
             nonlocal cut
@@ -108,7 +112,14 @@ class Pipeline:
         """The status of a call that raised `error`; send it after `Admission.wait_until_rejections_allowed`."""
         if context.calls is None:  # its handler, which counts, was not entered
             method.count_rejection(error)
-        return translate(error, method.path)
+        return fail_call(error, method.path, context)
+
+
+def fail_call(error: Exception, path: str, context: Context) -> Failure:
+    """The status of a call that raised `error`, with the identifiers of the call."""
+    ids = context.ids()
+    ids.bind()
+    return translate(error, path).of_call(ids)
 
 
 def parse(method: Method, data: bytes) -> Message:

@@ -16,6 +16,7 @@ from service.app import App
 from service.config import Settings
 from service.signals import StartError
 from service.telemetry.logs import close_logs
+from service.telemetry.tracing import TracingError
 from service.transports.sockets import ListenError
 from service.transports.tls import Certificates, TlsError
 
@@ -44,7 +45,7 @@ class Process:
         try:
             certificates = Certificates.of(settings)
             self.app = App(settings, broadcast, Guard.of(settings))
-        except (RepositoryError, TlsError, TokenError) as error:
+        except (RepositoryError, TlsError, TokenError, TracingError) as error:
             raise StartError(str(error)) from None
         self._transport = new_transport(self.app, certificates)
         self._watching: asyncio.Task[None] | None = None

@@ -7,6 +7,8 @@ from base64 import b64decode, b64encode
 from contextlib import suppress
 from typing import Any, Protocol, Self
 
+from structlog.contextvars import bound_contextvars, get_contextvars
+
 from engine.errors import NotReady, ServiceError, rebuild_error
 from service.api.method import Mutation
 from service.telemetry.logs import log
@@ -90,6 +92,7 @@ class SupervisorLink:
                 request=b64encode(request).decode(),
                 key=change.key,
                 replay=change.replay,
+                ids=get_contextvars(),
             )
         except ChannelClosed:
             raise NotReady("the server is draining") from None
@@ -108,7 +111,8 @@ class SupervisorLink:
 
     async def _answer(self, what: str, content: Content) -> Content | None:
         if what == "run":
-            return await self._run(content["path"], b64decode(content["request"]))
+            with bound_contextvars(**content["ids"]):
+                return await self._run(content["path"], b64decode(content["request"]))
         if what == "snapshot":
             return self._work.snapshot()
         if what == "alive":

@@ -43,12 +43,15 @@ class WorkerPool:
         """Store the counters of a worker since its start."""
         self._snapshots[number] = snapshot
 
-    async def change(self, path: str, request: str, key: list[str], replay: bool) -> Content:
+    async def change(
+        self, path: str, request: str, key: list[str], replay: bool, ids: dict[str, str] | None = None
+    ) -> Content:
         """Run an RPC in every worker, its request in base64; the answer of one, or the error of any.
 
+        `ids` are the identifiers of the call, for the log lines of each worker.
         A worker that ends meanwhile is left out: the change is replayed in its successor.
         """
-        call = {"path": path, "request": request}
+        call = {"path": path, "request": request, "ids": ids or {}}
         async with self._changing:
             answers = await asyncio.gather(
                 *(_run(channel, call) for channel in self._members.values()), return_exceptions=True

@@ -107,7 +107,12 @@ def _check_classes(request: pb.ExplainRequest, card: Card) -> None:
 
 async def _submit(pixels: Rows, version: Version, context: Context) -> BatchSlice:
     await version.batcher.wait_for_capacity(len(pixels), context.deadline)
-    return await version.batcher.submit(pixels, lambda answer: answer, deadline=context.deadline)
+    encode = _answer if context.record is None else context.record.observed(version, len(pixels), _answer)
+    return await version.batcher.submit(pixels, encode, deadline=context.deadline)
+
+
+def _answer(answer: BatchSlice) -> BatchSlice:
+    return answer
 
 
 def _explanation(found: Contributions, card: Card) -> pb.Explanation:

@@ -4,6 +4,7 @@ It works as `service.api.open_inference.fast_path` does; the predictions of all 
 """
 
 from asyncio import Future
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -76,7 +77,9 @@ class ClassifyFastPath:
             return None
         context.calls = version.statistics.calls[CLASSIFY]
         pixels = checked(np.frombuffer(data, np.uint8, offset=body).reshape(rows, card.features), card, "pixels")
-        encode = partial(self._write, version, template)
+        encode: Callable[[BatchSlice], bytes] = partial(self._write, version, template)
+        if context.record is not None:
+            encode = context.record.observed(version, rows, encode)
         return version.batcher.submit(pixels, encode, warnings=True, deadline=context.deadline)
 
     def _read_template(self, key: bytes, version: Version) -> ResponseTemplate | None:

@@ -74,7 +74,8 @@ async def _read(segmented: Segmented, version: Version, context: Context, timing
     for start in range(0, len(segmented.pixels), step):
         rows = segmented.pixels[start : start + step]
         await version.batcher.wait_for_capacity(len(rows), context.deadline)
-        slices.append(await version.batcher.submit(rows, _answer, deadline=context.deadline))
+        encode = _answer if context.record is None else context.record.observed(version, len(rows), _answer)
+        slices.append(await version.batcher.submit(rows, encode, deadline=context.deadline))
     timings.queue_us += sum(each.queue_us for each in slices)
     timings.inference_us += sum(each.inference_us for each in slices)
     timings.batch_rows += sum(each.batch_rows for each in slices)

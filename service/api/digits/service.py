@@ -1,7 +1,7 @@
 """`digits.v1.DigitsService`: validate, prepare images, queue, and write the answer."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -104,9 +104,12 @@ class DigitsApi:
         )
         if admitted is not None:
             await version.batcher.wait_for_capacity(len(pixels), context.deadline)
+        encode: Callable[[BatchSlice], Any] = _answer if aside else write
+        if context.record is not None:
+            encode = context.record.observed(version, len(pixels), encode)
         future: asyncio.Future[Any] = version.batcher.submit(
             pixels,
-            _answer if aside else write,
+            encode,
             hidden=hidden,
             warnings=True,
             deadline=context.deadline,
@@ -125,7 +128,7 @@ class DigitsApi:
 
         async def answer(message: pb.ClassifyStreamRequest, admitted: Admitted) -> pb.ClassifyStreamResponse:
             try:
-                own = LocalContext(deadline=context.deadline, calls=context.calls)
+                own = LocalContext(deadline=context.deadline, calls=context.calls, record=context.record)
                 response = await count_message(self.classify(message.request, own, admitted), own)
             except Exception as error:
                 status = translate(error, CLASSIFY_STREAM).status()

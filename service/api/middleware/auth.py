@@ -166,6 +166,8 @@ class Guard:
         if token is None:
             raise NotAuthenticated("authorization: expected `Bearer` and a token that this server knows")
         if role is not None and role not in token.roles:
+            if context.record is not None:
+                context.record.refused = token.name
             raise NotPermitted(f"the call needs the role {role.value}, and this token has {named(token.roles)}")
         context.identity = token.name
 

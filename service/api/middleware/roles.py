@@ -30,6 +30,7 @@ _CLASSIFY = {
     "/digits.v1.DigitsService/Classify",
     "/digits.v1.DigitsService/ClassifyStream",
     "/digits.v1.DigitsService/Read",
+    "/digits.v1.DigitsService/Explain",
     "/inference.GRPCInferenceService/ModelInfer",
     "/inference.GRPCInferenceService/ModelStreamInfer",
 }

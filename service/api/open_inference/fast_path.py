@@ -7,6 +7,7 @@ qualify, wrong ones included, are left to `InferApi`.
 """
 
 from asyncio import Future
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -89,9 +90,10 @@ class InferFastPath:
             pixels = checked(values, card, "raw_input_contents[0]")
         else:
             pixels = window_pixels(form, form.window, card)
-        future = version.batcher.submit(
-            pixels, partial(self._write, template, id_field), hidden=template.hidden, deadline=context.deadline
-        )
+        encode: Callable[[BatchSlice], bytes] = partial(self._write, template, id_field)
+        if context.record is not None:
+            encode = context.record.observed(version, form.rows, encode)
+        future = version.batcher.submit(pixels, encode, hidden=template.hidden, deadline=context.deadline)
         end_in_time(future, context, template.timeout)
         return future
 

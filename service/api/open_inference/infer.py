@@ -50,9 +50,13 @@ class InferApi:
         if admitted is not None:
             await version.batcher.wait_for_capacity(len(pixels), context.deadline)
         id_ = request.id
+
+        def encode(answer: BatchSlice) -> tuple[BatchSlice, pb.ModelInferResponse]:
+            return answer, write_response(version, plan, id_, answer)
+
         future = version.batcher.submit(
             pixels,
-            lambda answer: (answer, write_response(version, plan, id_, answer)),
+            encode if context.record is None else context.record.observed(version, len(pixels), encode),
             hidden=plan.hidden,
             warnings=plan.warnings,
             deadline=context.deadline,
@@ -72,7 +76,7 @@ class InferApi:
 
         async def answer(request: pb.ModelInferRequest, admitted: Admitted) -> pb.ModelStreamInferResponse:
             try:
-                own = LocalContext(deadline=context.deadline, calls=context.calls)
+                own = LocalContext(deadline=context.deadline, calls=context.calls, record=context.record)
                 response = await count_message(self.model_infer(request, own, admitted), own)
             except Exception as error:
                 failure = translate(error, STREAM_INFER)

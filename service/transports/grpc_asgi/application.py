@@ -5,16 +5,15 @@ the status of a call.
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
 from engine.errors import LimitReached, NotSupported
 from service.api.admission import Admission
-from service.api.errors import Failure, translate
+from service.api.errors import Failure
 from service.api.method import Kind, Method, Methods
-from service.api.pipeline import Pipeline
-from service.telemetry.logs import debugging, log
+from service.api.pipeline import Pipeline, fail_call
+from service.telemetry.call_ids import new_request_id
 from service.transports.grpc_asgi.call import AsgiCall, Event, Header, Receive, Send, metadata_headers, status_headers
 from service.transports.grpc_asgi.framing import ENCODINGS, PREFIX, FrameReader, Frames, frame, is_plain
 from service.transports.grpc_asgi.reaper import CallReaper
@@ -33,7 +32,6 @@ STARTS = {name: _start([_TYPE, (b"grpc-encoding", name.encode())]) for name in E
 STARTS["identity"] = _start([_TYPE])
 _ACCEPTED = (b"grpc-accept-encoding", ",".join(ENCODINGS).encode())
 _OK = (b"grpc-status", b"0")
-END: Event = {"type": "http.response.trailers", "headers": [_OK], "more_trailers": False}
 
 
 class GrpcAsgi:
@@ -48,7 +46,6 @@ class GrpcAsgi:
         self.admission = Admission(max_pending_bytes, max_concurrent_calls)
         self.pipeline = Pipeline(methods, self.admission)
         self.reaper = CallReaper()
-        self._traced = debugging()
 
     @property
     def in_flight(self) -> int:
@@ -111,14 +108,15 @@ class GrpcAsgi:
     def end(self, call: AsgiCall, code: str) -> None:
         """Forget a call that has ended with this status."""
         self.reaper.discard(call)
-        if self._traced:
-            ms = round((time.perf_counter() - call.came) * 1e3, 3)
-            log.debug("call", method=call.path, code=code, peer=call.peer, ms=ms)
+        if call.record is not None:
+            call.record.end(code)
 
     def find(self, call: AsgiCall) -> Method:
         """The method of a call, by its headers. Raises `InvalidInput`, `NotSupported` and `LimitReached`."""
-        call.read_headers()
         method = self._methods.get(call.path)
+        if method is not None and method.observer is not None:
+            method.observer.begin(method.path, call, audited=method.change is not None)
+        call.read_headers()
         if method is None:
             raise NotSupported("there is no such method")
         limit = self.admission.max_calls
@@ -147,7 +145,7 @@ class GrpcAsgi:
                 await send({"type": "http.response.body", "body": body, "more_body": True})
                 body = b""
             await send({"type": "http.response.body", "body": body})
-            await send(_end(call) if call.trailers else END)
+            await send(end_event(call))
         except OSError:
             call.leave()
 
@@ -167,7 +165,7 @@ class GrpcAsgi:
                 body = frame(response, call.accepted)
                 await write({"type": "http.response.body", "body": body, "more_body": True})
         await write({"type": "http.response.body", "body": b""})
-        await write(_end(call))
+        await write(end_event(call))
 
     async def fail(self, error: Exception, call: AsgiCall, send: Send) -> None:
         """End a call with a status: in trailers, or in headers alone when nothing was sent yet."""
@@ -189,7 +187,7 @@ class GrpcAsgi:
 
     def _failure(self, error: Exception, call: AsgiCall) -> Failure:
         method = self._methods.get(call.path)
-        return translate(error, call.path) if method is None else self.pipeline.failure(error, method, call)
+        return fail_call(error, call.path, call) if method is None else self.pipeline.failure(error, method, call)
 
 
 async def _messages(call: AsgiCall, reader: FrameReader) -> AsyncIterator[bytes]:
@@ -209,9 +207,20 @@ def _is_grpc(headers: dict[bytes, bytes]) -> bool:
     return content_type in (b"application/grpc", b"application/grpc+proto")
 
 
-def _end(call: AsgiCall) -> Event:
+def end_event(call: AsgiCall) -> Event:
     """The trailers of a call that went well."""
-    headers = [_OK, *metadata_headers(call.trailers.items())]
+    sent = call.headers
+    if call.known_ids is None and b"x-request-id" not in sent and b"traceparent" not in sent:
+        headers = [_OK, (b"x-request-id", new_request_id().encode())]  # the common case, at the least cost
+    else:
+        ids = call.ids()
+        headers = [_OK, (b"x-request-id", ids.request_id.encode())]
+        if ids.traceparent:
+            headers.append((b"traceparent", ids.traceparent.encode()))
+            if ids.tracestate:
+                headers.append((b"tracestate", ids.tracestate.encode()))
+    if call.trailers:
+        headers += metadata_headers(call.trailers.items())
     return {"type": "http.response.trailers", "headers": headers, "more_trailers": False}
 
 

@@ -11,6 +11,8 @@ from urllib.parse import quote
 from engine.errors import DeadlinePassed, InvalidInput, MalformedCall, NotSupported, quoted
 from engine.statistics import Calls
 from service.api.admission import Admission
+from service.telemetry.call_ids import CallIds, read_ids
+from service.telemetry.calls import CallRecord
 from service.transports.grpc_asgi.framing import ENCODINGS, PREFIX, Encoding, Frames
 
 Event = MutableMapping[str, Any]
@@ -35,6 +37,8 @@ class AsgiCall:
     admitted = False
     calls: Calls | None = None
     began = 0
+    known_ids: CallIds | None = None
+    record: CallRecord | None = None
     encoding: Encoding = "identity"
     """Of the request's compressed messages."""
     accepted: Encoding = "identity"
@@ -134,6 +138,13 @@ class AsgiCall:
     def metadata(self) -> Mapping[str, str | bytes]:
         """See `Context`."""
         return {key.decode("latin-1"): _value(key, value) for key, value in self.headers.items() if _is_metadata(key)}
+
+    def ids(self) -> CallIds:
+        """See `Context`."""
+        if self.known_ids is None:
+            sent = self.headers.get
+            self.known_ids = read_ids(sent(b"x-request-id"), sent(b"traceparent"), sent(b"tracestate"))
+        return self.known_ids
 
     @property
     def peer(self) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from engine.errors import ServiceError
 from service.api.method import Method, Methods
-from service.transports.grpc_asgi.application import END, LARGE_ANSWER, STARTS, GrpcAsgi
+from service.transports.grpc_asgi.application import LARGE_ANSWER, STARTS, GrpcAsgi, end_event
 from service.transports.grpc_asgi.call import AsgiCall, Event, Receive, Send
 from service.transports.grpc_asgi.framing import PREFIX, frame, is_plain
 
@@ -110,7 +110,7 @@ class FastPath:
         # Nothing awaits them: they would only report that the client has gone.
         send(STARTS[call.accepted])
         send({"type": "http.response.body", "body": frame(written, call.accepted)})
-        send(END)
+        send(end_event(call))
         return None
 
     def _cancelled(self, call: AsgiCall, send: Send) -> None:

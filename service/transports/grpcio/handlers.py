@@ -13,22 +13,22 @@ from engine.statistics import Calls
 from service.api.errors import Failure
 from service.api.method import Kind, Method
 from service.api.pipeline import Pipeline
-from service.telemetry.logs import debugging, log
+from service.telemetry.call_ids import REQUEST_ID, TRACEPARENT, TRACESTATE, CallIds, read_ids
+from service.telemetry.calls import CallRecord
 from service.transports import limits
 
 # How long a request without a message waits for its cancellation, before it is taken for malformed.
 CANCELLATION_SECONDS = 1.0
 
 ServicerContext = Any  # of grpc.aio, which grpcio does not type
-_Unary = Callable[..., Awaitable[bytes]]  # of the message or the messages, ServicerContext, and perhaps GrpcioContext
+_Unary = Callable[[Any, ServicerContext], Awaitable[bytes]]  # of the message or the messages
 
 
 class HandlerTable(grpc.GenericRpcHandler):  # type: ignore[misc]
     """Finds the handler of a call by its path."""
 
     def __init__(self, pipeline: Pipeline) -> None:
-        traced = debugging()
-        self._handlers = {path: _handler(method, pipeline, traced) for path, method in pipeline.methods.items()}
+        self._handlers = {path: _handler(method, pipeline) for path, method in pipeline.methods.items()}
         self.calls = 0
         """Calls that grpc has handed over since the start."""
 
@@ -38,22 +38,21 @@ class HandlerTable(grpc.GenericRpcHandler):  # type: ignore[misc]
         return self._handlers.get(handler_call_details.method)
 
 
-def _handler(method: Method, pipeline: Pipeline, traced: bool) -> Any:
+def _handler(method: Method, pipeline: Pipeline) -> Any:
     if method.kind is Kind.STREAM:
         return grpc.stream_stream_rpc_method_handler(_stream(method, pipeline))
     # grpc enters the handler of a unary call once the message has come. Where the headers must be looked at before,
     # the method is given to grpc as a stream whose handler reads the only message; that makes small calls slower.
     reads = method.identify is not None or method.reserved
-    unary = _unary(method, pipeline, reads=reads)
-    answer = _traced(unary, method) if traced else unary
+    answer = _unary(method, pipeline, reads=reads)
     return (grpc.stream_unary_rpc_method_handler if reads else grpc.unary_unary_rpc_method_handler)(answer)
 
 
 def _unary(method: Method, pipeline: Pipeline, *, reads: bool) -> _Unary:
     """The method as a handler of grpc.aio, bytes in and bytes out; it `reads` the message itself or gets it."""
 
-    async def answer(data: Any, servicer: ServicerContext, context: GrpcioContext | None = None) -> bytes:
-        context = context or GrpcioContext(servicer)
+    async def answer(data: Any, servicer: ServicerContext) -> bytes:
+        context = GrpcioContext(servicer)
         try:
             if reads:
                 with pipeline.enter(method, context):
@@ -62,18 +61,20 @@ def _unary(method: Method, pipeline: Pipeline, *, reads: bool) -> _Unary:
                     response = await pipeline.unary(method, context, data)
             else:
                 context.size = len(data)
+                pipeline.verify(method, context)
                 response = await pipeline.unary(method, context, data)
-            if context.trailers:
-                servicer.set_trailing_metadata(tuple(context.trailers.items()))
+            _end(servicer, context, len(response))
             return response
         except asyncio.CancelledError:
             if context.calls is None:  # its handler, which counts, was not entered
                 method.count_rejection("Cancelled")
+            context.end("CANCELLED")
             raise
         except Exception as error:
             failure = pipeline.failure(error, method, context)
             _clear_tracebacks(error)
         del data
+        context.end(failure.code.name)
         await pipeline.admission.wait_until_rejections_allowed()
         return await _abort(servicer, failure)
 
@@ -90,12 +91,15 @@ def _stream(method: Method, pipeline: Pipeline) -> Callable[[Any, ServicerContex
                 async with aclosing(pipeline.stream(method, context, requests)) as responses:
                     async for response in responses:
                         yield response
-            if context.trailers:
-                servicer.set_trailing_metadata(tuple(context.trailers.items()))
+            _end(servicer, context)
             return
+        except (asyncio.CancelledError, GeneratorExit):
+            context.end("CANCELLED")
+            raise
         except Exception as error:
             failure = pipeline.failure(error, method, context)
             _clear_tracebacks(error)
+        context.end(failure.code.name)
         await pipeline.admission.wait_until_rejections_allowed()
         await _abort(servicer, failure)
 
@@ -130,7 +134,9 @@ def _clear_tracebacks(error: BaseException | None) -> None:
 class GrpcioContext:
     """Asks grpc for values only when a handler needs them: most need none."""
 
-    __slots__ = ("_servicer", "admitted", "began", "calls", "deadline", "identity", "size", "trailers")
+    __slots__ = (
+        "_servicer", "admitted", "began", "calls", "deadline", "identity", "known_ids", "record", "size", "trailers",
+    )  # fmt: skip
 
     def __init__(self, servicer: ServicerContext) -> None:
         self._servicer = servicer
@@ -141,6 +147,8 @@ class GrpcioContext:
         self.trailers: dict[str, str | bytes] = {}
         self.calls: Calls | None = None
         self.began = 0
+        self.known_ids: CallIds | None = None
+        self.record: CallRecord | None = None
         self.size: int | None = None
         """Bytes of its message, once that has arrived."""
 
@@ -158,33 +166,25 @@ class GrpcioContext:
         """See `Context`."""
         return str(self._servicer.peer())
 
+    def ids(self) -> CallIds:
+        """See `Context`."""
+        if self.known_ids is None:
+            sent = dict(self._servicer.invocation_metadata() or ()).get
+            self.known_ids = read_ids(sent(REQUEST_ID), sent(TRACEPARENT), sent(TRACESTATE))
+        return self.known_ids
+
+    def end(self, code: str, response_bytes: int | None = None) -> None:
+        """The call ends with this status."""
+        if self.record is not None:
+            self.record.end(code, request_bytes=self.size, response_bytes=response_bytes)
+
+
+def _end(servicer: ServicerContext, context: GrpcioContext, response_bytes: int | None = None) -> None:
+    """End a call that went well."""
+    servicer.set_trailing_metadata(tuple((context.ids().headers() | context.trailers).items()))
+    context.end("OK", response_bytes)
+
 
 async def _abort(servicer: ServicerContext, failure: Failure) -> NoReturn:
     await servicer.abort(failure.code, failure.message, failure.metadata())
     raise AssertionError("abort raises")
-
-
-def _traced(answer: _Unary, method: Method) -> _Unary:
-    """The same with one debug line a call."""
-
-    async def traced(data: Any, servicer: ServicerContext) -> bytes:
-        began = time.perf_counter()
-        size = None
-        context = GrpcioContext(servicer)
-        try:
-            response = await answer(data, servicer, context)
-            size = len(response)
-            return response
-        finally:
-            code = servicer.code()
-            log.debug(
-                "call",
-                method=method.path,
-                code=getattr(code, "name", None) or ("OK" if size is not None else "CANCELLED"),
-                peer=servicer.peer(),
-                request_bytes=context.size,
-                response_bytes=size,
-                ms=round((time.perf_counter() - began) * 1e3, 3),
-            )
-
-    return traced

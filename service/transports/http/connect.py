@@ -30,7 +30,6 @@ from service.api.admission import Admission
 from service.api.errors import Failure
 from service.api.method import LocalContext, Method, Methods
 from service.api.pipeline import Pipeline, parse
-from service.telemetry.logs import debugging, log
 from service.transports import limits
 from service.transports.http.json_request import read_json
 
@@ -89,7 +88,6 @@ class _Request:
         self._until = time.monotonic() + limits.ARRIVAL_SECONDS
         self._whole = False
         self.size = 0
-        self.began = time.perf_counter()
         self.context = LocalContext()
 
     def admit(self, size: int) -> None:
@@ -122,17 +120,16 @@ _REQUEST: ContextVar[_Request] = ContextVar("request")
 
 
 class _Status:
-    """At the end of each call: translates its error and writes a debug line."""
+    """At the end of each call: translates its error, and sends the identifiers of the call."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
-        self._traced = debugging()
 
     async def on_start(self, ctx: RequestContext[Any, Any]) -> None:
         """Do nothing yet."""
 
     async def on_end(self, token: None, ctx: RequestContext[Any, Any], error: Exception | None) -> None:
-        """Count and log the end of the call; connectrpc sends the client the error that is raised here."""
+        """Count and record the end of the call; connectrpc sends the client the error that is raised here."""
         request = _REQUEST.get()
         method = _method(self._pipeline, ctx)
         failure = None
@@ -145,15 +142,9 @@ class _Status:
         else:
             failure = self._pipeline.failure(error, method, request.context)
             code = failure.code.name
-        if self._traced:
-            log.debug(
-                "call",
-                method=method.path,
-                code=code,
-                peer=ctx.client_address,
-                request_bytes=request.size,
-                ms=round((time.perf_counter() - request.began) * 1e3, 3),
-            )
+        ctx.response_headers.update(request.context.ids().headers())
+        if request.context.record is not None:
+            request.context.record.end(code, request_bytes=request.size)
         if failure is not None:
             raise _error(failure, ctx)
 
@@ -171,6 +162,7 @@ class _Enter:
         context.metadata = _metadata(ctx.request_headers)
         context.deadline = None if remaining is None else time.monotonic() + remaining / 1000
         context.peer = ctx.client_address or ""
+        context.ids().bind()
         self._pipeline.verify(_method(self._pipeline, ctx), context)
 
     async def on_end(self, token: None, ctx: RequestContext[Any, Any], error: Exception | None) -> None:

@@ -133,8 +133,8 @@ async def test_grpc_web_errors_carry_their_details(server: Server):
             await client.execute_unary(request=pb.ClassifyRequest(pixels=b"x"), method=INFO)
     assert raised.value.code is Code.INVALID_ARGUMENT
     assert raised.value.message.startswith("pixels: has 1 bytes")
-    [packed] = raised.value.details
-    assert packed.type_name == "google.rpc.BadRequest"
+    packed, request_info = raised.value.details
+    assert (packed.type_name, request_info.type_name) == ("google.rpc.BadRequest", "google.rpc.RequestInfo")
     assert BadRequest.FromString(packed.message_bytes).field_violations[0].field == "pixels"
 
 

@@ -139,6 +139,12 @@ def test_a_bad_number_of_workers_is_refused(value: str):
         ("DIGITS_REFLECTION", "maybe", "--reflection (DIGITS_REFLECTION) is 'maybe', expected true or false"),
         ("DIGITS_MAX_QUEUE_ROWS", "10", "max_queue_rows is 10, expected at least max_batch_rows, 1024"),
         ("DIGITS_REQUIRE_PROVIDER", "true", "require_provider needs a provider, cpu or cuda, not auto"),
+        (
+            "DIGITS_OTLP_ENDPOINT",
+            "collector:4318",
+            "otlp_endpoint is 'collector:4318', expected a URL such as http://localhost:4318/v1/traces",
+        ),
+        ("DIGITS_OTLP_SAMPLE", "2", "--otlp-sample (DIGITS_OTLP_SAMPLE) is '2', expected a number 0..1"),
         ("DIGITS_MAX_BATCH_ROW", "9", "DIGITS_MAX_BATCH_ROW is not a setting, did you mean DIGITS_MAX_BATCH_ROWS?"),
     ],
 )

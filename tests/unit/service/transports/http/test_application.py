@@ -119,7 +119,8 @@ async def test_trailers_of_a_handler_are_headers(connect):
 async def test_an_unexpected_error_is_internal_and_tells_nothing(connect, method):
     """The log has it in full."""
     status, _, answer = await Exchange("crash").through(connect)
-    assert (status, answer) == (500, {"code": "internal", "message": "internal error"})
+    assert (status, answer["code"], answer["message"]) == (500, "internal", "internal error")
+    assert [each["type"] for each in answer["details"]] == ["google.rpc.RequestInfo"]
     assert {reason: timer.count for reason, timer in method.counts.calls.failures.items()} == {"Internal": 1}
 
 
