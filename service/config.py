@@ -21,6 +21,8 @@ PREFIX = "DIGITS_"
 
 # Equal to `artifact.card.Variant`, whose module imports NumPy; the supervisor reads settings without it.
 Variant = Literal["int8", "fp16"]
+# As browsers write it: no path, and no port that is the scheme's own.
+_ORIGIN = r"https?://([a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(:[1-9][0-9]{0,4})?"
 _CHOICE = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}=(int8|fp16)"
 
 # Variables that Kubernetes sets in pods beside a Service, by the end of their names and the pattern of their values;
@@ -198,6 +200,13 @@ class Settings(BaseSettings):
             "or without tokens an address; 0: no limit",
         ),
     ] = 0.0
+    cors_origin: Annotated[
+        str,
+        Field(
+            description="origins whose pages may call the HTTP port from browsers, as a comma-separated list such as "
+            "https://lessons.example,http://localhost:3000; empty: none"
+        ),
+    ] = ""
     access_log: Annotated[
         bool, Field(description="log each call: who, what, which model, how many images, how it ended")
     ] = False
@@ -250,6 +259,11 @@ class Settings(BaseSettings):
                 "token_file needs TLS, tls_cert and tls_key, or allow_plaintext_tokens: anyone on the network "
                 "could read the tokens"
             )
+        if not re.fullmatch(f"({_ORIGIN}(,{_ORIGIN})*)?", self.cors_origin):
+            raise ValueError(
+                f"cors_origin is {self.cors_origin!r}, expected origins in lower case, with commas between, such as "
+                "https://lessons.example"
+            )
         if not re.fullmatch(r"(https?://[!-~]{1,2000})?", self.otlp_endpoint):
             raise ValueError(
                 f"otlp_endpoint is {self.otlp_endpoint!r}, expected a URL such as http://localhost:4318/v1/traces"
@@ -265,6 +279,11 @@ class Settings(BaseSettings):
         """The variant to serve by model."""
         chosen = (part.partition("=") for part in self.variant.split(",") if part)
         return {name: kind for name, _, kind in chosen}  # type: ignore[misc]  # _agree has seen to it
+
+    @property
+    def cors_origins(self) -> list[str]:
+        """The origins in `cors_origin`."""
+        return [origin for origin in self.cors_origin.split(",") if origin]
 
     @property
     def max_message_bytes(self) -> int:

@@ -55,8 +55,10 @@ class EnvoyTransport:
         self.answer_http: Any = None
         if settings.http_port >= 0:
             from service.transports.http.application import HttpApp
+            from service.transports.http.cors import Cors
 
-            self.answer_http = HttpApp(app.methods, app.health, settings, app.metrics, app.guard)
+            application = HttpApp(app.methods, app.health, settings, app.metrics, app.guard)
+            self.answer_http = Cors.around(application, settings.cors_origins)
 
     async def start(self) -> dict[str, int | None]:
         """See `Transport`; the ports are those of the settings."""

@@ -56,7 +56,9 @@ def _http_server(app: App, settings: Settings, certificates: Certificates | None
     if settings.http_port < 0:
         return None
     from service.transports.http.application import HttpApp
+    from service.transports.http.cors import Cors
     from service.transports.http.uvicorn import HttpServer
 
     application = HttpApp(app.methods, app.health, settings, app.metrics, app.guard)
-    return HttpServer(application, certificates, settings.max_connections, settings.connection_idle_seconds)
+    allowing = Cors.around(application, settings.cors_origins)
+    return HttpServer(allowing, certificates, settings.max_connections, settings.connection_idle_seconds)

@@ -6,8 +6,10 @@ It is independent of the server that runs it, and needs no lifespan.
 import asyncio
 import json
 import math
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import parse_qs
 
 from engine.errors import WORD, NotAuthenticated, NotPermitted, RateExceeded, quoted
 from service.api.digits.service import SERVICE
@@ -19,7 +21,8 @@ from service.config import Settings
 from service.telemetry.exposition import render
 from service.telemetry.logs import log
 from service.telemetry.metrics import Snapshot
-from service.transports.http.connect import Connect, Receive, Scope, Send
+from service.transports.http.connect import JSON, PROTO, Connect, Receive, Scope, Send
+from service.transports.http.grpc_web_text import BINARY_TYPE, TEXT_TYPES, in_text
 from service.transports.http.page import web_files
 
 TEXT = "text/plain; charset=utf-8"
@@ -30,10 +33,13 @@ _TYPES = (
     "application/grpc-web",
     "application/grpc-web+proto",
     "application/grpc-web+json",
+    *TEXT_TYPES,
 )
 
 # Headers that connectrpc repeats in errors at any length; a long value is invalid anyway.
 _REPEATED = (b"content-encoding", b"connect-protocol-version", b"connect-timeout-ms", b"grpc-encoding", b"grpc-timeout")
+
+_URL_BASE64 = re.compile(r"[A-Za-z0-9_-]*={0,2}")
 
 # Status, content type, body, further headers.
 Page = tuple[int, str, bytes, dict[str, str]]
@@ -106,13 +112,18 @@ class HttpApp:
             return self._refusal(path, scope) or await self._pages[path](scope)
         if path not in self._methods:
             return self._nothing(path)
-        if verb != "POST":
-            return _wrong_verb(path, "POST", verb)
+        if verb not in ("GET", "POST"):
+            return _wrong_verb(path, "GET, POST", verb)
         media = _header(scope, b"content-type").partition(";")[0].strip().lower()
-        if media in _JSON_TYPES:
+        if media in _JSON_TYPES or verb == "GET":
             media = "application/json"
+        elif media in TEXT_TYPES:
+            media = BINARY_TYPE
+            receive, send = in_text(receive, send)
         elif media not in _TYPES:
             return _wrong_type(media)
+        if verb == "GET" and (trouble := _trouble_in_query(scope["query_string"])):
+            return _problem(400, "invalid_argument", trouble)
         headers = [
             (b"content-type", media.encode()),
             *(
@@ -168,6 +179,20 @@ def _header(scope: Scope, name: bytes) -> str:
     return b", ".join(value for key, value in scope["headers"] if key == name).decode(errors="replace")
 
 
+def _trouble_in_query(query: bytes) -> str:
+    """What is wrong with the query of a call by GET, before connectrpc reads it; empty if nothing is."""
+    if not query.isascii():
+        return "the query is not ASCII"
+    found = {name: values[0] for name, values in parse_qs(query.decode(), keep_blank_values=True).items()}
+    encoding, message = found.get("encoding", ""), found.get("message", "")
+    if encoding not in (JSON, PROTO):
+        wanted = "expected json or proto in the query, as in ?encoding=json&message={}"
+        return f"encoding is {quoted(encoding)}, {wanted}"
+    if found.get("base64") == "1" and not _URL_BASE64.fullmatch(message):
+        return f"message is {quoted(message)}, expected Base64 for URLs, as base64=1 says"
+    return ""
+
+
 def _problem(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Page:
     """An error in the format of the Connect protocol."""
     body = json.dumps({"code": code, "message": cut(message)}, ensure_ascii=False).encode()
@@ -179,11 +204,8 @@ def _wrong_verb(path: str, wanted: str, verb: str) -> Page:
 
 
 def _wrong_type(media: str) -> Page:
-    hint = ""
-    if media.startswith("application/grpc-web-text"):
-        hint = "; gRPC-Web is taken in binary"
-    elif media.startswith("application/grpc"):
-        hint = "; native gRPC has a port of its own, see --port"
+    native = media.startswith("application/grpc") and not media.startswith("application/grpc-web")
+    hint = "; native gRPC has a port of its own, see --port" if native else ""
     wanted = ", ".join((_JSON_TYPES[0], *_TYPES))
     text = f"content-type is {quoted(media)}, expected one of {wanted}{hint}"
     return _problem(415, "invalid_argument", text, {"accept-post": wanted})

@@ -95,11 +95,14 @@ class _Request:
         self.size += size
         self._admission.admit(size, self.size - size)
 
+    def check_place(self) -> None:
+        """Raises `ConnectError` when there are too many calls."""
+        if self._full:
+            raise ConnectError(Code.RESOURCE_EXHAUSTED, "there are as many calls at once as are allowed")
+
     async def __call__(self) -> Any:
         if self._whole:
             return await self._disconnect()
-        if self._full:
-            raise ConnectError(Code.RESOURCE_EXHAUSTED, "there are as many calls at once as are allowed")
         try:
             async with asyncio.timeout(self._until - time.monotonic()):
                 message = await self._receive()
@@ -150,13 +153,13 @@ class _Status:
 
 
 class _Enter:
-    """At the start of each call, before its body is read: verifies the caller."""
+    """At the start of each call, before its request is read: verifies the caller, and that there is place."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
 
     async def on_start(self, ctx: RequestContext[Any, Any]) -> None:
-        """Take the headers, which have come. Raises `NotAuthenticated` and `NotPermitted`."""
+        """Take the headers, which have come. Raises `NotAuthenticated`, `NotPermitted` and `ConnectError`."""
         context = _REQUEST.get().context
         remaining = ctx.timeout_ms
         context.metadata = _metadata(ctx.request_headers)
@@ -164,6 +167,7 @@ class _Enter:
         context.peer = ctx.client_address or ""
         context.ids().bind()
         self._pipeline.verify(_method(self._pipeline, ctx), context)
+        _REQUEST.get().check_place()
 
     async def on_end(self, token: None, ctx: RequestContext[Any, Any], error: Exception | None) -> None:
         """Do nothing more."""
@@ -216,7 +220,7 @@ def _endpoint(method: Method, max_bytes: int) -> Any:
         service_name=service,
         input=method.request,
         output=method.response,
-        idempotency_level=IdempotencyLevel.UNKNOWN,
+        idempotency_level=IdempotencyLevel.NO_SIDE_EFFECTS if method.change is None else IdempotencyLevel.UNKNOWN,
         stream_type=StreamType.UNARY,
     )
     handler: Any = method.handler

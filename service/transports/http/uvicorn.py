@@ -38,6 +38,7 @@ class HttpServer:
             max_connections,
             uvicorn.Config(
                 application,
+                interface="asgi3",  # else only coroutine functions are taken for it
                 http="h11",
                 ws="none",
                 lifespan="off",

@@ -140,6 +140,11 @@ def test_a_bad_number_of_workers_is_refused(value: str):
         ("DIGITS_MAX_QUEUE_ROWS", "10", "max_queue_rows is 10, expected at least max_batch_rows, 1024"),
         ("DIGITS_REQUIRE_PROVIDER", "true", "require_provider needs a provider, cpu or cuda, not auto"),
         (
+            "DIGITS_CORS_ORIGIN",
+            "*",
+            "cors_origin is '*', expected origins in lower case, with commas between, such as https://lessons.example",
+        ),
+        (
             "DIGITS_OTLP_ENDPOINT",
             "collector:4318",
             "otlp_endpoint is 'collector:4318', expected a URL such as http://localhost:4318/v1/traces",
