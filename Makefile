@@ -7,7 +7,7 @@ BIN     := $(VENV)/bin
 TREE    := artifact benchmarks cli client deploy engine imaging scoring scripts service tests training
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev serve test coverage page page-picture check lint types soak endure fuzz long ray image deployment audit sbom bench bench-peers bench-scoring bench-variants train proto lock clean
+.PHONY: help setup setup-dev serve test coverage page page-picture check lint types soak endure fuzz long openapi ray image deployment audit sbom bench bench-peers bench-scoring bench-variants train proto lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -116,8 +116,12 @@ bench-variants: setup-dev  ## the same of int8 and float16 beside float32 (short
 train: setup-dev  ## train every recipe again and export it (some hours; goes on where it was)
 	for recipe in digits-8x8 mnist-16x16 mnist-256x128 mnist-large mnist-committee; do $(BIN)/digits train $$recipe $(ARGS) || exit; done
 
-proto: setup-dev  ## generate client/digits_protocol/ from proto/ again
+proto: setup-dev  ## generate client/digits_protocol/ and openapi.json from proto/ again
 	$(BIN)/python -m scripts.generate_protocol
+	$(BIN)/python -m scripts.generate_openapi
+
+openapi: setup-dev  ## requests that schemathesis makes of openapi.json, against a server (a minute)
+	OPENAPI=1 $(BIN)/python -m pytest -s tests/end_to_end/http/test_openapi.py $(ARGS)
 
 lock: $(VENV)/.stamp-venv  ## resolve requirements/*.txt again
 	$(BIN)/python -m pip install --quiet uv

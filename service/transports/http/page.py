@@ -32,7 +32,10 @@ TYPES = {
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
     "gz": "application/gzip",
+    "json": "application/json",
 }
+
+SHORT_PATHS = {"/index.html": "/", "/docs/docs.html": "/docs", "/docs/openapi.json": "/openapi.json"}
 
 _HEADERS = {
     "cache-control": "no-cache",  # cached, but revalidated: a new server may have a new page
@@ -68,9 +71,10 @@ class WebFile:
 
 
 def web_files() -> dict[str, WebFile]:
-    """The files by their path, index.html as `/`."""
+    """The files by their path; some have a shorter one."""
     found = {path: WebFile.of(path, file.read_bytes()) for path, file in _files(files("service").joinpath("web"), "/")}
-    found["/"] = found.pop("/index.html")
+    for path, short in SHORT_PATHS.items():
+        found[short] = found.pop(path)
     return found
 
 
