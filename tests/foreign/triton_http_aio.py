@@ -58,7 +58,7 @@ async def main() -> None:
         assert await client.is_server_ready()
         assert await client.is_model_ready(MODEL)
         assert (await client.get_server_metadata())["name"] == "digits"
-        assert (await client.get_model_metadata(MODEL, "1"))["versions"] == ["1", "2"]
+        assert (await client.get_model_metadata(MODEL, "1"))["versions"] == ["1", "2", "3", "4"]
         assert (await client.get_model_config(MODEL))["max_batch_size"] == 1024
         same(await client.infer(MODEL, [tensor(pixels)]))
         ways = {"request_compression_algorithm": "gzip", "response_compression_algorithm": "deflate"}
@@ -76,7 +76,7 @@ async def main() -> None:
         await client.load_model("digits-8x8")
         index = await client.get_model_repository_index()
         assert {model["state"] for model in index} == {"READY"}
-        [told] = (await client.get_inference_statistics(MODEL, "2"))["model_stats"]
+        [told] = (await client.get_inference_statistics(MODEL, "4"))["model_stats"]
         assert told["inference_count"] > len(pixels)
 
 
