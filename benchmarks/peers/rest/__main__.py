@@ -27,11 +27,7 @@ CUT = 60
 @contextmanager
 def running(scratch: Path) -> Iterator[dict[str, int]]:
     """The ports of HTTP of Triton and of this server on each front, with the same model under the same version."""
-    models = scratch / "models"
-    (models / MODEL.name).mkdir(parents=True)
-    (models / MODEL.name / str(MODEL.version)).symlink_to(MODEL.path)
-    (scratch / "triton").mkdir()
-    triton = PEERS[0].prepare(scratch / "triton")
+    triton = PEERS[0].prepare(scratch)
     servers = [
         replace(
             triton,
@@ -41,7 +37,7 @@ def running(scratch: Path) -> Iterator[dict[str, int]]:
     ]
     for front in digits_server.fronts():
         digits = digits_server.digits(front)
-        command = (*digits.command, f"--models={models}", "--model-control=explicit")
+        command = (*digits.command, "--model-control=explicit")
         servers.append(replace(digits, command=command))
     with ExitStack() as stack:
         yield {
