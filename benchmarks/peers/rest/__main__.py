@@ -17,7 +17,8 @@ from benchmarks.load.requests import MODEL, PREFIX, infer
 from benchmarks.peers.entries import PEERS
 from benchmarks.peers.rest.answers import ask
 from benchmarks.peers.rest.reasons import REASONS, reason_of
-from benchmarks.peers.rest.requests import RestRequest, requests
+from benchmarks.peers.rest.request import RestRequest
+from benchmarks.peers.rest.requests import requests
 from benchmarks.servers import digits_server
 from benchmarks.servers.process import end_on_sigterm, run_server
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.peers.rest.requests import RestRequest
+from benchmarks.peers.rest.request import RestRequest
 
 SECONDS = 20
 HEADERS = ("content-type", "content-encoding", "allow")

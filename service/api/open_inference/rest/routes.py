@@ -87,7 +87,7 @@ def _tree() -> dict[Any, Any]:
 _TREE = _tree()
 
 
-@lru_cache(1024)
+@lru_cache(256)
 def find_route(path: str) -> Route:
     """What a path means, percent-encoded as it came. Raises `NotFound` and `InvalidInput`."""
     node, values = _TREE, []
