@@ -72,6 +72,10 @@ class LimitReached(ServiceError):
     """The request exceeds a limit of the server; a retry would too."""
 
 
+class MessageTooLarge(ServiceError):
+    """The message is larger than the server allows; a retry would be too."""
+
+
 class MalformedCall(ServiceError):
     """The bytes are not a call in gRPC's framing."""
 

@@ -59,6 +59,6 @@ def _http_server(app: App, settings: Settings, certificates: Certificates | None
     from service.transports.http.cors import Cors
     from service.transports.http.uvicorn import HttpServer
 
-    application = HttpApp(app.methods, app.health, settings, app.metrics, app.guard)
+    application = HttpApp(app.methods, app.rest, app.health, settings, app.metrics, app.guard)
     allowing = Cors.around(application, settings.cors_origins)
     return HttpServer(allowing, certificates, settings.max_connections, settings.connection_idle_seconds)
