@@ -93,6 +93,7 @@ def test_a_named_origin_may_call(shared: Server, origin: str):
         headers["access-control-allow-headers"].split(", ")
     )
     for path, body in (
+        ("/v2/models/mnist-16x16/infer", b"{}"),
         (CLASSIFY, json.dumps({"pixels": encoded(bytes(784))}).encode()),
         (CLASSIFY, b"{"),
         ("/no", b""),
@@ -100,6 +101,7 @@ def test_a_named_origin_may_call(shared: Server, origin: str):
         _, headers, _ = shared.http(path, body, origin=origin, **JSON)
         assert allowed(headers) == origin
         assert "origin" in headers["vary"]
+        assert ("x-request-id" in headers) is (path != "/no")
         assert {"grpc-status", "x-request-id"} <= set(headers["access-control-expose-headers"].split(", "))
 
 

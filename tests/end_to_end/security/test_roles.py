@@ -39,6 +39,28 @@ METHODS = {
     "grpc.health.v1.Health": {"any": "Check List Watch"},
     "grpc.reflection.v1alpha.ServerReflection": {"read": "ServerReflectionInfo"},
 }
+# The same methods as REST has them.
+REST = {
+    "ServerLive": "GET /v2/health/live",
+    "ServerReady": "GET /v2/health/ready",
+    "ServerMetadata": "GET /v2",
+    "ModelReady": "GET /v2/models/m/ready",
+    "ModelMetadata": "GET /v2/models/m",
+    "ModelConfig": "GET /v2/models/m/config",
+    "ModelStatistics": "GET /v2/models/stats",
+    "ModelInfer": "POST /v2/models/m/infer",
+    "RepositoryIndex": "POST /v2/repository/index",
+    "RepositoryModelLoad": "POST /v2/repository/models/m/load",
+    "RepositoryModelUnload": "POST /v2/repository/models/m/unload",
+    "SystemSharedMemoryStatus": "GET /v2/systemsharedmemory/status",
+    "SystemSharedMemoryRegister": "POST /v2/systemsharedmemory/region/r/register",
+    "SystemSharedMemoryUnregister": "POST /v2/systemsharedmemory/unregister",
+    "CudaSharedMemoryStatus": "GET /v2/cudasharedmemory/status",
+    "CudaSharedMemoryRegister": "POST /v2/cudasharedmemory/region/r/register",
+    "CudaSharedMemoryUnregister": "POST /v2/cudasharedmemory/unregister",
+    "TraceSetting": "GET /v2/trace/setting",
+    "LogSettings": "GET /v2/logging",
+}
 STREAMS = {"ClassifyStream", "ModelStreamInfer", "Watch", "ServerReflectionInfo"}
 PAGES = {"/metrics": "read", "/healthz": "any", "/readyz": "any"}
 
@@ -76,7 +98,7 @@ def called(channel: grpc.Channel, path: str, token: str) -> grpc.StatusCode:
 
 
 def test_a_token_allows_what_its_roles_say_and_nothing_else(server: Server):
-    """Every role with every method, by gRPC, and where HTTP has it by JSON and gRPC-Web as well; and the pages."""
+    """Every role with every method, by gRPC, and where HTTP has it by JSON, gRPC-Web and REST; and the pages."""
     wrong = []
     with server.channel() as channel:
         for (roles, mine), (path, role) in product(ROLES.items(), needs()):
@@ -89,6 +111,13 @@ def test_a_token_allows_what_its_roles_say_and_nothing_else(server: Server):
                     refused = status == 403 or told.get("grpc-status") == "7" or b"grpc-status: 7" in answer
                     outcomes[media] = not refused
                     assert status != 401
+            if path.startswith("/inference") and path.rpartition("/")[2] not in STREAMS:
+                verb, place = REST[path.rpartition("/")[2]].split()
+                status, _, _ = server.http(
+                    place, b"{}" if verb == "POST" else None, verb, authorization=f"Bearer {token}"
+                )
+                outcomes["REST"] = status != 403
+                assert status != 401
             wrong += [(door, roles, path) for door, outcome in outcomes.items() if outcome is not allowed]
     for (roles, mine), (path, role) in product(ROLES.items(), PAGES.items()):
         status, _, _ = server.http(path, authorization=f"Bearer {token_of(roles)}")

@@ -104,6 +104,25 @@ def test_identifiers_come_back_over_http(server: Server, media: str):
         assert detail(json.loads(answer), RequestInfo).request_id == "order-17"
 
 
+@pytest.mark.parametrize("binary", [False, True])  # the latter on the fast path
+def test_identifiers_come_back_over_rest(server: Server, binary: bool):
+    """As headers, of errors too."""
+    path, headers = "/v2/models/mnist-16x16/infer", {}
+    tensor: dict = {"name": "pixels", "datatype": "UINT8", "shape": [1, 784]}
+    body = json.dumps({"inputs": [{**tensor, "data": [0] * 784}]}).encode()
+    if binary:
+        tensor["parameters"] = {"binary_data_size": 784}
+        head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
+        body, headers = head + bytes(784), {"inference_header_content_length": str(len(head))}
+    sent = {key.replace("-", "_"): value for key, value in SENT.items()}
+    for request, status in ((body, 200), (body[:-1], 400)):
+        told, given, _ = server.http(path, request, **headers, **sent)
+        assert (told, SENT.items() <= given.items()) == (status, True)
+        _, fresh, _ = server.http(path, request, **headers, x_request_id="two words", traceparent="no")
+        assert len(fresh["x-request-id"]) == 32
+        assert "traceparent" not in fresh
+
+
 def test_the_client_tells_the_request_id_of_an_error(server: Server):
     """That the server's log has."""
     with (
@@ -135,7 +154,7 @@ def watched(collector: Collector, start_for_module: StartServer, tmp_path_factor
     )
 
 
-@pytest.mark.parametrize("name", ["fast path", "handler", "stream", "ModelInfer", "JSON"])
+@pytest.mark.parametrize("name", ["fast path", "handler", "stream", "ModelInfer", "JSON", "REST"])
 def test_a_call_is_a_line_and_three_spans(watched: Server, collector: Collector, name: str):
     """The line with identity, model, rows and times; the span has the client's as its parent, and two children."""
     trace_id = uuid4().hex
@@ -145,6 +164,24 @@ def test_a_call_is_a_line_and_three_spans(watched: Server, collector: Collector,
         headers = {key.replace("-", "_"): value for key, value in sent}
         body = json.dumps({"model": "mnist-16x16", "pixels": encoded(bytes(784))}).encode()
         _, told, _ = watched.http(CLASSIFY, body, **JSON, **headers)
+    elif name == "REST":
+        rows, path = 3, INFER + "ModelInfer"
+        headers = {key.replace("-", "_"): value for key, value in sent}
+        head = json.dumps(
+            {
+                "inputs": [
+                    {
+                        "name": "pixels",
+                        "datatype": "UINT8",
+                        "shape": [3, 784],
+                        "parameters": {"binary_data_size": 3 * 784},
+                    }
+                ],
+                "parameters": {"binary_data_output": True},
+            }
+        ).encode()
+        headers["inference_header_content_length"] = str(len(head))
+        _, told, _ = watched.http("/v2/models/mnist-16x16/infer", head + bytes(3 * 784), **headers)
     elif name == "ModelInfer":
         rows, path = 2, INFER + "ModelInfer"
         _, told = call(watched, path, infer_request(), *sent)
