@@ -61,7 +61,7 @@ class CallRecord:
     """Images of the call."""
     runs: list[Run] = field(default_factory=list)
     change: str = ""
-    """What the call changes, such as `model mnist-16x16`."""
+    """What the call changes, such as `model 'mnist-16x16'`."""
     audited: bool = False
     """Whether its line is always written."""
     span: Any = None

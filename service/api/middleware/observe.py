@@ -5,6 +5,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from engine.errors import quoted
 from service.api.method import Context, Method
 from service.telemetry.observer import Observer
 
@@ -22,7 +23,8 @@ def _noting_change(method: Method) -> Any:
 
     async def answer(request: Message, context: Context) -> Message:
         if context.record is not None:
-            context.record.change = " ".join(change(request).key)
+            kind, *names = change(request).key
+            context.record.change = " ".join((kind, *map(quoted, names)))
         response: Message = await handler(request, context)
         return response
 

@@ -31,7 +31,7 @@ def read(stub: Stub, ink: np.ndarray, **fields: Any) -> pb.ReadResponse:
 def violations(error: grpc.RpcError) -> list[tuple[str, str]]:
     """Fields and descriptions of an INVALID_ARGUMENT."""
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
-    [packed] = rpc_status.from_call(error).details
+    [packed] = [each for each in rpc_status.from_call(error).details if each.Is(BadRequest.DESCRIPTOR)]
     bad = BadRequest()
     assert packed.Unpack(bad)
     return [(each.field, each.description) for each in bad.field_violations]

@@ -208,10 +208,14 @@ def test_calls_that_fail_have_a_line_too(watched: Server):
 
 
 CHANGES = [
-    ("RepositoryModelUnload", repository_pb.RepositoryModelUnloadRequest(model_name="digits-8x8"), "model digits-8x8"),
-    ("RepositoryModelLoad", repository_pb.RepositoryModelLoadRequest(model_name="digits-8x8"), "model digits-8x8"),
-    ("SystemSharedMemoryRegister", memory_pb.SystemSharedMemoryRegisterRequest(name="mine", key="/k"), "memory mine"),
-    ("SystemSharedMemoryUnregister", memory_pb.SystemSharedMemoryUnregisterRequest(name="mine"), "memory mine"),
+    (
+        "RepositoryModelUnload",
+        repository_pb.RepositoryModelUnloadRequest(model_name="digits-8x8"),
+        "model 'digits-8x8'",
+    ),
+    ("RepositoryModelLoad", repository_pb.RepositoryModelLoadRequest(model_name="digits-8x8"), "model 'digits-8x8'"),
+    ("SystemSharedMemoryRegister", memory_pb.SystemSharedMemoryRegisterRequest(name="mine", key="/k"), "memory 'mine'"),
+    ("SystemSharedMemoryUnregister", memory_pb.SystemSharedMemoryUnregisterRequest(name="mine"), "memory 'mine'"),
 ]
 
 
