@@ -46,16 +46,11 @@ def read_ids(
     trace that is not as W3C has it nothing is taken.
     """
     if request_id is None or not _REQUEST_ID(sent := _text(request_id)):
-        sent = new_request_id()
+        sent = f"{getrandbits(128):032x}"  # it is no secret
     if traceparent is None or not (trace := _TRACEPARENT(_text(traceparent))):
         return CallIds(sent)
     state = "" if tracestate is None else _text(tracestate).strip()
     return CallIds(sent, f"00{trace[1]}", state if _TRACESTATE(state) else "")
-
-
-def new_request_id() -> str:
-    """32 hexadecimal digits; no secret."""
-    return f"{getrandbits(128):032x}"
 
 
 def _text(value: str | bytes) -> str:

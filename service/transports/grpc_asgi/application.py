@@ -13,7 +13,6 @@ from service.api.admission import Admission
 from service.api.errors import Failure
 from service.api.method import Kind, Method, Methods
 from service.api.pipeline import Pipeline, fail_call
-from service.telemetry.call_ids import new_request_id
 from service.transports.grpc_asgi.call import AsgiCall, Event, Header, Receive, Send, metadata_headers, status_headers
 from service.transports.grpc_asgi.framing import ENCODINGS, PREFIX, FrameReader, Frames, frame, is_plain
 from service.transports.grpc_asgi.reaper import CallReaper
@@ -32,6 +31,7 @@ STARTS = {name: _start([_TYPE, (b"grpc-encoding", name.encode())]) for name in E
 STARTS["identity"] = _start([_TYPE])
 _ACCEPTED = (b"grpc-accept-encoding", ",".join(ENCODINGS).encode())
 _OK = (b"grpc-status", b"0")
+_END: Event = {"type": "http.response.trailers", "headers": [_OK], "more_trailers": False}
 
 
 class GrpcAsgi:
@@ -210,15 +210,14 @@ def _is_grpc(headers: dict[bytes, bytes]) -> bool:
 def end_event(call: AsgiCall) -> Event:
     """The trailers of a call that went well."""
     sent = call.headers
-    if call.known_ids is None and b"x-request-id" not in sent and b"traceparent" not in sent:
-        headers = [_OK, (b"x-request-id", new_request_id().encode())]  # the common case, at the least cost
-    else:
-        ids = call.ids()
-        headers = [_OK, (b"x-request-id", ids.request_id.encode())]
-        if ids.traceparent:
-            headers.append((b"traceparent", ids.traceparent.encode()))
-            if ids.tracestate:
-                headers.append((b"tracestate", ids.tracestate.encode()))
+    if call.known_ids is None and b"x-request-id" not in sent and b"traceparent" not in sent and not call.trailers:
+        return _END  # nothing was recorded under an id, and a new value in each answer is work for HPACK
+    ids = call.ids()
+    headers = [_OK, (b"x-request-id", ids.request_id.encode())]
+    if ids.traceparent:
+        headers.append((b"traceparent", ids.traceparent.encode()))
+        if ids.tracestate:
+            headers.append((b"tracestate", ids.tracestate.encode()))
     if call.trailers:
         headers += metadata_headers(call.trailers.items())
     return {"type": "http.response.trailers", "headers": headers, "more_trailers": False}

@@ -166,6 +166,12 @@ class GrpcioContext:
         """See `Context`."""
         return str(self._servicer.peer())
 
+    @property
+    def has_ids(self) -> bool:
+        """Whether something was recorded under its identifiers, or the client sent some."""
+        sent = self._servicer.invocation_metadata() or ()
+        return self.known_ids is not None or any(key in (REQUEST_ID, TRACEPARENT) for key, _ in sent)
+
     def ids(self) -> CallIds:
         """See `Context`."""
         if self.known_ids is None:
@@ -181,7 +187,8 @@ class GrpcioContext:
 
 def _end(servicer: ServicerContext, context: GrpcioContext, response_bytes: int | None = None) -> None:
     """End a call that went well."""
-    servicer.set_trailing_metadata(tuple((context.ids().headers() | context.trailers).items()))
+    if context.trailers or context.has_ids:
+        servicer.set_trailing_metadata(tuple((context.ids().headers() | context.trailers).items()))
     context.end("OK", response_bytes)
 
 
