@@ -29,7 +29,7 @@ linkcheck_timeout = 20
 linkcheck_ignore = [r"https?://(127\.0\.0\.1|localhost)[:/].*"]
 
 # A link from a page to a file outside of docs/.
-_OUTSIDE = _re.compile(r"\[(?P<text>[^\]]+)\]\((?P<path>(?:\.\./)+[^)#\s]+)\)")
+_OUTSIDE = _re.compile(r"(?<!!)\[(?P<text>[^\]]+)\]\((?P<path>(?:\.\./)+[^)#\s]+)\)")
 
 
 def _link_outside(app: object, page: str, source: list[str]) -> None:
