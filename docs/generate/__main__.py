@@ -3,7 +3,8 @@
 import sys
 from pathlib import Path
 
-from docs.generate import commands, drawings, errors, metrics, models, preparation, protocol, reading, settings
+from docs.generate import commands, errors, metrics, models, protocol, settings
+from docs.generate.pictures import drawings, preparation, reading
 
 DOCS = Path(__file__).resolve().parent.parent
 

@@ -19,10 +19,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from artifact.card import Card
 from artifact.names import INPUT, SCORES
-from docs.generate.drawn import SIDE, Floats, grainy, on_paper, peppered, placed, ruled, shaded, smudged, strokes
+from docs.generate.pictures.drawn import SIDE, Floats, grainy, on_paper, peppered, placed, ruled, shaded, smudged, strokes
 from imaging.prepare import Prepared, prepare_grey
 
-MODEL = Path(__file__).resolve().parents[2] / "models" / "mnist-256x128" / "1"
+MODEL = Path(__file__).resolve().parents[3] / "models" / "mnist-256x128" / "1"
 _GAP, _WORDS = 12, 22
 
 

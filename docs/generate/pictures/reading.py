@@ -8,9 +8,9 @@ from PIL import Image
 
 from cli.drawing.reading import draw_boxes
 from cli.in_process import LocalDigits
-from docs.generate.drawn import Floats, grainy, on_paper, placed, ruled, shaded, strokes
+from docs.generate.pictures.drawn import Floats, grainy, on_paper, placed, ruled, shaded, strokes
 
-MODELS = Path(__file__).resolve().parents[2] / "models"
+MODELS = Path(__file__).resolve().parents[3] / "models"
 NUMBERS = ("40812", "7359", "2640")
 GRID = ("71.4", ".382", "5.09")
 
