@@ -49,8 +49,7 @@ class _File:
         self.file = file
         self.page = f"{Path(file.name).stem}.md"
         self.comments: dict[Place, str] = {
-            tuple(each.path): each.leading_comments or each.trailing_comments
-            for each in file.source_code_info.location
+            tuple(each.path): each.leading_comments or each.trailing_comments for each in file.source_code_info.location
         }
 
     def names(self) -> list[str]:

@@ -21,7 +21,7 @@ def page() -> str:
     return "\n".join(
         (
             head("Settings of `digits serve`", "`service/config.py`"),
-            "Each setting is a flag and a variable. A flag wins over its variable; an empty variable counts as not set. "
+            "Each setting is a flag and a variable. A flag wins over its variable; an empty variable is as if unset. "
             "A switch is turned off by `--no-…`, or by the value `false` of its variable.\n\n"
             "The server does not start with a wrong value or an unknown `DIGITS_` variable, and names the key.\n",
             table(("flag", "variable", "default", "meaning"), rows),

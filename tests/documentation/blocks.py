@@ -49,7 +49,10 @@ class Block:
 
 def pages() -> list[Path]:
     """README and every page written by hand."""
-    return [ROOT / "README.md", ROOT / "client" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    return [
+        *(ROOT / name for name in ("README.md", "client/README.md", "examples/README.md")),
+        *sorted((ROOT / "docs").rglob("*.md")),
+    ]
 
 
 def blocks(page: Path) -> list[Block]:

@@ -12,7 +12,9 @@ from pathlib import Path
 from tests.support.processes import ROOT, environment
 from tests.support.server import SMALL, Server
 
-SECONDS = 600
+SECONDS = 900
+EXAMPLES = bool(os.environ.get("EXAMPLES"))
+"""Whether `make examples` runs the tests: then what takes minutes is not left out."""
 VENV = Path(sys.prefix)
 
 
@@ -62,7 +64,9 @@ class Session:
 
     def run(self, language: str, code: str, python: Path | None = None) -> str:
         """What a block or a command of it prints on stdout and stderr; it must exit with 0."""
-        command = [str(python or VENV / "bin" / "python"), "-"] if language == "python" else ["bash", "-euo", "pipefail"]
+        command = (
+            [str(python or VENV / "bin" / "python"), "-"] if language == "python" else ["bash", "-euo", "pipefail"]
+        )
         done = subprocess.run(
             command,
             input=self._adapted(code),

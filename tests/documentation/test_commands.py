@@ -1,17 +1,15 @@
 """The commands of README and docs/ do what the pages say: each is taken from its page and run."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.documentation.blocks import Block, blocks, matches, pages
-from tests.documentation.session import Session, lacking
+from tests.documentation.session import EXAMPLES, Session, lacking
 from tests.foreign.environments import TRITON, python_with
 from tests.support.processes import ROOT
 
-EXAMPLES = bool(os.environ.get("EXAMPLES"))
 # Commands that no test of this file runs, and what does.
 ELSEWHERE = {
     "make test": "Makefile",  # `make examples` begins with it
@@ -29,17 +27,6 @@ RUN = [(page, found) for page in pages() if (found := blocks(page))]
 
 def _is_left_out(block: Block) -> bool:
     return "elsewhere" in block.words or (not EXAMPLES and bool(block.words & {"examples", "docker"}))
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
-    """One server of a plain `make serve` for all pages that want no other."""
-    session = Session(tmp_path_factory.mktemp("clone"), every_model=EXAMPLES)
-    try:
-        session.start("make serve")
-        yield session
-    finally:
-        session.close()
 
 
 @pytest.mark.parametrize(("page", "found"), RUN, ids=[str(page.relative_to(ROOT)) for page, _ in RUN])

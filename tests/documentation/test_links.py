@@ -9,7 +9,12 @@ from tests.support.processes import ROOT
 
 PAGES = sorted(
     path
-    for path in (*ROOT.glob("*.md"), *ROOT.glob("*/README.md"), *ROOT.glob("deploy/*/README.md"), *ROOT.glob(".github/**/*.md"))
+    for path in (
+        *ROOT.glob("*.md"),
+        *ROOT.glob("*/README.md"),
+        *ROOT.glob("deploy/*/README.md"),
+        *ROOT.glob(".github/**/*.md"),
+    )
     if not path.is_relative_to(ROOT / ".venv")
 )
 _LINK = re.compile(r"\]\((?!https?:|mailto:)(?P<path>[^)#\s]*)(?:#(?P<anchor>[^)\s]+))?\)")

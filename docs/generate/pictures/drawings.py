@@ -1,4 +1,4 @@
-"""The drawings of explanation/architecture.md: the rooms, from the import contract of pyproject.toml, and a call's way."""
+"""The drawings of explanation/architecture.md: the rooms, from the contract of pyproject.toml, and a call's way."""
 
 import tomllib
 from collections.abc import Sequence
@@ -59,7 +59,9 @@ def call() -> str:
     shapes = []
     for row, (name, what) in enumerate(_CALL):
         if row:
-            shapes.append(f'<path d="M350 {70 * row - 8}v12m-5 -6l5 6l5 -6" fill="none" stroke="#555" stroke-width="2"/>')
+            shapes.append(
+                f'<path d="M350 {70 * row - 8}v12m-5 -6l5 6l5 -6" fill="none" stroke="#555" stroke-width="2"/>'
+            )
         shapes.append(_box(100, 10 + 70 * row, 500, name, what))
     return _svg(700, 70 * len(_CALL) + 10, shapes)
 

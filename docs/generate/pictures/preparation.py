@@ -19,7 +19,18 @@ from PIL import Image, ImageDraw, ImageFont
 
 from artifact.card import Card
 from artifact.names import INPUT, SCORES
-from docs.generate.pictures.drawn import SIDE, Floats, grainy, on_paper, peppered, placed, ruled, shaded, smudged, strokes
+from docs.generate.pictures.drawn import (
+    SIDE,
+    Floats,
+    grainy,
+    on_paper,
+    peppered,
+    placed,
+    ruled,
+    shaded,
+    smudged,
+    strokes,
+)
 from imaging.prepare import Prepared, prepare_grey
 
 MODEL = Path(__file__).resolve().parents[3] / "models" / "mnist-256x128" / "1"
@@ -68,7 +79,10 @@ def measures() -> tuple[Measure, ...]:
     middle = placed(strokes(2, 3, 170), SIDE, SIDE, 35, 0)
     neighbours = np.maximum(placed(strokes(7, 2, 170), SIDE, SIDE, 35, 165), placed(middle[60:70], SIDE, SIDE, 5, 20))
     no_lines = {"imaging.ink.without_lines": lambda ink: (ink, False)}
-    no_ground = {"imaging.ink.departures": _from_white, "imaging.ink.lasting": lambda grey, *_, **__: np.ones_like(grey)}
+    no_ground = {
+        "imaging.ink.departures": _from_white,
+        "imaging.ink.lasting": lambda grey, *_, **__: np.ones_like(grey),
+    }
     return (
         Measure("polarity", on_paper(three, 0.9, 0.16), {"imaging.ink.ink_is_bright": lambda grey: False}, 3),
         Measure("ground", grainy(shaded(on_paper(two, 0.25))), no_ground, 2),
