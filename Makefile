@@ -71,6 +71,9 @@ examples: test  ## every command of README and docs, and every program of exampl
 	EXAMPLES=1 $(BIN)/python -m pytest -rs tests/documentation $(ARGS)
 	$(MAKE) --no-print-directory links
 
+release-check: setup-dev  ## tag, version and CHANGELOG agree
+	$(BIN)/python -m scripts.check_release
+
 lint: setup-dev  ## style, unused code, and who imports whom
 	$(BIN)/ruff format --check $(TREE)
 	$(BIN)/ruff check $(TREE)

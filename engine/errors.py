@@ -33,7 +33,7 @@ class NotFound(ServiceError):
 
 
 class InvalidInput(ServiceError):
-    """The request is malformed: a wrong byte count, a pixel out of range, no image, too many images, both kinds or none.
+    """The request is malformed: a wrong byte count, a pixel out of range, no image, too many, both kinds or none.
 
     Carries the name of the field and what was expected of it.
     """

@@ -22,7 +22,7 @@ def page() -> str:
         (
             head("Errors", "`service/api/errors.py`"),
             "A call that fails ends with one of these statuses and one sentence. The sentence names the field, what "
-            "was found and what was expected. Only an error that carries `google.rpc.RetryInfo` may be retried, after the "
+            "was found and what was expected. Only an error with `google.rpc.RetryInfo` may be retried, after the "
             "delay that it states.\n",
             table(("what went wrong", "gRPC status", "details", "in `digits_client`"), rows),
             "JSON and gRPC-Web carry the same code, message and details. Their HTTP statuses are those of the "
