@@ -18,7 +18,7 @@ folder = Path(sys.argv[1] if len(sys.argv) > 1 else "my-models")
 folder.mkdir(parents=True, exist_ok=True)
 
 images, labels = load_digits(return_X_y=True)
-classifier = MLPClassifier((20,), max_iter=300, random_state=1).fit(images[:1300] / 16, labels[:1300])
+classifier = MLPClassifier((20,), max_iter=500, random_state=1).fit(images[:1300] / 16, labels[:1300])
 skops.io.dump(classifier, folder / "tiny.skops")
 np.savez(folder / "tiny.npz", pixels=images[1300:].astype(np.uint8), labels=labels[1300:])
 
