@@ -14,19 +14,24 @@ from tests.support.processes import ROOT
 ELSEWHERE = {
     "make test": "Makefile",  # `make examples` begins with it
     "make serve VARIANT=gpu": "tests/unit/engine/test_gpu.py",
+    "make image": "tests/deployment/test_pages.py",
+    "docker run": "tests/deployment/test_pages.py",
+    "docker-compose up": "tests/deployment/test_pages.py",
+    "docker-compose logs": "tests/deployment/test_pages.py",
+    "docker-compose down": "tests/deployment/test_pages.py",
     "docker-compose --profile monitoring": "tests/deployment/test_monitoring.py",
     "docker-compose --profile tls": "tests/deployment/test_tls.py",
     "docker-compose --profile gpu": "tests/deployment/test_compose.py",
     "docker-compose --profile score": "tests/deployment/test_score.py",
     "kubectl apply": "tests/deployment/test_kubernetes.py",
 }
-_MARKS = {"server", "own", "examples", "docker", "elsewhere", "triton"}
+_MARKS = {"server", "own", "examples", "elsewhere", "triton"}
 
 RUN = [(page, found) for page in pages() if (found := blocks(page))]
 
 
 def _is_left_out(block: Block) -> bool:
-    return "elsewhere" in block.words or (not EXAMPLES and bool(block.words & {"examples", "docker"}))
+    return "elsewhere" in block.words or (not EXAMPLES and "examples" in block.words)
 
 
 @pytest.mark.parametrize(("page", "found"), RUN, ids=[str(page.relative_to(ROOT)) for page, _ in RUN])
