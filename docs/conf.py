@@ -22,6 +22,7 @@ html_title = f"digits {release}"
 html_show_sourcelink = False
 myst_heading_anchors = 3
 default_role = "code"  # docstrings have names in single backticks
+autoclass_content = "both"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 add_module_names = False

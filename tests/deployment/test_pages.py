@@ -45,7 +45,7 @@ def test_docker_compose_serves_behind_one_address():
         for line in lines:
             _shell(line, stack)
             until(lambda: get(f"http://127.0.0.1:{stack.http}/readyz") == "ready\n", f"it serves after {line}")
-        assert len(docker("ps", "-q", "--filter", f"name={stack.name}-digits").split()) == 3
+        assert len(stack.containers("digits")) == 3
     finally:
         _shell(down, stack)
-    assert docker("ps", "-q", "--filter", f"name={stack.name}") == ""
+    assert not stack.containers("digits") and not stack.containers("balancer")
