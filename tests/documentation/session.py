@@ -85,7 +85,8 @@ class Session:
         if self.server is not None:
             settings = {"DIGITS_PORT": str(self.server.port), "DIGITS_HTTP_PORT": str(self.server.http_port)} | settings
         path = f"{VENV / 'bin'}:{ROOT / '.cache' / 'bin'}:{os.environ['PATH']}"
-        return environment(PATH=path, COLUMNS="100", **settings)
+        built = str(ROOT / ".cache" / "examples" / "rust")
+        return environment(PATH=path, COLUMNS="100", CARGO_TARGET_DIR=built, **settings)
 
     def _adapted(self, code: str) -> str:
         code = code.replace("0.0.0.0", "127.0.0.1")
