@@ -4,6 +4,7 @@ import importlib.resources
 import subprocess
 import sysconfig
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 
 from google.protobuf.descriptor_pb2 import (
@@ -20,12 +21,15 @@ ROOT = Path(__file__).resolve().parents[2]
 # Numbers of the fields of FileDescriptorProto, DescriptorProto and so on, of which the paths of comments consist.
 _MESSAGE, _ENUM, _SERVICE, _METHOD, _FIELD, _VALUE, _NESTED, _NESTED_ENUM = 4, 5, 6, 2, 2, 2, 3, 4
 
+_FIRST = {"digits": ("Classify", "ClassifyStream", "Read")}
+"""The methods whose messages are on the first of two pages, by the name of the file."""
+
 Place = tuple[int, ...]
 
 
 def pages() -> dict[str, str]:
     """The text of a page for each file of proto/, by its path below docs/."""
-    files = [_File(each) for each in _read() if not each.name.startswith("google/")]
+    files = [page for each in _read() if not each.name.startswith("google/") for page in _pages(each)]
     homes = {name: file.page for file in files for name in file.names()}
     return {f"reference/rpc/{file.page}": file.text(homes) for file in files}
 
@@ -42,22 +46,50 @@ def _read() -> list[FileDescriptorProto]:
         return list(FileDescriptorSet.FromString(described.read_bytes()).file)
 
 
-class _File:
-    """One file of proto/ with its comments."""
+def _pages(file: FileDescriptorProto) -> list["_File"]:
+    """One page, or two where a file is long: the second has what only the methods that are not in `_FIRST` need."""
+    stem = Path(file.name).stem
+    if stem not in _FIRST:
+        return [_File(file, f"{stem}.md", None)]
+    fields = {f".{file.package}.{each.name}": [field.type_name for field in each.field] for each in file.message_type}
+    first: set[str] = set()
+    waiting = [
+        name
+        for method in file.service[0].method
+        if method.name in _FIRST[stem]
+        for name in (method.input_type, method.output_type)
+    ]
+    while waiting:
+        if (name := waiting.pop()) in fields and name not in first:
+            first.add(name)
+            waiting += fields[name]
+    enums = [f".{file.package}.{each.name}" for each in file.enum_type]
+    second = [name for name in (*fields, *enums) if name not in first]
+    return [_File(file, f"{stem}.md", first), _File(file, f"{stem}_models.md", second)]
 
-    def __init__(self, file: FileDescriptorProto) -> None:
+
+class _File:
+    """One page: a file of proto/ with its comments, or a part of one."""
+
+    def __init__(self, file: FileDescriptorProto, page: str, kept: Collection[str] | None) -> None:
         self.file = file
-        self.page = f"{Path(file.name).stem}.md"
+        self.page = page
+        self.kept = kept
         self.comments: dict[Place, str] = {
             tuple(each.path): each.leading_comments or each.trailing_comments for each in file.source_code_info.location
         }
 
     def names(self) -> list[str]:
         """Full names of its messages and enums, nested ones included."""
-        names = [f".{self.file.package}.{each.name}" for each in (*self.file.message_type, *self.file.enum_type)]
-        for message in self.file.message_type:
-            names += self._nested(message, f".{self.file.package}.{message.name}")
+        names = []
+        for each in (*self.file.message_type, *self.file.enum_type):
+            name = f".{self.file.package}.{each.name}"
+            if self._has(name):
+                names += [name, *(self._nested(each, name) if isinstance(each, DescriptorProto) else ())]
         return names
+
+    def _has(self, name: str) -> bool:
+        return self.kept is None or name in self.kept
 
     def _nested(self, message: DescriptorProto, name: str) -> list[str]:
         names = [f"{name}.{each.name}" for each in (*message.nested_type, *message.enum_type)]
@@ -68,8 +100,9 @@ class _File:
     def text(self, homes: dict[str, str]) -> str:
         """The page; `homes` tells the page of each type."""
         self.homes = homes
-        parts = [head(f"`{self.file.name}`", f"`proto/{self.file.name}`"), f"Package `{self.file.package}`.\n"]
-        for number, service in enumerate(self.file.service):
+        about = ", models" if self.page.endswith("_models.md") else ""
+        parts = [head(f"`{self.file.name}`{about}", f"`proto/{self.file.name}`"), f"Package `{self.file.package}`.\n"]
+        for number, service in enumerate(self.file.service if self.page == f"{Path(self.file.name).stem}.md" else ()):
             place = (_SERVICE, number)
             rows = []
             for index, method in enumerate(service.method):
@@ -80,8 +113,12 @@ class _File:
             parts += [f"## {service.name}\n", self._comment(place) + "\n"]
             parts.append(table(("method", "request", "response", "meaning"), rows))
         for number, message in enumerate(self.file.message_type):
+            if not self._has(f".{self.file.package}.{message.name}"):
+                continue
             parts += self._message(message, message.name, (_MESSAGE, number))
         for number, enum in enumerate(self.file.enum_type):
+            if not self._has(f".{self.file.package}.{enum.name}"):
+                continue
             parts += self._enum(enum, enum.name, (_ENUM, number))
         return "\n".join(parts)
 

@@ -4,6 +4,7 @@ The words behind a block's language say it:
 
 - `server`: started, and left running until the page ends; `own` behind it: not shared with other pages
 - `examples`: takes minutes or a tool chain; run by `make examples` alone
+- `fresh`: run with an empty virtual environment
 - `elsewhere`: run by another test, see `test_commands.ELSEWHERE`
 - any other word: a program that the block needs
 """

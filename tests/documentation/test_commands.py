@@ -25,7 +25,7 @@ ELSEWHERE = {
     "docker-compose --profile score": "tests/deployment/test_score.py",
     "kubectl apply": "tests/deployment/test_kubernetes.py",
 }
-_MARKS = {"server", "own", "examples", "elsewhere", "triton"}
+_MARKS = {"server", "own", "examples", "elsewhere", "fresh", "triton"}
 
 RUN = [(page, found) for page in pages() if (found := blocks(page))]
 
@@ -59,6 +59,8 @@ def _run(block: Block, session: Session) -> None:
         return
     python = python_with("triton", *TRITON) if "triton" in block.words else None
     for command, expected in block.steps():
+        if "fresh" in block.words:
+            command = f"python -m venv fresh\nPATH=$PWD/fresh/bin:$PATH\n{command}"
         printed = session.run(block.language, command, python)
         assert not expected or matches(expected, printed), f"{block.place} prints\n{printed}\nexpected\n{expected}"
 
