@@ -12,6 +12,7 @@ TREE    := artifact benchmarks cli client deploy docs engine examples imaging sc
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# compat writes both folders into sys.path: a Python of Debian that runs inside Envoy reads no other way of finding them.
 # What is installed is stamped with the lock file it came from, so a second set-up is a stat() call.
 $(VENV)/.stamp-venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "digits needs Python 3.11 or newer, and this is " + sys.version.split()[0])'
@@ -20,7 +21,7 @@ $(VENV)/.stamp-venv:
 
 define install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable ./client --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --config-settings editable_mode=compat --editable ./client --editable .
 	@touch $@
 endef
 

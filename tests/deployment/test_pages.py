@@ -48,4 +48,5 @@ def test_docker_compose_serves_behind_one_address():
         assert len(stack.containers("digits")) == 3
     finally:
         _shell(down, stack)
-    assert not stack.containers("digits") and not stack.containers("balancer")
+    assert not stack.containers("digits")
+    assert not stack.containers("balancer")
