@@ -19,6 +19,10 @@ ELSEWHERE = {
     "docker-compose up": "tests/deployment/test_pages.py",
     "docker-compose logs": "tests/deployment/test_pages.py",
     "docker-compose down": "tests/deployment/test_pages.py",
+    "mkdir -p tls": "tests/deployment/test_tls.py",  # the folders, as `docker-compose` mounts them
+    "cp cert.pem": "tests/deployment/test_tls.py",
+    "cp tests/data": "tests/deployment/test_score.py",
+    "sudo chown": "tests/deployment/test_tls.py",
     "docker-compose --profile monitoring": "tests/deployment/test_monitoring.py",
     "docker-compose --profile tls": "tests/deployment/test_tls.py",
     "docker-compose --profile gpu": "tests/deployment/test_compose.py",
