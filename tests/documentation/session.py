@@ -16,6 +16,9 @@ SECONDS = 900
 EXAMPLES = bool(os.environ.get("EXAMPLES"))
 """Whether `make examples` runs the tests: then what takes minutes is not left out."""
 VENV = Path(sys.prefix)
+WRITTEN = ("client", "examples")
+"""Folders into which commands of the pages write: a session has copies of them."""
+BUILT = ("build", "*.egg-info", "node_modules", "target", "generated", "bin", "__pycache__")
 
 
 class Session:
@@ -26,13 +29,15 @@ class Session:
         self.server: Server | None = None
         self._servers: list[Server] = []
         for path in ROOT.iterdir():
-            if not path.name.startswith(".") and path.name not in ("models", "build", "dist"):
+            if path.name in WRITTEN:
+                shutil.copytree(path, folder / path.name, ignore=shutil.ignore_patterns(*BUILT))
+            elif not path.name.startswith(".") and path.name not in ("models", "build", "dist"):
                 (folder / path.name).symlink_to(path)
         (folder / ".venv").symlink_to(VENV)
         (folder / "models").mkdir()
         for path in (ROOT / "models").iterdir():
             if path.is_dir() and (every_model or path.name in (*SMALL, "mnist-256x128")):
-                (folder / "models" / path.name).symlink_to(path)
+                shutil.copytree(path, folder / "models" / path.name, copy_function=os.symlink)
 
     def close(self) -> None:
         """End the servers, first asked and then made to."""
