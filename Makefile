@@ -7,7 +7,7 @@ BIN     := $(VENV)/bin
 TREE    := artifact benchmarks cli client deploy docs engine examples imaging scoring scripts service tests training
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev serve test coverage page page-picture docs reference links examples check release-check lint types soak endure fuzz long ray image deployment audit sbom bench bench-peers bench-scoring bench-variants train proto lock clean
+.PHONY: help setup setup-dev serve test coverage page page-picture docs reference links examples check release-check lint types soak endure fuzz long ray image deployment audit sbom bench bench-peers compare-triton bench-scoring bench-variants train proto lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -97,8 +97,8 @@ soak: setup-dev  ## models change under half a minute of full load
 endure: setup-dev  ## ten minutes of full load on each front
 	ENDURE_SECONDS=600 $(BIN)/python -m pytest -s tests/end_to_end/process/test_endurance.py $(ARGS)
 
-fuzz: setup-dev  ## 200,000 mutated frames, headers and messages thrown at each front; FUZZ_COUNT=n for fewer
-	FUZZ_COUNT=$${FUZZ_COUNT:-200000} $(BIN)/python -m pytest -s tests/fuzz $(ARGS)
+fuzz: setup-dev  ## 300,000 mutated frames, headers, messages and requests thrown at each front; FUZZ_COUNT=n for fewer
+	FUZZ_COUNT=$${FUZZ_COUNT:-300000} $(BIN)/python -m pytest -s tests/fuzz $(ARGS)
 
 long: setup-dev  ## batch jobs killed twenty times in each format, under a server killed five times, in large files
 	KILL_COUNT=20 RESTART_COUNT=5 $(BIN)/python -m pytest tests/unit/scoring -n 2 $(ARGS)
@@ -123,6 +123,9 @@ bench: setup-dev  ## measure speed and memory; results go to benchmarks/ (shorte
 
 bench-peers: setup-dev  ## the same of other model servers in one run, each in an environment of its own (half an hour)
 	$(BIN)/python -m benchmarks.peers $(ARGS)
+
+compare-triton: setup-dev  ## the same two hundred requests over REST to Triton and to this server (two minutes)
+	$(BIN)/python -m benchmarks.peers.rest
 
 bench-scoring: setup-dev  ## the same of batch jobs, from file to file (8 GB of inputs; shorter: ARGS="--rows 500000 --rounds 1")
 	$(BIN)/python -m benchmarks.scoring $(ARGS)

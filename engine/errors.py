@@ -71,6 +71,10 @@ class LimitReached(ServiceError):
     """The message is over the limit, or as many calls are open as are allowed; a retry does not help."""
 
 
+class MessageTooLarge(ServiceError):
+    """The message is larger than the server allows; a retry would be too."""
+
+
 class MalformedCall(ServiceError):
     """The bytes are not a call in gRPC's framing."""
 

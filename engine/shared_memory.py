@@ -84,8 +84,8 @@ class SharedMemory:
         self._prefix = prefix.removeprefix("/")
         self._folder = folder
         self._regions: dict[str, Region] = {}
-        self.on_change: Callable[[], None] = lambda: None
-        """Called after a region was registered or unregistered."""
+        self.on_change: list[Callable[[], None]] = []
+        """All are called after a region was registered or unregistered."""
 
     @property
     def allowed(self) -> bool:
@@ -118,7 +118,11 @@ class SharedMemory:
                 f"is {byte_size} from offset {offset}, and the object {quoted(key)} ends after {size} bytes",
             )
         self._regions[name] = region
-        self.on_change()
+        self._announce()
+
+    def _announce(self) -> None:
+        for call in self.on_change:
+            call()
 
     def _open(self, key: str) -> int:
         """The object as a file descriptor. Raises `InvalidInput`."""
@@ -157,4 +161,4 @@ class SharedMemory:
             self._regions.pop(name, None)
         else:
             self._regions.clear()
-        self.on_change()
+        self._announce()

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Self
 
 from engine.decode_pool import DecodePool
@@ -12,11 +13,14 @@ from service.api.digits import service as digits
 from service.api.digits.models import ModelsApi
 from service.api.digits.service import DigitsApi
 from service.api.health import HealthApi
-from service.api.method import Methods, table
+from service.api.method import Method, Methods, table
 from service.api.middleware.auth import Guard, guard_method
 from service.api.middleware.broadcast import Broadcast, broadcast_changes, run
 from service.api.middleware.metrics import count_calls
 from service.api.open_inference import service as open_inference
+from service.api.open_inference.infer import INFER
+from service.api.open_inference.rest.codec import RestApi, RestCodec
+from service.api.open_inference.rest.fast_path import RestFastPath
 from service.api.open_inference.service import OpenInferenceApi
 from service.api.open_inference.statistics import MetricsCollector
 from service.config import Settings
@@ -40,22 +44,24 @@ class App:
             self.repository, max_rows=settings.max_batch_rows, max_message_bytes=settings.max_message_bytes
         )
         api = self._digits = DigitsApi(self.repository, self._decode_pool, models, settings.max_batch_rows)
-        open_api = OpenInferenceApi(
-            self.repository, self.health, SharedMemory(settings.shared_memory), settings.max_batch_rows, self.metrics
-        )
+        memory, max_rows = SharedMemory(settings.shared_memory), settings.max_batch_rows
+        open_api = OpenInferenceApi(self.repository, self.health, self._decode_pool, memory, max_rows, self.metrics)
         services = [digits.SERVICE, open_inference.SERVICE, health.SERVICE]
         reflection_methods = reflection.methods(services) if settings.reflection else ()
         self._own = table(*api.methods(), *open_api.methods(), *self.health.methods(), *reflection_methods)
         methods = self._own if broadcast is None else broadcast_changes(self._own, broadcast)
         self.guard = guard or Guard()
         """Whom the methods let pass; by default everyone."""
-        guarded = (
-            methods.values() if self.guard.is_noop else [guard_method(each, self.guard) for each in methods.values()]
-        )
-        self.methods: Methods = table(*map(count_calls, guarded))
+        self.methods: Methods = table(*map(self._guard_and_count, methods.values()))
         """Every RPC by its path."""
+        rest_infer = replace(methods[INFER], fast_path=RestFastPath(self.repository, memory, max_rows).start)
+        self.rest = RestApi({**self.methods, INFER: self._guard_and_count(rest_infer)}, RestCodec(self.repository))
+        """The same as REST has them."""
         self._metrics = MetricsCollector(self.methods, self.repository)
         self._broadcast = broadcast
+
+    def _guard_and_count(self, method: Method) -> Method:
+        return count_calls(method if self.guard.is_noop else guard_method(method, self.guard))
 
     async def metrics(self) -> Snapshot:
         """What was counted and how things stand, of this process and its siblings together."""

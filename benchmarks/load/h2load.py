@@ -27,12 +27,18 @@ def drive(
         body.write_bytes(request.message)
         command = [
             str(PROGRAM), f"--requests={calls}", f"--clients={connections}", f"--max-concurrent-streams={streams}",
-            "--threads=1", f"--data={body}", f"--log-file={log}", "--header=content-type: application/grpc",
-            "--header=te: trailers", f"http://127.0.0.1:{port}{request.path}",
+            "--threads=1", f"--data={body}", f"--log-file={log}", *_headers(request),
+            f"http://127.0.0.1:{port}{request.path}",
         ]  # fmt: skip
         with pinned_to(CLIENT_CORES):
             output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         return parse(output, calls, least_bytes), durations(log.read_bytes())
+
+
+def _headers(request: LoadRequest) -> list[str]:
+    if request.rest is None:
+        return ["--header=content-type: application/grpc", "--header=te: trailers"]
+    return ["--h1", *(f"--header={name}: {value}" for name, value in request.rest.items())]
 
 
 def parse(output: str, calls: int, least_bytes: int) -> float:

@@ -4,10 +4,11 @@ A load that only counts answers would count errors too, so each request is sent 
 images are the golden rows of the model, with the scores of scikit-learn.
 """
 
+import http.client
 import json
 import os
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.shared_memory import SharedMemory
@@ -42,11 +43,13 @@ class LoadRequest:
     body: bytes
     rows: int
     check: Callable[[bytes], None]
+    rest: Mapping[str, str] | None = None
+    """The headers of a request over REST, by HTTP/1.1; None for a call of gRPC."""
 
     @property
     def message(self) -> bytes:
-        """The body with gRPC's prefix: the compression flag and the length."""
-        return struct.pack(">BI", 0, len(self.body)) + self.body
+        """The body; of gRPC with its prefix: the compression flag and the length."""
+        return self.body if self.rest is not None else struct.pack(">BI", 0, len(self.body)) + self.body
 
 
 def images(count: int) -> np.ndarray:
@@ -90,6 +93,28 @@ def _infer(pixels: np.ndarray, datatype: str) -> LoadRequest:
         compare(tensors["label"], scores, len(pixels))
 
     return LoadRequest(INFER, request.SerializeToString(), len(pixels), check)
+
+
+def infer_rest(count: int) -> LoadRequest:
+    """The same images by the Open Inference Protocol over REST, binary in both directions."""
+    pixels = images(count)
+    tensor = {"name": "pixels", "datatype": "UINT8", "shape": pixels.shape}
+    outputs = [{"name": name, "parameters": {"binary_data": True}} for name in ("label", "scores")]
+    inputs = [tensor | {"parameters": {"binary_data_size": pixels.nbytes}}]
+    head = json.dumps({"inputs": inputs, "outputs": outputs}).encode()
+
+    def check(body: bytes) -> None:
+        told, end = json.JSONDecoder().raw_decode(body.decode("latin-1"))
+        tensors = {}
+        for output in told["outputs"]:
+            size = output["parameters"]["binary_data_size"]
+            dtype = {"INT64": np.int64, "FP32": np.float32}[output["datatype"]]
+            tensors[output["name"]] = np.frombuffer(body[end : end + size], dtype).reshape(output["shape"])
+            end += size
+        compare(tensors["label"], tensors["scores"], count)
+
+    headers = {"Inference-Header-Content-Length": str(len(head)), "Content-Type": "application/octet-stream"}
+    return LoadRequest(f"/v2/models/{MODEL.name}/infer", head + pixels.tobytes(), count, check, headers)
 
 
 def outputs(response: oip.ModelInferResponse) -> dict[str, np.ndarray]:
@@ -152,11 +177,29 @@ def infer_by_shared_memory(port: int, count: int) -> Iterator[LoadRequest]:
 
 def answer(port: int, request: LoadRequest) -> bytes:
     """The checked answer to one call. Raises `ConnectionError` for a failed call, or `WrongAnswerError`."""
+    if request.rest is not None:
+        return _answer_rest(port, request, request.rest)
     with _channel(port) as channel:
         try:
             body: bytes = channel.unary_unary(request.path)(request.body, timeout=20)
         except grpc.RpcError as error:
             raise ConnectionError(f"{error.code().name}: {error.details()}") from None
+    request.check(body)
+    return body
+
+
+def _answer_rest(port: int, request: LoadRequest, headers: Mapping[str, str]) -> bytes:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        connection.request("POST", request.path, request.body, dict(headers))
+        response = connection.getresponse()
+        body = response.read()
+    except http.client.HTTPException as error:
+        raise ConnectionError(str(error)) from None
+    finally:
+        connection.close()
+    if response.status != 200:
+        raise ConnectionError(f"{response.status}: {body.decode(errors='replace')}")
     request.check(body)
     return body
 

@@ -29,8 +29,9 @@ class Target:
     @classmethod
     def check(cls, server: RunningServer, request: LoadRequest, name: str = "") -> "Target":
         """Send the request a few times and check the answers. Raises the errors of `answer`."""
-        size = min(len(answer(server.port, request)) for _ in range(SAMPLES))
-        return cls(name or server.name, server.port, request, size)
+        port = server.port if request.rest is None else server.http_port
+        size = min(len(answer(port, request)) for _ in range(SAMPLES))
+        return cls(name or server.name, port, request, size)
 
 
 def one_round(series: Series, targets: Iterable[Target], shapes: Iterable[Concurrency], seconds: float) -> None:

@@ -16,12 +16,12 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.load.client_process import Concurrency
-from benchmarks.load.requests import LoadRequest, WrongAnswerError, infer
+from benchmarks.load.requests import LoadRequest, WrongAnswerError, infer, infer_rest
 from benchmarks.load.rounds import Target, one_round
 from benchmarks.load.series import Series
 from benchmarks.peers.entries import PEERS, TRITON
 from benchmarks.peers.install import InstallError
-from benchmarks.peers.report import tables
+from benchmarks.peers.report import REST, tables
 from benchmarks.report.tables import document, setting
 from benchmarks.servers import digits_server
 from benchmarks.servers.baseline import onnxruntime_alone
@@ -38,6 +38,11 @@ SHAPES = {
 
 Never a thousand: beyond that grpc's own servers begin to cancel calls at random (`grpc.server.max_pending_requests`).
 """
+REST_SHAPES = {
+    1: (ALONE, Concurrency(32, 1), Concurrency(64, 1), Concurrency(128, 1)),
+    256: (Concurrency(8, 1), Concurrency(16, 1)),
+}
+"""The same over REST, where a connection of HTTP/1.1 has one call at a time."""
 OUT = Path(__file__).resolve().parents[1] / "results"
 
 console = Console()
@@ -61,16 +66,20 @@ class Contender:
 
     server: RunningServer
     requests: dict[int, LoadRequest]
+    rest: dict[int, LoadRequest] = field(default_factory=dict)
 
 
 @contextmanager
 def contenders(outcome: PeerResult, placement: str) -> Iterator[list[Contender]]:
     """The servers that start, ours first; `outcome.left_out` has the others."""
     same = {rows: infer(rows) for rows in SHAPES}
+    same_by_rest = {rows: infer_rest(rows) for rows in REST_SHAPES}
     found: list[Contender] = []
     with ExitStack() as stack:
 
-        def start(server: ServerCommand, requests: dict[int, LoadRequest]) -> None:
+        def start(
+            server: ServerCommand, requests: dict[int, LoadRequest], rest: dict[int, LoadRequest] | None = None
+        ) -> None:
             console.print(f"starting {server.name}", style="dim")
             try:
                 process = stack.enter_context(run_server(server, requests[1], digits_server.LOGS, placement))
@@ -78,7 +87,7 @@ def contenders(outcome: PeerResult, placement: str) -> Iterator[list[Contender]]
                 leave_out(server.name, str(error))
                 return
             outcome.ready_seconds[server.name] = process.ready_seconds
-            found.append(Contender(process, requests))
+            found.append(Contender(process, requests, rest or {}))
 
         def leave_out(name: str, reason: str) -> None:
             console.print(f"{name} is left out: {reason}", style="red", markup=False)
@@ -86,7 +95,7 @@ def contenders(outcome: PeerResult, placement: str) -> Iterator[list[Contender]]
 
         recorded = digits_server.record(list(same.values()), digits_server.CACHE / "peers-answers.json")
         for front in digits_server.fronts():
-            start(digits_server.digits(front), same)
+            start(digits_server.digits(front), same, same_by_rest)
             start(digits_server.echo(front, recorded), same)
         for peer in PEERS:
             scratch = stack.enter_context(tempfile.TemporaryDirectory())
@@ -95,7 +104,7 @@ def contenders(outcome: PeerResult, placement: str) -> Iterator[list[Contender]]
             except InstallError as error:
                 leave_out(peer.name, f"it cannot be installed: {error}")
                 continue
-            start(server, {rows: peer.request(rows) for rows in SHAPES})
+            start(server, {rows: peer.request(rows) for rows in SHAPES}, same_by_rest if peer.name == TRITON else None)
         yield found
 
 
@@ -104,16 +113,21 @@ def measure(placement: str, rounds: int, seconds: float) -> PeerResult:
     outcome = PeerResult(floors={rows: [] for rows in SHAPES})
     with contenders(outcome, placement) as found:
         targets: dict[int, list[Target]] = {rows: [] for rows in SHAPES}
+        by_rest: dict[int, list[Target]] = {rows: [] for rows in REST_SHAPES}
         for contender in found:
-            for rows, request in contender.requests.items():
-                try:
-                    targets[rows].append(Target.check(contender.server, request))
-                except (WrongAnswerError, ConnectionError) as error:
-                    outcome.left_out[f"{contender.server.name}, calls of {rows}"] = str(error)
+            name = contender.server.name
+            for into, requests, suffix in ((targets, contender.requests, ""), (by_rest, contender.rest, REST)):
+                for rows, request in requests.items():
+                    try:
+                        into[rows].append(Target.check(contender.server, request, name + suffix))
+                    except (WrongAnswerError, ConnectionError) as error:
+                        outcome.left_out[f"{name}{suffix}, calls of {rows}"] = str(error)
         for number in range(rounds):
             for rows, shapes in SHAPES.items():
                 outcome.floors[rows].append(onnxruntime_alone(rows))
                 one_round(outcome.series, targets[rows], shapes, seconds)
+            for rows, shapes in REST_SHAPES.items():
+                one_round(outcome.series, by_rest[rows], shapes, seconds)
             console.print(f"server {placement}: round {number + 1} of {rounds}", style="dim")
         outcome.resident_mb = {contender.server.name: contender.server.resident_mb() for contender in found}
     for key, reason in outcome.series.failures.items():

@@ -14,6 +14,10 @@ PLACED = {
 }
 
 
+REST = ", over REST"
+"""What the name of a server ends with where it is asked over REST; the reference is asked the same way."""
+
+
 class Measured(Protocol):
     """The parts of a result that the tables need."""
 
@@ -38,7 +42,8 @@ def tables(outcome: Measured, placement: str, reference: str, sizes: list[int]) 
     for server in series.servers():
         cells = [server]
         for rows in sizes:
-            best, other = series.best(server, rows), series.best(reference, rows)
+            same_way = reference + REST if server.endswith(REST) else reference
+            best, other = series.best(server, rows), series.best(same_way, rows)
             cells.append(f"{count(series.median(best) * rows)} ({best.shape})" if best else "–")
             cells.append(times(series.ratio(best, other)) if best and other else "–")
         rates.rows.append(cells)
@@ -46,7 +51,8 @@ def tables(outcome: Measured, placement: str, reference: str, sizes: list[int]) 
         latency = (
             [microseconds(series.median(alone, figure)) for figure in ("p50_us", "p99_us")] if alone else ["–"] * 2
         )
-        ready, memory = outcome.ready_seconds[server], outcome.resident_mb[server]
+        process = server.removesuffix(REST)
+        ready, memory = outcome.ready_seconds[process], outcome.resident_mb[process]
         rest.rows.append([server, *latency, f"{ready:.2f} s", f"{memory:.0f} MiB"])
     floors = [statistics.median(outcome.floors[rows]) for rows in sizes]
     cells = ["onnxruntime alone, one thread, no server"]
@@ -54,6 +60,7 @@ def tables(outcome: Measured, placement: str, reference: str, sizes: list[int]) 
         other = series.best(reference, rows)
         cells += [count(floor), times(floor / (series.median(other) * rows)) if other else "–"]
     rates.rows.append(cells)
+    rates.notes.append("Over REST: HTTP/1.1, tensors in binary; × Triton over REST.")
     rates.notes.append("In parentheses connections × calls in flight on each, where this server did best.")
     rates.notes += [
         f"Left out: {name}. {reason.splitlines()[0] if reason else ''}" for name, reason in outcome.left_out.items()

@@ -4,9 +4,10 @@ import importlib.util
 import json
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 
-from benchmarks.load.requests import PREFIX, LoadRequest, answer
+from benchmarks.load.requests import MODEL, PREFIX, LoadRequest, answer
 from benchmarks.servers.process import ServerCommand, run_server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,9 +27,18 @@ def fronts() -> list[str]:
     return ["grpcio", "envoy"] if importlib.util.find_spec("pyvoy") else ["grpcio"]
 
 
+def measured_models() -> Path:
+    """A models folder with the measured version alone, so that it is the one that answers."""
+    folder = CACHE / "models" / MODEL.name
+    folder.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        (folder / str(MODEL.version)).symlink_to(MODEL.path)
+    return folder.parent
+
+
 def digits(front: str) -> ServerCommand:
-    """`digits serve` with the committed models."""
-    command = [program("digits"), "serve", "--port={port}", "--log-format=json", f"--models={ROOT / 'models'}"]
+    """`digits serve` with the measured model."""
+    command = [program("digits"), "serve", "--port={port}", "--log-format=json", f"--models={measured_models()}"]
     command += [*LIMITS, f"--shared-memory={PREFIX}"]
     command += [f"--front={front}", "--http-port={port_2}"]
     return ServerCommand(f"digits, {front} front", tuple(command))

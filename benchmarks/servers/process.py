@@ -43,6 +43,8 @@ class RunningServer:
 
     name: str
     port: int
+    http_port: int
+    """`{port_2}`, where its HTTP side listens if it has one."""
     pid: int
     ready_seconds: float
     """From the start of the process to the first correct answer."""
@@ -106,7 +108,7 @@ def run_server(
         )
     try:
         _wait_for_answer(process, ports[0], probe, log)
-        yield RunningServer(server.name, ports[0], process.pid, time.perf_counter() - began)
+        yield RunningServer(server.name, ports[0], ports[1], process.pid, time.perf_counter() - began)
     finally:
         _end(process)
 

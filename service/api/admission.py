@@ -21,6 +21,8 @@ class Admission:
         self._bytes = 0
         self.max_calls = max_calls
         """Calls at once, reserved ones aside; for the transport to hold."""
+        self.calls = 0
+        """Calls now, where `call` counts them."""
         self.reserved_calls = max(1, max_calls // RESERVED_SHARE)
         """Calls at once of reserved methods, unary ones and streams each."""
         self.reserved = 0
@@ -46,6 +48,15 @@ class Admission:
     def release(self, size: int) -> None:
         """Count `size` bytes no more."""
         self._bytes -= size
+
+    @contextmanager
+    def call(self) -> Iterator[bool]:
+        """Count a call while it is in what this returns: whether there are more than there may be."""
+        self.calls += 1
+        try:
+            yield self.calls - self.reserved > self.max_calls
+        finally:
+            self.calls -= 1
 
     def place(self, method: Method) -> AbstractContextManager[None]:
         """The place that a reserved call holds from its headers to its end. Raises `LimitReached`."""

@@ -12,7 +12,7 @@ A transport brings headers and bytes, and takes a status and bytes.
 from asyncio import Future
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractContextManager, aclosing
-from typing import Any
+from typing import Any, Protocol
 
 from google.protobuf.message import DecodeError, Message
 
@@ -22,12 +22,41 @@ from service.api.errors import Failure, translate
 from service.api.method import Context, Method, Methods
 
 
+class Codec(Protocol):
+    """How the messages of a call are written."""
+
+    async def read(self, method: Method, context: Any, data: bytes, start: int) -> Message:
+        """The message of the request in `data`; what `start` means is for it and the fast path. Raises `InvalidInput`,
+        and what finding a model raises.
+        """
+
+    async def write(self, response: Any, context: Any) -> bytes:
+        """The bytes of the answer."""
+
+
+class ProtobufCodec:
+    """The request is a serialized message that begins at data[start], the answer another."""
+
+    async def read(self, method: Method, context: Any, data: bytes, start: int) -> Message:
+        """See `Codec`."""
+        return parse(method, data[start:])
+
+    async def write(self, response: Any, context: Any) -> bytes:
+        """See `Codec`."""
+        written: bytes = response.SerializeToString()
+        return written
+
+
+PROTOBUF = ProtobufCodec()
+
+
 class Pipeline:
     """What the calls of one transport pass through. Belongs to one event loop."""
 
-    def __init__(self, methods: Methods, admission: Admission) -> None:
+    def __init__(self, methods: Methods, admission: Admission, codec: Codec = PROTOBUF) -> None:
         self.methods = methods
         self.admission = admission
+        self._codec = codec
 
     def enter(self, method: Method, context: Context) -> AbstractContextManager[None]:
         """Verify the caller; the call holds a place while it is in what this returns.
@@ -61,7 +90,7 @@ class Pipeline:
     async def unary(
         self, method: Method, context: Context, data: bytes, start: int = 0, *, declined: bool = False
     ) -> bytes:
-        """The serialized answer to the serialized request that begins at data[start]. Raises what ends the call.
+        """The answer to a request, both as the codec has them. Raises what ends the call.
 
         A request that the fast path has `declined` goes to the handler at once.
         """
@@ -69,8 +98,8 @@ class Pipeline:
         try:
             if future is None:
                 handler: Any = method.handler
-                response: Message = await handler(parse(method, data[start:]), context)
-                return response.SerializeToString()
+                request = await self._codec.read(method, context, data, start)
+                return await self._codec.write(await handler(request, context), context)
             try:
                 answer = await future
             except BaseException as error:

@@ -13,12 +13,13 @@ from service.app import App
 from service.config import Settings, read_settings
 from service.process.worker import work
 from service.telemetry.logs import close_logs, configure_logs, log
+from service.transports.already_started import task_or_started
 from service.transports.envoy.admin import POLL_SECONDS, AdminError, EnvoyAdmin
 from service.transports.envoy.program import ADMIN
 from service.transports.envoy.secrets import write_secrets
 from service.transports.grpc_asgi.application import GrpcAsgi
 from service.transports.grpc_asgi.call import Event, Receive, Send
-from service.transports.grpc_asgi.fast_path import FastPath, task_or_started
+from service.transports.grpc_asgi.fast_path import FastPath
 from service.transports.tls import Certificates
 from service.workers.environment import NUMBER
 from service.workers.link import SupervisorLink
@@ -55,8 +56,10 @@ class EnvoyTransport:
         self.answer_http: Any = None
         if settings.http_port >= 0:
             from service.transports.http.application import HttpApp
+            from service.transports.http.rest.fast_path import RestFastPath
 
-            self.answer_http = HttpApp(app.methods, app.health, settings, app.metrics, app.guard)
+            application = HttpApp(app.methods, app.rest, app.health, settings, app.metrics, app.guard)
+            self.answer_http = RestFastPath(application, application.rest)
 
     async def start(self) -> dict[str, int | None]:
         """See `Transport`; the ports are those of the settings."""

@@ -58,5 +58,5 @@ def _http_server(app: App, settings: Settings, certificates: Certificates | None
     from service.transports.http.application import HttpApp
     from service.transports.http.uvicorn import HttpServer
 
-    application = HttpApp(app.methods, app.health, settings, app.metrics, app.guard)
+    application = HttpApp(app.methods, app.rest, app.health, settings, app.metrics, app.guard)
     return HttpServer(application, certificates, settings.max_connections, settings.connection_idle_seconds)

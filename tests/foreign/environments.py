@@ -17,7 +17,7 @@ GO_TOOLS = (
 )
 
 
-TRITON = ("tritonclient[grpc]==2.73.0",)
+TRITON = ("tritonclient[grpc,http]==2.73.0",)
 KSERVE = ("kserve==0.21.0",)
 
 

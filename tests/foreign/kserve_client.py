@@ -1,13 +1,17 @@
-"""Drives a server with KServe's Python client: `python kserve_client.py ADDRESS EXPECTED.npz`, as `triton_sync.py`."""
+"""Drives a server with KServe's Python client: `python kserve_client.py ADDRESS EXPECTED.npz REST`.
+
+As `triton_sync.py`; REST is the URL of the same server for HTTP.
+"""
 
 import asyncio
 import sys
 
 import grpc
+import httpx
 import numpy as np
-from kserve import InferenceGRPCClient, InferInput, InferRequest
+from kserve import InferenceGRPCClient, InferenceRESTClient, InferInput, InferRequest, RESTConfig
 
-ADDRESS, EXPECTED = sys.argv[1:]
+ADDRESS, EXPECTED, REST = sys.argv[1:]
 MODEL = "mnist-16x16"
 expected = np.load(EXPECTED)
 pixels = expected["pixels"]
@@ -43,5 +47,28 @@ async def main() -> None:
             raise AssertionError("an unknown model was found")
 
 
+async def rest() -> None:
+    client = InferenceRESTClient(RESTConfig(protocol="v2"))
+    assert await client.is_server_live(REST)
+    assert await client.is_server_ready(REST)
+    assert await client.is_model_ready(REST, MODEL)
+    for raw in (True, False):
+        for values in (pixels, pixels.astype(np.float32)):
+            answer = await client.infer(REST, request(values, raw=raw), model_name=MODEL)
+            assert (answer.id, answer.model_name) == ("kserve", MODEL)
+            for output in answer.outputs:
+                wanted = expected[output.name]
+                assert np.array_equal(output.as_numpy().reshape(wanted.shape), wanted), (output.name, raw)
+            assert [output.name for output in answer.outputs] == ["label", "scores"]
+    try:
+        await client.infer(REST, request(pixels, raw=True), model_name="nobody")
+    except httpx.HTTPStatusError as error:
+        assert error.response.status_code == 404
+        assert "there is no model" in str(error)
+    else:
+        raise AssertionError("an unknown model was found")
+
+
 asyncio.run(main())
+asyncio.run(rest())
 print("all well")

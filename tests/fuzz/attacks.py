@@ -11,6 +11,7 @@ from hyperframe.frame import PingFrame
 
 from tests.fuzz.breaking import HEAD, broken_http1, broken_http2
 from tests.fuzz.mutations import Chance, mutated, mutated_frame, mutated_headers, mutated_json
+from tests.fuzz.rest_calls import wrong_request
 from tests.fuzz.traffic import ENCODED, ON_HTTP, headers, request, settings
 from tests.support.processes import ROOT
 
@@ -210,6 +211,20 @@ async def http_calls(chance: Chance, port: int, count: int) -> int:
     return done
 
 
+async def rest_calls(chance: Chance, port: int, count: int) -> int:
+    """Wrong calls of the Open Inference Protocol over REST, one after the other."""
+    done = 0
+    while done < min(count, CALLS):
+        async with _connection(port) as (reader, writer):
+            while done < min(count, CALLS):
+                done += 1
+                request = wrong_request(chance)
+                writer.write(request)
+                if not await _answer(reader, request):
+                    break
+    return done
+
+
 def _http_bodies(chance: Chance, count: int) -> Iterator[tuple[bytes, bytes]]:
     for _ in range(count):
         _, message, shown = chance.choice(ON_HTTP)
@@ -228,6 +243,8 @@ def _http_bodies(chance: Chance, count: int) -> Iterator[tuple[bytes, bytes]]:
 async def _answer(reader: asyncio.StreamReader, about: bytes) -> bool:
     """Read one answer; returns whether another may follow."""
     head = await reader.readuntil(b"\r\n\r\n")
+    if head.startswith(b"HTTP/1.1 100 "):
+        head = await reader.readuntil(b"\r\n\r\n")
     status = int(head.split(b" ", 2)[1])
     fields = {}
     for line in head.lower().split(b"\r\n")[1:-2]:

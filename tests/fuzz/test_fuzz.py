@@ -1,12 +1,13 @@
 """Mutated frames, headers and messages thrown at the real servers.
 
 FUZZ_COUNT says how many in all at each front; the few of a plain run are the first of them. The seeds stand in
-seeds.txt. `make fuzz` throws 200,000.
+seeds.txt. `make fuzz` throws 300,000.
 """
 
 import asyncio
 import os
 import random
+import struct
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from digits_protocol.digits.v1 import digits_pb2 as pb
 from rich.progress import Progress
 
-from tests.fuzz.attacks import calls, connections, http_calls, http_connections
+from tests.fuzz.attacks import calls, connections, http_calls, http_connections, rest_calls
 from tests.support.server import STEM, Server, StartServer, family
 
 SEEDS = [int(line) for line in Path(__file__).with_name("seeds.txt").read_text().split()]
@@ -24,13 +25,16 @@ AT_ONCE = 4
 # What the allocator keeps and what is remembered of heads: nothing that grows with the count.
 MOST_MIB = 60
 
+INFER = "/v2/models/digits-8x8/infer"
+
 Attack = Callable[[random.Random, int, int], Awaitable[int]]
 # The attack, whether it goes to the HTTP port, its share of the count.
 ATTACKS: dict[str, tuple[Attack, bool, float]] = {
-    "gRPC calls": (calls, False, 0.6),
-    "HTTP/2 connections": (connections, False, 0.15),
-    "HTTP calls": (http_calls, True, 0.2),
-    "HTTP connections": (http_connections, True, 0.05),
+    "gRPC calls": (calls, False, 0.4),
+    "HTTP/2 connections": (connections, False, 0.1),
+    "HTTP calls": (http_calls, True, 0.13),
+    "HTTP connections": (http_connections, True, 0.03),
+    "REST calls": (rest_calls, True, 0.34),
 }
 
 
@@ -54,7 +58,8 @@ class Witness:
         assert not self._thread.is_alive()
 
     def _run(self) -> None:
-        request = pb.ClassifyRequest(model="digits-8x8", pixels=bytes(i % 17 for i in range(64)))
+        pixels = bytes(i % 17 for i in range(64))
+        request = pb.ClassifyRequest(model="digits-8x8", pixels=pixels)
         try:
             with self._server.channel() as channel:
                 call = channel.unary_unary(STEM + "Classify", response_deserializer=pb.ClassifyResponse.FromString)
@@ -66,6 +71,10 @@ class Witness:
                     )
                     assert status == 200
                     assert pb.ClassifyResponse.FromString(body).predictions == first
+                    status, _, body = self._server.http(INFER, pixels, inference_header_content_length="0")
+                    assert status == 200
+                    scores = list(first[0].scores)
+                    assert struct.unpack(f"<{len(scores)}f", body[-4 * len(scores) :]) == tuple(scores)
                     self.answered += 1
         except Exception as error:
             self.error = error

@@ -34,7 +34,7 @@ INFERENCE = "/inference.GRPCInferenceService/"
 WINDOW = 2**31 - 1
 SMALL = "digits-8x8"
 
-_PIXELS = bytes(i % 17 for i in range(64))
+PIXELS = bytes(i % 17 for i in range(64))
 
 
 def _png() -> bytes:
@@ -47,6 +47,9 @@ def _png() -> bytes:
     return written.getvalue()
 
 
+PNG = _png()
+
+
 def _infer(**fields: object) -> oip.ModelInferRequest:
     request = oip.ModelInferRequest(model_name=SMALL, id="7", **fields)  # type: ignore[arg-type]
     request.inputs.add(name="pixels", datatype="UINT8", shape=[1, 64])
@@ -57,26 +60,26 @@ def _infer(**fields: object) -> oip.ModelInferRequest:
 
 def _typed() -> oip.ModelInferRequest:
     request = _infer()
-    request.inputs[0].contents.uint_contents.extend(_PIXELS)
+    request.inputs[0].contents.uint_contents.extend(PIXELS)
     request.outputs[0].parameters["classification"].int64_param = 3
     request.inputs[0].parameters["shared_memory_region"].string_param = "none"
     return request
 
 
 MESSAGES: list[tuple[str, Message]] = [
-    (STEM + "Classify", pb.ClassifyRequest(model=SMALL, pixels=_PIXELS)),
-    (STEM + "Classify", pb.ClassifyRequest(model=SMALL, version="1", pixels=_PIXELS * 3, include_activations=True)),
+    (STEM + "Classify", pb.ClassifyRequest(model=SMALL, pixels=PIXELS)),
+    (STEM + "Classify", pb.ClassifyRequest(model=SMALL, version="1", pixels=PIXELS * 3, include_activations=True)),
     (STEM + "Classify", pb.ClassifyRequest(pixels=bytes(784))),
-    (STEM + "Classify", pb.ClassifyRequest(encoded_images=[_png()])),
-    (STEM + "Read", pb.ReadRequest(model=SMALL, encoded_image=_png())),
-    (STEM + "ClassifyStream", pb.ClassifyStreamRequest(request=pb.ClassifyRequest(model=SMALL, pixels=_PIXELS))),
+    (STEM + "Classify", pb.ClassifyRequest(encoded_images=[PNG])),
+    (STEM + "Read", pb.ReadRequest(model=SMALL, encoded_image=PNG)),
+    (STEM + "ClassifyStream", pb.ClassifyStreamRequest(request=pb.ClassifyRequest(model=SMALL, pixels=PIXELS))),
     (STEM + "GetModel", pb.GetModelRequest(model=SMALL)),
     (STEM + "GetNetwork", pb.GetNetworkRequest(model=SMALL, layer=1)),
     (STEM + "ListModels", pb.ListModelsRequest()),
-    (INFERENCE + "ModelInfer", _infer(raw_input_contents=[_PIXELS])),
-    (INFERENCE + "ModelInfer", _infer(raw_input_contents=[_PIXELS], model_version="1")),
+    (INFERENCE + "ModelInfer", _infer(raw_input_contents=[PIXELS])),
+    (INFERENCE + "ModelInfer", _infer(raw_input_contents=[PIXELS], model_version="1")),
     (INFERENCE + "ModelInfer", _typed()),
-    (INFERENCE + "ModelStreamInfer", _infer(raw_input_contents=[_PIXELS])),
+    (INFERENCE + "ModelStreamInfer", _infer(raw_input_contents=[PIXELS])),
     (INFERENCE + "ModelMetadata", oip.ModelMetadataRequest(name=SMALL, version="1")),
     (INFERENCE + "ModelStatistics", ModelStatisticsRequest(name=SMALL)),
     (INFERENCE + "ModelConfig", ModelConfigRequest(name=SMALL)),

@@ -2,7 +2,8 @@
 # The `tritonserver` binary inside the PyPI package nvidia-pytriton, with its Python backend calling onnxruntime.
 # (PyPI's package has no onnxruntime backend; pytriton's own way of binding models costs another hop.)
 # VENV: its virtual environment. MODEL: the ONNX file. SCRATCH: an empty folder. PORT.
-# DATATYPE and SCORES: what the model's input is, and what it calls its scores.
+# DATATYPE and SCORES: what the model's input is, and what it calls its scores. VERSION: of the model, 1 by default.
+# Arguments are passed on to the server.
 set -e
 here=$(cd "$(dirname "$0")" && pwd)
 site=$("$VENV/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
@@ -14,11 +15,12 @@ cp -r "$triton/backends" "$SCRATCH/backends"
 cp "$triton/python_backend_stubs/$release/triton_python_backend_stub" "$SCRATCH/backends/python/"
 
 repository=$SCRATCH/models/mnist-16x16
-mkdir -p "$repository/1"
-cp "$here/model.py" "$MODEL" "$repository/1/"
+mkdir -p "$repository/${VERSION:-1}"
+cp "$here/model.py" "$MODEL" "$repository/${VERSION:-1}/"
 sed "s/@DATATYPE@/$DATATYPE/; s/@SCORES@/$SCORES/" "$here/config.pbtxt" > "$repository/config.pbtxt"
 
 export LD_LIBRARY_PATH=$site/nvidia_pytriton.libs PYTHONPATH=$site PATH=$VENV/bin:$PATH
-# Logging calls and counting metrics cost nothing measurable; HTTP is off so that one port is open.
+# Logging calls and counting metrics cost nothing measurable. PORT_2: of HTTP.
 exec "$triton/bin/tritonserver" --model-repository="$SCRATCH/models" --backend-directory="$SCRATCH/backends" \
-  --grpc-address=127.0.0.1 --grpc-port="$PORT" --allow-http=false --allow-metrics=false
+  --grpc-address=127.0.0.1 --grpc-port="$PORT" --http-address=127.0.0.1 --http-port="$PORT_2" --allow-metrics=false \
+  "$@"

@@ -3,16 +3,22 @@
 import asyncio
 from collections.abc import AsyncIterator
 
+import numpy as np
 from digits_protocol.inference import open_inference_pb2 as pb
+from numpy.typing import NDArray
 
+from artifact.card import Card
+from artifact.names import INPUT
+from engine.decode_pool import DecodePool
 from engine.models.batcher import BatchSlice
 from engine.models.repository import Repository
 from engine.shared_memory import SharedMemory
 from service.api.errors import translate
 from service.api.method import Context, LocalContext
 from service.api.middleware.metrics import count_message
-from service.api.open_inference.inputs import THREAD_BYTES, read_form, read_pixels
-from service.api.open_inference.outputs import Plan, read_plan, write_response
+from service.api.open_inference.inputs import THREAD_BYTES, only_input, read_form, read_pixels
+from service.api.open_inference.outputs import Plan, Warnings, read_plan, write_response
+from service.api.open_inference.pictures import read_pictures
 from service.api.open_inference.terms import end_in_time, find_version, hasten, read_timeout
 from service.api.streaming import Admitted, answer_each
 
@@ -23,9 +29,10 @@ STREAM_INFER = "/inference.GRPCInferenceService/ModelStreamInfer"
 class InferApi:
     """The handlers that score images."""
 
-    def __init__(self, repository: Repository, memory: SharedMemory, max_rows: int) -> None:
+    def __init__(self, repository: Repository, decode_pool: DecodePool, memory: SharedMemory, max_rows: int) -> None:
         """`max_rows` is the most images in one call."""
         self._repository = repository
+        self._decode_pool = decode_pool
         self._memory = memory
         self._max_rows = max_rows
 
@@ -43,8 +50,7 @@ class InferApi:
         hasten(context, timeout)
         card = version.session.card
         plan = read_plan(request, card, self._memory)
-        form = read_form(request, card, self._max_rows, self._memory)
-        pixels = await read_pixels(request, form, card)
+        pixels, warnings = await self._read(request, card, context, wait=admitted is not None)
         if plan.windows:
             plan.check_windows(card, len(pixels))
         if admitted is not None:
@@ -52,7 +58,7 @@ class InferApi:
         id_ = request.id
         future = version.batcher.submit(
             pixels,
-            lambda answer: (answer, write_response(version, plan, id_, answer)),
+            lambda answer: (answer, write_response(version, plan, id_, answer, warnings)),
             hidden=plan.hidden,
             warnings=plan.warnings,
             deadline=context.deadline,
@@ -64,6 +70,22 @@ class InferApi:
         if plan.windows:
             await _write_windows(plan, answer)
         return response
+
+    async def _read(
+        self, request: pb.ModelInferRequest, card: Card, context: Context, *, wait: bool
+    ) -> tuple[NDArray[np.uint8], Warnings]:
+        """The pixels of a request, uint8 [N, rows*cols], and what looks wrong with pictures.
+
+        `wait` for room to decode pictures instead of refusing.
+        """
+        if only_input(request).name == INPUT:
+            return await read_pixels(request, read_form(request, card, self._max_rows, self._memory), card), ()
+        pictures = read_pictures(request, self._max_rows)
+        if wait:
+            await self._decode_pool.wait_for_capacity(len(pictures), context.deadline)
+        names = [f"inputs[0][{index}]" for index in range(len(pictures))]
+        pixels, warnings = await self._decode_pool.prepare(pictures, card, context.deadline, names)
+        return pixels, [(row, warning) for row, each in enumerate(warnings) for warning in each]
 
     def model_stream_infer(
         self, requests: AsyncIterator[pb.ModelInferRequest], context: Context

@@ -39,6 +39,9 @@ class Window:
 # More are not read: a hostile shape can have millions.
 MAX_DIMENSIONS = 8
 
+IMAGE = "image"
+"""The input that holds pictures instead of pixels, see `service.api.open_inference.pictures`."""
+
 
 def find_window(parameters: Mapping[str, pb.InferParameter], memory: SharedMemory, name: str) -> Window | None:
     """What the parameters of the tensor in the field `name` say of shared memory; None for nothing.
@@ -106,7 +109,7 @@ def read_form(request: pb.ModelInferRequest, card: Card, max_rows: int, memory: 
         )
     dtype, field = DTYPES[tensor.datatype]
     if len(tensor.shape) > MAX_DIMENSIONS:
-        raise InvalidInput("inputs[0].shape", f"has {len(tensor.shape)} dimensions, expected 2 or 3")
+        raise InvalidInput("inputs[0].shape", f"has {len(tensor.shape)} dimensions, expected 2 to 4")
     rows = _rows(list(tensor.shape), card, max_rows)
     size = rows * card.features * dtype.itemsize
     window = find_window(tensor.parameters, memory, "inputs[0]")
@@ -158,27 +161,40 @@ def checked(values: NDArray[Any], card: Card, name: str) -> NDArray[np.uint8]:
 
 
 def only_input(request: pb.ModelInferRequest) -> pb.ModelInferRequest.InferInputTensor:
-    """The one input there is. Raises `InvalidInput`."""
+    """The one input there is, `pixels` or `image`. Raises `InvalidInput`."""
     inputs = request.inputs
-    if len(inputs) == 1 and inputs[0].name == INPUT:
+    if len(inputs) == 1 and inputs[0].name in (INPUT, IMAGE):
         return inputs[0]
     if not inputs:
-        raise InvalidInput("inputs", f"is empty, expected the one input {INPUT}")
+        raise InvalidInput("inputs", f"is empty, expected one input, {INPUT} or {IMAGE}")
     for index, tensor in enumerate(inputs):
-        if tensor.name != INPUT:
-            raise InvalidInput(f"inputs[{index}].name", f"is {quoted(tensor.name)}, expected {INPUT}, the only input")
-    raise InvalidInput("inputs[1].name", f"is {INPUT} again, expected it once")
+        if tensor.name not in (INPUT, IMAGE):
+            raise InvalidInput(f"inputs[{index}].name", f"is {quoted(tensor.name)}, expected {INPUT} or {IMAGE}")
+    first, second = inputs[0].name, inputs[1].name
+    if first == second:
+        raise InvalidInput("inputs[1].name", f"is {second} again, expected it once")
+    raise InvalidInput("inputs[1].name", f"is {second}, and inputs[0] is {first}; expected exactly one of the two")
 
 
 def _rows(shape: list[int], card: Card, max_rows: int) -> int:
-    if shape[1:] not in ([card.features], [card.rows, card.cols]):
+    """Images in pixels of this shape: rows of pixels, pictures with or without an axis for the one channel, or one."""
+    height, width = card.rows, card.cols
+    if shape[1:] not in ([card.features], [height, width], [1, height, width], [height, width, 1]):
+        if shape == [height, width]:
+            return 1
         raise InvalidInput(
             "inputs[0].shape",
-            f"is {shape}, expected [N, {card.features}] or [N, {card.rows}, {card.cols}] for model {card.name}",
+            f"is {shape}, expected [N, {card.features}] or [N, {height}, {width}] for model {card.name}, "
+            f"[N, 1, {height}, {width}], [N, {height}, {width}, 1], or [{height}, {width}] for one image",
         )
+    check_rows(shape, max_rows)
+    return shape[0]
+
+
+def check_rows(shape: list[int], max_rows: int) -> None:
+    """Raise `InvalidInput` for a shape [N, …] of no or too many images."""
     if not 1 <= shape[0] <= max_rows:
         raise InvalidInput("inputs[0].shape", f"is {shape}, expected 1 to {max_rows} images in one call")
-    return shape[0]
 
 
 def _raw(request: pb.ModelInferRequest, size: int) -> bytes:

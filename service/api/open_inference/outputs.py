@@ -1,7 +1,7 @@
 """The outputs that a ModelInfer request wants, and how its answer is written."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +15,12 @@ from engine.models.batcher import BatchSlice
 from engine.models.session import InferenceResult
 from engine.models.version import Version
 from engine.shared_memory import SharedMemory
+from imaging.pixels import ImageWarning
 from service.api.open_inference.inputs import Window, find_window, is_typed, only_input, whole
 
 Values = NDArray[np.int64] | NDArray[np.float32]
+Warnings = Sequence[tuple[int, ImageWarning]]
+"""(row, warning)"""
 
 WARNINGS = "warnings"
 """The codes of each image's warnings, joined by commas; not of the graph, and only given when asked for by name."""
@@ -132,8 +135,13 @@ def _classes(parameters: Mapping[str, pb.InferParameter], name: str, field: str)
     return count
 
 
-def write_response(version: Version, plan: Plan, id_: str, answer: BatchSlice) -> pb.ModelInferResponse:
-    """The answer; outputs in shared memory must be written by the caller."""
+def write_response(
+    version: Version, plan: Plan, id_: str, answer: BatchSlice, warnings: Warnings = ()
+) -> pb.ModelInferResponse:
+    """The answer; outputs in shared memory must be written by the caller.
+
+    `warnings` are about pictures, before they became pixels.
+    """
     response = pb.ModelInferResponse()
     response.model_name = version.name
     response.model_version = version.version
@@ -148,7 +156,7 @@ def write_response(version: Version, plan: Plan, id_: str, answer: BatchSlice) -
     write_outputs(response, plan, card, len(result.labels))
     for output, tensor in zip(plan.outputs, response.outputs, strict=True):
         if output.name == WARNINGS:
-            _write_bytes(response, tensor, _codes(result), plan.typed)
+            _write_bytes(response, tensor, _codes(result, warnings), plan.typed)
             continue
         values = output.of(result)
         if output.classes:
@@ -203,10 +211,10 @@ def _write_classes(
     _write_bytes(response, tensor, texts, typed)
 
 
-def _codes(result: InferenceResult) -> list[bytes]:
+def _codes(result: InferenceResult, warnings: Warnings) -> list[bytes]:
     """The codes of the warnings about each image."""
     codes: list[list[str]] = [[] for _ in range(len(result.labels))]
-    for row, warning in result.warnings:
+    for row, warning in dict.fromkeys((*warnings, *result.warnings)):
         codes[row].append(warning.code)
     return [",".join(each).encode() for each in codes]
 

@@ -13,6 +13,7 @@ from digits_protocol.inference import server_settings_pb2 as settings_pb
 from digits_protocol.inference import shared_memory_pb2 as memory_pb
 from google.protobuf.message import Message
 
+from engine.decode_pool import DecodePool
 from engine.errors import InvalidInput, NotFound, NotReady, NotSupported
 from engine.models.repository import Repository
 from engine.models.version import State, Version
@@ -31,7 +32,14 @@ from service.telemetry.metrics import Snapshot
 
 SERVICE = "inference.GRPCInferenceService"
 
-EXTENSIONS = ("classification", "model_configuration", "model_repository", "schedule_policy", "statistics")
+EXTENSIONS = (
+    "binary_tensor_data",
+    "classification",
+    "model_configuration",
+    "model_repository",
+    "schedule_policy",
+    "statistics",
+)
 NO_CUDA = "this server has no CUDA shared memory; system shared memory it may have"
 NO_TRACES = "this server writes no traces"
 NO_LOG_SETTINGS = "logging is set when the server starts, by --log-level and --log-format"
@@ -44,6 +52,7 @@ class OpenInferenceApi:
         self,
         repository: Repository,
         health: HealthApi,
+        decode_pool: DecodePool,
         memory: SharedMemory,
         max_rows: int,
         snapshot: Callable[[], Awaitable[Snapshot]],
@@ -52,12 +61,13 @@ class OpenInferenceApi:
         self._snapshot = snapshot
         self._repository = repository
         self._health = health
+        self._decode_pool = decode_pool
         self._memory = memory
         self._max_rows = max_rows
 
     def methods(self) -> tuple[Method, ...]:
         """The RPCs of the service."""
-        infer = InferApi(self._repository, self._memory, self._max_rows)
+        infer = InferApi(self._repository, self._decode_pool, self._memory, self._max_rows)
         control = ModelControlApi(self._repository)
         memory = SharedMemoryApi(self._memory)
         stream = Method(

@@ -1,10 +1,7 @@
-"""A call of the fast path in two callbacks instead of a task, under pyvoy.
+"""A call of the fast path in two callbacks instead of a task, see `service.transports.already_started`.
 
-Under Envoy, asyncio is half of what Python does for a small call: it makes a task, begins it in a later turn of the
-loop, and wakes it twice. pyvoy differs from other ASGI servers in four ways that make the task unnecessary: it calls
-the application on the loop, gives its result to `loop.create_task`, receives into a future at once, and sends as soon
-as `send` is called. So a call begins when its headers come, continues when its bytes come, and ends when its batch
-has been run. Everything else goes on in `GrpcAsgi`, from where it stands.
+It begins when its headers come, continues when its bytes come, and ends when its batch has been run. Everything else
+goes on in `GrpcAsgi`, from where it stands.
 """
 
 import asyncio
@@ -14,32 +11,12 @@ from typing import Any
 
 from engine.errors import ServiceError
 from service.api.method import Method, Methods
+from service.transports.already_started import STARTED, AlreadyStarted
 from service.transports.grpc_asgi.application import END, LARGE_ANSWER, STARTS, GrpcAsgi
 from service.transports.grpc_asgi.call import AsgiCall, Event, Receive, Send
 from service.transports.grpc_asgi.framing import PREFIX, frame, is_plain
 
 _Bytes = asyncio.Future[bytes]
-
-
-class AlreadyStarted:
-    """Stands for the task of a call that needs none."""
-
-    def set_name(self, name: object) -> None:
-        """Ignore the name that asyncio's loop gives every task in Python 3.13."""
-
-    def add_done_callback(self, callback: Any) -> None:
-        """Ignore the callback of pyvoy, which only logs what a task raised."""
-
-
-_STARTED = AlreadyStarted()
-
-
-def task_or_started(loop: asyncio.AbstractEventLoop, work: Any, **given: Any) -> Any:
-    """A task factory, see `asyncio.loop.set_task_factory`, that returns `AlreadyStarted` as it is.
-
-    The arguments of a task in `given` differ between Python's releases: context, name, eager_start.
-    """
-    return work if work is _STARTED else asyncio.Task(work, loop=loop, **given)
 
 
 class FastPath:
@@ -73,7 +50,7 @@ class FastPath:
             return self._application.answer(call, send)
         call.task = first
         first.add_done_callback(partial(self._received, method, call, send))
-        return _STARTED
+        return STARTED
 
     def _received(self, method: Method, call: AsgiCall, send: Send, first: asyncio.Future[Event]) -> None:
         """The first bytes of a call have come, or it has ended before."""

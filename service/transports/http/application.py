@@ -1,4 +1,4 @@
-"""The HTTP port as one ASGI application: the page, metrics, probes, and unary RPCs as JSON and gRPC-Web.
+"""The HTTP port as one ASGI application: the page, metrics, probes, REST, and unary RPCs as JSON and gRPC-Web.
 
 It is independent of the server that runs it, and needs no lifespan.
 """
@@ -10,17 +10,20 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from engine.errors import WORD, NotAuthenticated, RateExceeded, quoted
+from service.api.admission import Admission
 from service.api.digits.service import SERVICE
 from service.api.errors import cut
 from service.api.health import HealthApi
 from service.api.method import Kind, LocalContext, Methods
 from service.api.middleware.auth import Guard
+from service.api.open_inference.rest.codec import RestApi
 from service.config import Settings
 from service.telemetry.exposition import render
 from service.telemetry.logs import log
 from service.telemetry.metrics import Snapshot
 from service.transports.http.connect import Connect, Receive, Scope, Send
 from service.transports.http.page import web_files
+from service.transports.http.rest.application import Rest
 
 TEXT = "text/plain; charset=utf-8"
 # Content types of JSON: also none, and the form type that `curl -d` sends.
@@ -45,12 +48,13 @@ class HttpApp:
     def __init__(
         self,
         methods: Methods,
+        rest: RestApi,
         health: HealthApi,
         settings: Settings,
         snapshot: Callable[[], Awaitable[Snapshot]],
         guard: Guard | None = None,
     ) -> None:
-        """Serve the unary methods of digits.v1 among `methods`.
+        """Serve the unary methods of digits.v1 among `methods`, and `rest`, within limits that count no calls of gRPC.
 
         `health` says whether the server is ready, `snapshot` gives the metrics of all processes, and `guard` decides
         on access to pages like /metrics, by default for all.
@@ -65,12 +69,10 @@ class HttpApp:
             for path, method in methods.items()
             if method.kind is Kind.UNARY and path.startswith(f"/{SERVICE}/")
         }
-        self._connect = Connect(
-            self._methods,
-            max_message_bytes=settings.max_message_bytes,
-            max_pending_bytes=settings.max_pending_mb * 2**20,
-            max_concurrent_calls=settings.max_concurrent_calls,
-        )
+        admission = Admission(settings.max_pending_mb * 2**20, settings.max_concurrent_calls)
+        self._connect = Connect(self._methods, admission, settings.max_message_bytes)
+        self.rest = Rest(rest, admission, settings.max_message_bytes)
+        """Answers what is below /v2."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -98,6 +100,9 @@ class HttpApp:
         path, verb = scope["path"], scope["method"]
         if sum(key == b"authorization" for key, _ in scope["headers"]) > 1:
             return _problem(400, "invalid_argument", "authorization: expected one such header at most")
+        if path == "/v2" or path.startswith("/v2/"):
+            await self.rest(scope, receive, send)
+            return None
         if path in self._files or path in self._pages:
             if verb not in ("GET", "HEAD"):
                 return _wrong_verb(path, "GET, HEAD", verb)
@@ -129,7 +134,7 @@ class HttpApp:
         return None
 
     def _nothing(self, path: str) -> Page:
-        there = ", ".join(("/", *self._pages, *self._methods))
+        there = ", ".join(("/", *self._pages, "/v2", *self._methods))
         return _problem(404, "unimplemented", f"there is nothing at {quoted(path)}; there is {there}")
 
     async def _metrics(self, scope: Scope) -> Page:

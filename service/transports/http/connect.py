@@ -50,12 +50,10 @@ class Connect(ConnectASGIApplication[None]):
 
     path = ""
 
-    def __init__(
-        self, methods: Methods, *, max_message_bytes: int, max_pending_bytes: int, max_concurrent_calls: int
-    ) -> None:
-        """Answer `methods`, all unary, within limits that do not count calls of gRPC."""
-        self._admission = Admission(max_pending_bytes, max_concurrent_calls)
-        pipeline = Pipeline(methods, self._admission)
+    def __init__(self, methods: Methods, admission: Admission, max_message_bytes: int) -> None:
+        """Answer `methods`, all unary, within limits."""
+        self._admission = admission
+        pipeline = Pipeline(methods, admission)
         endpoints = {path: _endpoint(method, max_message_bytes) for path, method in methods.items()}
         super().__init__(
             service=None,
@@ -65,18 +63,16 @@ class Connect(ConnectASGIApplication[None]):
             compressions=[_Gzip(level=1)],
             codecs=[_Codec(JSON), _Codec(PROTO)],
         )
-        self._calls = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        self._calls += 1
-        request = _Request(receive, self._admission, full=self._calls > self._admission.max_calls)
-        _REQUEST.set(request)
-        try:
-            await super().__call__(scope, request, send)
-        finally:
-            self._calls -= 1
-            self._admission.release(request.size)
+        with self._admission.call() as full:
+            request = _Request(receive, self._admission, full=full)
+            _REQUEST.set(request)
+            try:
+                await super().__call__(scope, request, send)
+            finally:
+                self._admission.release(request.size)
 
 
 class _Request:

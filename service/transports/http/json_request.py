@@ -1,23 +1,14 @@
-"""Requests in JSON: as protobuf reads them, but what stands for bytes is looked at first.
-
-protobuf passes over every character that is none of Base64's, so that any text would be some bytes.
-"""
+"""Requests in JSON: as protobuf reads them, but what stands for bytes is looked at first."""
 
 import json
-import re
 from typing import Any
-from urllib.parse import unquote
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.json_format import ParseDict, ParseError
 from google.protobuf.message import Message
 
 from engine.errors import InvalidInput, quoted
-
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
-_DATA_URL = re.compile(r"data:([^,]*),(.*)", re.IGNORECASE | re.DOTALL)
-_EXPECTED = "expected text in Base64"
-_KINDS = {dict: "an object", list: "a list", str: "text", bool: "a truth value", type(None): "null"}
+from service.api.base64_text import check_base64, kind_of
 
 
 def read_json(data: bytes, kind: type[Message]) -> Message:
@@ -27,7 +18,7 @@ def read_json(data: bytes, kind: type[Message]) -> Message:
         if isinstance(found, dict):
             _check_fields(found, kind)
         elif kind.DESCRIPTOR.file.package != "google.protobuf":  # whose messages have forms of their own
-            raise ParseError(f"it is {_kind(found)}, expected an object")
+            raise ParseError(f"it is {kind_of(found)}, expected an object")
         return ParseDict(found, kind())
     except (ParseError, ValueError, RecursionError) as error:
         # It repeats what the client wrote, halves of surrogate pairs too, which no UTF-8 has.
@@ -58,26 +49,7 @@ def _of_bytes(field: Any, value: Any) -> Any:
     if value is None:
         return None
     if not field.is_repeated:
-        return _base64(field.name, value)
+        return check_base64(field.name, value)
     if not isinstance(value, list):
-        raise InvalidInput(field.name, f"is {_kind(value)}, expected a list of texts in Base64")
-    return [_base64(f"{field.name}[{index}]", each) for index, each in enumerate(value)]
-
-
-def _base64(name: str, value: Any) -> str:
-    if not isinstance(value, str):
-        hint = ', each number one byte: "AAD/" is [0, 0, 255]' if isinstance(value, list) else ""
-        raise InvalidInput(name, f"is {_kind(value)}, {_EXPECTED}{hint}")
-    text = value.strip()
-    if url := _DATA_URL.fullmatch(text):
-        if not url[1].lower().endswith(";base64"):
-            raise InvalidInput(name, f"is the data: URL {quoted(text)} without ;base64, {_EXPECTED}")
-        text = unquote(url[2])
-    text = "".join(text.split())  # encoders break lines
-    if not _BASE64.fullmatch(text) or len(text.rstrip("=")) % 4 == 1:
-        raise InvalidInput(name, f"is {quoted(value)}, {_EXPECTED}")
-    return text
-
-
-def _kind(value: Any) -> str:
-    return _KINDS.get(type(value), "a number")
+        raise InvalidInput(field.name, f"is {kind_of(value)}, expected a list of texts in Base64")
+    return [check_base64(f"{field.name}[{index}]", each) for index, each in enumerate(value)]

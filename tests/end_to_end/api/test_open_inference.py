@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -17,6 +18,8 @@ from digits_protocol.inference import open_inference_pb2 as pb
 from google.protobuf.json_format import Parse
 
 from tests.foreign.environments import KSERVE, TRITON, build_go_client, python_with, run_script
+from tests.support.pictures import file_of
+from tests.support.processes import ROOT
 from tests.support.server import MODELS, Server, StartServer, Stub
 
 PREFIX = f"digits-test-{secrets.token_hex(4)}-"
@@ -39,7 +42,8 @@ def expected(mnist_test, tmp_path_factory: pytest.TempPathFactory) -> Path:
     pixels = mnist_test[0][:100]
     session = onnxruntime.InferenceSession(MODELS / "mnist-16x16" / "4" / "model.onnx")
     path = tmp_path_factory.mktemp("expected") / "expected.npz"
-    np.savez(path, pixels=pixels, **dict(zip(OUTPUTS, session.run(OUTPUTS, {"pixels": pixels}), strict=True)))
+    outputs = dict(zip(OUTPUTS, session.run(OUTPUTS, {"pixels": pixels}), strict=True))
+    np.savez(path, pixels=pixels, png=np.frombuffer(file_of(pixels[0].reshape(28, 28)), np.uint8), **outputs)
     return path
 
 
@@ -93,11 +97,49 @@ def test_tritonclient_is_answered_in_all_it_can_ask(controlled: Server, expected
 
 
 @installs
+@pytest.mark.parametrize("script", ["triton_http.py", "triton_http_aio.py"])
+def test_tritonclient_is_answered_over_rest_as_by_grpc(controlled: Server, expected: Path, script: str):
+    """The same, and the same scores bit by bit: binary and JSON, compressed and not, files, shared memory."""
+    python = python_with("triton", *TRITON)
+    rest = f"127.0.0.1:{controlled.http_port}"
+    assert run_script(python, script, rest, expected, PREFIX, controlled.address) == "all well\n"
+
+
+@pytest.mark.extra("curl")
+def test_the_commands_of_the_documentation_work(controlled: Server):
+    """Each as it stands, but for the port: pictures, pixels alone, binary tensors, and what describes the server."""
+    page = (ROOT / "docs" / "how-to" / "open-inference-rest.md").read_text()
+    commands = re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    address = f"127.0.0.1:{controlled.http_port}"
+    said = []
+    for command in commands:
+        # A status of an error fails, which curl shows by its body alone.
+        script = f'set -eo pipefail; curl() {{ command curl -f "$@"; }}\n{command}'
+        done = subprocess.run(
+            ["bash", "-c", script.replace("localhost:8000", address)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, (command, done.stderr)
+        said.append(done.stdout)
+    picture, alone, binary, described = said
+    assert [output["data"] for output in json.loads(picture)["outputs"]] == [[7], [""]]
+    assert sum(map(float, alone.split())) == pytest.approx(1, abs=1e-5)
+    assert [output["shape"] for output in json.loads(binary)["outputs"]] == [[2, 10]]
+    ready, metadata, statistics, index = json.loads(f"[{described.replace('}{', '},{').replace('}[', '},[')}]")
+    assert (ready, metadata["name"], list(statistics)) == ({"ready": True}, "mnist-16x16", ["model_stats"])
+    assert {"name": "mnist-16x16", "version": "2", "state": "READY"} in index
+
+
+@installs
 @pytest.mark.front("grpcio")  # tritonclient, on the same library, asks either front
 def test_kserve_s_client_is_answered(controlled: Server, expected: Path):
-    """Raw and typed contents, both data types."""
+    """Raw and typed contents, both data types; by gRPC and REST."""
     python = python_with("kserve", *KSERVE)
-    assert run_script(python, "kserve_client.py", controlled.address, expected) == "all well\n"
+    rest = f"http://127.0.0.1:{controlled.http_port}"
+    assert run_script(python, "kserve_client.py", controlled.address, expected, rest) == "all well\n"
 
 
 @pytest.mark.extra("grpcurl")

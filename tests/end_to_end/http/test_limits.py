@@ -13,7 +13,7 @@ import pytest
 from digits_protocol.digits.v1 import digits_pb2 as pb
 from google.rpc.error_details_pb2 import RetryInfo
 
-from tests.support.http_calls import CLASSIFY, JSON, METHOD, MNIST, ask, detail, encoded
+from tests.support.http_calls import CLASSIFY, INFER, JSON, METHOD, MNIST, ask, detail, encoded, infer, infer_binary
 from tests.support.repositories import place
 from tests.support.server import MODELS, Server, StartServer, Stub
 
@@ -32,6 +32,13 @@ def test_a_message_over_the_limit_is_refused(start_server: StartServer):
         assert "details" not in json.loads(answer)
         assert "retry-after" not in told
     assert server.metrics()["digits_requests_total"]["RESOURCE_EXHAUSTED", METHOD, "", ""] == 2
+    pixels = bytes(2**20 + 784)
+    for body, headers in ((pixels, {}), (gzip.compress(pixels), {"content_encoding": "gzip"})):
+        status, told, answer = infer(server, body, **headers)
+        assert (status, told["content-type"]) == (413, "application/json")
+        assert f"more than {2**20} bytes" in json.loads(answer)["error"]
+        assert "retry-after" not in told
+    assert server.metrics()["digits_requests_total"]["RESOURCE_EXHAUSTED", INFER, "", ""] == 2
 
 
 def test_requests_beyond_the_bytes_that_may_wait_are_refused_like_a_full_queue(start_server: StartServer):
@@ -51,6 +58,17 @@ def test_requests_beyond_the_bytes_that_may_wait_are_refused_like_a_full_queue(s
     assert status == 429
     assert headers["retry-after"] == "1"
     assert detail(json.loads(answer), RetryInfo).retry_delay.ToMilliseconds() == 100
+    pixels = bytes(784 * 900)
+    head = f"POST /v2/models/{MNIST[0]}/infer HTTP/1.1\r\nhost: x\r\ncontent-length: {len(pixels)}\r\n"
+    for _ in range(20):  # the same over REST, which shares the limit
+        with socket.create_connection(("127.0.0.1", server.http_port)) as slow:
+            slow.sendall(head.encode() + b"inference-header-content-length: 0\r\n\r\n" + pixels[:-1])
+            time.sleep(0.1)
+            status, headers, answer = infer(server, pixels)
+            if status == 429:
+                break
+    assert (status, headers["retry-after"]) == (429, "1")
+    assert "no room for" in json.loads(answer)["error"]
     assert ask(server, {"pixels": encoded(bytes(784))})[0] == 200
     assert server.metrics()["digits_refused_total"]["", ""] >= 1
 
@@ -64,6 +82,8 @@ def test_calls_beyond_those_allowed_at_once_are_refused(start_server: StartServe
         while (told := ask(server, {"pixels": encoded(bytes(784))}))[0] == 200 and time.monotonic() < deadline:
             pass
         assert (told[0], told[2]["code"]) == (429, "resource_exhausted")
+        status, _, answer = infer(server, bytes(784))
+        assert (status, json.loads(answer)) == (429, {"error": "there are as many calls at once as are allowed"})
         assert server.http("/healthz")[0] == 200
     deadline = time.monotonic() + 10
     while ask(server, {"pixels": encoded(bytes(784))})[0] != 200:
@@ -95,9 +115,33 @@ def test_a_full_queue_says_when_to_return(start_server: StartServer):
     assert int(headers["retry-after"]) >= 1
     assert int(headers["trailer-grpc-retry-pushback-ms"]) >= 1
     assert detail(json.loads(answer), RetryInfo).retry_delay.ToMilliseconds() >= 1
+    counted = server.metrics()["digits_refused_total"][MNIST]
+    assert counted == len(refused)
+    refused.clear()
+    pixels, size = infer_binary(bytes(784 * 900), 900)
+
+    def infer_them() -> None:
+        for _ in range(20):
+            if refused:
+                return
+            path, length = f"/v2/models/{MNIST[0]}/infer", str(size)
+            status, headers, answer = server.http(path, pixels, inference_header_content_length=length)
+            assert status in (200, 429)
+            if status == 429:
+                refused.append((headers, answer))
+
+    threads = [threading.Thread(target=infer_them) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    headers, answer = refused[0]
+    assert int(headers["retry-after"]) >= 1
+    assert "no room" in json.loads(answer)["error"]
     metrics = server.metrics()
-    assert metrics["digits_refused_total"][MNIST] == len(refused)
-    assert metrics["digits_requests_total"]["RESOURCE_EXHAUSTED", METHOD, *MNIST] == len(refused)
+    assert metrics["digits_refused_total"][MNIST] == counted + len(refused)
+    assert metrics["digits_requests_total"]["RESOURCE_EXHAUSTED", METHOD, *MNIST] == counted
+    assert metrics["digits_requests_total"]["RESOURCE_EXHAUSTED", INFER, *MNIST] == len(refused)
 
 
 @pytest.fixture(scope="module")
@@ -142,9 +186,17 @@ def test_a_client_that_hangs_up_is_not_waited_for(patient: Server):
             deadline = time.monotonic() + 10
             while server.metrics()["digits_requests_in_flight"][METHOD,] <= 0 and time.monotonic() < deadline:
                 pass
+        pixels, size = infer_binary(bytes(784), 1)
+        head = f"POST /v2/models/{LARGE[0]}/infer HTTP/1.1\r\nhost: x\r\ncontent-length: {len(pixels)}\r\n"
+        with socket.create_connection(("127.0.0.1", server.http_port)) as hasty:
+            hasty.sendall(f"{head}inference-header-content-length: {size}\r\n\r\n".encode() + pixels)
+            deadline = time.monotonic() + 10
+            while server.metrics()["digits_requests_in_flight"][INFER,] <= 0 and time.monotonic() < deadline:
+                pass
         for call in calls:
             call.result()
-    assert server.metrics()["digits_requests_total"]["CANCELLED", METHOD, *LARGE] == 1
+    counted = server.metrics()["digits_requests_total"]
+    assert counted["CANCELLED", METHOD, *LARGE] == counted["CANCELLED", INFER, *LARGE] == 1
 
 
 def test_probes_follow_health(server: Server, start_server: StartServer, tmp_path: Path):

@@ -1,5 +1,6 @@
 """The rate of each client."""
 
+import json
 import time
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from google.protobuf.json_format import MessageToDict
 from google.rpc.error_details_pb2 import RetryInfo
 
 from tests.end_to_end.security.tokens import ANNA, BEN, IMAGE, LIST, bearer
-from tests.support.http_calls import ask, detail
+from tests.support.http_calls import ask, detail, infer_binary
 from tests.support.server import StartServer, Stub
 
 
@@ -32,6 +33,15 @@ def test_a_client_that_calls_too_often_is_refused_alone(file: Path, start_server
     status, told, answer = ask(server, {}, LIST, authorization=f"Bearer {ANNA}")
     assert (status, told["retry-after"]) == (429, "1")
     assert "retryDelay" in MessageToDict(detail(answer, RetryInfo))
+    pixels, size = infer_binary(IMAGE.tobytes(), 1)
+    for body, length in ((pixels, size), (IMAGE.tobytes(), 0)):
+        headers = {"inference_header_content_length": str(length), "authorization": f"Bearer {ANNA}"}
+        for _ in range(20):
+            status, told, answer = server.http("/v2/models/mnist-16x16/infer", body, **headers)
+            if status != 200:
+                break
+        assert (status, told["retry-after"]) == (429, "1")
+        assert "5 calls a second" in json.loads(answer)["error"]
     time.sleep(1.2)
     with DigitsClient(server.address, metadata=bearer(ANNA), timeout=20) as client:
         for _ in range(10):  # it waits as long as the server says, and no call fails

@@ -59,11 +59,16 @@ def little(file: Path, start_for_module: StartServer) -> Server:
     return start_for_module(f"--token-file={file}", "--allow-plaintext-tokens", "--max-pending-mb=1")
 
 
-@pytest.mark.parametrize("kind", ["application/json", "application/proto", "application/grpc-web+proto"])
+@pytest.mark.parametrize(
+    "kind", ["application/json", "application/proto", "application/grpc-web+proto", "REST", "tensors"]
+)
 def test_the_bodies_of_strangers_are_not_waited_for(little: Server, kind: str):
     """They are refused when their headers come, and nothing of what they send counts as a request's bytes."""
-    server, before = little, refused(little)
-    head = f"POST {LIST} HTTP/1.1\r\nhost: x\r\ncontent-type: {kind}\r\ncontent-length: {2**20}\r\n\r\n"
+    server, rest = little, kind in ("REST", "tensors")
+    path, method = ("/v2/models/mnist-16x16/infer", "ModelInfer") if rest else (LIST, "ListModels")
+    before = refused(little, method)
+    more = "inference-header-content-length: 100\r\n" if kind == "tensors" else ""
+    head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: {kind}\r\n{more}content-length: {2**20}\r\n\r\n"
     with ExitStack() as stack:
         slow = [stack.enter_context(socket.create_connection(("127.0.0.1", server.http_port), 5)) for _ in range(4)]
         for each in slow:
@@ -75,13 +80,13 @@ def test_the_bodies_of_strangers_are_not_waited_for(little: Server, kind: str):
                 assert piece, answer
                 answer += piece
         assert ask(server, {}, LIST, authorization=f"Bearer {ANNA}")[0] == 200
-    assert refused(server) == before + 4
+    assert refused(server, method) == before + 4
 
 
-def refused(server: Server) -> float:
-    """How many calls of ListModels it has counted as UNAUTHENTICATED."""
+def refused(server: Server, method: str) -> float:
+    """How many calls of a method it has counted as UNAUTHENTICATED."""
     _, _, text = server.http("/metrics", authorization=f"Bearer {ANNA}")
-    counted = [line for line in text.decode().splitlines() if 'ListModels"' in line and "UNAUTHENTICATED" in line]
+    counted = [line for line in text.decode().splitlines() if f'{method}"' in line and "UNAUTHENTICATED" in line]
     return sum(float(line.rpartition(" ")[2]) for line in counted)
 
 

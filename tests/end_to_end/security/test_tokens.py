@@ -1,5 +1,6 @@
 """Bearer tokens and the rate of each client: the same rules for gRPC, JSON and pages."""
 
+import json
 import os
 import re
 import socket
@@ -14,7 +15,7 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from tests.end_to_end.security.tokens import ANNA, BEN, IMAGE, LIST, bearer, code, write
-from tests.support.http_calls import ask
+from tests.support.http_calls import ask, infer, infer_binary
 from tests.support.processes import environment, run_digits
 from tests.support.server import Server, StartServer, Stub
 
@@ -37,6 +38,10 @@ def test_whose_token_is_known_is_let_in(server: Server, token: str):
     assert code(server, [("authorization", f"bearer {token}")]) is grpc.StatusCode.OK
     assert ask(server, {}, LIST, authorization=f"Bearer {token}")[0] == 200
     assert server.http("/metrics", authorization=f"Bearer {token}")[0] == 200
+    for path in ("/v2", "/v2/models/mnist-16x16", "/v2/models/mnist-16x16/ready", "/v2/models/stats"):
+        assert server.http(path, authorization=f"Bearer {token}")[0] == 200
+    for status, _, _ in inferred(server, authorization=f"Bearer {token}"):
+        assert status == 200
 
 
 @pytest.mark.parametrize(
@@ -52,6 +57,21 @@ def test_all_others_are_not(server: Server, header: str):
     assert ANNA[:-1] not in str(answer) + str(told)
     status, told, _ = server.http("/metrics", **headers)
     assert (status, told["www-authenticate"]) == (401, "Bearer")
+    paths = ("/v2", "/v2/models/mnist-16x16", "/v2/models/mnist-16x16/ready", "/v2/models/stats")
+    for status, told, body in (*inferred(server, **headers), *(server.http(path, **headers) for path in paths)):
+        assert (status, told["www-authenticate"]) == (401, "Bearer")
+        assert "authorization" in json.loads(body)["error"]
+        assert ANNA[:-1] not in body.decode() + str(told)
+    load = server.http("/v2/repository/models/mnist-16x16/load", b"", **headers)
+    assert (load[0], server.http("/v2/repository/index", b"", **headers)[0]) == (401, 401)
+
+
+def inferred(server: Server, **headers: str) -> list[tuple[int, dict, bytes]]:
+    """ModelInfer over REST, by its fast path and without."""
+    body, size = infer_binary(IMAGE.tobytes(), 1)
+    path = "/v2/models/mnist-16x16/infer"
+    fast = server.http(path, body, inference_header_content_length=str(size), **headers)
+    return [fast, infer(server, IMAGE.tobytes(), **headers)]
 
 
 def test_of_two_tokens_none_counts(server: Server):
@@ -60,9 +80,10 @@ def test_of_two_tokens_none_counts(server: Server):
         assert code(server, bearer(first) + bearer(second)) is grpc.StatusCode.UNAUTHENTICATED
         head = f"POST {LIST} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 2\r\n"
         two = "".join(f"authorization: Bearer {token}\r\n" for token in (first, second))
-        with socket.create_connection(("127.0.0.1", server.http_port), 10) as plain:
-            plain.sendall(f"{head}{two}\r\n{{}}".encode())
-            assert plain.recv(1000).split()[1] in (b"400", b"401")
+        for path in (LIST, "/v2/models/mnist-16x16/infer"):
+            with socket.create_connection(("127.0.0.1", server.http_port), 10) as plain:
+                plain.sendall(f"{head.replace(LIST, path)}{two}inference-header-content-length: 2\r\n\r\n{{}}".encode())
+                assert plain.recv(1000).split()[1] in (b"400", b"401")
 
 
 def test_a_stream_needs_a_token_as_well(server: Server):
@@ -97,8 +118,8 @@ def test_health_is_open_and_reflection_is_not(server: Server):
         )
         assert check(health_pb2.HealthCheckRequest(), timeout=5).status == health_pb2.HealthCheckResponse.SERVING
         assert reflected(channel) is grpc.StatusCode.UNAUTHENTICATED
-    assert server.http("/readyz")[0] == 200
-    assert server.http("/healthz")[0] == 200
+    for path in ("/readyz", "/healthz", "/v2/health/live", "/v2/health/ready"):
+        assert server.http(path)[0] == 200
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +132,9 @@ def shut(file: Path, start_for_module: StartServer) -> Server:
 def test_what_is_open_can_be_chosen(shut: Server):
     """Health shut, reflection open."""
     server = shut
-    assert server.http("/readyz")[0] == 401
-    assert server.http("/readyz", authorization=f"Bearer {BEN}")[0] == 200
+    for path in ("/readyz", "/v2/health/ready"):
+        assert server.http(path)[0] == 401
+        assert server.http(path, authorization=f"Bearer {BEN}")[0] == 200
     with server.channel() as channel:
         assert reflected(channel) is grpc.StatusCode.OK
 

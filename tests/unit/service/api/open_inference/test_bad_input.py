@@ -84,7 +84,7 @@ CASES = {
     "a shape of a million dimensions": (
         changed(lambda r: r.inputs[0].shape.extend([1] * 1_000_000)),
         "inputs[0].shape",
-        "has 1000002 dimensions, expected 2 or 3",
+        "has 1000002 dimensions, expected 2 to 4",
     ),
     "classes as a float": (
         changed(lambda r: setattr(r.outputs.add(name="scores").parameters["classification"], "double_param", 3.0)),
@@ -94,22 +94,27 @@ CASES = {
     "a name of a megabyte": (
         changed(lambda r: setattr(r.inputs[0], "name", "x" * 1_000_000)),
         "inputs[0].name",
-        "…, expected pixels, the only input",
+        "…, expected pixels or image",
     ),
     "a wrong name": (
-        changed(lambda r: setattr(r.inputs[0], "name", "image")),
+        changed(lambda r: setattr(r.inputs[0], "name", "images")),
         "inputs[0].name",
-        "is 'image', expected pixels, the only input",
+        "is 'images', expected pixels or image",
+    ),
+    "pixels and pictures": (
+        changed(lambda r: (r.inputs.add(name="image"), r.raw_input_contents.append(b""))),
+        "inputs[1].name",
+        "is image, and inputs[0] is pixels; expected exactly one of the two",
     ),
     "a missing input": (
         changed(lambda r: r.ClearField("inputs")),
         "inputs",
-        "is empty, expected the one input pixels",
+        "is empty, expected one input, pixels or image",
     ),
     "an extra input": (
         changed(lambda r: (r.inputs.add(name="mask"), r.raw_input_contents.append(b""))),
         "inputs[1].name",
-        "is 'mask', expected pixels, the only input",
+        "is 'mask', expected pixels or image",
     ),
     "a duplicate input": (
         changed(lambda r: (r.inputs.append(r.inputs[0]), r.raw_input_contents.append(bytes(784)))),
@@ -129,9 +134,9 @@ CASES = {
     "a wrong width": (shaped(1, 783), "inputs[0].shape", f"is [1, 783], {WANTED_SHAPE}"),
     "no batch dimension": (shaped(784), "inputs[0].shape", f"is [784], {WANTED_SHAPE}"),
     "rows and columns swapped into channels": (
-        shaped(1, 28, 28, 1),
+        shaped(1, 28, 1, 28),
         "inputs[0].shape",
-        f"is [1, 28, 28, 1], {WANTED_SHAPE}",
+        f"is [1, 28, 1, 28], {WANTED_SHAPE}",
     ),
     "no shape": (shaped(), "inputs[0].shape", f"is [], {WANTED_SHAPE}"),
     "a negative shape": (shaped(-1, 784), "inputs[0].shape", "is [-1, 784], expected 1 to 1024 images in one call"),

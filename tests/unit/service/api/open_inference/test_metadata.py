@@ -38,6 +38,7 @@ async def test_the_server_tells_its_name_version_and_extensions(app):
     told = await ask(app, "ServerMetadata", pb.ServerMetadataRequest())
     assert (told.name, told.version) == ("digits", installed_version("digits"))
     assert list(told.extensions) == [
+        "binary_tensor_data",
         "classification",
         "model_configuration",
         "model_repository",

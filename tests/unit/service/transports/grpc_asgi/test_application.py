@@ -13,10 +13,9 @@ from google.rpc.status_pb2 import Status
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.transports.grpc_asgi import fast_path as fast_path_module
+from service.transports.already_started import STARTED, task_or_started
 from service.transports.grpc_asgi.application import GrpcAsgi
 from service.transports.grpc_asgi.call import metadata_headers, status_headers
-from service.transports.grpc_asgi.fast_path import task_or_started
 from tests.unit.service.transports.grpc_asgi.under_pyvoy import REPEAT, SPEAK, Request, Table, say
 
 Code = grpc.StatusCode
@@ -328,7 +327,7 @@ async def test_a_task_is_made_of_whatever_python_gives_for_it(more: dict[str, An
     task = task_or_started(loop, asyncio.sleep(0, "slept"), **more)
     assert await task == "slept"
     assert "name" not in more or task.get_name() == more["name"]
-    assert task_or_started(loop, fast_path_module._STARTED, **more) is fast_path_module._STARTED
+    assert task_or_started(loop, STARTED, **more) is STARTED
 
 
 async def test_a_request_that_the_fast_path_declines_comes_to_it_once(front: GrpcAsgi, table: Table):

@@ -10,8 +10,9 @@ from google.protobuf.wrappers_pb2 import StringValue
 from engine.errors import InvalidInput, QueueFull
 from service.api.method import Kind, LocalContext, Method, Methods, table
 from service.api.middleware.metrics import count_calls
+from service.transports.already_started import AlreadyStarted, task_or_started
 from service.transports.grpc_asgi.application import GrpcAsgi
-from service.transports.grpc_asgi.fast_path import AlreadyStarted, FastPath, task_or_started
+from service.transports.grpc_asgi.fast_path import FastPath
 from service.transports.grpc_asgi.framing import Encoding, FrameReader, Frames, frame
 
 LIMITS = {"max_message_bytes": 1000, "max_pending_bytes": 1500, "max_concurrent_calls": 10}

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 
+from service.api.admission import Admission
 from service.api.method import Kind, LocalContext, Method, table
 from service.api.middleware.metrics import count_calls
 from service.app import App
@@ -16,7 +17,6 @@ from service.transports.http.connect import Connect
 from tests.support.server import small_models
 
 PATH = "/t.T/Speak"
-LIMITS = {"max_message_bytes": 1000, "max_pending_bytes": 1500, "max_concurrent_calls": 10}
 
 
 class Handler:
@@ -57,7 +57,7 @@ def method(handler: Handler) -> Method:
 
 @pytest.fixture
 def connect(method: Method) -> Connect:
-    return Connect(table(method), **LIMITS)
+    return Connect(table(method), Admission(1500, 10), 1000)
 
 
 class Exchange:
@@ -162,7 +162,7 @@ async def test_a_request_that_never_arrives_whole_is_given_up(connect, method, m
 async def test_the_application_needs_no_lifespan_but_bears_one():
     """Started and ended by a server that asks; any other kind of connection is let go."""
     app = App(Settings(models=small_models(), log_level="error"))
-    application = HttpApp(app.methods, app.health, Settings(), app.metrics)
+    application = HttpApp(app.methods, app.rest, app.health, Settings(), app.metrics)
 
     async def events() -> AsyncIterator[dict]:
         yield {"type": "lifespan.startup"}
@@ -188,7 +188,7 @@ async def test_metrics_that_cannot_be_gathered_are_an_error_of_the_server():
         raise ConnectionError("secret")
 
     app = App(Settings(models=small_models(), log_level="error"))
-    application = HttpApp(app.methods, app.health, Settings(), broken)
+    application = HttpApp(app.methods, app.rest, app.health, Settings(), broken)
     exchange = Exchange("")
     exchange.scope |= {"path": "/metrics", "method": "GET"}
     status, _, answer = await exchange.through(application)
