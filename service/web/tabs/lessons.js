@@ -1,0 +1,53 @@
+// The lessons: tabs whose program is fetched when they are first looked at.
+
+import { $ } from "../dom.js";
+import { Failure } from "../rpc.js";
+
+const FILES = { learning: "../lessons/learning.js" };
+
+export class Lessons {
+  /** `page` is what a lesson may ask of the page; `failed` is called with what went wrong. */
+  constructor(page, failed) {
+    Object.assign(this, { page, failed });
+    this.loaded = new Map(); // by name
+    this.name = "";
+  }
+
+  /** Whether a tab is a lesson. */
+  static has(name) {
+    return name in FILES;
+  }
+
+  /** Show a lesson, or with the name of another tab none. */
+  async show(name) {
+    for (const lesson of this.loaded.values()) lesson.stop();
+    this.name = name;
+    if (!Lessons.has(name)) return;
+    try {
+      const lesson = await this.#load(name);
+      if (this.name === name) await lesson.show(this.page.subject());
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+
+  /** The page has another digit. */
+  follow() {
+    this.loaded.get(this.name)?.follow(this.page.subject());
+  }
+
+  /** The colours are other ones. */
+  paint() {
+    this.loaded.get(this.name)?.paint();
+  }
+
+  async #load(name) {
+    if (!this.loaded.has(name)) {
+      const { Lesson } = await import(FILES[name]).catch(() => {
+        throw new Failure("gone", "");
+      });
+      if (!this.loaded.has(name)) this.loaded.set(name, new Lesson($(`view-${name}`), this.page));
+    }
+    return this.loaded.get(name);
+  }
+}
