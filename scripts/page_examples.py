@@ -1,4 +1,4 @@
-"""Write the page's test digits, service/web/examples-<data set>.gz: `python -m scripts.page_examples`.
+"""Write the page's test digits, service/web/examples/<data set>.gz: `python -m scripts.page_examples`.
 
 They are those that a committed model takes for another, and a few of each digit that all models get right, so
 that the page can show what is behind a model's confusion matrix. Unpacked, each is a byte with the position of
@@ -53,7 +53,7 @@ def main() -> None:
     """Write the files of both data sets."""
     mnist = read_part(_ROOT / "tests" / "data" / "mnist", "t10k")
     for dataset, part in (("mnist", mnist), ("digits", held_out_digits())):
-        path = _ROOT / "service" / "web" / f"examples-{dataset}.gz"
+        path = _ROOT / "service" / "web" / "examples" / f"{dataset}.gz"
         path.write_bytes(pack(part, choose(part, models_of(dataset))))
 
 

@@ -15,7 +15,7 @@ from tests.page.page_driver import Visit
 from tests.support.processes import ROOT
 from tests.support.server import MODELS, Stub
 
-EXAMPLES = len(gzip.decompress((ROOT / "service" / "web" / "examples-mnist.gz").read_bytes())) // 785
+EXAMPLES = len(gzip.decompress((ROOT / "service" / "web" / "examples" / "mnist.gz").read_bytes())) // 785
 
 
 def shown(visit: Visit, name: str, panel: int = 0) -> float:

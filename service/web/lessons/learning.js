@@ -33,8 +33,8 @@ export class Lesson {
     this.gallery = element("canvas", { class: "gallery", role: "img", "aria-label": "The weights of each neuron of the first hidden layer as an image, at this epoch" });
     this.images = element("div", { class: "images" }, this.gallery);
     this.curves = [
-      new Curve("Loss", "cross-entropy, on a scale of powers of ten", ["on the digits learned from", "on others"], (value) => (10 ** value).toFixed(3)),
-      new Curve("Accuracy", "on digits not learned from", ["right"], (value) => percent(value, 2)),
+      new Curve("Loss", "cross-entropy, logarithmic", ["digits learned from", "others"], (value) => (10 ** value).toFixed(3)),
+      new Curve("Accuracy", "on others, logarithmic towards 100 %", ["right"], (value) => percent(1 - 10 ** -value, 2)),
     ];
     this.mistakes = new Mistakes(page);
     this.shown = element("div", { hidden: true },
@@ -81,7 +81,7 @@ export class Lesson {
     this.slider.max = String(epochs.length - 1);
     const { losses, validationLosses, validationAccuracies } = learning;
     this.curves[0].draw([losses, validationLosses].map((each) => each.map(Math.log10)));
-    this.curves[1].draw([validationAccuracies]);
+    this.curves[1].draw([validationAccuracies.map((each) => -Math.log10(1 - each))]);
     this.mistakes.begin(digits, learning, card);
     this.#show(0);
   }

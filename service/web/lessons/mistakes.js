@@ -1,11 +1,11 @@
 // The test digits of the page that a network is wrong about at each snapshot, and how they change.
 
 import { base64 } from "../reading/picture.js";
-import { element, grey, say } from "../dom.js";
+import { element, grey, percent, say } from "../dom.js";
 import { forward } from "../network/forward.js";
 import { Wall } from "./wall.js";
 
-const SHOWN = 12; // of the digits that changed
+const SHOWN = 6; // of the digits that changed
 
 export class Mistakes {
   constructor(page) {
@@ -23,7 +23,7 @@ export class Mistakes {
   begin(digits, { nets, epochs }, card) {
     Object.assign(this, { digits, nets, epochs, card, said: [], before: -1 });
     this.root.hidden = !digits.length;
-    say(this.note, `Bright digits are mistakes. A green frame marks one that is right since the frame before, a red frame one that is wrong since then. These ${digits.length} test digits are hard ones: nearly all were picked because one of this project's models is wrong about them.`);
+    say(this.note, `Faded digits are right, the others are wrong. A green frame marks a digit that was wrong in the frame before, a red frame one that was right. These ${digits.length} test digits are no fair sample: they hold every mistake of the models that this project serves. Of all ${card.testRows.toLocaleString("en")} test digits the served network gets ${percent(1 - card.accuracy, 2)} wrong.`);
     this.wall.lay(digits, card);
   }
 
@@ -39,12 +39,12 @@ export class Mistakes {
     });
     const wrong = kinds.filter((kind) => kind === "wrong" || kind === "made").length;
     const counts = this.lists.map(({ kind }) => kinds.filter((each) => each === kind).length);
-    const since = before < 0 || before === frame ? "" : `, ${counts[0]} mended and ${counts[1]} made since epoch ${this.epochs[before]}`;
+    const since = before < 0 || before === frame ? "" : `: ${counts[0]} mended and ${counts[1]} new since epoch ${this.epochs[before]}`;
     say(this.count, `${wrong} of ${digits.length} wrong${since}`);
     this.root.dataset.wrong = wrong;
     this.wall.show(kinds, this.count.textContent);
     this.lists.forEach(({ kind, title, list }, index) => {
-      say(title, kind === "mended" ? `Mended: ${counts[index]}` : `Made: ${counts[index]}`);
+      say(title, kind === "mended" ? `Mended: ${counts[index]}` : `New: ${counts[index]}`);
       const found = digits.map((digit, at) => ({ ...digit, was: then[at], is: now[at], kind: kinds[at] })).filter((each) => each.kind === kind);
       list.replaceChildren(...found.slice(0, SHOWN).map((each) => this.#button(each)));
     });

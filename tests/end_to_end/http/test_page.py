@@ -88,7 +88,7 @@ def test_the_page_has_all_digits_that_a_committed_model_gets_wrong(server: Serve
     """Each off the diagonal of its card, by the answers of the server."""
     name, number_ = version.split()
     card = stub.get_model(pb.GetModelRequest(model=name, version=number_), timeout=10).card
-    status, headers, packed = server.http(f"/examples-{card.dataset}.gz")
+    status, headers, packed = server.http(f"/examples/{card.dataset}.gz")
     assert (status, headers["content-type"]) == (200, "application/gzip")
     rows = np.frombuffer(gzip.decompress(packed), np.uint8).reshape(-1, 1 + card.rows * card.cols)
     request = pb.ClassifyRequest(model=name, version=number_, pixels=rows[:, 1:].tobytes())
