@@ -16,6 +16,7 @@ import * as rpc from "./rpc.js";
 import { SAMPLES } from "./drawing/samples.js";
 import { Server } from "./tabs/server.js";
 import { Stopwatch } from "./drawing/stopwatch.js";
+import { Why } from "./network/why.js";
 import { Tabs } from "./tabs/tabs.js";
 
 const MOST_CARDS = 24; // versions whose cards are read for the list
@@ -38,6 +39,7 @@ const pad = new Pad($("pad"));
 const reading = new Reading((picture) => pad.lay(picture), $("read"));
 const prepared = new Preparation($("prepared"));
 const panels = [new Panel("first", () => colours, choose, server.failed)];
+const why = new Why($("why"), panels[0], () => colours, server.failed);
 const cards = new CardTab($("view-card"), (digit) => {
   tabs.show("draw", true);
   pad.lay(digit);
@@ -107,6 +109,7 @@ function light(answers, image, since) {
   prepared.show(image.digit ? null : image.bitmap, seen[0], panels[0].card);
   say($("warnings"), [...new Set([...seen.flatMap(remarks), reading.refusal])].join(" ").trim() || "\u00a0");
   tellVerdict();
+  why.follow();
   lessons.follow();
   tellBusy();
   stopwatch.lit(since);
@@ -243,6 +246,7 @@ $("compare").addEventListener("change", () => {
 });
 $("panels").append(panels[0].root);
 $("panels").parentElement.prepend(reading.root);
+$("panels").before(why.root);
 
 /** What a tab shows is fetched when it is looked at. */
 function view() {
@@ -257,6 +261,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   colours = palette();
   pad.paint();
   for (const panel of panels) panel.paint();
+  why.paint();
   lessons.paint();
 });
 

@@ -28,10 +28,18 @@ def whole(visit: Visit, tab: str) -> None:
         expect(visit.page.locator(f"#view-{tab} {LESSONS[tab]}")).to_be_visible()
 
 
+def explain(visit: Visit) -> None:
+    """Show why the network says what it says, and a small change."""
+    visit.page.get_by_label("Why", exact=True).check()
+    visit.page.get_by_role("button", name="Find a small change").click()
+    expect(visit.page.locator(".why")).to_contain_text("changed, and it says")
+
+
 @pytest.mark.parametrize("visitor", VISITORS)
 def test_axe_finds_nothing_serious(visits: Callable[..., Visit], server: Server, visitor: str):
-    """On every tab, two models side by side, a neuron looked at."""
+    """On every tab, two models side by side, a neuron looked at, the answer explained."""
     visit = visits(**VISITORS[visitor]).open(server)
+    explain(visit)
     visit.page.get_by_label("Two models side by side").check()
     visit.says("3", "3")
     visit.page.locator('[aria-label^="Hidden layer 1, neuron 2:"]').first.click()
@@ -84,6 +92,7 @@ def test_a_phone_needs_no_scrolling_sideways(visits: Callable[..., Visit], serve
     """And a finger draws: here a 1, by touch."""
     visit = visits(**PHONE).open(server, tab)
     if tab == "draw":
+        explain(visit)
         visit.page.get_by_label("Two models side by side").check()
         visit.says("3", "3")
         visit.clear()
@@ -106,6 +115,7 @@ def test_a_page_of_320_pixels_needs_no_scrolling_sideways(visits: Callable[..., 
     visit = visits(viewport={"width": 320, "height": 256}).open(server)
     sideways = "document.documentElement.scrollWidth - document.body.offsetWidth"
     assert visit.page.evaluate(sideways) <= 0
+    explain(visit)
     visit.page.get_by_label("Two models side by side").check()
     visit.says("3", "3")
     for tab in TABS:
