@@ -14,7 +14,9 @@ const APPLY = {
  * from 1, the set of neurons whose activation is taken as 0.
  */
 export function forward(net, pixels, off = []) {
-  const values = [Float64Array.from(pixels, (pixel) => (pixel - net.offset) * net.scale)];
+  const inputs = new Float64Array(pixels);
+  for (let at = 0; at < inputs.length; at++) inputs[at] = (inputs[at] - net.offset) * net.scale;
+  const values = [inputs];
   net.layers.slice(0, -1).forEach((layer, index) => {
     const made = sums(layer, values[index]).map(APPLY[net.activation]);
     for (const neuron of off[index + 1] ?? []) made[neuron] = 0;
@@ -27,10 +29,10 @@ export function forward(net, pixels, off = []) {
 
 /** The weighted sums of a layer, with its biases. */
 export function sums({ inputs, neurons, weights, biases }, values) {
-  const found = Float64Array.from(biases);
-  for (let from = 0, at = 0; from < inputs; from++) {
+  const found = new Float64Array(biases);
+  for (let from = 0; from < inputs; from++) {
     const value = values[from];
-    for (let to = 0; to < neurons; to++, at++) found[to] += value * weights[at];
+    if (value) for (let to = 0, at = from * neurons; to < neurons; to++, at++) found[to] += value * weights[at];
   }
   return found;
 }

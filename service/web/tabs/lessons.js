@@ -3,7 +3,7 @@
 import { $ } from "../dom.js";
 import { Failure } from "../rpc.js";
 
-const FILES = { learning: "../lessons/learning.js" };
+const FILES = { learning: "../lessons/learning/learning.js", training: "../lessons/training/training.js" };
 
 export class Lessons {
   /** `page` is what a lesson may ask of the page; `failed` is called with what went wrong. */

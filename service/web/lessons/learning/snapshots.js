@@ -1,7 +1,7 @@
 // The snapshots of a training: the network after some of its epochs.
 
-import { numbersOf } from "../network/forward.js";
-import * as rpc from "../rpc.js";
+import { numbersOf } from "../../network/forward.js";
+import * as rpc from "../../rpc.js";
 
 const number = (value) => Number(value); // JSON has "NaN" for what is none
 const known = new Map(); // whether a version has snapshots, by "model version"

@@ -1,6 +1,6 @@
 // All test digits of the page on one picture: bright where the network is wrong.
 
-import { element, fitted, grey } from "../dom.js";
+import { element, fitted, grey } from "../../dom.js";
 
 const TILE = 22; // pixels from one digit to the next
 

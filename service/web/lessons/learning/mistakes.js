@@ -1,8 +1,8 @@
 // The test digits of the page that a network is wrong about at each snapshot, and how they change.
 
-import { base64 } from "../reading/picture.js";
-import { element, grey, percent, say } from "../dom.js";
-import { forward } from "../network/forward.js";
+import { base64 } from "../../reading/picture.js";
+import { element, grey, percent, say } from "../../dom.js";
+import { forward } from "../../network/forward.js";
 import { Wall } from "./wall.js";
 
 const SHOWN = 6; // of the digits that changed

@@ -1,13 +1,13 @@
 // The tab that plays a training: what the network was after each of some epochs.
 
-import { element, percent, say } from "../dom.js";
-import { examples } from "../examples/examples.js";
-import { forward } from "../network/forward.js";
-import { gallery } from "../network/gallery.js";
-import { describe } from "../network/inspector.js";
-import { Curve } from "./curve.js";
+import { element, percent, say } from "../../dom.js";
+import { examples } from "../../examples/examples.js";
+import { forward } from "../../network/forward.js";
+import { gallery } from "../../network/gallery.js";
+import { describe } from "../../network/inspector.js";
+import { Curve } from "../curve.js";
 import { Mistakes } from "./mistakes.js";
-import { Shares } from "./shares.js";
+import { Shares } from "../shares.js";
 import { learningOf, withSnapshots } from "./snapshots.js";
 
 const FRAME = 220; // milliseconds from one snapshot to the next
