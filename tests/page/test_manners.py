@@ -13,7 +13,7 @@ from tests.page.page_driver import PATIENCE, Visit
 from tests.support.server import Server, StartServer
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
-LESSONS = {"learning": ".mistakes", "training": ".weight"}
+LESSONS = {"learning": ".mistakes", "training": ".weight", "neurons": ".layers[data-whole]"}
 """The tabs whose program is fetched when they are looked at, each with what is there once it is whole."""
 TABS = ["draw", *LESSONS, "card", "live"]
 VISITORS = {"dark": {"color_scheme": "dark"}, "light": {"color_scheme": "light"}, "phone": PHONE}

@@ -16,12 +16,17 @@ const APPLY = {
 export function forward(net, pixels, off = []) {
   const inputs = new Float64Array(pixels);
   for (let at = 0; at < inputs.length; at++) inputs[at] = (inputs[at] - net.offset) * net.scale;
-  const values = [inputs];
-  net.layers.slice(0, -1).forEach((layer, index) => {
-    const made = sums(layer, values[index]).map(APPLY[net.activation]);
-    for (const neuron of off[index + 1] ?? []) made[neuron] = 0;
+  return onward(net, [inputs], off);
+}
+
+/** The same from the values of the first layers on, those of the pixels at least. */
+export function onward(net, given, off = []) {
+  const values = [...given];
+  for (let at = values.length; at < net.layers.length; at++) {
+    const made = sums(net.layers[at - 1], values[at - 1]).map(APPLY[net.activation]);
+    for (const neuron of off[at] ?? []) made[neuron] = 0;
     values.push(made);
-  });
+  }
   const logits = sums(net.layers.at(-1), values.at(-1)).map((each) => each / net.temperature);
   const scores = softmax(logits);
   return { values, logits, scores, best: scores.indexOf(Math.max(...scores)) };
@@ -45,6 +50,14 @@ export function softmax(logits) {
   const whole = parts.reduce((sum, each) => sum + each, 0);
   return parts.map((each) => each / whole);
 }
+
+/** The slope of an activation by what it gave. */
+export const SLOPES = {
+  logistic: (value) => value * (1 - value),
+  relu: (value) => (value > 0 ? 1 : 0),
+  tanh: (value) => 1 - value * value,
+  identity: () => 1,
+};
 
 /** What a card says of the numbers of its network, for `forward`. */
 export const numbersOf = ({ activation, pixelOffset, pixelScale }) => ({ activation, offset: pixelOffset, scale: pixelScale });

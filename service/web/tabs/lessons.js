@@ -1,9 +1,14 @@
 // The lessons: tabs whose program is fetched when they are first looked at.
 
-import { $ } from "../dom.js";
+import { $, element } from "../dom.js";
 import { Failure } from "../rpc.js";
 
-const FILES = { learning: "../lessons/learning/learning.js", training: "../lessons/training/training.js" };
+const STYLE = "lessons/lessons.css";
+const FILES = {
+  learning: "../lessons/learning/learning.js",
+  training: "../lessons/training/training.js",
+  neurons: "../lessons/neurons/neurons.js",
+};
 
 export class Lessons {
   /** `page` is what a lesson may ask of the page; `failed` is called with what went wrong. */
@@ -43,11 +48,27 @@ export class Lessons {
 
   async #load(name) {
     if (!this.loaded.has(name)) {
-      const { Lesson } = await import(FILES[name]).catch(() => {
+      const [{ Lesson }] = await Promise.all([import(FILES[name]), styled()]).catch(() => {
         throw new Failure("gone", "");
       });
       if (!this.loaded.has(name)) this.loaded.set(name, new Lesson($(`view-${name}`), this.page));
     }
     return this.loaded.get(name);
   }
+}
+
+let style = null; // whether the lessons' style is here, as a promise
+
+function styled() {
+  style ??= new Promise((done, failed) => {
+    const link = element("link", { rel: "stylesheet", href: STYLE });
+    link.addEventListener("load", done);
+    link.addEventListener("error", () => {
+      link.remove();
+      style = null;
+      failed();
+    });
+    document.head.append(link);
+  });
+  return style;
 }

@@ -1,9 +1,7 @@
 // Plain stochastic gradient descent, in double precision: what scikit-learn's MLPClassifier does with solver="sgd",
 // momentum=0, alpha=0 and a constant learning rate.
 
-import { forward } from "../../network/forward.js";
-
-const SLOPES = { logistic: (value) => value * (1 - value), relu: (value) => (value > 0 ? 1 : 0) }; // by what the function gave
+import { forward, SLOPES } from "../../network/forward.js";
 
 /** Numbers 0..1 that look random, always the same ones for a seed (mulberry32). */
 export function random(seed) {
