@@ -82,6 +82,20 @@ def test_each_frame_is_the_network_of_its_snapshot(learning: Visit, pixels: NDAr
     assert wrong[0] > 600 > wrong[LAST]
 
 
+def test_the_last_frame_gives_the_scores_of_the_server(visit: Visit):
+    """For a digit that it is not sure of, by a version whose scores were calibrated."""
+    visit.choose("mnist-16x16 3")
+    visit.page.get_by_role("tab", name="Learning").click()
+    expect(visit.page.get_by_text("Before it learns")).to_be_visible()
+    show(visit, 12)
+    show(visit, LAST)
+    answer = visit.answer_to(lambda: visit.page.locator(".changes button").first.click())
+    scores = answer["predictions"][0]["scores"]
+    assert max(scores) < 0.99
+    shown = visit.page.locator("#view-learning .shares .score").all_inner_texts()
+    assert [float(each.removesuffix(" %")) for each in shown] == pytest.approx(100 * np.array(scores), abs=0.06)
+
+
 def test_mistakes_that_were_mended_and_made_are_counted_from_frame_to_frame(learning: Visit):
     """Also when the slider goes back; a digit among them goes under the network."""
     snapshots = read_snapshots(MODELS / "mnist-16x16" / "4" / "snapshots.npz")
