@@ -29,9 +29,9 @@ export class Why {
       this.note,
       element("div", { class: "reasons" },
         element("div", { class: "pictures" }, this.digit.figure, this.changed.figure,
-          element("div", { class: "row" }, this.find, element("label", {}, "into ", this.targets)),
-          element("ul", { class: "legend", "aria-label": "Colours of the parts" },
-            element("li", { class: "plus" }, "excites: speaks for it"), element("li", { class: "minus" }, "inhibits: speaks against it"))),
+          element("div", { class: "controls" }, this.find, element("label", {}, "into ", this.targets),
+            element("ul", { class: "legend", "aria-label": "Colours of the parts" },
+              element("li", { class: "plus" }, "excites: speaks for it"), element("li", { class: "minus" }, "inhibits: speaks against it")))),
         this.layers), this.said);
     toggle.addEventListener("change", () => this.follow());
     this.classes.addEventListener("change", () => this.#ask(false));

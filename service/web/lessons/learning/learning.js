@@ -66,6 +66,7 @@ export class Lesson {
   }
 
   async #load(subject, key) {
+    this.shown.hidden = this.none.hidden = true;
     say(this.about, "Fetching the snapshots");
     const learning = await learningOf(subject);
     const having = learning ? [] : await withSnapshots(this.page.versions());

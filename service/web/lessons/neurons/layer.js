@@ -8,7 +8,7 @@ export class Layer {
     Object.assign(this, { number, hidden });
     this.neurons = names.map((name, neuron) => {
       const canvas = element("canvas", { "aria-hidden": "true" });
-      const button = element("button", { type: "button", "aria-pressed": "false" }, canvas, element("span", {}, name));
+      const button = element("button", { type: "button", "aria-pressed": "false", "aria-label": hidden ? name : `output ${name}` }, canvas, element("span", {}, name.replace("neuron ", "")));
       button.addEventListener("click", () => choose(neuron));
       const bar = element("span", { class: "bar" });
       const lost = element("small", {}, "\u00a0");
