@@ -24,7 +24,7 @@ const QUIET = 700; // milliseconds without news before it is said aloud
 
 let colours = palette();
 let maxRows = 1; // the most digits in one call
-let versions = []; // that are ready: {model, version, text}
+let versions = []; // that are ready: {model, version, text}, and `card` once it was read
 let second = ""; // what the second panel begins with, as "model version"
 let unseen = false; // whether there is ink that no network was asked about
 let handAt = null; // when a hand drew the first of it, as performance.now()
@@ -167,6 +167,7 @@ async function describeAll() {
   for (const each of mine.slice(0, MOST_CARDS)) {
     const { card } = await rpc.call("GetModel", { model: each.model, version: each.version });
     if (versions !== mine) return; // those of another listing are on their way
+    each.card = card;
     each.text += `, ${FUNCTIONS[card.activation] ?? card.activation}, ${percent(card.accuracy)}`;
     const options = panels.flatMap(({ select }) => [...select.options]);
     for (const option of options) if (option.value === `${each.model} ${each.version}`) option.textContent = each.text;

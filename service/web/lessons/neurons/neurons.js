@@ -57,19 +57,20 @@ export class Lesson {
   }
 
   async #load({ model, version, card }, key) {
-    const small = card.layerWidths.slice(1, -1).every((neurons) => neurons <= MOST);
-    this.none.hidden = small;
+    const shows = (each) => each?.layerWidths.slice(1, -1).every((neurons) => neurons <= MOST);
+    this.none.hidden = shows(card);
     this.shown.hidden = true;
     say(this.about, "");
-    if (!small) {
+    if (!shows(card)) {
+      const others = this.page.versions().filter((each) => shows(each.card));
       const button = ({ model: name, version: number }) => {
         const made = element("button", { type: "button" }, `${name} ${number}`);
         made.addEventListener("click", () => this.page.choose({ model: name, version: number }));
         return made;
       };
       return this.none.replaceChildren(
-        element("p", {}, `${model} ${version} has too many neurons to be shown one by one, ${describe(card)}. Networks with ${MOST} or fewer in a layer are shown, such as those of:`),
-        element("div", { class: "row" }, this.page.versions().filter(({ model: name }) => name.includes("16x16")).map(button)));
+        element("p", {}, `${model} ${version} has too many neurons to be shown one by one, ${describe(card)}. Networks with ${MOST} or fewer in a layer are shown${others.length ? ", such as these:" : "."}`),
+        element("div", { class: "row" }, others.map(button)));
     }
     const layers = [];
     for (let layer = 1; layer < card.layerWidths.length; layer++) layers.push(await rpc.network(model, version, 0, layer));
@@ -174,7 +175,7 @@ export class Lesson {
       const { net, off, test, known } = this;
       const { right } = answers(net, test, off);
       const change = right - known.right;
-      say(this.count, `${right} of ${test.length} test digits right${change ? `, ${Math.abs(change)} ${change > 0 ? "more" : "fewer"} than as it is served` : ""}`);
+      say(this.count, !test.length ? "This page has no test digits of its data set." : `${right} of ${test.length} test digits right${change ? `, ${Math.abs(change)} ${change > 0 ? "more" : "fewer"} than as it is served` : ""}`);
       this.count.dataset.right = right;
     });
   }
@@ -203,7 +204,7 @@ export class Lesson {
     const classes = rows.filter(({ hidden }) => hidden).map(({ number, neurons }) => mean(neurons
       .map((_, neuron) => brightest(known, number, neuron, SHOWN)).filter((places) => places.length)
       .map((places) => new Set(places.map((place) => test[place].truth)).size)));
-    say(this.honest, `“Edges, then shapes” is ${local < 0.5 ? "hardly" : "partly"} what this network does. A neuron that looks for an edge has its weights in one small place. Here the ${side} × ${side} pixels with the most of a neuron's weights have ${percent(local, 0)} of them, on average over the first layer; weights that are spread evenly have ${percent(even, 0)} there. The ${SHOWN} digits that light a neuron most are of ${classes.map((each, at) => `${each.toFixed(1)} classes in hidden layer ${at + 1}`).join(", of ")}, on average; a neuron that looks for one digit has 1.`);
+    say(this.honest, `“Edges, then shapes” is ${local < 0.5 ? "hardly" : "partly"} what this network does. A neuron that looks for an edge has its weights in one small place. Here the ${side} × ${side} pixels with the most of a neuron's weights have ${percent(local, 0)} of them, on average over the first layer; weights that are spread evenly have ${percent(even, 0)} there.${test.length ? ` The ${SHOWN} digits that light a neuron most are of ${classes.map((each, at) => `${each.toFixed(1)} classes in hidden layer ${at + 1}`).join(", of ")}, on average; a neuron that looks for one digit has 1.` : ""}`);
   }
 
   paint() {
