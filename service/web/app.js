@@ -142,7 +142,7 @@ async function learn() {
   maxRows = listing.maxRows;
   versions = listing.models.flatMap(({ name, versions: all }) => all
     .filter(({ state }) => state === "MODEL_STATE_READY")
-    .map(({ version }) => ({ model: name, version, text: `${name} ${version}` })));
+    .map(({ version, hasSnapshots }) => ({ model: name, version, hasSnapshots, text: `${name} ${version}` })));
   if (!versions.length) throw new rpc.Failure("gone", "it has no model");
   const first = versions.findLast(({ model }) => model === listing.defaultModel) ?? versions[0];
   const other = versions.findLast((each) => each.model === first.model && each !== first) ?? versions.find((each) => each !== first) ?? first;

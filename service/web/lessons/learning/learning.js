@@ -8,7 +8,7 @@ import { describe } from "../../network/inspector.js";
 import { Curve } from "../curve.js";
 import { Mistakes } from "./mistakes.js";
 import { Shares } from "../shares.js";
-import { learningOf, withSnapshots } from "./snapshots.js";
+import { learningOf } from "./snapshots.js";
 
 const FRAME = 220; // milliseconds from one snapshot to the next
 
@@ -68,8 +68,8 @@ export class Lesson {
   async #load(subject, key) {
     this.shown.hidden = this.none.hidden = true;
     say(this.about, "Fetching the snapshots");
-    const learning = await learningOf(subject);
-    const having = learning ? [] : await withSnapshots(this.page.versions());
+    const having = this.page.versions().filter(({ hasSnapshots }) => hasSnapshots);
+    const learning = having.some(({ model, version }) => model === subject.model && version === subject.version) ? await learningOf(subject) : null;
     const digits = learning ? await examples(subject.card) : [];
     if (this.key !== key) return;
     this.none.hidden = Boolean(learning);

@@ -4,15 +4,13 @@ import { numbersOf } from "../../network/forward.js";
 import * as rpc from "../../rpc.js";
 
 const number = (value) => Number(value); // JSON has "NaN" for what is none
-const known = new Map(); // whether a version has snapshots, by "model version"
 
 /**
  * The training of a version: {epochs, losses, validationLosses, validationAccuracies, nets}, of which `nets` are for
- * `forward`; null where it has no snapshots. The last net is that of the model itself. Raises `Failure`.
+ * `forward`. The last net is that of the model itself. Raises `Failure`.
  */
 export async function learningOf({ model, version, card }) {
-  const curves = await curvesOf(model, version);
-  if (!curves) return null;
+  const curves = await rpc.call("GetLearning", { model, version });
   const { layerWidths, epochs, temperature } = curves;
   const nets = epochs.map(() => ({ ...numbersOf(card), temperature, layers: [] }));
   const last = nets.at(-1);
@@ -29,25 +27,4 @@ export async function learningOf({ model, version, card }) {
   }
   const [losses, validationLosses, validationAccuracies] = [curves.losses, curves.validationLosses, curves.validationAccuracies].map((each) => each.map(number));
   return { epochs, losses, validationLosses, validationAccuracies, nets };
-}
-
-/** Those of these versions, [{model, version}], that have snapshots. Raises `Failure`. */
-export async function withSnapshots(versions) {
-  for (const { model, version } of versions) {
-    if (!known.has(`${model} ${version}`)) await curvesOf(model, version);
-  }
-  return versions.filter(({ model, version }) => known.get(`${model} ${version}`));
-}
-
-/** The curves of a version, or null. */
-async function curvesOf(model, version) {
-  try {
-    const curves = await rpc.call("GetLearning", { model, version });
-    known.set(`${model} ${version}`, true);
-    return curves;
-  } catch (error) {
-    if (error.kind !== "refused") throw error;
-    known.set(`${model} ${version}`, false);
-    return null;
-  }
 }
