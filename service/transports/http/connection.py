@@ -96,7 +96,7 @@ class HttpConnection(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Tell why a request is refused, unless it is being answered already."""
-        if self.conn.our_state is h11.SEND_RESPONSE:
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             super().send_400_response(self.conn.refusal or msg)
         else:
             self.transport.close()
