@@ -4,14 +4,15 @@ VARIANT ?= cpu
 PYTHON  ?= python3
 VENV    := $(if $(filter gpu,$(VARIANT)),.venv-gpu,.venv)
 BIN     := $(VENV)/bin
-TREE    := artifact benchmarks cli client deploy engine imaging scoring scripts service tests training
+TREE    := artifact benchmarks cli client deploy docs engine examples imaging scoring scripts service tests training
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev serve test coverage page page-picture check lint types soak endure fuzz long openapi ray image deployment audit sbom bench bench-peers compare-triton bench-scoring bench-variants train proto lock clean
+.PHONY: help setup setup-dev serve test coverage page page-picture docs reference links examples check release-check lint types soak endure fuzz long openapi ray image deployment audit sbom bench bench-peers compare-triton bench-scoring bench-variants train proto lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+# compat writes both folders into sys.path: a Python of Debian that runs inside Envoy reads no other way of finding them.
 # What is installed is stamped with the lock file it came from, so a second set-up is a stat() call.
 $(VENV)/.stamp-venv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "digits needs Python 3.11 or newer, and this is " + sys.version.split()[0])'
@@ -20,7 +21,7 @@ $(VENV)/.stamp-venv:
 
 define install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable ./client --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --config-settings editable_mode=compat --editable ./client --editable .
 	@touch $@
 endef
 
@@ -58,6 +59,22 @@ $(VENV)/.stamp-deployment: requirements/deployment.txt $(VENV)/.stamp-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/deployment.txt
 	@touch $@
 
+docs: setup-dev  ## build the documentation into .cache/docs/; a warning is an error
+	$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning --keep-going -d .cache/doctrees docs .cache/docs
+
+reference: setup-dev  ## make docs/reference/ and docs/pictures/ from the code again
+	$(BIN)/python -m docs.generate
+
+links: setup-dev  ## look up every link of the documentation that leads elsewhere
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -b linkcheck -d .cache/doctrees docs .cache/links
+
+examples: test  ## every command of README and docs, and every program of examples/; what has no tool chain here is skipped
+	EXAMPLES=1 $(BIN)/python -m pytest -rs tests/documentation $(ARGS)
+	$(MAKE) --no-print-directory links
+
+release-check: setup-dev  ## tag, version and CHANGELOG agree
+	$(BIN)/python -m scripts.check_release
+
 lint: setup-dev  ## style, unused code, and who imports whom
 	$(BIN)/ruff format --check $(TREE)
 	$(BIN)/ruff check $(TREE)
@@ -71,7 +88,7 @@ types: setup-dev  ## static types
 	@command -v go >/dev/null || { echo "make check needs Go, to install grpcurl with"; exit 1; }
 	GOBIN=$(CURDIR)/.cache/bin go install github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3
 
-check: lint types .cache/bin/grpcurl  ## all that must be green before a change lands; skips nothing
+check: lint types docs .cache/bin/grpcurl  ## all that must be green before a change lands; skips nothing
 	PATH=$(CURDIR)/.cache/bin:$$PATH REQUIRE_EXTRAS=1 $(MAKE) --no-print-directory test
 
 soak: setup-dev  ## models change under half a minute of full load

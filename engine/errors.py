@@ -33,7 +33,10 @@ class NotFound(ServiceError):
 
 
 class InvalidInput(ServiceError):
-    """The request is malformed; carries the name of the field and what was expected of it."""
+    """The request is malformed: a wrong byte count, a pixel out of range, no image, too many, both kinds or none.
+
+    Carries the name of the field and what was expected of it.
+    """
 
     def __init__(self, field: str, description: str) -> None:
         super().__init__(field, description)
@@ -45,7 +48,7 @@ class InvalidInput(ServiceError):
 
 
 class QueueFull(ServiceError):
-    """The queue has no room; the same call may succeed after `retry_after` seconds."""
+    """The queue is full, in images or in bytes; the same call may succeed after `retry_after` seconds."""
 
     def __init__(self, message: str, retry_after: float) -> None:
         super().__init__(message, retry_after)
@@ -69,7 +72,7 @@ class NotPermitted(ServiceError):
 
 
 class LimitReached(ServiceError):
-    """The request exceeds a limit of the server; a retry would too."""
+    """The message is over the limit, or as many calls are open as are allowed; a retry does not help."""
 
 
 class MessageTooLarge(ServiceError):

@@ -25,9 +25,14 @@ def build_wheel(folder: Path, project: str) -> set[str]:
 
 
 def paths(*folders: str, pattern: str = "*") -> set[str]:
-    """Files of the repository that match, relative to it."""
-    found = (path for folder in folders for path in (ROOT / folder).rglob(pattern) if path.is_file())
-    return {path.relative_to(ROOT).as_posix() for path in found}
+    """Files of the repository that match, relative to it; none that `pip wheel` left behind."""
+    found = {
+        path.relative_to(ROOT)
+        for folder in folders
+        for path in (ROOT / folder).rglob(pattern)
+        if path.is_file() and "build" not in path.relative_to(ROOT).parts
+    }
+    return {path.as_posix() for path in found}
 
 
 def test_the_service_has_its_rooms_its_page_and_the_small_models(tmp_path: Path):

@@ -29,6 +29,8 @@ class ListedVersion:
     pixel_max: int
     classes: tuple[str, ...]
     """Names of the classes, in score order."""
+    has_snapshots: bool = False
+    """Whether `learning` has something to tell of it."""
 
     @property
     def ready(self) -> bool:
@@ -213,6 +215,7 @@ def _read_version(version: pb.ModelVersion) -> ListedVersion:
         cols=version.cols,
         pixel_max=version.pixel_max,
         classes=tuple(version.classes),
+        has_snapshots=version.has_snapshots,
     )
 
 

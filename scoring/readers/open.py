@@ -31,7 +31,7 @@ __all__ = ["RULES", "Inputs", "open_inputs"]
 RULES = """\
 Inputs are told apart by their content, not by their names: .npy, .npz, IDX, CSV and JSON lines (each of them \
 plain, packed by gzip, bzip2 or xz, or alone in a zip), Parquet, a folder, a zip or a tar (packed or not) of image \
-files, image files themselves, a glob of any of these, and - for JSON lines on standard input. ImageFiles and folders \
+files, image files themselves, a glob of any of these, and - for JSON lines on standard input. Files and folders \
 that are hidden by a dot, or that macOS, Windows or network storage keep for themselves (__MACOSX, Thumbs.db, \
 @eaDir), are passed over in folders, archives and globs.
 

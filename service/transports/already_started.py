@@ -13,6 +13,9 @@ from typing import Any
 class AlreadyStarted:
     """Stands for the task of a call that needs none."""
 
+    def set_name(self, name: object) -> None:
+        """Ignore the name that asyncio's loop gives every task in Python 3.13."""
+
     def add_done_callback(self, callback: Any) -> None:
         """Ignore the callback of pyvoy, which only logs what a task raised."""
 

@@ -4,6 +4,7 @@ import { CardTab } from "./tabs/card.js";
 import { $, element, percent, say, svg } from "./dom.js";
 import { noDigit, remarks } from "./network/uncertainty.js";
 import { FUNCTIONS } from "./network/inspector.js";
+import { Lessons } from "./tabs/lessons.js";
 import { LiveTab } from "./tabs/live.js";
 import { Pad } from "./drawing/pad.js";
 import { palette } from "./network/paint.js";
@@ -14,7 +15,8 @@ import { Reading } from "./reading/reading.js";
 import * as rpc from "./rpc.js";
 import { SAMPLES } from "./drawing/samples.js";
 import { Server } from "./tabs/server.js";
-import { Stopwatch } from "./stopwatch.js";
+import { Stopwatch } from "./drawing/stopwatch.js";
+import { Why } from "./network/why.js";
 import { Tabs } from "./tabs/tabs.js";
 
 const MOST_CARDS = 24; // versions whose cards are read for the list
@@ -22,7 +24,7 @@ const QUIET = 700; // milliseconds without news before it is said aloud
 
 let colours = palette();
 let maxRows = 1; // the most digits in one call
-let versions = []; // that are ready: {model, version, text}
+let versions = []; // that are ready: {model, version, text}, and `card` once it was read
 let second = ""; // what the second panel begins with, as "model version"
 let unseen = false; // whether there is ink that no network was asked about
 let handAt = null; // when a hand drew the first of it, as performance.now()
@@ -37,11 +39,13 @@ const pad = new Pad($("pad"));
 const reading = new Reading((picture) => pad.lay(picture), $("read"));
 const prepared = new Preparation($("prepared"));
 const panels = [new Panel("first", () => colours, choose, server.failed)];
+const why = new Why($("why"), panels[0], () => colours, server.failed);
 const cards = new CardTab($("view-card"), (digit) => {
   tabs.show("draw", true);
   pad.lay(digit);
 });
 const live = new LiveTab($("view-live"), server.failed);
+const lessons = new Lessons({ subject, choose: chooseVersion, versions: () => versions, colours: () => colours, lay: (digit) => pad.lay(digit), draw: () => tabs.show("draw", true) }, server.failed);
 const stopwatch = new Stopwatch($("timing"));
 const tabs = new Tabs(() => {
   server.calm();
@@ -105,8 +109,16 @@ function light(answers, image, since) {
   prepared.show(image.digit ? null : image.bitmap, seen[0], panels[0].card);
   say($("warnings"), [...new Set([...seen.flatMap(remarks), reading.refusal])].join(" ").trim() || "\u00a0");
   tellVerdict();
+  why.follow();
+  lessons.follow();
   tellBusy();
   stopwatch.lit(since);
+}
+
+/** What the lessons are about: the first network, and the pixels that it got, or null. */
+function subject() {
+  const { model, version, card, identity, prediction } = panels[0];
+  return { model, version, card, sha256: identity?.sha256, pixels: prediction?.activations[0].values ?? null };
 }
 
 /** What the networks say, in words; aloud once the hand rests. */
@@ -130,7 +142,7 @@ async function learn() {
   maxRows = listing.maxRows;
   versions = listing.models.flatMap(({ name, versions: all }) => all
     .filter(({ state }) => state === "MODEL_STATE_READY")
-    .map(({ version }) => ({ model: name, version, text: `${name} ${version}` })));
+    .map(({ version, hasSnapshots }) => ({ model: name, version, hasSnapshots, text: `${name} ${version}` })));
   if (!versions.length) throw new rpc.Failure("gone", "it has no model");
   const first = versions.findLast(({ model }) => model === listing.defaultModel) ?? versions[0];
   const other = versions.findLast((each) => each.model === first.model && each !== first) ?? versions.find((each) => each !== first) ?? first;
@@ -141,7 +153,7 @@ async function learn() {
 
 /** All is known: go on with what is on the pad. The first thing to be seen is a network at work. */
 function begin() {
-  if (!greeted && pad.blank && tabs.name === "draw") pad.play(SAMPLES[3], 1100);
+  if (!greeted && pad.blank && (tabs.name === "draw" || Lessons.has(tabs.name))) pad.play(SAMPLES[3], 1100);
   greeted = true;
   unseen = true;
   ask();
@@ -155,6 +167,7 @@ async function describeAll() {
   for (const each of mine.slice(0, MOST_CARDS)) {
     const { card } = await rpc.call("GetModel", { model: each.model, version: each.version });
     if (versions !== mine) return; // those of another listing are on their way
+    each.card = card;
     each.text += `, ${FUNCTIONS[card.activation] ?? card.activation}, ${percent(card.accuracy)}`;
     const options = panels.flatMap(({ select }) => [...select.options]);
     for (const option of options) if (option.value === `${each.model} ${each.version}`) option.textContent = each.text;
@@ -175,6 +188,13 @@ async function choose() {
   }
   await ask();
   tellBusy();
+}
+
+/** Have the first network be another version. */
+async function chooseVersion({ model, version }) {
+  panels[0].select.value = `${model} ${version}`;
+  await choose();
+  view();
 }
 
 // What to draw.
@@ -227,11 +247,13 @@ $("compare").addEventListener("change", () => {
 });
 $("panels").append(panels[0].root);
 $("panels").parentElement.prepend(reading.root);
+$("panels").before(why.root);
 
 /** What a tab shows is fetched when it is looked at. */
 function view() {
   live.stop();
   if (!server.well) return;
+  lessons.show(tabs.name);
   if (tabs.name === "card") cards.show(panels[0].model, panels[0].version, maxRows).catch(server.failed);
   if (tabs.name === "live") live.start();
 }
@@ -240,6 +262,8 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   colours = palette();
   pad.paint();
   for (const panel of panels) panel.paint();
+  why.paint();
+  lessons.paint();
 });
 
 tabs.follow();

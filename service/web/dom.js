@@ -41,6 +41,15 @@ export function fitted(canvas, width, height) {
   return context;
 }
 
+/** The canvas with pixels [rows*cols] of 0..pixelMax as a grey image of that size. */
+export function grey(canvas, pixels, { rows, cols, pixelMax }) {
+  [canvas.width, canvas.height] = [cols, rows];
+  const picture = new ImageData(cols, rows);
+  pixels.forEach((pixel, at) => picture.data.set([...Array(3).fill((255 * pixel) / pixelMax), 255], 4 * at));
+  canvas.getContext("2d").putImageData(picture, 0, 0);
+  return canvas;
+}
+
 export const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)} %`;
 
 /** A number of any size for people: four significant digits, a true minus. */

@@ -57,13 +57,20 @@ export async function readiness() {
  * As Protobuf: a wide layer has a million weights and more, of four bytes each; in JSON they are five times that.
  */
 export async function network(model, version, member, layer) {
-  const text = new TextEncoder();
-  const names = [...field(1, text.encode(model)), ...field(2, text.encode(version))];
-  const request = [...names, 3 << 3, (member & 127) | 128, member >> 7, 4 << 3, layer]; // there may be 256 members
-  const response = await post("GetNetwork", new Uint8Array(request), "application/proto");
-  const answer = read(new Uint8Array(await response.arrayBuffer()));
+  const answer = await binary("GetNetwork", [...names(model, version), 3 << 3, (member & 127) | 128, member >> 7, 4 << 3, layer]); // there may be 256 members
   const found = read(answer[3]);
   return { inputs: found[3], neurons: found[4], weights: floats(found[5]), biases: floats(found[6]) };
+}
+
+/** One layer of all snapshots of a training, see GetLearning: {weights: Float32Array [S, inputs, neurons], biases}. Raises `Failure`. */
+export async function snapshots(model, version, layer) {
+  const answer = await binary("GetLearning", [...names(model, version), 3 << 3, layer]);
+  return { weights: halves(answer[9]), biases: halves(answer[10]) };
+}
+
+async function binary(method, request) {
+  const response = await post(method, new Uint8Array(request), "application/proto");
+  return read(new Uint8Array(await response.arrayBuffer()));
 }
 
 async function post(method, body, type) {
@@ -113,6 +120,11 @@ function permission() {
 
 // What there is to know of Protobuf's wire format here: https://protobuf.dev/programming-guides/encoding/
 
+function names(model, version) {
+  const text = new TextEncoder();
+  return [...field(1, text.encode(model)), ...field(2, text.encode(version))];
+}
+
 function field(number, bytes) {
   return [(number << 3) | 2, bytes.length, ...bytes]; // names and versions are shorter than 128 bytes
 }
@@ -135,10 +147,20 @@ function read(bytes) {
     else if (key % 8 === 2) {
       const length = number();
       fields[key >> 3] = bytes.subarray(at, (at += length));
-    } else throw new Failure("refused", UNCLEAR);
+    } else if (key % 8 === 1) at += 8; // a double; those that this page needs come as JSON
+    else throw new Failure("refused", UNCLEAR);
   }
   return fields;
 }
 
 /** Packed floats; copied, for they need not begin at a multiple of four. Every browser's machine is little-endian. */
 const floats = (bytes) => new Float32Array(bytes.slice().buffer);
+
+/** Numbers of 16 bits (IEEE 754 binary16). */
+const halves = (bytes) => Float32Array.from(new Uint16Array(bytes.slice().buffer), half);
+
+function half(bits) {
+  const [exponent, fraction] = [(bits >> 10) & 31, bits & 1023];
+  const size = exponent ? 2 ** (exponent - 25) * (1024 + fraction) : 2 ** -24 * fraction;
+  return bits & 0x8000 ? -size : size;
+}

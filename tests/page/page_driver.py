@@ -84,6 +84,7 @@ class Visit:
             "digits-8x8 1": "64-64",
             "mnist-16x16 1": "sigmoid",
             "mnist-16x16 2": "ReLU",
+            "mnist-16x16 3": "sigmoid, 96.",
         }
         expect(about).to_contain_text(card[version])
         self.settled()

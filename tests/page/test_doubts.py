@@ -242,6 +242,7 @@ def test_the_card_says_what_a_model_tells_digits_from(visits: Callable[..., Visi
 
 def test_a_card_that_says_nothing_of_that_shows_nothing_of_it(visit: Visit):
     """No empty boxes, and nothing beside the scores."""
+    visit.choose("mnist-16x16 2")
     expect(visit.page.locator(".doubts p:visible")).to_have_count(0)
     visit.page.get_by_role("tab", name="The model").click()
     expect(visit.page.locator(".worst button")).to_have_count(12)

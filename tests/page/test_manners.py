@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -12,22 +13,39 @@ from tests.page.page_driver import PATIENCE, Visit
 from tests.support.server import Server, StartServer
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
-TABS = ["draw", "card", "live"]
+LESSONS = {"learning": ".mistakes", "training": ".weight", "neurons": ".layers[data-whole]"}
+"""The tabs whose program is fetched when they are looked at, each with what is there once it is whole."""
+TABS = ["draw", *LESSONS, "card", "live"]
 VISITORS = {"dark": {"color_scheme": "dark"}, "light": {"color_scheme": "light"}, "phone": PHONE}
 TOKEN = "anna-anna-anna-anna"
 
 
+def whole(visit: Visit, tab: str) -> None:
+    """Wait until a tab shows all that it has."""
+    if tab == "card":
+        expect(visit.page.locator(".worst button")).to_have_count(12)
+    if tab in LESSONS:
+        expect(visit.page.locator(f"#view-{tab} {LESSONS[tab]}")).to_be_visible()
+
+
+def explain(visit: Visit) -> None:
+    """Show why the network says what it says, and a small change."""
+    visit.page.get_by_label("Why", exact=True).check()
+    visit.page.get_by_role("button", name="Find a small change").click()
+    expect(visit.page.locator(".why")).to_contain_text("changed, and it says")
+
+
 @pytest.mark.parametrize("visitor", VISITORS)
 def test_axe_finds_nothing_serious(visits: Callable[..., Visit], server: Server, visitor: str):
-    """On every tab, two models side by side, a neuron looked at."""
+    """On every tab, two models side by side, a neuron looked at, the answer explained."""
     visit = visits(**VISITORS[visitor]).open(server)
+    explain(visit)
     visit.page.get_by_label("Two models side by side").check()
     visit.says("3", "3")
     visit.page.locator('[aria-label^="Hidden layer 1, neuron 2:"]').first.click()
     for tab in TABS:
         visit.page.locator(f"#tab-{tab}").click()
-        if tab == "card":
-            expect(visit.page.locator(".worst button")).to_have_count(12)
+        whole(visit, tab)
         found = Axe().run(visit.page).response["violations"]
         serious = [
             (each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")
@@ -39,19 +57,17 @@ def test_axe_finds_nothing_serious(visits: Callable[..., Visit], server: Server,
 def test_the_policy_holds_and_nothing_is_asked_of_others(visits: Callable[..., Visit], server: Server):
     """No breach of the content security policy on any tab, one origin, few bytes; a script slipped in does not run."""
     visit = visits().open(server)
-    for tab in ("card", "live"):
-        visit.page.locator(f"#tab-{tab}").click()
-    expect(visit.page.locator(".worst button")).to_have_count(12)
-    visit.no_errors()
     origin = f"http://127.0.0.1:{server.http_port}/"
+    for tab in ("live", "card"):
+        visit.page.locator(f"#tab-{tab}").click()
+    whole(visit, "card")
+    assert fetched(visit, server) < 280_000
+    for tab in LESSONS:
+        visit.page.locator(f"#tab-{tab}").click()
+        whole(visit, tab)
+    assert fetched(visit, server) < 700_000
+    visit.no_errors()
     assert {request.url[: len(origin)] for request in visit.requests} == {origin}
-    files = {request.url for request in visit.requests if "DigitsService" not in request.url}
-    sizes = {
-        url: len(server.http(f"/{url.removeprefix(origin)}".partition("#")[0])[2])
-        for url in files
-        if "metrics" not in url
-    }
-    assert sum(sizes.values()) < 230_000
 
     def slip_in(route: Route) -> None:
         response = route.fetch()
@@ -65,11 +81,18 @@ def test_the_policy_holds_and_nothing_is_asked_of_others(visits: Callable[..., V
     assert "inline" in visit.errors[0]
 
 
+def fetched(visit: Visit, server: Server) -> int:
+    """Bytes of the page's files that the browser asked for."""
+    paths = {urlsplit(request.url).path for request in visit.requests}
+    return sum(len(server.http(path)[2]) for path in paths if "DigitsService" not in path and "metrics" not in path)
+
+
 @pytest.mark.parametrize("tab", TABS)
 def test_a_phone_needs_no_scrolling_sideways(visits: Callable[..., Visit], server: Server, tab: str):
     """And a finger draws: here a 1, by touch."""
     visit = visits(**PHONE).open(server, tab)
     if tab == "draw":
+        explain(visit)
         visit.page.get_by_label("Two models side by side").check()
         visit.says("3", "3")
         visit.clear()
@@ -82,6 +105,7 @@ def test_a_phone_needs_no_scrolling_sideways(visits: Callable[..., Visit], serve
             touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [point]})
         touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
         visit.says("1", "1")
+    whole(visit, tab)
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= 390
     visit.no_errors()
 
@@ -91,12 +115,12 @@ def test_a_page_of_320_pixels_needs_no_scrolling_sideways(visits: Callable[..., 
     visit = visits(viewport={"width": 320, "height": 256}).open(server)
     sideways = "document.documentElement.scrollWidth - document.body.offsetWidth"
     assert visit.page.evaluate(sideways) <= 0
+    explain(visit)
     visit.page.get_by_label("Two models side by side").check()
     visit.says("3", "3")
     for tab in TABS:
         visit.page.locator(f"#tab-{tab}").click()
-        if tab == "card":
-            expect(visit.page.locator(".worst button")).to_have_count(12)
+        whole(visit, tab)
         assert visit.page.evaluate(sideways) <= 0, tab
 
 

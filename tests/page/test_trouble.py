@@ -96,7 +96,7 @@ def test_a_drawing_whose_answer_broke_off_is_asked_again(visits: Callable[..., V
 def test_test_digits_that_broke_off_are_fetched_again(visits: Callable[..., Visit], server: Server):
     """Those of the model's tab, which are a file of the page."""
     with between(server) as machine:
-        machine.cut = "/examples-mnist.gz"
+        machine.cut = "/examples/mnist.gz"
         visit = visits().open(machine, "card")
         expect(visit.page.locator("#banner")).to_contain_text("The server does not answer", timeout=PATIENCE)
         machine.cut = ""

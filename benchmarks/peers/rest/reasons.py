@@ -55,6 +55,13 @@ REASONS = (
     Reason("A field that is null is absent.", "status", "500", "200", "infer: an id that is null|outputs: null"),
     Reason("Pixels alone may be several images.", "status", "400", "200", "infer: pixels of 3"),
     Reason("A compressed body that ends early is refused.", "status", "200", "400", "encoding: cut gzip"),
+    Reason(
+        "With grpcio, a body in more than 1,000 pieces of fewer than 64 bytes is refused.",
+        "status",
+        "200",
+        "400",
+        "encoding: JSON in pieces of 1$",
+    ),
     Reason("Answers below 1 KiB are not compressed.", "content-encoding", about="encoding: answer as"),
     Reason("FP32 is accepted if all pixels are whole numbers.", "status", "400", "200", "tensor: FP32"),
     Reason("Pixels are accepted in the shapes of pictures.", "status", "400", "200", "tensor: a shape of pictures"),

@@ -13,6 +13,10 @@ from service.transports import limits as pending
 # Seconds between two log lines on refused connections, at least.
 TELL_SECONDS = 10.0
 
+# Pieces of a body that may be small, and the bytes that the others have at least on average.
+SMALL_PIECES = 1000
+SMALL_BYTES = 64
+
 _LATE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
@@ -33,6 +37,32 @@ class ConnectionLimit:
         return False
 
 
+class PieceLimit(h11.Connection):
+    """Refuses bodies in many small pieces (`Transfer-Encoding: chunked`).
+
+    Reading a piece costs as much whatever its size is: 200,000 of one byte held up all other calls for seconds.
+    """
+
+    refusal = ""
+    """Why the request was refused."""
+    _pieces = _bytes = 0  # of the request that is arriving
+
+    def next_event(self) -> Any:
+        """See `h11.Connection`."""
+        event = super().next_event()
+        if type(event) is h11.Request:
+            self._pieces = self._bytes = 0
+        elif type(event) is h11.Data:
+            self._pieces += 1
+            self._bytes += len(event.data)
+            if self._pieces > SMALL_PIECES + self._bytes // SMALL_BYTES:
+                self.refusal = (
+                    f"the body comes in pieces of fewer than {SMALL_BYTES} bytes, more than {SMALL_PIECES} of them"
+                )
+                raise h11.RemoteProtocolError(self.refusal)
+        return event
+
+
 class HttpConnection(H11Protocol):
     """Closed when there are too many, when a request does not arrive in time, and when it is idle.
 
@@ -42,6 +72,7 @@ class HttpConnection(H11Protocol):
 
     def __init__(self, limit: ConnectionLimit, **given: Any) -> None:
         super().__init__(**given)
+        self.conn: PieceLimit = PieceLimit(h11.SERVER, self.conn._max_incomplete_event_size)
         self._limit = limit
         self._coming: asyncio.TimerHandle | None = None
 
@@ -62,6 +93,13 @@ class HttpConnection(H11Protocol):
         """See `asyncio.Protocol`."""
         super().data_received(data)
         self._set_clocks()
+
+    def send_400_response(self, msg: str) -> None:
+        """Tell why a request is refused, unless it is being answered already."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(self.conn.refusal or msg)
+        else:
+            self.transport.close()
 
     def on_response_complete(self) -> None:
         """Time the next request, or the rest of this one."""

@@ -1,6 +1,6 @@
 // What preparation made of a picture: the picture as it was given, and the pixels that a network got.
 
-import { element, say } from "../dom.js";
+import { element, grey, say } from "../dom.js";
 
 const SIDE = 280; // pixels of the picture as it was given
 
@@ -26,10 +26,7 @@ export class Preparation {
     const context = this.given.getContext("2d");
     context.clearRect(0, 0, SIDE, SIDE);
     context.drawImage(bitmap, (SIDE - w) / 2, (SIDE - h) / 2, w, h);
-    [this.got.width, this.got.height] = [card.cols, card.rows];
-    const pixels = new ImageData(card.cols, card.rows);
-    values.forEach((value, at) => pixels.data.set([...Array(3).fill((255 * value) / card.pixelMax), 255], 4 * at));
-    this.got.getContext("2d").putImageData(pixels, 0, 0);
+    grey(this.got, values, card);
     [bitmap, this.got].forEach(({ width, height }, at) => say(this.sizes[at], `${width} × ${height} pixels`));
   }
 }

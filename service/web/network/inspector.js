@@ -1,10 +1,10 @@
 // A neuron looked at closely: what it looks for, what it found, and what it made of that.
 
 import { element, figure, fitted, say } from "../dom.js";
-import { greatest, image, mix } from "./paint.js";
+import { gallery, tileAt, tint, typical, weightsOf } from "./gallery.js";
+import { greatest, image } from "./paint.js";
 
 const SIDE = 128; // pixels of its pictures
-const TILE = 66; // at most, of those of a whole layer
 const MOST_TILES = 64;
 
 /** What people call the functions of a card. */
@@ -21,9 +21,8 @@ export class Inspector {
   constructor(choose) {
     this.gallery = element("canvas", { class: "gallery", role: "img", "aria-label": "The weights of each neuron of the first hidden layer as an image" });
     this.gallery.addEventListener("click", ({ offsetX, offsetY }) => {
-      const { across, pitch, count } = this.tiles;
-      const neuron = Math.floor(offsetY / pitch) * across + Math.floor(offsetX / pitch);
-      if (offsetX < across * pitch && neuron < count) choose(neuron);
+      const neuron = tileAt(this.tiles, offsetX, offsetY);
+      if (neuron >= 0) choose(neuron);
     });
     this.title = element("h3", {}, "A neuron");
     this.hint = element("p", { class: "note" });
@@ -73,17 +72,7 @@ export class Inspector {
     const count = layer?.neurons ?? 0;
     this.gallery.hidden = !count || count > MOST_TILES;
     if (this.gallery.hidden) return;
-    const across = width < 600 ? 8 : count > 32 ? 32 : 16;
-    const pitch = Math.min(TILE, Math.floor(width / across));
-    this.tiles = { across, pitch, count };
-    const context = fitted(this.gallery, width, pitch * Math.ceil(count / across));
-    const side = pitch - 5;
-    for (let neuron = 0; neuron < count; neuron++) {
-      const column = weightsOf(layer, neuron);
-      const most = typical(column);
-      const box = { x: (neuron % across) * pitch + 1, y: Math.floor(neuron / across) * pitch + 1, w: side, h: side };
-      image(context, box, column, card.rows, card.cols, (value) => tint(value / most, colours), colours);
-    }
+    this.tiles = gallery(this.gallery, layer, card, width, colours);
   }
 
   #picture(index, values, looked) {
@@ -101,16 +90,8 @@ export class Inspector {
   }
 }
 
-/** The colour of a weight, -1..1. */
-const tint = (part, { ground, minus, plus }) => mix(ground, part < 0 ? minus : plus, Math.min(1, Math.abs(part)));
-
 function hint({ weights, layer, card, seen }) {
   if (!weights) return `Fetching ${(card.layerWidths[layer - 1] * card.layerWidths[layer]).toLocaleString("en")} weights`;
   const from = layer === 1 ? "Ink" : "Light";
   return `${from} where it is warm excites it, where it is blue inhibits it.${seen ? "" : " Draw something to see what it makes of it."}`;
 }
-
-const weightsOf = ({ weights, inputs, neurons }, neuron) => Array.from({ length: inputs }, (_, from) => weights[from * neurons + neuron]);
-
-/** A size that few go beyond: what was learned at the rim, where ink hardly is, must not set the scale. */
-const typical = (values) => values.map(Math.abs).sort((a, b) => a - b)[Math.floor(values.length * 0.985)] || greatest(values);

@@ -1,13 +1,12 @@
 // The tab of a model: its card, how far it is to be trusted, its confusion matrix with the digits behind it, and its worst mistakes.
 
 import { base64 } from "../reading/picture.js";
-import { element, figure, percent } from "../dom.js";
+import { element, figure, grey, percent } from "../dom.js";
+import { examples } from "../examples/examples.js";
 import { describe } from "../network/inspector.js";
 import * as rpc from "../rpc.js";
 import { outliers, reliability } from "./calibration.js";
 
-// Test digits that come with the page, by data set: those that the models at hand take for others, and some more.
-const EXAMPLES = { mnist: "examples-mnist.gz", digits: "examples-digits.gz" };
 const WORST = 12;
 const CELL = 24; // digits shown of a cell
 const SHOWN = 56; // pixels along the side of a digit
@@ -16,7 +15,6 @@ export class CardTab {
   constructor(root, draw) {
     this.root = root;
     this.draw = draw; // called with a digit that was chosen
-    this.examples = new Map();
   }
 
   /** Show this version. Raises `Failure`. */
@@ -58,15 +56,15 @@ export class CardTab {
   async #scoreExamples(model, version, maxRows) {
     const { card, sha256 } = this;
     this.scored = [];
-    const examples = await this.#examples(card);
-    if (!examples.length) {
+    const digits = await examples(card);
+    if (!digits.length) {
       this.worst.replaceChildren(element("p", { class: "note" }, `This page has no test digits of the data set ${card.dataset}.`));
       return;
     }
     const size = card.rows * card.cols;
     const step = Math.min(maxRows, 256);
-    for (let at = 0; at < examples.length; at += step) {
-      const part = examples.slice(at, at + step);
+    for (let at = 0; at < digits.length; at += step) {
+      const part = digits.slice(at, at + step);
       const pixels = new Uint8Array(part.length * size);
       part.forEach((each, index) => pixels.set(each.pixels, index * size));
       const { predictions } = await rpc.call("Classify", { model, version, pixels: base64(pixels) });
@@ -79,23 +77,6 @@ export class CardTab {
     const wrong = this.scored.filter(({ truth, said }) => truth !== said).sort((a, b) => a.believed - b.believed);
     this.worst.replaceChildren(...wrong.slice(0, WORST).map((each) => this.#digit(each)));
     this.root.dataset.scored = this.scored.length;
-  }
-
-  async #examples({ dataset, rows, cols }) {
-    const name = EXAMPLES[dataset];
-    if (!name) return [];
-    if (!this.examples.has(name)) {
-      const { body } = await rpc.page(name);
-      const bytes = new Uint8Array(await new Response(body.pipeThrough(new DecompressionStream("gzip"))).arrayBuffer());
-      this.examples.set(name, bytes);
-    }
-    const bytes = this.examples.get(name);
-    const size = rows * cols;
-    if (bytes.length % (1 + size)) return []; // of another shape than this model takes
-    return Array.from({ length: bytes.length / (1 + size) }, (_, index) => {
-      const at = index * (1 + size);
-      return { truth: bytes[at], pixels: bytes.subarray(at + 1, at + 1 + size) };
-    });
   }
 
   #matrix() {
@@ -134,10 +115,7 @@ export class CardTab {
 
   #digit({ pixels, truth, said, score, believed }) {
     const { rows, cols, classes, pixelMax } = this.card;
-    const canvas = element("canvas", { width: cols, height: rows });
-    const picture = new ImageData(cols, rows);
-    pixels.forEach((pixel, at) => picture.data.set([pixel, pixel, pixel].map((each) => (255 * each) / pixelMax).concat(255), 4 * at));
-    canvas.getContext("2d").putImageData(picture, 0, 0);
+    const canvas = grey(element("canvas"), pixels, this.card);
     canvas.style.width = canvas.style.height = `${SHOWN}px`;
     const text = truth === said ? percent(score) : `${classes[truth]} → ${classes[said]}`;
     const more = truth === said ? "" : `, ${percent(score, 0)} sure; ${percent(believed)} for ${classes[truth]}`;

@@ -164,6 +164,13 @@ async def test_the_clients_have_both(server: Server, digit: bytes):
         assert all(np.array_equal(one, two) for one, two in zip(again.weights, learned.weights, strict=True))
 
 
+def test_the_listing_says_which_versions_have_snapshots(stub: Stub):
+    """By name and version."""
+    models = stub.list_models(pb.ListModelsRequest(), timeout=20).models
+    having = {(model.name, each.version) for model in models for each in model.versions if each.has_snapshots}
+    assert having == {(MODEL, "3"), (MODEL, "4")}
+
+
 def test_snapshots_are_those_of_the_file(stub: Stub):
     """Little-endian, layer by layer, and none where only the curves are asked for."""
     with np.load(VersionFolder(MODELS, MODEL, 3).snapshots) as arrays:

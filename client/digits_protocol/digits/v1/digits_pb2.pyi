@@ -226,7 +226,7 @@ class Model(_message.Message):
     def __init__(self, name: _Optional[str] = ..., versions: _Optional[_Iterable[_Union[ModelVersion, _Mapping]]] = ...) -> None: ...
 
 class ModelVersion(_message.Message):
-    __slots__ = ("version", "state", "reason", "rows", "cols", "pixel_max", "classes")
+    __slots__ = ("version", "state", "reason", "rows", "cols", "pixel_max", "classes", "has_snapshots")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
@@ -234,6 +234,7 @@ class ModelVersion(_message.Message):
     COLS_FIELD_NUMBER: _ClassVar[int]
     PIXEL_MAX_FIELD_NUMBER: _ClassVar[int]
     CLASSES_FIELD_NUMBER: _ClassVar[int]
+    HAS_SNAPSHOTS_FIELD_NUMBER: _ClassVar[int]
     version: str
     state: ModelState
     reason: str
@@ -241,7 +242,8 @@ class ModelVersion(_message.Message):
     cols: int
     pixel_max: int
     classes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, version: _Optional[str] = ..., state: _Optional[_Union[ModelState, str]] = ..., reason: _Optional[str] = ..., rows: _Optional[int] = ..., cols: _Optional[int] = ..., pixel_max: _Optional[int] = ..., classes: _Optional[_Iterable[str]] = ...) -> None: ...
+    has_snapshots: bool
+    def __init__(self, version: _Optional[str] = ..., state: _Optional[_Union[ModelState, str]] = ..., reason: _Optional[str] = ..., rows: _Optional[int] = ..., cols: _Optional[int] = ..., pixel_max: _Optional[int] = ..., classes: _Optional[_Iterable[str]] = ..., has_snapshots: bool = ...) -> None: ...
 
 class GetModelRequest(_message.Message):
     __slots__ = ("model", "version")

@@ -103,7 +103,8 @@ def test_card_says_what_the_recipe_says(folder, card):
 def test_test_set_gives_the_card_s_figures(folder, card):
     """All held-out images give exactly the accuracy and the confusion matrix on the card.
 
-    As many of them as asked for have their class among the candidates; networks without calibration promise none.
+    As many of them as asked for have their class among the candidates, or more where the thresholds are for other
+    people's digits as well; networks without calibration promise none.
     """
     part = held_out(card.dataset)
     labels, scores = found(folder)["label"], found(folder)["scores"]
@@ -115,7 +116,7 @@ def test_test_set_gives_the_card_s_figures(folder, card):
     assert bool(card.thresholds) == ("member_seeds" in card.recipe)
     if card.thresholds:
         sets = evaluate_sets(scores, part.labels, card.thresholds, 0.99)
-        assert sets.covered == pytest.approx(0.99, abs=0.003)
+        assert 0.987 < sets.covered < (0.998 if card.recipe.get("sources") else 0.993)
 
 
 def test_golden_rows_reproduce(folder, card, session):

@@ -11,7 +11,7 @@ from uvicorn.server import ServerState
 from service.app import App
 from service.config import Settings
 from service.process.servers import Servers
-from service.transports.http.connection import ConnectionLimit, HttpConnection
+from service.transports.http.connection import SMALL_BYTES, SMALL_PIECES, ConnectionLimit, HttpConnection
 from service.transports.http.uvicorn import HttpServer
 from service.transports.limits import HEADERS_SECONDS
 from tests.support.server import small_models
@@ -101,6 +101,10 @@ class Client:
             await asyncio.gather(*self._tasks)
             await asyncio.sleep(0)
         return [part[:3] for part in self.wire.written.split(b"HTTP/1.1 ")[1:]]
+
+    def leaves(self) -> None:
+        """The connection ends, as it does once it is closed."""
+        self._connection.connection_lost(None)
 
     def waits(self, seconds: float) -> bytes:
         """What comes back when nothing is sent for so long."""
@@ -204,3 +208,32 @@ async def test_what_is_idle_or_unfinished_is_closed(port: int, sent: bytes, stat
         answer = await reader.read()
     assert answer[9:12] == status
     writer.close()
+
+
+def pieces(count: int, size: int) -> bytes:
+    return b"%x\r\n%b\r\n" % (size, bytes(size)) * count
+
+
+CHUNKED = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(("count", "size"), [(SMALL_PIECES, 1), (3 * SMALL_PIECES, SMALL_BYTES)])
+async def test_a_body_comes_in_pieces(client: Client, count: int, size: int):
+    """A thousand of any size, or any number that are not small; on one connection again and again."""
+    for _ in range(3):
+        assert await client.sends(CHUNKED + pieces(count, size) + b"0\r\n\r\n") == [b"200"]
+    assert not client.wire.closed
+
+
+async def test_a_body_in_many_small_pieces_is_refused_by_a_sentence(client: Client):
+    """As soon as there are too many; nothing more of it is read."""
+    client.may_answer.clear()
+    await client.sends(CHUNKED + pieces(SMALL_PIECES // 2, SMALL_BYTES - 1))
+    assert not client.wire.closed
+    await client.sends(pieces(100 * SMALL_PIECES, SMALL_BYTES - 1))
+    assert client.wire.written.startswith(b"HTTP/1.1 400 ")
+    assert b"the body comes in pieces of fewer than 64 bytes, more than 1000 of them" in client.wire.written
+    assert client.wire.closed
+    client.leaves()
+    client.may_answer.set()
+    assert await client.sends(b"") == []

@@ -1,6 +1,6 @@
 // From stroke to light: measured from the hand's event until the browser has painted the answer to it.
 
-import { say } from "./dom.js";
+import { say } from "../dom.js";
 
 const MEASURE = "stroke-to-light";
 const KEPT = 500; // measures

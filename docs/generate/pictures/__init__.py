@@ -1,0 +1,1 @@
+"""The pictures and drawings of docs/pictures/."""
