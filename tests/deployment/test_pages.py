@@ -11,9 +11,9 @@ from tests.support.processes import ROOT
 pytestmark = pytest.mark.extra("docker")
 
 NAME = "digits-test-page"
-PAGES = {name: blocks(ROOT / name) for name in ("README.md", "docs/how-to/deploy.md")}
+PAGES = {name: blocks(ROOT / name) for name in ("README.md", "docs/operate/deploy.md")}
 RUN = [block for found in PAGES.values() for block in found if block.code.startswith("make image")]
-[COMPOSE] = [block for block in PAGES["docs/how-to/deploy.md"] if block.code.startswith("docker-compose up")]
+[COMPOSE] = [block for block in PAGES["docs/operate/deploy.md"] if block.code.startswith("docker-compose up")]
 
 
 def _shell(command: str, stack: Stack) -> None:
