@@ -36,7 +36,7 @@ def paths(*folders: str, pattern: str = "*") -> set[str]:
 
 
 def test_the_service_has_its_rooms_its_page_and_the_small_models(tmp_path: Path):
-    """Every module of each room and no tests; of a version what serving needs, its card and its snapshots, and no other model."""
+    """Every module of each room and no tests; the small models with all that serving needs, and no others."""
     names = build_wheel(tmp_path, ".")
     assert {name.partition("/")[0] for name in names} == ROOMS
     assert {name for name in names if name.endswith(".py")} == paths(*ROOMS, pattern="*.py")
