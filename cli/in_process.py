@@ -7,9 +7,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from digits_client import Classifications, DigitsError, InvalidInput, Listing, ModelNotFound, Reading
-from digits_client.models import ModelCard, Network, read_card, read_layer, read_listing
-from digits_client.reading import read_reading
-from digits_client.results import read_identity, read_response
+from digits_client.answers.models import ModelCard, Network, read_card, read_layer, read_listing
+from digits_client.answers.reading import read_reading
+from digits_client.answers.results import read_identity, read_response
 from digits_protocol.digits.v1 import digits_pb2 as pb
 
 from engine.errors import InvalidInput as EngineInvalidInput

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from digits_client import Classification
-    from digits_client.models import ModelCard, NetworkLayer
+    from digits_client.answers.models import ModelCard, NetworkLayer
 
 Floats = NDArray[np.float32]
 

@@ -9,6 +9,11 @@
 """
 
 from digits_client.aio import AsyncDigitsClient
+from digits_client.answers.explanations import Change, Explanation, LayerContributions, NetworkExplanation
+from digits_client.answers.health import Health
+from digits_client.answers.models import Learning, ListedModel, ListedVersion, Listing, ModelCard, Network, NetworkLayer
+from digits_client.answers.reading import Box, GridField, ReadDigit, Reading, ReadLine
+from digits_client.answers.results import Classification, Classifications, ModelIdentity, Timings
 from digits_client.client import DigitsClient
 from digits_client.errors import (
     ClientClosed,
@@ -22,11 +27,6 @@ from digits_client.errors import (
     TooLarge,
     Unavailable,
 )
-from digits_client.explanations import Change, Explanation, LayerContributions, NetworkExplanation
-from digits_client.health import Health
-from digits_client.models import Learning, ListedModel, ListedVersion, Listing, ModelCard, Network, NetworkLayer
-from digits_client.reading import Box, GridField, ReadDigit, Reading, ReadLine
-from digits_client.results import Classification, Classifications, ModelIdentity, Timings
 
 __all__ = [
     "AsyncDigitsClient",

@@ -7,6 +7,8 @@ from typing import Any, TypedDict
 import grpc
 from digits_protocol.digits.v1 import digits_pb2 as pb
 
+from digits_client.answers.models import ListedVersion, Listing
+from digits_client.answers.results import Classifications, read_response
 from digits_client.connection.channel import (
     Deadline,
     Metadata,
@@ -18,8 +20,7 @@ from digits_client.connection.channel import (
 from digits_client.connection.endpoint import Endpoint
 from digits_client.connection.trace import trace_metadata
 from digits_client.errors import InvalidInput, ModelNotFound, ServerError
-from digits_client.models import ListedVersion, Listing
-from digits_client.results import Classifications, read_response
+from digits_client.images import Batch
 
 
 class ClassifyOptions(TypedDict, total=False):
@@ -109,6 +110,30 @@ class BaseClient:
         if reject_above is not None:
             check_share("reject_above", reject_above)
         return {"model": name, "version": number, "coverage": coverage, "reject_above": reject_above}
+
+    def _explain_request(
+        self,
+        batch: Batch,
+        listed: ListedVersion | None,
+        which: pb.ClassifyRequest,
+        explained_class: int | None,
+        find_change: bool,
+        changed_class: int | None,
+    ) -> pb.ExplainRequest:
+        """The request for the one image of `batch` and the model of `which`. Raises `ValueError` for several images."""
+        if not batch.fill(which, listed):
+            raise ValueError("there are several images, expected one to explain")
+        request = pb.ExplainRequest(
+            model=which.model,
+            version=which.version,
+            pixels=which.pixels,
+            explained_class=explained_class,
+            find_change=find_change,
+            changed_class=changed_class,
+        )
+        if which.encoded_images:
+            request.encoded_image = which.encoded_images[0]
+        return request
 
     def _find_cached(self, request: pb.ClassifyRequest) -> ListedVersion | None:
         """The version that serves the request, by the cached listing; None if it has no such version."""

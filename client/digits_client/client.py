@@ -10,7 +10,22 @@ import grpc
 from digits_protocol.digits.v1 import digits_pb2 as pb
 from numpy.typing import NDArray
 
-from digits_client import health as health_messages
+from digits_client.answers import health as health_messages
+from digits_client.answers.explanations import Explanation, read_explanation
+from digits_client.answers.health import Health
+from digits_client.answers.models import (
+    Learning,
+    ListedVersion,
+    Listing,
+    ModelCard,
+    Network,
+    read_card,
+    read_layer,
+    read_learning,
+    read_listing,
+)
+from digits_client.answers.reading import Reading, read_reading
+from digits_client.answers.results import Classification, Classifications, read_identity
 from digits_client.base import BaseClient, ClassifyOptions
 from digits_client.connection.channel import (
     CLASSIFY,
@@ -28,22 +43,7 @@ from digits_client.connection.channel import (
 )
 from digits_client.connection.channels import Channels
 from digits_client.errors import DigitsError, ModelNotFound, Result, read_answer
-from digits_client.explanations import Explanation, explain_request, read_explanation
-from digits_client.health import Health
 from digits_client.images import ImageFile, ImageList, Images, read_images, read_picture
-from digits_client.models import (
-    Learning,
-    ListedVersion,
-    Listing,
-    ModelCard,
-    Network,
-    read_card,
-    read_layer,
-    read_learning,
-    read_listing,
-)
-from digits_client.reading import Reading, read_reading
-from digits_client.results import Classification, Classifications, read_identity
 from digits_client.stream import StreamResult, StreamResults
 
 
@@ -180,8 +180,7 @@ class DigitsClient(BaseClient):
         batch = read_images(image)
         request = self._classify_request(model, version, False, None, None)
         listed = self._find_version(request, deadline) if batch.arrays else None
-        options = {"explained_class": explained_class, "find_change": find_change, "changed_class": changed_class}
-        explained = explain_request(batch, listed, (request.model, request.version), options)
+        explained = self._explain_request(batch, listed, request, explained_class, find_change, changed_class)
         with self._discard_listing_on_error():
             return self._call(EXPLAIN, explained, deadline, read_explanation)
 

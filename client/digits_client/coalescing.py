@@ -5,8 +5,8 @@ import copy
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from digits_client.answers.results import Classification, Classifications
 from digits_client.errors import InvalidInput
-from digits_client.results import Classification, Classifications
 
 
 @dataclass(frozen=True, slots=True)

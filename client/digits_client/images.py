@@ -9,7 +9,7 @@ import numpy as np
 from digits_protocol.digits.v1 import digits_pb2 as pb
 from numpy.typing import NDArray
 
-from digits_client.models import ListedVersion
+from digits_client.answers.models import ListedVersion
 from digits_client.pictures import Picture, encode
 
 ImageFile = str | Path | bytes | bytearray | memoryview | Picture

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 
 from digits_protocol.digits.v1 import digits_pb2 as pb
 
+from digits_client.answers.results import Classification, Classifications, read_response
 from digits_client.errors import DigitsError, ServerError, from_status, read_answer
 from digits_client.images import Images
-from digits_client.results import Classification, Classifications, read_response
 
 StreamResult = Classification | Classifications | DigitsError | ValueError | TypeError | OSError
 

@@ -9,12 +9,12 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from digits_client.answers.models import Listing
 from digits_client.coalescing import Coalescer
 from digits_client.connection.channel import OPTIONS, RPCS, Deadline, Rpc
 from digits_client.connection.endpoint import Endpoint
 from digits_client.connection.forks import check_process
 from digits_client.errors import ClientClosed, ServerError, from_rpc
-from digits_client.models import Listing
 
 
 class LoopState:

@@ -4,8 +4,8 @@ import io
 
 import numpy as np
 import pytest
+from digits_client.answers.models import ListedVersion
 from digits_client.images import as_pixels, read_images
-from digits_client.models import ListedVersion
 from PIL import Image
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from digits_protocol.digits.v1 import digits_pb2 as pb
 
-from digits_client.results import (
+from digits_client.answers.results import (
     Classification,
     ModelIdentity,
     Timings,

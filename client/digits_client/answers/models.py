@@ -10,8 +10,8 @@ import numpy as np
 from digits_protocol.digits.v1 import digits_pb2 as pb
 from numpy.typing import NDArray
 
+from digits_client.answers.results import ModelIdentity, read_identity
 from digits_client.errors import ModelNotFound
-from digits_client.results import ModelIdentity, read_identity
 
 
 @dataclass(frozen=True, slots=True)

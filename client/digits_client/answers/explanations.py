@@ -1,15 +1,12 @@
 """Why an image got its scores."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from digits_protocol.digits.v1 import digits_pb2 as pb
 from numpy.typing import NDArray
 
-from digits_client.images import Batch
-from digits_client.models import ListedVersion
-from digits_client.results import Classification, read_identity, read_prediction, read_timings
+from digits_client.answers.results import Classification, read_identity, read_prediction, read_timings
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,19 +59,6 @@ class Explanation:
     """None unless asked for, and when none was found."""
     classification: Classification
     """As from `classify`, without activations."""
-
-
-def explain_request(
-    batch: Batch, listed: ListedVersion | None, selected: tuple[str, str], options: dict[str, Any]
-) -> pb.ExplainRequest:
-    """The request for the one image of `batch`. Raises `ValueError` for several."""
-    classify = pb.ClassifyRequest()
-    if not batch.fill(classify, listed):
-        raise ValueError("there are several images, expected one to explain")
-    request = pb.ExplainRequest(model=selected[0], version=selected[1], pixels=classify.pixels, **options)
-    if classify.encoded_images:
-        request.encoded_image = classify.encoded_images[0]
-    return request
 
 
 def read_explanation(response: pb.ExplainResponse) -> Explanation:
