@@ -4,7 +4,7 @@ The file is optional and nothing reads it to serve. Its arrays, for S snapshots 
 
 | array | form | what |
 |---|---|---|
-| `epochs` | int32 [S] | finished epochs, ascending; 0 is the network before it learns |
+| `epochs` | int32 [S] | finished epochs, 0 or more, ascending; 0 is the network before it learns |
 | `losses` | float32 [S] | cross-entropy of that epoch on the images learned from; NaN at epoch 0 |
 | `validation_losses` | float32 [S] | cross-entropy after that epoch on the validation images |
 | `validation_accuracies` | float32 [S] | accuracy, 0..1, after that epoch on the validation images |
@@ -44,6 +44,7 @@ class Snapshots:
     """[S, neurons] of each layer."""
 
 
+_LARGEST = 2**30  # bytes of all arrays; far more than the networks here need
 _CURVES = ("losses", "validation_losses", "validation_accuracies")
 
 
@@ -68,6 +69,9 @@ def read_snapshots(file: Path) -> Snapshots:
     """Read `file`; raises `SnapshotsError` when it is missing or its arrays are not of the forms stated above."""
     try:
         with np.load(file, allow_pickle=False) as arrays:
+            size = sum(each.file_size for each in arrays.zip.infolist())
+            if size > _LARGEST:
+                raise ValueError(f"its arrays have {size} bytes, expected at most {_LARGEST}")
             layers = range(1, sum(name.startswith("weights_") for name in arrays.files) + 1)
             snapshots = Snapshots(
                 **{name: arrays[name] for name in ("epochs", *_CURVES)},
@@ -84,7 +88,7 @@ def read_snapshots(file: Path) -> Snapshots:
 
 def _check(file: Path, snapshots: Snapshots) -> None:
     """Raise `SnapshotsError` unless all arrays have the types and shapes stated above, with a snapshot at least."""
-    count, neurons = len(snapshots.epochs), None
+    count, neurons = snapshots.epochs.size, None
     wanted: list[tuple[str, Any, tuple[int, ...]]] = [("epochs", np.int32, (count,))]
     wanted += [(name, np.float32, (count,)) for name in _CURVES]
     for layer, (weights, biases) in enumerate(zip(snapshots.weights, snapshots.biases, strict=True), start=1):
@@ -101,8 +105,8 @@ def _check(file: Path, snapshots: Snapshots) -> None:
             raise SnapshotsError(
                 f"{file}: {name} is {array.dtype}{list(array.shape)}, expected {np.dtype(dtype)}{list(shape)}"
             )
-    if not snapshots.weights or not count or (np.diff(snapshots.epochs) <= 0).any():
-        raise SnapshotsError(f"{file} has no layers, or its epochs do not ascend")
+    if not snapshots.weights or not count or (np.diff(snapshots.epochs, prepend=-1) <= 0).any():
+        raise SnapshotsError(f"{file} has no layers, or its epochs do not ascend from 0 or more")
 
 
 def _arrays(snapshots: Snapshots) -> dict[str, NDArray[Any]]:

@@ -41,7 +41,9 @@ def test_a_round_trip(tmp_path: Path, snapshots):
     [
         (lambda s: {"losses": s.losses[:2]}, r"losses is float32\[2\], expected float32\[3\]"),
         (lambda s: {"epochs": s.epochs.astype(np.int64)}, r"epochs is int64\[3\], expected int32\[3\]"),
+        (lambda s: {"epochs": np.int32(3)}, r"epochs is int32\[\], expected int32\[1\]"),
         (lambda s: {"epochs": s.epochs[::-1]}, "its epochs do not ascend"),
+        (lambda s: {"epochs": s.epochs - 1}, "its epochs do not ascend from 0 or more"),
         (lambda s: {"weights": (), "biases": ()}, "has no layers"),
         (
             lambda s: {"weights": s.weights[::-1], "biases": s.biases[::-1]},
@@ -64,6 +66,18 @@ def test_a_missing_and_a_damaged_file_are_named(tmp_path: Path, snapshots):
     write_snapshots(file, snapshots)
     file.write_bytes(file.read_bytes()[:200])
     with pytest.raises(SnapshotsError, match=r"snapshots\.npz cannot be read"):
+        read_snapshots(file)
+
+
+def test_arrays_far_too_large_are_refused_unread(tmp_path: Path, snapshots):
+    """By the sizes that the archive states: some megabytes of zeros may unpack to more than there is memory."""
+    file = tmp_path / "snapshots.npz"
+    write_snapshots(file, snapshots)
+    data = bytearray(file.read_bytes())
+    entry = data.rindex(b"PK\x01\x02")  # the last one of the directory
+    data[entry + 24 : entry + 28] = (2**30).to_bytes(4, "little")
+    file.write_bytes(data)
+    with pytest.raises(SnapshotsError, match=r"its arrays have \d{10} bytes, expected at most 1073741824"):
         read_snapshots(file)
 
 
