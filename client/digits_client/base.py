@@ -13,6 +13,7 @@ from digits_client.connection.channel import (
     Deadline,
     Metadata,
     check_metadata,
+    check_position,
     check_share,
     check_text,
     check_timeout,
@@ -120,9 +121,15 @@ class BaseClient:
         find_change: bool,
         changed_class: int | None,
     ) -> pb.ExplainRequest:
-        """The request for the one image of `batch` and the model of `which`. Raises `ValueError` for several images."""
+        """The request for the one image of `batch` and the model of `which`.
+
+        Raises `ValueError` for several images, and for a class that cannot be one.
+        """
+        for name, position in (("explained_class", explained_class), ("changed_class", changed_class)):
+            if position is not None:
+                check_position(name, position)
         if not batch.fill(which, listed):
-            raise ValueError("there are several images, expected one to explain")
+            raise ValueError("the images are a list, or an array of several, expected one image to explain")
         request = pb.ExplainRequest(
             model=which.model,
             version=which.version,

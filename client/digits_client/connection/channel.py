@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 from digits_protocol.digits.v1 import digits_pb2 as pb
@@ -141,6 +141,14 @@ def check_share(name: str, share: Any) -> None:
         raise TypeError(f"{name} is {share!r}, expected a number")
     if not 0 < share < 1:
         raise ValueError(f"{name} is {share}, expected more than 0 and less than 1")
+
+
+def check_position(name: str, position: Any) -> None:
+    """Raises `TypeError` for a position that is no whole number, `ValueError` for one that no class can have."""
+    if isinstance(position, bool) or not issubclass(type(position), Integral):
+        raise TypeError(f"{name} is {position!r}, expected the position of a class, a whole number")
+    if not 0 <= position < 2**32:
+        raise ValueError(f"{name} is {position}, expected the position of a class, 0 or more")
 
 
 def check_metadata(metadata: tuple[Any, ...]) -> None:

@@ -143,8 +143,8 @@ async def test_the_clients_have_both(server: Server, digit: bytes):
         assert all(
             layer.contributions.sum() + layer.rest == pytest.approx(member.logit, abs=1e-4) for layer in member.layers
         )
-        with pytest.raises(ValueError, match="several images, expected one"):
-            client.explain([image, image])
+        with pytest.raises(ValueError, match="a list, or an array of several, expected one image"):
+            client.explain([image])
         assert client.explain(file_of(255 - image)).change is None
         learned, network = client.learning(), client.network()
         with pytest.raises(InvalidInput, match="no snapshots"):

@@ -158,3 +158,13 @@ def test_options_that_cannot_be(kind: type, options: dict):
     """Are named where they are given."""
     with pytest.raises((TypeError, ValueError), match=f"^{next(iter(options))} is "):
         kind("localhost:1", **options)
+
+
+@pytest.mark.parametrize("options", [{"explained_class": -1}, {"changed_class": 2**32}, {"explained_class": 3.0}])
+def test_a_class_is_a_position(options: dict):
+    """It is named, and no server is asked."""
+    with (
+        DigitsClient("localhost:1") as client,
+        pytest.raises((TypeError, ValueError), match=f"^{next(iter(options))} is .*, expected the position of a class"),
+    ):
+        client.explain(b"image", **options)
