@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from engine.explaining.network import Network
 
 _MOST_PIXELS = 150
-_AHEAD = 1e-3  # by so much the new class's score leads, so that a server's float32 finds the same
 
 
 def find_change(
@@ -22,13 +21,15 @@ def find_change(
     positions: Sequence[int],
     pixel_max: int,
     stop: Callable[[], bool] = lambda: False,
+    *,
+    lead: float = 1e-3,
 ) -> NDArray[np.uint8] | None:
     """`pixels` [rows*cols] changed so that the class at one of `positions` has the best score, tried in their order.
 
     None if 150 changed pixels do not suffice for any of them. `stop` is asked between steps; where it says so, the
-    result is None too.
+    result is None too. The score is best by `lead`, so that a server, which rounds otherwise, finds the same.
     """
-    search = _Search(networks, pixel_max, stop)
+    search = _Search(networks, pixel_max, stop, lead)
     for position in positions:
         changed = search.change(pixels.astype(np.float32), position)
         if changed is not None:
@@ -37,7 +38,8 @@ def find_change(
 
 
 class _Search:
-    def __init__(self, networks: Sequence[Network], pixel_max: int, stop: Callable[[], bool]) -> None:
+    def __init__(self, networks: Sequence[Network], pixel_max: int, stop: Callable[[], bool], lead: float) -> None:
+        self._lead = lead
         self._networks = networks
         self._pixel_max = pixel_max
         self._stop = stop
@@ -86,7 +88,7 @@ class _Search:
 
     def _is(self, pixels: NDArray[np.float32], position: int) -> bool:
         scores = np.mean([_scores(each.layers(pixels, np.float32)[-1]) for each in self._networks], axis=0)
-        return bool(scores[position] >= np.delete(scores, position).max() + _AHEAD)
+        return bool(scores[position] >= np.delete(scores, position).max() + self._lead)
 
     def _gradient(self, pixels: NDArray[np.float32], position: int) -> NDArray[np.float32]:
         """Of the logarithm of the class's score over that of the best other one."""

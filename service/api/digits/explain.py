@@ -58,7 +58,10 @@ class ExplainApi:
         def work(stop: Stop) -> _Found:
             networks = self._explainer.networks(version)
             contributions = [explain(network, pixels[0], position) for network in networks]
-            changed = find_change(networks, pixels[0], wanted, card.pixel_max, stop) if request.find_change else None
+            changed = None
+            if request.find_change:
+                lead = 0.1 if card.variant else 1e-3  # a variant also rounds the values of its neurons
+                changed = find_change(networks, pixels[0], wanted, card.pixel_max, stop, lead=lead)
             return _Found(contributions, changed)
 
         found = await self._explainer.run(work, context.deadline)

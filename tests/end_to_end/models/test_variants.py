@@ -62,3 +62,9 @@ def test_a_batch_job_takes_it_too(served: Server, mnist_test, tmp_path: Path):
         2,
         "digits: --variant cannot be combined with --server, which has its own models\n",
     )
+
+
+def test_changes_hold_for_a_variant(served: Server, mnist_test):
+    """They are found with its weights, and its neurons round too."""
+    with DigitsClient(served.address, model="mnist-large", timeout=60) as client:
+        assert all(client.explain(image, find_change=True).change for image in mnist_test[0][:12])
