@@ -4,6 +4,7 @@ The file of a command is imported when the command is called: `digits --help` do
 `digits health` runs without scikit-learn.
 """
 
+import errno
 import importlib
 import os
 import signal
@@ -14,6 +15,9 @@ from types import FrameType
 from typing import Any
 
 from cli.extras import Needs
+
+# Errors of an output that has no room.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 # Name of each command, its line in `digits --help`, and the extras it needs.
 COMMANDS = {
@@ -91,5 +95,13 @@ def main() -> None:
                 signal.signal(number, _stop_early)
     else:  # gRPC would log its traces before the one sentence of a failed command
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    with Needs(COMMANDS.get(called, ("", "serve"))[1]):
-        build(arguments)(arguments, prog_name="digits")
+    try:
+        with Needs(COMMANDS.get(called, ("", "serve"))[1]):
+            build(arguments)(arguments, prog_name="digits")
+    except OSError as error:
+        if error.errno not in _FULL or error.filename is not None:
+            raise
+        # What was not written would be tried again at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.stderr.write(f"digits: the output cannot be written: {error.strerror}\n")
+        sys.exit(1)

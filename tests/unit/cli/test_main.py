@@ -99,3 +99,12 @@ def test_a_missing_extra_is_named(command: str, package: str, extra: str, tmp_pa
     assert failed.stderr.startswith(f"digits: this command needs the package {package}")
     assert extra in failed.stderr
     assert "Traceback" not in failed.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["learn", "--epochs=1"]])
+def test_an_output_without_room(arguments: list[str]):
+    """One sentence, without a traceback."""
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([DIGITS, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.stderr == "digits: the output cannot be written: No space left on device\n"
+    assert done.returncode == 1
