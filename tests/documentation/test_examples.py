@@ -34,6 +34,7 @@ image 250: the array has shape [3, 28], expected [28, 28] or [784] for one image
     "export_classifier.py": '…/tiny/1 written: 64-20-10 relu, …\n{…"model": {"name": "tiny"…\n',
     "score_folder.py": "1 rows by mnist-256x128\n…seven.png shows 7\n",
 }
+LONG, SLOW = ("export_classifier.py",), "it trains a network"
 OTHERS = {
     "go": (("go",), "sh generate.sh && go run . {address}"),
     "java": (("mvn", "javac"), "mvn -q -B compile exec:java -Dexec.args={address}"),
@@ -49,7 +50,13 @@ def test_every_example_has_its_test():
     assert names == {*PRINTED, *OTHERS, "browser"}
 
 
-@pytest.mark.parametrize("name", PRINTED)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.skipif(name in LONG and not EXAMPLES, reason=f"{SLOW}: `make examples`"))
+        for name in PRINTED
+    ],
+)
 def test_a_python_example_prints_what_it_shall(name: str, shared: Session, tmp_path: Path):
     """As its first lines say it is called."""
     session = Session(tmp_path, every_model=False)
