@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Set
 from contextlib import suppress
 from pathlib import Path
 
@@ -101,7 +102,7 @@ class Session:
         return code
 
 
-def lacking(words: frozenset[str]) -> str:
+def lacking(words: Set[str]) -> str:
     """The first program among `words` that is not on the PATH, or ""."""
     path = f"{ROOT / '.cache' / 'bin'}:{os.environ['PATH']}"
     return next((word for word in sorted(words) if shutil.which(word, path=path) is None), "")

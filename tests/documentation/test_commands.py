@@ -1,6 +1,7 @@
 """The commands of README and docs/ do what the pages say: each is taken from its page and run."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,9 @@ ELSEWHERE = {
 }
 _MARKS = {"server", "own", "examples", "elsewhere", "fresh", "triton"}
 
+# What the commands of a page build on one another with.
+PROGRAMS = ("curl", "openssl")
+
 RUN = [(page, found) for page in pages() if (found := blocks(page))]
 
 
@@ -43,6 +47,10 @@ def test_the_commands_of_a_page_do_what_it_says(page: Path, found: list[Block], 
     """In their order, in a folder like a clone; each exits with 0 and prints what stands behind it."""
     if all(map(_is_left_out, found)):
         pytest.skip("its commands are run by `make examples`")
+    used = {program for program in PROGRAMS for block in found if re.search(rf"\b{program}\b", block.code)}
+    if missing := lacking(used):
+        assert not os.environ.get("REQUIRE_EXTRAS"), f"{missing} is not on the PATH"
+        pytest.skip(f"its commands need {missing}")
     session = Session(tmp_path, every_model=EXAMPLES)
     session.server = shared.server
     try:
