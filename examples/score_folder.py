@@ -13,7 +13,7 @@ folder = sys.argv[1] if len(sys.argv) > 1 else "tests/data/images"
 table = Path(sys.argv[2] if len(sys.argv) > 2 else "scores.csv")
 
 summary = score(folder, table)
-print(f"{summary.rows} rows by {summary.model.card.name}")
+print(f"{summary.rows} scored by {summary.model.card.name}")
 with table.open() as lines:
     for row in csv.DictReader(lines):
         print(row["id"], "shows", row["digit"])

@@ -77,7 +77,8 @@ def _print_table(listing: "Listing", cards: dict[tuple[str, str], "ModelCard"]) 
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in ("model", "version", "state", "image", "pixels", "classes", "accuracy"):
-        table.add_column(title, justify="right" if title in ("version", "accuracy") else "left")
+        right = title in ("version", "accuracy")
+        table.add_column(title, justify="right" if right else "left", no_wrap=title == "model")
     reasons = []
     for model in listing.models:
         newest = max((each.version for each in model.versions if each.ready), key=int, default=None)

@@ -116,7 +116,7 @@ class Summary:
         """The summary as lines of text."""
         classes = self.model.card.classes
         lines = [
-            f"{self.rows:,} rows by {self.model}, {self.how}, in {self.seconds:.1f} s: "
+            f"{self.rows:,} row{'s' * (self.rows != 1)} by {self.model}, {self.how}, in {self.seconds:.1f} s: "
             f"{self.images_per_second:,.0f} images/s" + (f", {self.resumed_rows:,} resumed" * bool(self.resumed_rows))
         ]
         lines += self.flaws()

@@ -32,7 +32,7 @@ image 250: the array has shape [3, 28], expected [28, 28] or [784] for one image
 """,
     "triton_client.py": "label 1 from 16 neurons\nserved: …mnist-16x16…\n",
     "export_classifier.py": '…/tiny/1 written: 64-20-10 relu, …\n{…"model": {"name": "tiny"…\n',
-    "score_folder.py": "1 rows by mnist-256x128\n…seven.png shows 7\n",
+    "score_folder.py": "1 scored by mnist-256x128\n…seven.png shows 7\n",
 }
 LONG, SLOW = ("export_classifier.py",), "it trains a network"
 OTHERS = {

@@ -32,6 +32,8 @@ def test_models_as_a_table(server):
     assert all(line.rstrip().endswith("%") for line in rows.values())
     assert "One call carries up to 1024 images and 16 MiB." in done.stdout
     assert "\x1b" not in done.stdout
+    narrow = run_digits("models", f"--server={server.address}", env=dict(os.environ) | {"COLUMNS": "80"}).stdout
+    assert "mnist-256x128 (default)" in narrow
 
 
 def test_models_for_machines(server):
