@@ -40,7 +40,7 @@ def page() -> str:
         (
             head("Models", "the cards under `models/`"),
             "The test set is that of the model's data set: MNIST's, or for `digits-8x8` a part of scikit-learn's 8×8 "
-            "digits. What the models are for is told in [the models](../explanation/models.md).\n",
+            "digits. [The models](../explanation/models.md) says what each is for.\n",
             table(columns, rows),
         )
     )

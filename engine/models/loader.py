@@ -31,7 +31,7 @@ class VersionLoader:
         began = time.perf_counter()
         folder, settings = version.folder, self._settings
         try:
-            session, inline_rows = await asyncio.to_thread(self._open, folder)
+            session, inline_rows, version.has_snapshots = await asyncio.to_thread(self._open, folder)
         except Exception as error:  # an error of one version must not stop the others
             known = isinstance(error, ModelError)
             text = f"{folder.path} cannot be loaded: {type(error).__name__}: {first_line(error)}"
@@ -62,10 +62,11 @@ class VersionLoader:
             load_ms=round(version.statistics.load_seconds * 1e3),
         )
 
-    def _open(self, folder: VersionFolder) -> tuple[Session, int]:
+    def _open(self, folder: VersionFolder) -> tuple[Session, int, bool]:
         settings = self._settings
         session = load_session(folder, self._providers, settings.threads or usable_cores())
-        return session, session.rows_within(settings.inline_us / 1e6, settings.max_batch_rows)
+        inline_rows = session.rows_within(settings.inline_us / 1e6, settings.max_batch_rows)
+        return session, inline_rows, folder.snapshots.is_file()
 
     def close(self) -> None:
         """Stop the threads."""

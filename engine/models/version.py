@@ -34,6 +34,8 @@ class Version:
     state: State = State.LOADING
     reason: str = "the model is being loaded"
     """Why it is not ready; for a ready one, why a changed file on disk did not take its place, or empty."""
+    has_snapshots: bool = False
+    """Whether snapshots of its training lay beside the model when it was loaded."""
     loaded_session: Session | None = None
     loaded_batcher: Batcher | None = None
     statistics: Statistics = field(default_factory=Statistics)

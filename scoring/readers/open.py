@@ -29,9 +29,9 @@ from scoring.readers.tables.json_lines import STANDARD_INPUT, JsonLinesReader
 __all__ = ["RULES", "Inputs", "open_inputs"]
 
 RULES = """\
-Inputs are told apart by their content, not by their names: .npy, .npz, IDX, CSV and JSON lines (each of them \
-plain, packed by gzip, bzip2 or xz, or alone in a zip), Parquet, a folder, a zip or a tar (packed or not) of image \
-files, image files themselves, a glob of any of these, and - for JSON lines on standard input. Files and folders \
+The content of an input says what it is, not its name. It may be: .npy, .npz, IDX, CSV or JSON lines (each of them \
+plain, packed by gzip, bzip2 or xz, or alone in a zip); Parquet; a folder, a zip or a tar (packed or not) of image \
+files; an image file; a glob of any of these; or - for JSON lines on standard input. Files and folders \
 that are hidden by a dot, or that macOS, Windows or network storage keep for themselves (__MACOSX, Thumbs.db, \
 @eaDir), are passed over in folders, archives and globs.
 

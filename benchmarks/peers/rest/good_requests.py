@@ -87,7 +87,7 @@ def inference() -> Iterator[RestRequest]:
     yield as_json("infer: a parameter that is a list", {"parameters": {"a": [1]}, "inputs": [in_json(pixels)]})
     yield as_json("infer: a parameter that is null", {"parameters": {"a": None}, "inputs": [in_json(pixels)]})
     yield as_json("infer: parameters that are a list", {"parameters": [1], "inputs": [in_json(pixels)]})
-    yield as_json("infer: fields that nobody knows", {"colour": "blue", "inputs": [in_json(pixels) | {"size": 3}]})
+    yield as_json("infer: unknown fields", {"colour": "blue", "inputs": [in_json(pixels) | {"size": 3}]})
     yield RestRequest("infer: pixels alone, JSON of 0 bytes", "POST", INFER, images(1).tobytes(), {JSON_BYTES: "0"})
     yield RestRequest(
         "infer: pixels of 3 images, JSON of 0 bytes", "POST", INFER, images(3).tobytes(), {JSON_BYTES: "0"}

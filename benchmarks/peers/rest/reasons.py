@@ -45,7 +45,7 @@ REASONS = (
         "tensors",
         about="infer: .* both",
     ),
-    Reason("Health is told in the body, too, which KServe's client reads.", "(live|ready)$"),
+    Reason("The body says the health as well, for KServe's client.", "(live|ready)$"),
     Reason("A version that is no number is a wrong request, as by gRPC.", "status", "404", "400", ".* no number"),
     Reason("Names in a path are percent-decoded.", "status", "400", "200", "path: the model as"),
     Reason("With Envoy, a path that is not ASCII does not exist.", about="path: a model called %E2"),
@@ -89,5 +89,5 @@ REASONS = (
 
 
 def reason_of(about: str, field: str, theirs: str, ours: str) -> Reason | None:
-    """The first reason that a difference has; None if it has none."""
+    """The first reason that fits a difference, or None."""
     return next((reason for reason in REASONS if reason.holds(about, field, theirs, ours)), None)

@@ -32,7 +32,7 @@ class LearningApi:
         count = len(card.layer_widths) - 1
         if request.layer > count:
             raise InvalidInput("layer", f"is {request.layer}, expected 1..{count}, or 0 for the curves alone")
-        if not version.folder.snapshots.is_file():
+        if not version.has_snapshots:
             raise InvalidInput(
                 "model",
                 f"is {version.name}, of whose version {version.version} no snapshots of the training were kept, "
@@ -66,6 +66,8 @@ def _read(version: Version) -> Snapshots:
     """The snapshots of a version. Raises `NotReady` for a file that cannot be read, or is not of this network."""
     name = f"{version.folder.snapshots.name} of {version.name} version {version.version}"
     try:
+        if not version.folder.snapshots.is_file():  # a pipe would be waited for
+            raise SnapshotsError("no file")
         snapshots = read_snapshots(version.folder.snapshots)
     except SnapshotsError:
         raise NotReady(f"{name} cannot be read") from None

@@ -114,7 +114,7 @@ def _version(version: Version) -> pb.ModelVersion:
         card = version.session.card
         message.rows, message.cols, message.pixel_max = card.rows, card.cols, card.pixel_max
         message.classes.extend(card.classes)
-        message.has_snapshots = version.folder.snapshots.is_file()
+        message.has_snapshots = version.has_snapshots
     return message
 
 
