@@ -75,7 +75,7 @@ def _print_table(listing: "Listing", cards: dict[tuple[str, str], "ModelCard"]) 
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for title in ("model", "version", "state", "image", "pixels", "classes", "accuracy"):
         right = title in ("version", "accuracy")
         table.add_column(title, justify="right" if right else "left", no_wrap=title == "model")
