@@ -97,9 +97,8 @@ def test_a_full_queue_says_when_to_return(start_server: StartServer):
     refused: list[tuple[dict, bytes]] = []
 
     def send() -> None:
-        for _ in range(20):
-            if refused:  # the point is made
-                return
+        until = time.monotonic() + 60
+        while not refused and time.monotonic() < until:
             status, headers, answer = server.http(CLASSIFY, body, **JSON)
             assert status in (200, 429)
             if status == 429:
@@ -109,7 +108,7 @@ def test_a_full_queue_says_when_to_return(start_server: StartServer):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(90)
     assert refused
     headers, answer = refused[0]
     assert int(headers["retry-after"]) >= 1
@@ -121,9 +120,8 @@ def test_a_full_queue_says_when_to_return(start_server: StartServer):
     pixels, size = infer_binary(bytes(784 * 900), 900)
 
     def infer_them() -> None:
-        for _ in range(20):
-            if refused:
-                return
+        until = time.monotonic() + 60
+        while not refused and time.monotonic() < until:
             path, length = f"/v2/models/{MNIST[0]}/infer", str(size)
             status, headers, answer = server.http(path, pixels, inference_header_content_length=length)
             assert status in (200, 429)
@@ -134,7 +132,7 @@ def test_a_full_queue_says_when_to_return(start_server: StartServer):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(90)
     headers, answer = refused[0]
     assert int(headers["retry-after"]) >= 1
     assert "no room" in json.loads(answer)["error"]
