@@ -16,14 +16,16 @@ import * as rpc from "./rpc.js";
 import { SAMPLES } from "./drawing/samples.js";
 import { Server } from "./tabs/server.js";
 import { Stopwatch } from "./drawing/stopwatch.js";
-import { Why } from "./network/why.js";
 import { Tabs } from "./tabs/tabs.js";
+import { Truth } from "./network/truth.js";
+import { Why } from "./network/why.js";
 
 const MOST_CARDS = 24; // versions whose cards are read for the list
 const QUIET = 700; // milliseconds without news before it is said aloud
 
 let colours = palette();
 let maxRows = 1; // the most digits in one call
+let described = null; // when the cards of `versions` are read, as a promise
 let versions = []; // that are ready: {model, version, text}, and `card` once it was read
 let second = ""; // what the second panel begins with, as "model version"
 let unseen = false; // whether there is ink that no network was asked about
@@ -38,14 +40,15 @@ const server = new Server(learn, begin);
 const pad = new Pad($("pad"));
 const reading = new Reading((picture) => pad.lay(picture), $("read"));
 const prepared = new Preparation($("prepared"));
-const panels = [new Panel("first", () => colours, choose, server.failed)];
-const why = new Why($("why"), panels[0], () => colours, server.failed);
+const panels = []; // one network each
+const whys = []; // why each of them says what it says
+const truth = new Truth($("truth"), compare);
 const cards = new CardTab($("view-card"), (digit) => {
   tabs.show("draw", true);
   pad.lay(digit);
 });
 const live = new LiveTab($("view-live"), server.failed);
-const lessons = new Lessons({ subject, choose: chooseVersion, versions: () => versions, colours: () => colours, lay: (digit) => pad.lay(digit), draw: () => tabs.show("draw", true) }, server.failed);
+const lessons = new Lessons({ subject, choose: chooseVersion, versions: () => versions, colours: () => colours, described: () => described, lay: (digit) => pad.lay(digit), draw: () => tabs.show("draw", true) }, server.failed);
 const stopwatch = new Stopwatch($("timing"));
 const tabs = new Tabs(() => {
   server.calm();
@@ -109,7 +112,7 @@ function light(answers, image, since) {
   prepared.show(image.digit ? null : image.bitmap, seen[0], panels[0].card);
   say($("warnings"), [...new Set([...seen.flatMap(remarks), reading.refusal])].join(" ").trim() || "\u00a0");
   tellVerdict();
-  why.follow();
+  for (const why of whys) why.follow();
   lessons.follow();
   tellBusy();
   stopwatch.lit(since);
@@ -125,6 +128,7 @@ function subject() {
 function tellVerdict() {
   const said = panels.filter((panel) => panel.seen).map(({ card, doubts, prediction, seen: { best, scores, margin } }) => (
     { name: card.classes[best], share: percent(scores[best]), margin: `margin ${margin.toFixed(3)}`, doubt: doubts.words, none: noDigit(prediction) }));
+  truth.show(said.length ? pad.truth : null, said.map(({ name }) => name));
   $("verdict").replaceChildren(...said.map(({ name, share, margin, none }) => (none
     ? element("span", { class: "none" }, element("strong", {}, "No digit"), element("small", {}, `most like ${name}`, element("br"), share))
     : element("span", {}, element("strong", {}, name), element("small", {}, share, element("br"), margin)))));
@@ -158,7 +162,8 @@ function begin() {
   unseen = true;
   ask();
   view();
-  describeAll().catch(server.failed);
+  described = describeAll();
+  described.catch(server.failed);
 }
 
 /** Say more of each version in the lists; one call after the other, for nobody waits for that. */
@@ -235,19 +240,38 @@ $("samples").append(...SAMPLES.map((strokes, digit) => {
   return button;
 }));
 
+/** One network more, and why it says what it says. */
+function addPanel(name) {
+  const panel = new Panel(name, () => colours, choose, server.failed);
+  const why = new Why(name, $("why"), panel, () => colours, server.failed);
+  panels.push(panel);
+  whys.push(why);
+  $("panels").append(panel.root);
+  $("whys").append(why.root);
+  return panel;
+}
+
 $("compare").addEventListener("change", () => {
-  if ($("compare").checked) {
-    const panel = new Panel("second", () => colours, choose, server.failed);
-    panels.push(panel);
-    panel.offer(versions, second);
-    $("panels").append(panel.root);
-  } else panels.pop().root.remove();
-  $("panels").classList.toggle("two", $("compare").checked);
+  if ($("compare").checked) addPanel("second").offer(versions, second);
+  else for (const each of [panels, whys]) each.pop().root.remove();
+  for (const each of ["panels", "whys"]) $(each).classList.toggle("two", $("compare").checked);
   choose();
 });
-$("panels").append(panels[0].root);
+
+$("why").addEventListener("change", () => {
+  for (const why of whys) why.follow();
+});
+
+/** Show why the networks do not say that the digit is a `name`. */
+function compare(name) {
+  $("why").checked = true;
+  for (const why of whys) why.compare(name);
+  $("whys").scrollIntoView({ block: "nearest" });
+}
+
+$("mistakes").addEventListener("click", () => tabs.show("card", true));
+addPanel("first");
 $("panels").parentElement.prepend(reading.root);
-$("panels").before(why.root);
 
 /** What a tab shows is fetched when it is looked at. */
 function view() {
@@ -262,7 +286,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   colours = palette();
   pad.paint();
   for (const panel of panels) panel.paint();
-  why.paint();
+  for (const why of whys) why.paint();
   lessons.paint();
 });
 

@@ -17,7 +17,7 @@ export class Pad extends EventTarget {
     this.paper = document.createElement("canvas");
     this.paper.width = this.paper.height = SENT;
     this.strokes = []; // each a list of [x, y, width]
-    this.ground = null; // what is under the strokes: {bitmap, encoded}, or {bitmap, digit}
+    this.ground = null; // what is under the strokes: {bitmap, encoded}, or {bitmap, digit, truth}
     this.pens = new Map(); // pointer id -> its stroke
     this.cursor = null; // where the keyboard's pen is
     this.down = null; // the stroke of the keyboard's pen
@@ -46,7 +46,7 @@ export class Pad extends EventTarget {
     this.#changed();
   }
 
-  /** Lay a picture under the pen: {bitmap, encoded}, or {bitmap, digit} with one that a network can be given as it is. */
+  /** Lay a picture under the pen: {bitmap, encoded}, or {bitmap, digit, truth} with one that a network can be given as it is. */
   lay(picture) {
     this.stop();
     this.strokes = [];
@@ -87,6 +87,11 @@ export class Pad extends EventTarget {
   /** Whether what lies under the pen is all there is. */
   get untouched() {
     return Boolean(this.ground && !this.strokes.length);
+  }
+
+  /** The name of the class that what is on the pad belongs to, or null. */
+  get truth() {
+    return (this.untouched && this.ground.truth) ?? null;
   }
 
   /** What is on the pad: {encoded}, an image file in base64; with what was laid there as long as it is untouched. */

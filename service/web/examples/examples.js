@@ -1,6 +1,8 @@
 // Digits that come with the page, by data set: test digits that the models at hand take for others, and some more;
 // and digits of MNIST's training set.
 
+import { element, grey } from "../dom.js";
+import { base64 } from "../reading/picture.js";
 import * as rpc from "../rpc.js";
 
 const FILES = { mnist: "examples/mnist.gz", digits: "examples/digits.gz" };
@@ -12,6 +14,12 @@ export const examples = async ({ dataset, rows, cols }) => (FILES[dataset] ? unp
 
 /** Digits of MNIST's training set, likewise. */
 export const trainingDigits = () => unpacked(TRAINING, 784);
+
+/** A digit as a picture to be laid under the pen, with the name of what it is. */
+export const picture = ({ pixels, truth }, card) => {
+  const { rows, cols, pixelMax, classes } = card;
+  return { bitmap: grey(element("canvas"), pixels, card), digit: { rows, cols, pixelMax, pixels: base64(pixels) }, truth: classes[truth] };
+};
 
 async function unpacked(name, size) {
   if (!fetched.has(name)) {

@@ -10,22 +10,24 @@ const SIDE = 200; // pixels along the side of a picture
 const MOST = 16; // neurons of a layer that are named
 
 export class Why {
-  /** `toggle` is the box that switches it on; `panel` gives the network; `failed` is called with every failure. */
-  constructor(toggle, panel, colours, failed) {
+  /** `name` is that of the network, which `panel` has; `toggle` is the box that switches it on; `failed` is called with every failure. */
+  constructor(name, toggle, panel, colours, failed) {
     Object.assign(this, { toggle, panel, colours, failed });
+    const choice = (label, attributes = {}) => element("select", { "aria-label": `${label}, ${name} network`, ...attributes });
     this.title = element("h2", {}, "Why");
-    this.classes = element("select", { "aria-label": "Class to explain" });
-    this.members = element("select", { hidden: true, "aria-label": "Network of the committee to explain" });
-    this.targets = element("select", { "aria-label": "Class to change it into" });
+    this.classes = choice("Class to explain");
+    this.rivals = choice("Class that it is compared with");
+    this.members = choice("Network of the committee to explain", { hidden: true });
+    this.targets = choice("Class to change it into");
     this.find = element("button", { type: "button" }, "Find a small change");
     this.note = element("p", { class: "note" });
-    this.digit = picture("What speaks for it and against it");
+    this.digit = picture("What each pixel adds");
     this.changed = picture("A small change");
     this.changed.figure.hidden = true;
     this.layers = element("div", { class: "parts" });
     this.said = element("p", { class: "unseen", role: "status" });
-    this.root = element("section", { class: "why box", "aria-label": "Why the network says so", hidden: true },
-      element("div", { class: "row" }, this.title, element("label", {}, "Explain ", this.classes), this.members),
+    this.root = element("section", { class: "why box", "aria-label": `Why the ${name} network says so`, hidden: true },
+      element("div", { class: "row" }, this.title, element("label", {}, "Explain ", this.classes), element("label", {}, "rather than ", this.rivals), this.members),
       this.note,
       element("div", { class: "reasons" },
         element("div", { class: "pictures" }, this.digit.figure, this.changed.figure,
@@ -33,14 +35,22 @@ export class Why {
             element("ul", { class: "legend", "aria-label": "Colours of the parts" },
               element("li", { class: "plus" }, "excites: speaks for it"), element("li", { class: "minus" }, "inhibits: speaks against it")))),
         this.layers), this.said);
-    toggle.addEventListener("change", () => this.follow());
-    this.classes.addEventListener("change", () => this.#ask(false));
+    for (const select of [this.classes, this.rivals]) select.addEventListener("change", () => this.#ask(false));
     this.members.addEventListener("change", () => this.paint());
     this.find.addEventListener("click", () => this.#ask(true));
     this.targets.addEventListener("change", () => this.#ask(true));
   }
 
-  /** The panel shows another answer. */
+  /** Explain the best score, compared with the class of that name. */
+  compare(name) {
+    if (this.panel.card !== this.card) this.#offer(this.panel.card);
+    this.classes.value = "";
+    this.rivals.value = String(this.card.classes.indexOf(name));
+    this.prediction = null;
+    this.follow();
+  }
+
+  /** The panel shows another answer, or the box was switched. */
   follow() {
     this.root.hidden = !this.toggle.checked;
     if (this.root.hidden) return;
@@ -59,6 +69,7 @@ export class Why {
     this.card = card;
     const options = (first) => [element("option", { value: "" }, first), ...card.classes.map((name, at) => element("option", { value: String(at) }, name))];
     this.classes.replaceChildren(...options("the best score"));
+    this.rivals.replaceChildren(...options("nothing"));
     this.targets.replaceChildren(...options("any other class"));
     this.members.hidden = card.members < 2;
     this.members.replaceChildren(...Array.from({ length: card.members }, (_, member) => element("option", { value: String(member) }, `network ${member + 1} of ${card.members}`)));
@@ -76,7 +87,11 @@ export class Why {
         const { wanted, card } = this;
         this.wanted = null;
         if (wanted.findChange) say(this.changed.caption, "Looking for a small change");
-        const answer = await rpc.call("Explain", wanted);
+        const rival = chosen(this.rivals);
+        let answer = await rpc.call("Explain", wanted);
+        if (rival !== undefined && rival !== answer.explainedClass) {
+          answer = compared(answer, await rpc.call("Explain", { ...wanted, explainedClass: rival, findChange: false, changedClass: undefined }));
+        }
         if (this.wanted || card !== this.card || !this.prediction) continue;
         Object.assign(this, { answer, looked: Boolean(wanted.findChange) });
         this.paint();
@@ -105,11 +120,12 @@ export class Why {
     const explained = answer.members[Number(this.members.value) || 0];
     const [pixels, ...hidden] = explained.layers;
     const bytes = Uint8Array.from(atob(answer.pixels), (each) => each.charCodeAt(0));
-    say(this.title, `Why ${name}`);
-    say(this.note, `${told(explained)}${card.members > 1 ? ` Logits of all networks: ${answer.members.map(({ logit }) => figure(logit)).join(", ")}.` : ""}`);
+    const rival = card.classes[answer.rival]; // undefined where there is none
+    say(this.title, rival === undefined ? `Why ${name}` : `Why ${name} rather than ${rival}`);
+    say(this.note, `${told(explained, name, rival)}${card.members > 1 ? ` ${rival === undefined ? "Logits" : "Differences"} of all networks: ${answer.members.map(({ logit }) => figure(logit)).join(", ")}.` : ""}`);
     const most = typical(pixels.contributions);
     this.#picture(this.digit.canvas, bytes, (at) => pixels.contributions[at] / most);
-    say(this.digit.caption, `Pixels for and against ${name}`);
+    say(this.digit.caption, rival === undefined ? `Warm pixels speak for ${name}, blue ones against it.` : `Warm pixels speak for ${name}, blue ones for ${rival}.`);
     this.layers.replaceChildren(...hidden.map((layer, index) => parts(layer, index + 1)));
     this.#tellChange(bytes);
   }
@@ -154,11 +170,24 @@ function picture(title) {
   return { canvas, caption, figure: element("figure", {}, canvas, element("figcaption", {}, title, caption)) };
 }
 
-function told({ exact, logit }) {
+/** The answer about a class less that about its rival: what speaks for the one rather than for the other. */
+function compared(answer, other) {
+  const less = (part, without) => ({ ...part, contributions: part.contributions.map((value, at) => value - without.contributions[at]), rest: part.rest - without.rest });
+  const members = answer.members.map((each, at) => {
+    const { logit, layers } = other.members[at];
+    return { ...each, logit: each.logit - logit, layers: each.layers.map((layer, index) => less(layer, layers[index])) };
+  });
+  return { ...answer, members, rival: other.explainedClass };
+}
+
+function told({ exact, logit }, name, rival) {
+  const value = rival === undefined
+    ? `The logit of ${name}, the weighted sum of its output, is ${figure(logit)}.`
+    : `The logit of ${name}, the weighted sum of its output, less that of ${rival} is ${figure(logit)}.`;
   const how = exact
-    ? "The parts are exact: with ReLU the network is linear around an image."
-    : "The parts are integrated gradients between a blank image and this one: an approximation.";
-  return `The logit, its value before the softmax, is ${figure(logit)}. ${how} In each layer the parts and the rest add up to the logit.`;
+    ? "The parts are exact, since with ReLU the network is linear around an image; the rest comes of the biases."
+    : "The parts are integrated gradients between a blank image and this one, an approximation; the rest is what a blank image gets.";
+  return `${value} In each layer the parts and the rest add up to it. ${how}`;
 }
 
 /** What the neurons of a layer add, the strongest first. */

@@ -1,9 +1,9 @@
 // The tab of a model: its card, how far it is to be trusted, its confusion matrix with the digits behind it, and its worst mistakes.
 
-import { base64 } from "../reading/picture.js";
-import { element, figure, grey, percent } from "../dom.js";
-import { examples } from "../examples/examples.js";
+import { element, figure, percent } from "../dom.js";
+import { examples, picture } from "../examples/examples.js";
 import { describe } from "../network/inspector.js";
+import { base64 } from "../reading/picture.js";
 import * as rpc from "../rpc.js";
 import { outliers, reliability } from "./calibration.js";
 
@@ -114,13 +114,13 @@ export class CardTab {
   }
 
   #digit({ pixels, truth, said, score, believed }) {
-    const { rows, cols, classes, pixelMax } = this.card;
-    const canvas = grey(element("canvas"), pixels, this.card);
-    canvas.style.width = canvas.style.height = `${SHOWN}px`;
+    const { classes } = this.card;
+    const laid = picture({ pixels, truth }, this.card);
+    laid.bitmap.style.width = laid.bitmap.style.height = `${SHOWN}px`;
     const text = truth === said ? percent(score) : `${classes[truth]} → ${classes[said]}`;
     const more = truth === said ? "" : `, ${percent(score, 0)} sure; ${percent(believed)} for ${classes[truth]}`;
-    const button = element("button", { type: "button", title: "See what the neurons do", "aria-label": `A ${classes[truth]}, taken for ${classes[said]}${more}` }, canvas, element("span", {}, text));
-    button.addEventListener("click", () => this.draw({ bitmap: canvas, digit: { rows, cols, pixelMax, pixels: base64(pixels) } }));
+    const button = element("button", { type: "button", title: "See what the neurons do", "aria-label": `A ${classes[truth]}, taken for ${classes[said]}${more}` }, laid.bitmap, element("span", {}, text));
+    button.addEventListener("click", () => this.draw(laid));
     return button;
   }
 }

@@ -6,8 +6,9 @@ import { forward } from "../../network/forward.js";
 import { gallery } from "../../network/gallery.js";
 import { describe } from "../../network/inspector.js";
 import { Curve } from "../curve.js";
-import { Mistakes } from "./mistakes.js";
+import { others } from "../others.js";
 import { Shares } from "../shares.js";
+import { Mistakes } from "./mistakes.js";
 import { learningOf } from "./snapshots.js";
 
 const FRAME = 220; // milliseconds from one snapshot to the next
@@ -51,6 +52,7 @@ export class Lesson {
 
   /** Show the training of the network that the page has. Raises `Failure`. */
   async show(subject) {
+    this.subject = subject;
     const key = `${subject.model} ${subject.version} ${subject.sha256}`;
     if (this.key !== key) {
       this.stop();
@@ -62,21 +64,20 @@ export class Lesson {
         this.key = "";
         throw error;
       }
-    } else this.follow(subject);
+    } else if (this.learning) this.#answer();
   }
 
   async #load(subject, key) {
     this.shown.hidden = this.none.hidden = true;
     say(this.about, "Fetching the snapshots");
-    const having = this.page.versions().filter(({ hasSnapshots }) => hasSnapshots);
-    const learning = having.some(({ model, version }) => model === subject.model && version === subject.version) ? await learningOf(subject) : null;
-    const digits = learning ? await examples(subject.card) : [];
-    if (this.key !== key) return;
-    this.none.hidden = Boolean(learning);
-    this.shown.hidden = !learning;
-    if (!learning) return this.#tellNone(subject, having);
     const { card, model, version } = subject;
-    Object.assign(this, { learning, card, subject });
+    const found = this.page.versions().find((each) => each.model === model && each.version === version);
+    if (!found?.hasSnapshots) return this.#tellNone(subject, key);
+    const learning = await learningOf(subject);
+    const digits = await examples(card);
+    if (this.key !== key) return;
+    this.shown.hidden = false;
+    Object.assign(this, { learning, card });
     const { epochs } = learning;
     say(this.about, `${model} ${version}, ${describe(card)}: ${epochs.length} snapshots of a training of ${epochs.at(-1)} epochs. The last one is the model that is served${card.members > 1 ? ", its first network" : ""}.`);
     this.slider.max = String(epochs.length - 1);
@@ -87,16 +88,14 @@ export class Lesson {
     this.#show(0);
   }
 
-  #tellNone({ model, version }, having) {
+  async #tellNone({ model, version, card }, key) {
+    const having = await others(this.page, ({ hasSnapshots }) => hasSnapshots);
+    if (this.key !== key) return;
     say(this.about, "");
-    const buttons = having.map((each) => {
-      const button = element("button", { type: "button" }, `${each.model} ${each.version}`);
-      button.addEventListener("click", () => this.page.choose(each));
-      return button;
-    });
+    this.none.hidden = false;
     this.none.replaceChildren(
-      element("p", {}, `${model} ${version} has no snapshots of its training. ${having.length ? "These versions have them:" : "No version on this server has them."}`),
-      element("div", { class: "row" }, buttons));
+      element("p", {}, `${model} ${version}, ${describe(card)}, has no snapshots of its training, so it is not known what it looked like then. ${having ? "Choose a network that has them:" : "No version on this server has them."}`),
+      ...(having ? [having] : []));
   }
 
   /** The page has another digit. */

@@ -1,7 +1,7 @@
 // The test digits of the page that a network is wrong about at each snapshot, and how they change.
 
-import { base64 } from "../../reading/picture.js";
-import { element, grey, percent, say } from "../../dom.js";
+import { element, percent, say } from "../../dom.js";
+import { picture } from "../../examples/examples.js";
 import { forward } from "../../network/forward.js";
 import { Wall } from "./wall.js";
 
@@ -58,11 +58,11 @@ export class Mistakes {
   }
 
   #button({ pixels, truth, was, is }) {
-    const { classes, rows, cols, pixelMax } = this.card;
-    const canvas = grey(element("canvas"), pixels, this.card);
+    const { classes } = this.card;
+    const laid = picture({ pixels, truth }, this.card);
     const button = element("button", { type: "button", title: "Put it under the network", "aria-label": `A ${classes[truth]}, was taken for ${classes[was]}, is taken for ${classes[is]}` },
-      canvas, element("span", {}, `${classes[was]} → ${classes[is]}`));
-    button.addEventListener("click", () => this.page.lay({ bitmap: canvas, digit: { rows, cols, pixelMax, pixels: base64(pixels) } }));
+      laid.bitmap, element("span", {}, `${classes[was]} → ${classes[is]}`));
+    button.addEventListener("click", () => this.page.lay(laid));
     return button;
   }
 }

@@ -1,12 +1,12 @@
 // The tab of single neurons: what each one is for, and what the network would be without it or with other weights.
 
 import { element, figure, grey, percent, say } from "../../dom.js";
-import { examples } from "../../examples/examples.js";
+import { examples, picture } from "../../examples/examples.js";
 import { forward, numbersOf } from "../../network/forward.js";
 import { weightsOf } from "../../network/gallery.js";
 import { describe } from "../../network/inspector.js";
-import { base64 } from "../../reading/picture.js";
 import * as rpc from "../../rpc.js";
+import { others } from "../others.js";
 import { Shares } from "../shares.js";
 import { Change } from "./change.js";
 import { Layer } from "./layer.js";
@@ -62,15 +62,11 @@ export class Lesson {
     this.shown.hidden = true;
     say(this.about, "");
     if (!shows(card)) {
-      const others = this.page.versions().filter((each) => shows(each.card));
-      const button = ({ model: name, version: number }) => {
-        const made = element("button", { type: "button" }, `${name} ${number}`);
-        made.addEventListener("click", () => this.page.choose({ model: name, version: number }));
-        return made;
-      };
+      const smaller = await others(this.page, (each) => shows(each.card));
+      if (this.key !== key) return;
       return this.none.replaceChildren(
-        element("p", {}, `${model} ${version} has too many neurons to be shown one by one, ${describe(card)}. Networks with ${MOST} or fewer in a layer are shown${others.length ? ", such as these:" : "."}`),
-        element("div", { class: "row" }, others.map(button)));
+        element("p", {}, `${model} ${version}, ${describe(card)}, has too many neurons to be shown one by one: at most ${MOST} in a layer are. ${smaller ? "Choose a smaller network:" : "No version on this server is smaller."}`),
+        ...(smaller ? [smaller] : []));
     }
     const layers = [];
     for (let layer = 1; layer < card.layerWidths.length; layer++) layers.push(await rpc.network(model, version, 0, layer));
@@ -150,11 +146,9 @@ export class Lesson {
     say(this.told, !places.length ? "No test digit of this page lights it."
       : `These test digits light it most, the first to an ${name} of ${figure(value)}.`.replace("an logit", "a logit") + (found ? ` The image on the left, by gradient ascent from a blank one, brings its weighted sum to ${figure(found.sum)}.` : ""));
     this.digits.replaceChildren(...places.map((place) => {
-      const { pixels, truth } = test[place];
-      const { rows: height, cols, pixelMax } = card;
-      const canvas = grey(element("canvas"), pixels, card);
-      const button = element("button", { type: "button", "aria-label": `A ${card.classes[truth]}`, title: "Put it under the network" }, canvas);
-      button.addEventListener("click", () => this.page.lay({ bitmap: canvas, digit: { rows: height, cols, pixelMax, pixels: base64(pixels) } }));
+      const laid = picture(test[place], card);
+      const button = element("button", { type: "button", "aria-label": `A ${laid.truth}`, title: "Put it under the network" }, laid.bitmap);
+      button.addEventListener("click", () => this.page.lay(laid));
       return button;
     }));
   }
