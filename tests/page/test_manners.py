@@ -61,7 +61,7 @@ def test_the_policy_holds_and_nothing_is_asked_of_others(visits: Callable[..., V
     for tab in ("live", "card"):
         visit.page.locator(f"#tab-{tab}").click()
     whole(visit, "card")
-    assert fetched(visit, server) < 280_000
+    assert fetched(visit, server) < 290_000
     for tab in LESSONS:
         visit.page.locator(f"#tab-{tab}").click()
         whole(visit, tab)

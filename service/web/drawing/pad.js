@@ -91,7 +91,7 @@ export class Pad extends EventTarget {
 
   /** The name of the class that what is on the pad belongs to, or null. */
   get truth() {
-    return (this.untouched && this.ground.truth) ?? null;
+    return this.untouched ? (this.ground.truth ?? null) : null;
   }
 
   /** What is on the pad: {encoded}, an image file in base64; with what was laid there as long as it is untouched. */

@@ -68,9 +68,12 @@ export class Why {
   #offer(card) {
     this.card = card;
     const options = (first) => [element("option", { value: "" }, first), ...card.classes.map((name, at) => element("option", { value: String(at) }, name))];
-    this.classes.replaceChildren(...options("the best score"));
-    this.rivals.replaceChildren(...options("nothing"));
-    this.targets.replaceChildren(...options("any other class"));
+    for (const [select, first] of [[this.classes, "the best score"], [this.rivals, "nothing"], [this.targets, "any other class"]]) {
+      const { value } = select;
+      select.replaceChildren(...options(first));
+      select.value = value;
+      if (select.selectedIndex < 0) select.value = ""; // this network has no such class
+    }
     this.members.hidden = card.members < 2;
     this.members.replaceChildren(...Array.from({ length: card.members }, (_, member) => element("option", { value: String(member) }, `network ${member + 1} of ${card.members}`)));
   }
@@ -185,7 +188,7 @@ function told({ exact, logit }, name, rival) {
     ? `The logit of ${name}, the weighted sum of its output, is ${figure(logit)}.`
     : `The logit of ${name}, the weighted sum of its output, less that of ${rival} is ${figure(logit)}.`;
   const how = exact
-    ? "The parts are exact, since with ReLU the network is linear around an image; the rest comes of the biases."
+    ? "The parts are exact, since with ReLU the network is linear around an image; the rest comes from the biases."
     : "The parts are integrated gradients between a blank image and this one, an approximation; the rest is what a blank image gets.";
   return `${value} In each layer the parts and the rest add up to it. ${how}`;
 }

@@ -22,7 +22,7 @@ export class CardTab {
     const { card, model: identity } = await rpc.call("GetModel", { model, version });
     if (this.sha256 === identity.sha256) return;
     this.sha256 = identity.sha256;
-    this.card = card;
+    Object.assign(this, { card, chosen: null, whole: false });
     this.cell = element("div", { class: "digits", "aria-live": "polite" });
     this.worst = element("div", { class: "digits" });
     this.root.replaceChildren(
@@ -41,7 +41,7 @@ export class CardTab {
       element("div", { class: "column" },
         element("div", { class: "worst box" },
           element("h2", {}, "Its worst mistakes"),
-          element("p", { class: "note" }, "By how little it believed what was true. Choose one to see what the neurons did."),
+          element("p", { class: "note" }, "By how little it believed what was true. Choose one to see what the neurons did, and why."),
           this.worst),
         reliability(card)));
     try {
@@ -57,7 +57,10 @@ export class CardTab {
     const { card, sha256 } = this;
     this.scored = [];
     const digits = await examples(card);
-    if (!digits.length) {
+    if (this.sha256 !== sha256) return;
+    this.whole = !digits.length;
+    if (this.whole) {
+      if (this.chosen) this.#choose(...this.chosen);
       this.worst.replaceChildren(element("p", { class: "note" }, `This page has no test digits of the data set ${card.dataset}.`));
       return;
     }
@@ -77,6 +80,8 @@ export class CardTab {
     const wrong = this.scored.filter(({ truth, said }) => truth !== said).sort((a, b) => a.believed - b.believed);
     this.worst.replaceChildren(...wrong.slice(0, WORST).map((each) => this.#digit(each)));
     this.root.dataset.scored = this.scored.length;
+    this.whole = true;
+    if (this.chosen) this.#choose(...this.chosen); // before they were here
   }
 
   #matrix() {
@@ -100,6 +105,7 @@ export class CardTab {
 
   #choose(truth, said, button) {
     const { classes, confusion } = this.card;
+    this.chosen = [truth, said, button];
     for (const each of this.root.querySelectorAll(".matrix [aria-pressed]")) each.removeAttribute("aria-pressed");
     button.setAttribute("aria-pressed", "true");
     const found = this.scored.filter((each) => each.truth === truth && each.said === said);
@@ -108,6 +114,7 @@ export class CardTab {
     title.textContent = truth === said ? `${classes[truth]}, and taken for it` : `${classes[truth]}, taken for ${classes[said]}`;
     const shown = found.slice(0, CELL);
     const note = !all ? "It never happened on the test set."
+      : !this.whole ? "Fetching them"
       : !shown.length ? "None of them came with this page."
         : shown.length < all ? `${shown.length} of ${all.toLocaleString("en")}` : all === 1 ? "The only one" : `All ${all}`;
     this.cell.replaceChildren(element("p", { class: "note" }, note), ...shown.map((each) => this.#digit(each)));

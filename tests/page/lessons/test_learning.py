@@ -142,10 +142,13 @@ def test_a_version_without_snapshots_says_which_have_them(visit: Visit):
     visit.choose("mnist-16x16 1")
     visit.page.get_by_role("tab", name="Learning").click()
     tab = visit.page.get_by_role("tabpanel", name="Learning")
-    expect(tab).to_contain_text("mnist-16x16 1 has no snapshots of its training. These versions have them:")
-    expect(tab.get_by_role("button", name=re.compile("mnist-"))).to_have_text(["mnist-16x16 3", "mnist-16x16 4"])
+    expect(tab).to_contain_text("mnist-16x16 1, 784-16-16-10, sigmoid, has no snapshots of its training")
+    expect(tab.get_by_role("button", name=re.compile("mnist-"))).to_have_text(
+        ["mnist-16x16 3: 784-16-16-10, sigmoid", "mnist-16x16 4: 784-16-16-10, ReLU"]
+    )
     tab.get_by_role("button", name="mnist-16x16 3").click()
     expect(tab).to_contain_text("mnist-16x16 3, 784-16-16-10, sigmoid: 40 snapshots")
     expect(tab.get_by_text("Before it learns")).to_be_visible()
+    expect(tab.locator(".box h3").first).to_have_text(re.compile(r"It said \d"))  # the digit on the pad
     assert all("400" in each for each in visit.errors)  # the browser's word on each refusal
     visit.errors.clear()

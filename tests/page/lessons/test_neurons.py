@@ -138,6 +138,6 @@ def test_a_network_of_many_neurons_is_not_shown_one_by_one(visit: Visit):
     visit.choose("mnist-large 1")
     visit.page.get_by_role("tab", name="Neurons").click()
     tab = visit.page.get_by_role("tabpanel", name="Neurons")
-    expect(tab).to_contain_text("mnist-large 1 has too many neurons to be shown one by one")
+    expect(tab).to_contain_text("mnist-large 1, 784-1536-1024-512-10, ReLU, has too many neurons")
     tab.get_by_role("button", name="mnist-16x16 2").click()
     expect(tab).to_contain_text("mnist-16x16 2, 784-16-16-10, ReLU. Switch neurons off")

@@ -36,9 +36,14 @@ def shown(visit: Visit) -> list[dict[str, float]]:
 
 
 def is_shown(visit: Visit, explanation: pb.Explanation) -> None:
-    """The logit, and the strongest neurons of each layer with what they and the rest add."""
+    """The logit, and what each layer adds to it."""
     logit = f"{explanation.logit:#.4g}".replace("-", "\u2212")
     expect(visit.page.locator(".why .note")).to_contain_text(f"is {logit}.")
+    are_shown(visit, explanation)
+
+
+def are_shown(visit: Visit, explanation: pb.Explanation) -> None:
+    """The strongest neurons of each layer, with what they and the rest add."""
     for numbers, layer in zip(shown(visit), explanation.layers[1:], strict=True):
         assert numbers["rest"] == pytest.approx(layer.rest, abs=1e-5)
         named = {int(name.split()[1]) - 1: value for name, value in numbers.items() if name.startswith("neuron")}
@@ -94,6 +99,52 @@ def test_a_small_change_makes_it_another_class(visit: Visit, stub: Stub):
     expect(change).to_contain_text(f"{wanted.changed_pixels} pixels changed, and it says {wanted.prediction.digit}, ")
     visit.draw("8")
     expect(change).to_be_hidden()
+
+
+def test_a_wrong_test_digit_leads_to_why_it_is_not_what_it_is(visit: Visit, stub: Stub):
+    """By the keyboard, from the first tab: to the mistakes, to a 4 taken for 9, to what speaks for 9 rather than 4."""
+    page = visit.page
+    page.get_by_role("button", name="Digits that it gets wrong").press("Enter")
+    page.get_by_role("button", name="times 4 was taken for 9").press("Enter")
+    answer = visit.answer_to(lambda: page.locator(".matrix .digits button").first.press("Enter"))
+    pixels = np.uint8(answer["predictions"][0]["activations"][0]["values"]).tobytes()
+    expect(page.locator("#truth")).to_contain_text("Test digit, labelled 4.")
+    page.get_by_role("button", name="Why 9, not 4?").press("Enter")
+    expect(page.locator(".why h2")).to_have_text("Why 9 rather than 4")
+    nine, four = (
+        stub.explain(
+            pb.ExplainRequest(model="mnist-16x16", pixels=pixels, explained_class=position), timeout=10
+        ).members[0]
+        for position in (9, 4)
+    )
+    difference = pb.Explanation(logit=nine.logit - four.logit)
+    for one, other in zip(nine.layers, four.layers, strict=True):
+        parts = np.subtract(one.contributions, other.contributions)
+        difference.layers.add(contributions=parts, rest=one.rest - other.rest)
+    assert difference.logit > 0
+    expect(page.locator(".why .note")).to_contain_text(f"less that of 4 is {difference.logit:#.4g}.")
+    are_shown(visit, difference)
+    assert colour(visit, int(np.argmax(difference.layers[0].contributions))) == [0xFF, 0x9A, 0x52]
+    visit.draw("5")
+    expect(page.locator("#truth")).to_be_hidden()
+
+
+def test_two_networks_are_both_explained(visit: Visit):
+    """Each by itself, with what was asked for; and one alone when one is shown."""
+    visit.page.get_by_label("Why", exact=True).check()
+    visit.page.get_by_label("Two models side by side").check()
+    visit.choose("mnist-16x16 3", panel=1)
+    first, second = (visit.page.get_by_role("region", name=f"Why the {name} network") for name in ("first", "second"))
+    expect(first.locator(".note")).to_contain_text("The parts are exact")
+    expect(second.locator(".note")).to_contain_text("The parts are integrated gradients")
+    visit.page.get_by_label("Class that it is compared with, second network").select_option("8")
+    expect(second.locator("h2")).to_have_text("Why 3 rather than 8")
+    expect(first.locator("h2")).to_have_text("Why 3")
+    visit.choose("mnist-16x16 1", panel=1)
+    expect(second.locator("h2")).to_have_text("Why 3 rather than 8")
+    visit.page.get_by_label("Two models side by side").uncheck()
+    expect(second).to_have_count(0)
+    expect(first.locator("h2")).to_have_text("Why 3")
 
 
 def test_a_committee_is_explained_network_by_network(
