@@ -65,14 +65,19 @@ def write_snapshots(file: Path, snapshots: Snapshots) -> None:
     np.savez_compressed(file, allow_pickle=False, **_arrays(snapshots))
 
 
-def read_snapshots(file: Path) -> Snapshots:
-    """Read `file`; raises `SnapshotsError` when it is missing or its arrays are not of the forms stated above."""
+def read_snapshots(file: Path, layer: int | None = None) -> Snapshots:
+    """Read `file`, of its layers `layer` alone where that is given, and none of them with 0: the rest stays unread.
+
+    Raises `SnapshotsError` when the file is missing or an array that was read is not of the form stated above.
+    """
     try:
         with np.load(file, allow_pickle=False) as arrays:
             size = sum(each.file_size for each in arrays.zip.infolist())
             if size > _LARGEST:
                 raise ValueError(f"its arrays have {size} bytes, expected at most {_LARGEST}")
             layers = range(1, sum(name.startswith("weights_") for name in arrays.files) + 1)
+            if layer is not None:
+                layers = range(layer, layer + 1 if layer else 0)
             snapshots = Snapshots(
                 **{name: arrays[name] for name in ("epochs", *_CURVES)},
                 weights=tuple(arrays[f"weights_{layer}"] for layer in layers),
@@ -82,37 +87,37 @@ def read_snapshots(file: Path) -> Snapshots:
         raise SnapshotsError(f"{file} is missing") from None
     except Exception as error:  # a damaged zip raises errors of many types
         raise SnapshotsError(f"{file} cannot be read: {error}") from None
-    _check(file, snapshots)
+    _check(file, snapshots, layers)
     return snapshots
 
 
-def _check(file: Path, snapshots: Snapshots) -> None:
+def _check(file: Path, snapshots: Snapshots, layers: range) -> None:
     """Raise `SnapshotsError` unless all arrays have the types and shapes stated above, with a snapshot at least."""
     count, neurons = snapshots.epochs.size, None
     wanted: list[tuple[str, Any, tuple[int, ...]]] = [("epochs", np.int32, (count,))]
     wanted += [(name, np.float32, (count,)) for name in _CURVES]
-    for layer, (weights, biases) in enumerate(zip(snapshots.weights, snapshots.biases, strict=True), start=1):
+    for layer, weights, biases in zip(layers, snapshots.weights, snapshots.biases, strict=True):
         inputs = neurons if neurons is not None else weights.shape[1] if weights.ndim == 3 else 0
         neurons = biases.shape[-1] if biases.ndim else 0
         wanted += [
             (f"weights_{layer}", np.float16, (count, inputs, neurons)),
             (f"biases_{layer}", np.float16, (count, neurons)),
         ]
-    arrays = _arrays(snapshots)
+    arrays = _arrays(snapshots, layers.start)
     for name, dtype, shape in wanted:
         array = arrays[name]
         if array.dtype != dtype or array.shape != shape:
             raise SnapshotsError(
                 f"{file}: {name} is {array.dtype}{list(array.shape)}, expected {np.dtype(dtype)}{list(shape)}"
             )
-    if not snapshots.weights or not count or (np.diff(snapshots.epochs, prepend=-1) <= 0).any():
+    if (not layers and layers.start) or not count or (np.diff(snapshots.epochs, prepend=-1) <= 0).any():
         raise SnapshotsError(f"{file} has no layers, or its epochs do not ascend from 0 or more")
 
 
-def _arrays(snapshots: Snapshots) -> dict[str, NDArray[Any]]:
-    """By their names in the file."""
+def _arrays(snapshots: Snapshots, first: int = 1) -> dict[str, NDArray[Any]]:
+    """By their names in the file; its layers begin with the `first`."""
     arrays: dict[str, NDArray[Any]] = {"epochs": snapshots.epochs}
     arrays |= {name: getattr(snapshots, name) for name in _CURVES}
-    for layer, (weights, biases) in enumerate(zip(snapshots.weights, snapshots.biases, strict=True), start=1):
+    for layer, (weights, biases) in enumerate(zip(snapshots.weights, snapshots.biases, strict=True), start=first):
         arrays |= {f"weights_{layer}": weights, f"biases_{layer}": biases}
     return arrays

@@ -36,6 +36,22 @@ def test_a_round_trip(tmp_path: Path, snapshots):
         np.testing.assert_array_equal(got, given)
 
 
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_one_layer_is_read_alone(tmp_path: Path, snapshots, layer):
+    """The curves with it; what is wrong with another layer is not found then."""
+    file = tmp_path / "snapshots.npz"
+    broken = snapshots.weights[0].astype(np.float32), snapshots.weights[1]
+    write_snapshots(file, replace(snapshots, weights=broken if layer != 1 else snapshots.weights))
+    back = read_snapshots(file, layer)
+    np.testing.assert_array_equal(back.epochs, snapshots.epochs)
+    assert len(back.weights) == len(back.biases) == min(layer, 1)
+    if layer:
+        np.testing.assert_array_equal(back.weights[0], snapshots.weights[layer - 1])
+        np.testing.assert_array_equal(back.biases[0], snapshots.biases[layer - 1])
+    with pytest.raises(SnapshotsError, match=r"cannot be read: .*weights_3"):
+        read_snapshots(file, 3)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from digits_protocol.digits.v1 import digits_pb2 as pb
 
@@ -28,3 +29,17 @@ async def test_a_file_that_was_replaced_is_not_ready(become: Callable[[Path], No
             become(folder / "snapshots.npz")
         with pytest.raises(NotReady, match=r"snapshots\.npz of mnist-16x16 version 4 cannot be read"):
             await learning(pb.GetLearningRequest(), LocalContext())
+
+
+async def test_snapshots_of_another_network_are_not_ready(tmp_path: Path):
+    """One layer has another shape than the model's; those that agree are given."""
+    folder = shutil.copytree(MODELS / "mnist-16x16" / "4", tmp_path / "mnist-16x16" / "4")
+    with np.load(folder / "snapshots.npz") as arrays:
+        found = dict(arrays)
+    found["weights_2"] = found["weights_2"][:, :15]
+    np.savez_compressed(folder / "snapshots.npz", allow_pickle=False, **found)
+    async with App.open(Settings(models=tmp_path, log_level="error")) as app:
+        learning = app.methods[LEARNING].handler
+        assert (await learning(pb.GetLearningRequest(layer=1), LocalContext())).weights
+        with pytest.raises(NotReady, match=r"snapshots\.npz .* is of another network than the one that serves"):
+            await learning(pb.GetLearningRequest(layer=2), LocalContext())
