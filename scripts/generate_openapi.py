@@ -1,7 +1,8 @@
 """Generate service/web/docs/openapi.json from proto/: `python -m scripts.generate_openapi [FILE]`.
 
 The document describes the unary methods of digits.v1 as JSON over HTTP: requests and answers in ProtoJSON
-(https://protobuf.dev/programming-guides/json/), errors as the Connect protocol has them.
+(https://protobuf.dev/programming-guides/json/), errors as the Connect protocol has them; and the Open Inference
+Protocol over REST, see `scripts.openapi_rest`.
 """
 
 import importlib.resources
@@ -14,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from google.protobuf.descriptor_pb2 import (
-    DescriptorProto,
     FieldDescriptorProto,
     FileDescriptorProto,
     FileDescriptorSet,
@@ -22,42 +22,21 @@ from google.protobuf.descriptor_pb2 import (
     MethodOptions,
 )
 
+from scripts.openapi_rest import FILES, SEVEN, describe_rest
+from scripts.openapi_schemas import Schemas, json_content, method_comment, ref, service_comment
+
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "service" / "web" / "docs" / "openapi.json"
 PROTO = "digits/v1/digits.proto"
 
-# A seven, 20×28 pixels, as a PNG file.
-_SEVEN = (
-    "iVBORw0KGgoAAAANSUhEUgAAABQAAAAcAQAAAABJoaLNAAAAPUlEQVR42mNgQABm+Q+MTAwMDkwMDAxMD1kOMDEwMDAwsDMwMTBAMYzNhyQmA6Ut4GIM"
-    "DA8gbMYHUD4CAABSFwVQLYQjGAAAAABJRU5ErkJggg=="
-)
 # Requests that a server with the committed models answers.
 EXAMPLES: dict[str, dict[str, Any]] = {
-    "Classify": {"encodedImages": [_SEVEN]},
-    "Read": {"encodedImage": _SEVEN},
+    "Classify": {"encodedImages": [SEVEN]},
+    "Read": {"encodedImage": SEVEN},
     "GetNetwork": {"layer": 1},
     "GetLearning": {"model": "mnist-16x16"},
-    "Explain": {"encodedImage": _SEVEN},
+    "Explain": {"encodedImage": SEVEN},
 }
-
-_FIELD = FieldDescriptorProto
-_INT32 = {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1}
-_UINT32 = {"type": "integer", "minimum": 0, "maximum": 2**32 - 1}
-# JSON has no infinities and no whole numbers of 64 bits, so ProtoJSON writes these as text.
-_FLOAT = {"oneOf": [{"type": "number"}, {"enum": ["NaN", "Infinity", "-Infinity"]}]}
-_BASE64 = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
-_SCALARS: dict[int, dict[str, Any]] = {
-    _FIELD.TYPE_BOOL: {"type": "boolean"},
-    _FIELD.TYPE_BYTES: {"type": "string", "contentEncoding": "base64", "pattern": _BASE64},
-    _FIELD.TYPE_DOUBLE: _FLOAT,
-    _FIELD.TYPE_FLOAT: _FLOAT,
-    _FIELD.TYPE_INT32: _INT32,
-    _FIELD.TYPE_INT64: {"type": "string", "pattern": "^-?[0-9]{1,19}$"},
-    _FIELD.TYPE_STRING: {"type": "string"},
-    _FIELD.TYPE_UINT32: _UINT32,
-    _FIELD.TYPE_UINT64: {"type": "string", "pattern": "^[0-9]{1,20}$"},
-}
-_SERVICE, _METHOD, _MESSAGE, _ENUM = 6, 2, 4, 5  # where comments stand, by the numbers of fields in descriptor.proto
 
 _ERROR = {
     "type": "object",
@@ -84,49 +63,53 @@ _ERROR = {
 
 def describe() -> dict[str, Any]:
     """The document."""
-    file = _descriptor()
-    comments = {tuple(each.path): " ".join(each.leading_comments.split()) for each in file.source_code_info.location}
-    schemas = _Schemas(file, comments)
+    files = _descriptors(PROTO, *FILES)
+    file, of_rest = files[0], files[1:]
+    schemas = Schemas([file], file.package)
     [service] = file.service
     paths = {}
     for index, method in enumerate(service.method):
         if not (method.client_streaming or method.server_streaming):
             name = f"/{file.package}.{service.name}/{method.name}"
-            paths[name] = _path(method, comments.get((_SERVICE, 0, _METHOD, index), ""), schemas)
+            paths[name] = _path(method, method_comment(file, index), schemas)
+    rest_paths, rest_schemas = describe_rest(of_rest)
+    error = {"description": "What went wrong.", "content": json_content({"$ref": ref("Error")})}
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "digits",
             "version": "v1",
-            "description": f"{comments.get((_SERVICE, 0), '')} In ProtoJSON over HTTP, by the Connect protocol.",
+            "description": f"{service_comment(file)} In ProtoJSON over HTTP, by the Connect protocol. Below /v2 the "
+            "Open Inference Protocol over REST.",
         },
         "servers": [{"url": "/"}],
         "security": [{}, {"token": []}],
-        "paths": paths,
+        "paths": paths | rest_paths,
         "components": {
-            "schemas": dict(sorted(schemas.found.items())) | {"Error": _ERROR},
-            "responses": {"Error": {"description": "What went wrong.", "content": _json({"$ref": _ref("Error")})}},
+            "schemas": dict(sorted(schemas.found.items())) | {"Error": _ERROR} | dict(sorted(rest_schemas.items())),
+            "responses": {"Error": error},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
 
 
-def _descriptor() -> FileDescriptorProto:
+def _descriptors(*names: str) -> list[FileDescriptorProto]:
+    """Those of files under proto/, in this order."""
     protoc = Path(sysconfig.get_path("scripts")) / "protoc"
     google = importlib.resources.files("google.rpc").joinpath("status.proto")
     with importlib.resources.as_file(google) as status, tempfile.TemporaryDirectory() as folder:
         described = Path(folder) / "descriptors"
         includes = (f"-I{ROOT / 'proto'}", f"-I{status.parents[2]}")
-        command = [protoc, *includes, "--include_source_info", f"--descriptor_set_out={described}", PROTO]
+        command = [protoc, *includes, "--include_source_info", f"--descriptor_set_out={described}", *names]
         subprocess.run(command, check=True)
-        [file] = FileDescriptorSet.FromString(described.read_bytes()).file
-        return file
+        found = {file.name: file for file in FileDescriptorSet.FromString(described.read_bytes()).file}
+        return [found[name] for name in names]
 
 
-def _path(method: MethodDescriptorProto, comment: str, schemas: "_Schemas") -> dict[str, Any]:
+def _path(method: MethodDescriptorProto, comment: str, schemas: Schemas) -> dict[str, Any]:
     request, response = schemas.refer(method.input_type), schemas.refer(method.output_type)
     answers = {
-        "200": {"description": "The answer.", "content": _json(response)},
+        "200": {"description": "The answer.", "content": json_content(response)},
         "default": {"$ref": "#/components/responses/Error"},
     }
     shared = {"summary": comment.partition(". ")[0].rstrip("."), "description": comment, "responses": answers}
@@ -134,64 +117,18 @@ def _path(method: MethodDescriptorProto, comment: str, schemas: "_Schemas") -> d
     body = {"required": True, "content": {"application/json": {"schema": request, "example": example}}}
     found: dict[str, Any] = {"post": {"operationId": method.name, **shared, "requestBody": body}}
     # Images do not fit into a URL.
-    images = any(field.type == _FIELD.TYPE_BYTES for field in schemas.message(method.input_type).field)
+    images = any(field.type == FieldDescriptorProto.TYPE_BYTES for field in schemas.message(method.input_type).field)
     if method.options.idempotency_level == MethodOptions.NO_SIDE_EFFECTS and not images:
-        message = {"name": "message", "in": "query", "required": True, "content": _json(request), "example": example}
+        message = {
+            "name": "message",
+            "in": "query",
+            "required": True,
+            "content": json_content(request),
+            "example": example,
+        }
         encoding = {"name": "encoding", "in": "query", "required": True, "schema": {"const": "json"}}
         found["get"] = {"operationId": f"{method.name}ByGet", **shared, "parameters": [encoding, message]}
     return found
-
-
-class _Schemas:
-    """The schemas of messages and enums that were referred to, by their name."""
-
-    def __init__(self, file: FileDescriptorProto, comments: dict[tuple[int, ...], str]) -> None:
-        self.found: dict[str, dict[str, Any]] = {}
-        self._package = f".{file.package}."
-        self._comments = comments
-        self._messages = {each.name: (each, index) for index, each in enumerate(file.message_type)}
-        self._enums = {each.name: (each, index) for index, each in enumerate(file.enum_type)}
-
-    def message(self, name: str) -> DescriptorProto:
-        return self._messages[name.removeprefix(self._package)][0]
-
-    def refer(self, name: str) -> dict[str, Any]:
-        """A reference to the schema of a message or an enum."""
-        short = name.removeprefix(self._package)
-        if short not in self.found:
-            self.found[short] = {}  # so that a message may have itself as a field
-            self.found[short].update(self._enum(short) if short in self._enums else self._object(short))
-        return {"$ref": _ref(short)}
-
-    def _object(self, name: str) -> dict[str, Any]:
-        message, index = self._messages[name]
-        properties = {}
-        for place, field in enumerate(message.field):
-            comment = self._comments.get((_MESSAGE, index, 2, place), "")
-            schema = self._field(message, field)
-            properties[field.json_name] = {**schema, "description": comment} if comment else schema
-        described = self._comments.get((_MESSAGE, index), "")
-        return {"type": "object", "description": described, "properties": properties, "additionalProperties": False}
-
-    def _field(self, message: DescriptorProto, field: FieldDescriptorProto) -> dict[str, Any]:
-        nested = {each.name: each for each in message.nested_type if each.options.map_entry}
-        if entry := nested.get(field.type_name.rpartition(".")[2]):
-            return {"type": "object", "additionalProperties": self._field(message, entry.field[1])}
-        plain = field.type not in (_FIELD.TYPE_MESSAGE, _FIELD.TYPE_ENUM)
-        schema = dict(_SCALARS[field.type]) if plain else self.refer(field.type_name)
-        return {"type": "array", "items": schema} if field.label == _FIELD.LABEL_REPEATED else schema
-
-    def _enum(self, name: str) -> dict[str, Any]:
-        enum, index = self._enums[name]
-        return {"enum": [value.name for value in enum.value], "description": self._comments.get((_ENUM, index), "")}
-
-
-def _ref(name: str) -> str:
-    return f"#/components/schemas/{name}"
-
-
-def _json(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"application/json": {"schema": schema}}
 
 
 if __name__ == "__main__":

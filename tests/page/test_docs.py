@@ -22,13 +22,14 @@ def test_each_method_can_be_tried(browser: Browser, server: Server, visitor: dic
     origin = f"http://127.0.0.1:{server.http_port}"
     page.goto(f"{origin}/docs")
     methods = page.locator("details")
-    expect(methods).to_have_count(7)
-    for method in ("Classify", "GetNetwork"):
+    expect(methods).to_have_count(29)
+    for method in ("Classify", "GetNetwork", "ModelInfer_model_name", "ModelMetadata_name_version"):
         opened = page.locator(f"#{method}")
         opened.locator("summary").click()
         opened.get_by_role("button", name="Send").click()
         expect(opened.locator("pre")).to_contain_text("HTTP 200, request ")
     expect(page.locator("#Classify pre")).to_contain_text('"digit"')
+    expect(page.locator("#ModelInfer_model_name pre")).to_contain_text('"scores"')
     page.locator("#Classify textarea").fill("{")
     page.locator("#Classify").get_by_role("button", name="Send").click()
     expect(page.locator("#Classify pre")).to_contain_text("HTTP 400")

@@ -31,7 +31,7 @@ _OF_MEMORY = {
     "/region/{name}/unregister": (_WRITE, "Unregister"),
     "/unregister": (_WRITE, "Unregister"),
 }
-_PATHS: dict[str, dict[str, str]] = {
+PATHS: dict[str, dict[str, str]] = {
     "v2": {_READ: "ServerMetadata"},
     "v2/health/live": {_READ: "ServerLive"},
     "v2/health/ready": {_READ: "ServerReady"},
@@ -55,6 +55,7 @@ _PATHS: dict[str, dict[str, str]] = {
     "v2/models/{model_name}/trace/setting": {_READ: "TraceSetting", _WRITE: "TraceSetting"},
     "v2/logging": {_READ: "LogSettings", _WRITE: "LogSettings"},
 }
+"""The RPC by path and verb; `{field}` is a part of the path that is a field of the RPC's request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ _END = object()
 def _tree() -> dict[Any, Any]:
     """The paths by their parts."""
     tree: dict[Any, Any] = {}
-    for path, rpcs in _PATHS.items():
+    for path, rpcs in PATHS.items():
         node, names = tree, []
         for part in path.split("/"):
             if part.startswith("{"):
