@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, MethodDescriptorProto
 
 from scripts.openapi_schemas import Schema, Schemas, json_content, method_comment, ref
-from service.api.open_inference.rest.routes import PATHS
+from service.api.open_inference.rest.paths import PATHS
 
 FILES = tuple(
     f"inference/{name}.proto"
