@@ -23,6 +23,10 @@ class EngineSettings(Protocol):
         """Whether models change while they serve."""
 
     @property
+    def load(self) -> Literal["all", "lazy"]:
+        """Which models are loaded at the start: all, or the default one."""
+
+    @property
     def poll_seconds(self) -> float:
         """Seconds between two checks of the folder, for `poll`."""
 

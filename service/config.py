@@ -96,6 +96,13 @@ class Settings(BaseSettings):
             "explicit: by the RPCs that load and unload them"
         ),
     ] = "none"
+    load: Annotated[
+        Literal["all", "lazy"],
+        Field(
+            description="models loaded at the start: all of them, or lazy: the default one; any other is then loaded "
+            "by the first call that names it, which waits"
+        ),
+    ] = "all"
     poll_seconds: Annotated[float, Field(ge=0.1, le=3600, description="interval of --model-control poll, seconds")] = (
         2.0
     )

@@ -16,6 +16,9 @@ from engine.settings import EngineSettings
 from engine.statistics import Statistics
 
 
+ON_DEMAND = "the first call for the model loads it"
+
+
 class RepositoryError(Exception):
     """The server cannot serve from the models folder; the message says why in one sentence."""
 
@@ -40,7 +43,10 @@ class Repository:
         self._draining = False
         self._changing = asyncio.Lock()
         self._trouble = ""
-        self._loading: asyncio.Future[None] | None = None  # the loop itself keeps only a weak reference
+        self._loading: set[asyncio.Task[None]] = set()
+        """Models, by the names of the tasks, that are being loaded for calls; the loop keeps only weak references."""
+        self._demanded: set[str] = set()
+        """Models that were loaded, or tried, under `--load lazy`."""
         self._loader = VersionLoader(settings)
         self.on_change: Callable[[], None] = lambda: None
         """Called on the event loop after the versions, or their states, changed."""
@@ -91,22 +97,25 @@ class Repository:
         return (version for versions in self._models.values() for version in versions)
 
     async def load(self) -> None:
-        """Load the versions that were found, in a thread, one after the other.
+        """Load the versions that were found, in a thread, one after the other; under `--load lazy` those of the
+        default model.
 
         A version that fails is kept with its reason and the others go on. Raises `RepositoryError` when
         none is ready at the end and none can become so, when no version of a model is that was named as the
         default or for its variant, or when a version is not ready on the provider that is required.
         """
+        if self.default_model:
+            self._demanded.add(self.default_model)
         try:
             await self.refresh()
         except LayoutError as error:
             raise RepositoryError(str(error)) from None
         failed = [version for version in self.versions() if version.state is State.FAILED]
+        none_answers = not any(version.answers for version in self.versions())
         named = {self._settings.default_model, *self._settings.variants} - {""}
-        none_ready = not any(version.state is State.READY for version in self.versions())
         if failed and (
             self._settings.require_provider
-            or (none_ready and self._settings.model_control == "none")
+            or (none_answers and self._settings.model_control == "none")
             or any(all(version in failed for version in self._models.get(name, ())) for name in named)
         ):
             raise RepositoryError(_reasons(failed))
@@ -133,10 +142,8 @@ class Repository:
         explicitly, or when no version of it could be loaded.
         """
         self._require_explicit()
-        # A caller that is cancelled must not leave a version half loaded.
-        self._loading = asyncio.ensure_future(self.refresh(name))
         try:
-            await asyncio.shield(self._loading)
+            await asyncio.shield(self._load(name))
         except LayoutError as error:
             raise NotAllowed(str(error)) from None
         versions = self._models.get(name)
@@ -144,6 +151,14 @@ class Repository:
             raise NotFound(f"there is no model {quoted(name)} in the models folder")
         if not any(version.state is State.READY for version in versions):
             raise NotAllowed(f"model {name} was not loaded: {_reasons(versions)}")
+
+    def _load(self, name: str) -> asyncio.Task[None]:
+        """Match a model to the disk. It is a task: a caller that is cancelled must not leave a version half loaded."""
+        self._demanded.add(name)
+        loading = asyncio.create_task(self.refresh(name), name=name)
+        self._loading.add(loading)
+        loading.add_done_callback(self._loading.discard)
+        return loading
 
     async def unload_model(self, name: str) -> None:
         """Unload a model; calls in flight finish on it. Raises `NotFound` and `NotAllowed`."""
@@ -156,6 +171,7 @@ class Repository:
                 replace(self._version(version.folder), state=State.UNLOADED, reason="it was unloaded")
                 for version in versions
             ]
+            self._demanded.add(name)
             log.info("model unloaded", model=name)
             self._changed()
 
@@ -184,10 +200,15 @@ class Repository:
         policy = await self._read_policy(name)
         held = {version.folder.version: version for version in self._models.get(name, ())}
         kept: dict[int, Version] = {}
+        lazy = self._settings.load == "lazy" and name not in self._demanded
         for folder in sorted(folders, key=lambda folder: -folder.version):
             if not policy.wants(folder.version):
                 continue
             number = folder.version
+            if lazy:
+                waiting = replace(self._version(folder), state=State.ON_DEMAND, reason=ON_DEMAND)
+                kept[number] = replace(waiting, has_snapshots=folder.snapshots.is_file())
+                continue
             kept[number] = await self._refresh_version(folder, held.get(number))
             if policy.versions == "newest" and kept[number].state is State.READY:
                 break
@@ -200,6 +221,7 @@ class Repository:
                 del self._models[name]
                 self._policies.pop(name, None)
                 self._policy_troubles.pop(name, None)
+                self._demanded.discard(name)
             self._changed()
 
     async def _read_policy(self, name: str) -> Policy:
@@ -250,6 +272,20 @@ class Repository:
         """As `find`, but None instead of an error."""
         return self._routes.get((name, version))
 
+    async def find_loaded(self, name: str, version: str) -> Version:
+        """As `find`, but a model that is loaded on demand is loaded first."""
+        found = self._routes.get((name, version))
+        if found is not None:
+            return found
+        wanted = name or self.default_model
+        if not self._draining and any(each.state is State.ON_DEMAND for each in self._models.get(wanted, ())):
+            loading = next((task for task in self._loading if task.get_name() == wanted), None)
+            try:
+                await asyncio.shield(loading or self._load(wanted))
+            except LayoutError as error:
+                raise NotReady(str(error)) from None
+        return self.find(name, version)
+
     def find(self, name: str, version: str) -> Version:
         """The ready version for a request: an empty name means the default model, an empty version the newest.
 
@@ -257,6 +293,11 @@ class Repository:
         """
         found = self._routes.get((name, version))
         return found if found is not None else self._explain(name or self.default_model, version)
+
+    def answers(self, name: str, version: str) -> bool:
+        """Whether `find_loaded` would find a version, as far as is known before it is loaded."""
+        versions = () if self._draining else self._models.get(name or self.default_model, ())
+        return any(each.answers and version in ("", each.version) for each in versions)
 
     def _explain(self, name: str, version: str) -> Version:
         if self._draining:

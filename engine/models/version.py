@@ -19,6 +19,8 @@ class State(Enum):
     READY = "ready"
     FAILED = "failed"
     UNLOADED = "unloaded"
+    ON_DEMAND = "on demand"
+    """Not loaded yet: the first call for the model loads it."""
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
@@ -50,6 +52,11 @@ class Version:
     def version(self) -> str:
         """The version in decimal, as requests write it."""
         return str(self.folder.version)
+
+    @property
+    def answers(self) -> bool:
+        """Whether calls for it are answered, at once or after it was loaded for the first of them."""
+        return self.state in (State.READY, State.ON_DEMAND)
 
     @property
     def session(self) -> Session:

@@ -10,7 +10,6 @@ from grpc_health.v1 import health_pb2 as pb
 
 from engine.errors import InvalidInput, NotFound, quoted
 from engine.models.repository import Repository
-from engine.models.version import State
 from service.api.method import Context, Kind, Method
 
 SERVICE = "grpc.health.v1.Health"
@@ -60,9 +59,9 @@ class HealthApi:
     def status(self, name: str) -> int | None:
         """The status of a name, None when it is unknown."""
         if name in self._services:
-            ready = self._loaded and any(v.state is State.READY for v in self._repository.versions())
+            ready = self._loaded and any(v.answers for v in self._repository.versions())
         elif name in self._repository.models:
-            ready = any(v.state is State.READY for v in self._repository.models[name])
+            ready = any(v.answers for v in self._repository.models[name])
         else:
             return None
         return SERVING if ready and not self._draining else NOT_SERVING

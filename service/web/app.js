@@ -145,7 +145,7 @@ async function learn() {
   const listing = await rpc.call("ListModels", {});
   maxRows = listing.maxRows;
   versions = listing.models.flatMap(({ name, versions: all }) => all
-    .filter(({ state }) => state === "MODEL_STATE_READY")
+    .filter(({ state }) => ["MODEL_STATE_READY", "MODEL_STATE_ON_DEMAND"].includes(state))
     .map(({ version, hasSnapshots }) => ({ model: name, version, hasSnapshots, text: `${name} ${version}` })));
   if (!versions.length) throw new rpc.Failure("gone", "it has no model");
   const first = versions.findLast(({ model }) => model === listing.defaultModel) ?? versions[0];

@@ -42,7 +42,7 @@ class ExplainApi:
 
     async def explain(self, request: pb.ExplainRequest, context: Context) -> pb.ExplainResponse:
         """The parts of one class's logit for one image, and on request a changed image, tried on the model."""
-        version = self._repository.find(request.model, request.version)
+        version = await self._repository.find_loaded(request.model, request.version)
         context.calls = version.statistics.calls[EXPLAIN]
         card = version.session.card
         _check_classes(request, card)

@@ -24,7 +24,7 @@ class LearningApi:
 
     async def get_learning(self, request: pb.GetLearningRequest, context: Context) -> pb.GetLearningResponse:
         """The curves of a training, and one layer after each of its snapshots."""
-        version = self._repository.find(request.model, request.version)
+        version = await self._repository.find_loaded(request.model, request.version)
         context.calls = version.statistics.calls[LEARNING]
         card = version.session.card
         count, layer = len(card.layer_widths) - 1, request.layer

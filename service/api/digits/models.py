@@ -17,6 +17,7 @@ _STATES = {
     State.READY: pb.MODEL_STATE_READY,
     State.FAILED: pb.MODEL_STATE_FAILED,
     State.UNLOADED: pb.MODEL_STATE_UNLOADED,
+    State.ON_DEMAND: pb.MODEL_STATE_ON_DEMAND,
 }
 
 
@@ -56,7 +57,7 @@ class ModelsApi:
 
     async def get_model(self, request: pb.GetModelRequest, context: Context) -> pb.GetModelResponse:
         """The card of one ready version."""
-        version = self._repository.find(request.model, request.version)
+        version = await self._repository.find_loaded(request.model, request.version)
         card = version.session.card
         message = pb.Card(
             rows=card.rows,
@@ -94,7 +95,7 @@ class ModelsApi:
 
     async def get_network(self, request: pb.GetNetworkRequest, context: Context) -> pb.GetNetworkResponse:
         """The shapes of all layers, or one layer with its numbers."""
-        version = self._repository.find(request.model, request.version)
+        version = await self._repository.find_loaded(request.model, request.version)
         card = version.session.card
         count = len(card.layer_widths) - 1
         if request.layer > count:
@@ -110,11 +111,11 @@ class ModelsApi:
 
 def _version(version: Version) -> pb.ModelVersion:
     message = pb.ModelVersion(version=version.version, state=_STATES[version.state], reason=version.reason)
+    message.has_snapshots = version.has_snapshots
     if version.state is State.READY:
         card = version.session.card
         message.rows, message.cols, message.pixel_max = card.rows, card.cols, card.pixel_max
         message.classes.extend(card.classes)
-        message.has_snapshots = version.has_snapshots
     return message
 
 

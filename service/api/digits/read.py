@@ -30,7 +30,7 @@ class ReadApi:
 
     async def read(self, request: pb.ReadRequest, context: Context) -> pb.ReadResponse:
         """The digits of a picture. The parts that may be digits go through the batcher like anyone's rows."""
-        version = self._repository.find(request.model, request.version)
+        version = await self._repository.find_loaded(request.model, request.version)
         context.calls = version.statistics.calls[READ]
         card = version.session.card
         if not reads_digits(card):

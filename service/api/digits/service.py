@@ -84,7 +84,7 @@ class DigitsApi:
         With `admitted` it waits where it would refuse because a queue is full, and sets `admitted` once
         the images are in the queue.
         """
-        version = self._repository.find(request.model, request.version)
+        version = await self._repository.find_loaded(request.model, request.version)
         context.calls = version.statistics.calls[CLASSIFY if admitted is None else CLASSIFY_STREAM]
         wish = read_wish(request, version.session.card)
         warnings: Warnings = ()

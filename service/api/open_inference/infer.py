@@ -44,7 +44,7 @@ class InferApi:
         With `admitted` it waits where it would refuse because the queue is full, and sets `admitted` once
         the images are in the queue.
         """
-        version = find_version(self._repository, request.model_name, request.model_version, "model_version")
+        version = await find_version(self._repository, request.model_name, request.model_version, "model_version")
         context.calls = version.statistics.calls[INFER if admitted is None else STREAM_INFER]
         timeout = read_timeout(request.parameters)
         hasten(context, timeout)

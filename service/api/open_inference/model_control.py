@@ -14,6 +14,7 @@ _STATES = {
     State.READY: "READY",
     State.FAILED: "UNAVAILABLE",
     State.UNLOADED: "UNAVAILABLE",
+    State.ON_DEMAND: "UNAVAILABLE",
 }
 
 

@@ -14,7 +14,7 @@ from digits_protocol.inference import shared_memory_pb2 as memory_pb
 from google.protobuf.message import Message
 
 from engine.decode_pool import DecodePool
-from engine.errors import InvalidInput, NotFound, NotReady, NotSupported
+from engine.errors import InvalidInput, NotFound, NotSupported
 from engine.models.repository import Repository
 from engine.models.version import State, Version
 from engine.shared_memory import SharedMemory
@@ -167,12 +167,9 @@ class OpenInferenceApi:
         return pb.ServerReadyResponse(ready=self._health.status("") == SERVING)
 
     async def model_ready(self, request: pb.ModelReadyRequest, context: Context) -> pb.ModelReadyResponse:
-        """Whether ModelInfer would find the version; one that does not exist is not ready, as Triton has it."""
-        try:
-            find_version(self._repository, request.name, request.version)
-        except (NotFound, NotReady):
-            return pb.ModelReadyResponse(ready=False)
-        return pb.ModelReadyResponse(ready=True)
+        """Whether ModelInfer would be answered; a version that does not exist is not ready, as Triton has it."""
+        check_version(request.version)
+        return pb.ModelReadyResponse(ready=self._repository.answers(request.name, request.version))
 
     async def server_metadata(self, request: pb.ServerMetadataRequest, context: Context) -> pb.ServerMetadataResponse:
         """Name, version and extensions."""
@@ -181,14 +178,14 @@ class OpenInferenceApi:
 
     async def model_metadata(self, request: pb.ModelMetadataRequest, context: Context) -> pb.ModelMetadataResponse:
         """Tensors and card of a ready version."""
-        version = find_version(self._repository, request.name, request.version)
+        version = await find_version(self._repository, request.name, request.version)
         return described.metadata(version, self._ready(version.name))
 
     async def model_config(
         self, request: config_pb.ModelConfigRequest, context: Context
     ) -> config_pb.ModelConfigResponse:
         """How a ready version is served."""
-        version = find_version(self._repository, request.name, request.version)
+        version = await find_version(self._repository, request.name, request.version)
         policy = self._repository.policy(version.name)
         return config_pb.ModelConfigResponse(config=described.config(version, policy, self._max_rows))
 

@@ -25,10 +25,10 @@ def check_version(version: str, field: str = "version") -> None:
         )
 
 
-def find_version(repository: Repository, name: str, version: str, field: str = "version") -> Version:
-    """The ready version that a request means. Raises as `check_version` and `Repository.find` do."""
+async def find_version(repository: Repository, name: str, version: str, field: str = "version") -> Version:
+    """The ready version that a request means. Raises as `check_version` and `Repository.find_loaded` do."""
     check_version(version, field)
-    return repository.find(name, version)
+    return await repository.find_loaded(name, version)
 
 
 def read_timeout(parameters: Mapping[str, pb.InferParameter]) -> float | None:

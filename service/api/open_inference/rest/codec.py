@@ -55,13 +55,13 @@ class RestCodec:
             return await _in_thread(start, read_other, call.fields, method.request, data[:start])
         binary = memoryview(data)[start:]
         if not start and data:
-            call.infer = self._read_raw(call.fields, binary)
+            call.infer = await self._read_raw(call.fields, binary)
         else:
             call.infer = await _in_thread(start, lambda: read_infer(call.fields, read_object(data[:start]), binary))
         return call.infer.message
 
-    def _read_raw(self, path: PathFields, pixels: memoryview) -> InferRequest:
-        version = find_version(self._repository, path["model_name"], path.get("model_version", ""), "model_version")
+    async def _read_raw(self, path: PathFields, pixels: memoryview) -> InferRequest:
+        version = await find_version(self._repository, path["model_name"], path.get("model_version", ""), "model_version")
         features = version.session.card.features
         if len(pixels) % features:
             raise InvalidInput("body", f"has {len(pixels)} bytes, expected {features} an image, one byte a pixel")
