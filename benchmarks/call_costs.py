@@ -79,8 +79,10 @@ class Costs:
             for thread, rounds in self.by_thread.items()
         }
         total = [sum(column) for column in zip(*medians.values(), strict=True)]
-        latency = [microseconds(statistics.median(getattr(each, figure) for each in self.loads)) for figure in
-                   ("p50_us", "p99_us")]
+        latency = [
+            microseconds(statistics.median(getattr(each, figure) for each in self.loads))
+            for figure in ("p50_us", "p99_us")
+        ]
         rows = [[f"**{name}**", load, *latency, *_cells(total)]]
         for thread, figures in sorted(medians.items(), key=lambda item: -item[1][0]):
             if figures[0] >= SMALL * total[0]:
@@ -106,9 +108,12 @@ def measure(front: str, rounds: int, seconds: float) -> Table:
         targets = {name: Target.check(server, request) for name, server in servers.items()}
         first = targets["digits"]
         for calls in (2_000, 10_000):
-            half = 0.5 * client_process.saturate(
-                first.port, first.request, BUSY, calls=calls, answer_bytes=first.answer_bytes
-            ).calls_per_second
+            half = (
+                0.5
+                * client_process.saturate(
+                    first.port, first.request, BUSY, calls=calls, answer_bytes=first.answer_bytes
+                ).calls_per_second
+            )
         loads = {"alone": 0.0, f"{count(half)} calls/s": half}
         for _ in range(rounds):
             for load, rate in loads.items():

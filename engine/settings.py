@@ -59,6 +59,10 @@ class EngineSettings(Protocol):
         """Microseconds: shorter runs happen on the event loop."""
 
     @property
+    def weights_cache(self) -> str:
+        """The folder of `engine.models.weights_cache`; empty: the user's cache, `none`: no cache."""
+
+    @property
     def max_batch_rows(self) -> int:
         """Most images in one run."""
 

@@ -106,6 +106,13 @@ class Settings(BaseSettings):
     poll_seconds: Annotated[float, Field(ge=0.1, le=3600, description="interval of --model-control poll, seconds")] = (
         2.0
     )
+    weights_cache: Annotated[
+        str,
+        Field(
+            description="folder for the weights of large models as onnxruntime orders them, which all processes on the "
+            "machine map; empty: digits in $XDG_CACHE_HOME or ~/.cache; none: no cache, each process has its own copy"
+        ),
+    ] = ""
     provider: Annotated[
         Literal["cpu", "cuda", "auto"],
         Field(description="execution provider of onnxruntime; auto: CUDA if it works here, else the CPU"),

@@ -5,6 +5,7 @@ import sys
 
 from engine.cpus import usable_cores
 from service.config import Settings
+from service.process.malloc import use_one_arena
 from service.process.open_files import connections_within, raise_limit
 from service.signals import StartError
 from service.telemetry.logs import close_logs, configure_logs
@@ -17,6 +18,7 @@ def serve(settings: Settings) -> None:
 
     Raises `StartError`.
     """
+    use_one_arena()
     configure_logs(settings.log_level, settings.log_format)
     raise_limit()
     ports = 2 if settings.front == "grpcio" and settings.http_port >= 0 else 1  # Envoy counts both together

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from artifact.store import VersionFolder
 from engine.cpus import usable_cores
@@ -11,6 +12,7 @@ from engine.models.batcher import Batcher
 from engine.models.providers import Provider, candidates
 from engine.models.session import ModelError, Session, first_line, load_session
 from engine.models.version import State, Version
+from engine.models.weights_cache import WeightsCache, default_folder
 from engine.settings import EngineSettings
 
 
@@ -24,6 +26,8 @@ class VersionLoader:
         )
         if settings.require_provider:
             self._providers = self._providers[:1]
+        wanted = settings.weights_cache
+        self._cache = WeightsCache(None if wanted == "none" else Path(wanted) if wanted else default_folder())
         self._executor = ThreadPoolExecutor(usable_cores(), thread_name_prefix="run")
 
     async def load(self, version: Version) -> None:
@@ -64,7 +68,7 @@ class VersionLoader:
 
     def _open(self, folder: VersionFolder) -> tuple[Session, int, bool]:
         settings = self._settings
-        session = load_session(folder, self._providers, settings.threads or usable_cores())
+        session = load_session(folder, self._providers, settings.threads or usable_cores(), self._cache)
         inline_rows = session.rows_within(settings.inline_us / 1e6, settings.max_batch_rows)
         return session, inline_rows, folder.snapshots.is_file()
 

@@ -1,5 +1,6 @@
 """Execution providers of onnxruntime, and sessions on them."""
 
+from pathlib import Path
 from typing import Any, Literal
 
 import artifact  # noqa: F401 - switches onnxruntime's telemetry off before the import below
@@ -38,10 +39,21 @@ def candidates(
     return [(name, cuda if name == CUDA else {}) for name in names]
 
 
+def session_options(threads: int) -> onnxruntime.SessionOptions:
+    """What every session has; a run takes `threads` threads."""
+    config = onnxruntime.SessionOptions()
+    config.intra_op_num_threads = threads
+    config.inter_op_num_threads = 1
+    config.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle cores stay idle
+    config.log_severity_level = 3
+    config.enable_cpu_mem_arena = False  # it never gives memory back, and is no faster than malloc
+    return config
+
+
 def open_session(
-    model: bytes, provider: Provider, threads: int, *, alone: bool = False
+    model: bytes | Path, provider: Provider, threads: int, *, alone: bool = False
 ) -> onnxruntime.InferenceSession:
-    """A session over `model` on `provider` with `threads` threads a run.
+    """A session over `model`, its bytes or its file, on `provider` with `threads` threads a run.
 
     If a CUDA library is missing, onnxruntime logs a line and falls back to the CPU; this raises `RuntimeError`
     instead, and the errors of onnxruntime for a broken model. Nodes without a kernel of the provider run on the CPU,
@@ -50,11 +62,7 @@ def open_session(
     name, options = provider
     if name not in onnxruntime.get_available_providers():
         raise RuntimeError(f"this onnxruntime has no {name}; it has {onnxruntime.get_available_providers()}")
-    config = onnxruntime.SessionOptions()
-    config.intra_op_num_threads = threads
-    config.inter_op_num_threads = 1
-    config.add_session_config_entry("session.intra_op.allow_spinning", "0")  # idle cores stay idle
-    config.log_severity_level = 3
+    config = session_options(threads)
     if alone and name != CPU:
         config.add_session_config_entry(NO_CPU_NODES, "1")
     try:  # without its fallback, which would move the session to the CPU after one failed run on a GPU

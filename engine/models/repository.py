@@ -15,7 +15,6 @@ from engine.models.version_policy import Policy, PolicyError, read_policy
 from engine.settings import EngineSettings
 from engine.statistics import Statistics
 
-
 ON_DEMAND = "the first call for the model loads it"
 
 

@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from artifact.golden import GoldenError
 from artifact.names import INPUT, NOT_A_DIGIT, Form, inputs, main_outputs, outputs
 from artifact.store import LayoutError, VersionFolder
 from engine.log import log
-from engine.models.providers import Provider, open_session
+from engine.models.providers import CPU, Provider, open_session
+from engine.models.weights_cache import NO_CACHE, WeightsCache
 from imaging.pixels import ImageWarning, find_warnings
 
 # Characters of an onnxruntime error that a reason repeats.
@@ -102,10 +104,13 @@ class Session:
         return time.perf_counter() - began
 
 
-def load_session(folder: VersionFolder, providers: Sequence[Provider], threads: int) -> Session:
+def load_session(
+    folder: VersionFolder, providers: Sequence[Provider], threads: int, cache: WeightsCache = NO_CACHE
+) -> Session:
     """Load a version on the first of `providers` on which it reproduces its golden rows.
 
-    A single provider has to run every node. Takes milliseconds to seconds: call it in a thread. Raises `ModelError`.
+    A single provider has to run every node. On the CPU large weights are mapped from `cache`.
+    Takes milliseconds to seconds: call it in a thread. Raises `ModelError`.
     """
     try:
         model = folder.read_onnx()
@@ -114,8 +119,10 @@ def load_session(folder: VersionFolder, providers: Sequence[Provider], threads: 
     reasons = []
     for provider in providers:
         try:
-            session = _open(folder, model, provider, threads, alone=len(providers) == 1)
-            _check_golden(session, folder)
+            session = _open_cached(folder, model, provider, threads, cache)
+            if session is None:
+                session = _open(folder, model, model, provider, threads, alone=len(providers) == 1)
+                _check_golden(session, folder)
         except ModelError as error:
             reasons.append(str(error))
             if provider is not providers[-1]:
@@ -125,9 +132,30 @@ def load_session(folder: VersionFolder, providers: Sequence[Provider], threads: 
     raise ModelError("; ".join(dict.fromkeys(reasons)))
 
 
-def _open(folder: VersionFolder, model: bytes, provider: Provider, threads: int, *, alone: bool) -> Session:
+def _open_cached(
+    folder: VersionFolder, model: bytes, provider: Provider, threads: int, cache: WeightsCache
+) -> Session | None:
+    """With its weights mapped; None if they are not in the cache, or what is there is broken, which is then removed."""
+    sha256 = hashlib.sha256(model).hexdigest()
+    cached = cache.find(model, sha256) if provider[0] == CPU else None
+    if cached is None:
+        return None
     try:
-        session = open_session(model, provider, threads, alone=alone)
+        session = _open(folder, model, cached, provider, threads, alone=False)
+        _check_golden(session, folder)
+    except ModelError as error:
+        log.warning("cached weights refused", model=folder.name, version=folder.version, reason=str(error))
+        cache.remove(sha256)
+        return None
+    return session
+
+
+def _open(
+    folder: VersionFolder, model: bytes, source: bytes | Path, provider: Provider, threads: int, *, alone: bool
+) -> Session:
+    """A session over `source`, which is `model` or was derived from it."""
+    try:
+        session = open_session(source, provider, threads, alone=alone)
     except Exception as error:  # onnxruntime has no common base for what it raises
         raise ModelError(f"{folder.onnx} cannot be loaded on {provider[0]}: {first_line(error)}") from error
     text = session.get_modelmeta().custom_metadata_map.get(CARD_KEY)

@@ -14,6 +14,7 @@ from service.api.middleware.auth import Guard, TokenError
 from service.api.middleware.broadcast import Broadcast
 from service.app import App
 from service.config import Settings
+from service.process.malloc import keep_trimmed, trim
 from service.signals import StartError
 from service.telemetry.logs import close_logs
 from service.telemetry.tracing import TracingError
@@ -48,7 +49,7 @@ class Process:
         except (RepositoryError, TlsError, TokenError, TracingError) as error:
             raise StartError(str(error)) from None
         self._transport = new_transport(self.app, certificates)
-        self._watching: asyncio.Task[None] | None = None
+        self._watching: list[asyncio.Task[None]] = []
 
     async def load(self) -> None:
         """Load the models, and follow the models folder if the settings say so."""
@@ -58,7 +59,8 @@ class Process:
             raise StartError(str(error)) from None
         gc.collect()
         gc.freeze()  # the loaded models stay: the collector need not look through them again and again
-        self._watching = asyncio.create_task(self.app.repository.watch())
+        trim()  # loading leaves tens of megabytes
+        self._watching = [asyncio.create_task(each) for each in (self.app.repository.watch(), keep_trimmed())]
 
     async def listen(self) -> dict[str, int | None]:
         """Accept calls; returns the ports by the names of their settings."""
@@ -77,8 +79,8 @@ class Process:
 
     async def stop(self, grace: float, stopped_listening: Callable[[], Awaitable[None]] | None = None) -> None:
         """Refuse new calls, let those whose handler was entered end within `grace` seconds, and close the app."""
-        if self._watching is not None:
-            self._watching.cancel()
+        for task in self._watching:
+            task.cancel()
         self.app.drain()
         await self._transport.stop(grace, stopped_listening)
         self.app.close()

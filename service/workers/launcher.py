@@ -21,5 +21,6 @@ class PythonProgram:
 
     def command(self, settings: Settings) -> tuple[list[str], dict[str, str]]:
         """See `Launcher`."""
+        # One heap, as `service.process.malloc.use_one_arena`.
         # Without -P a folder `service` where the server was started would be taken for ours.
-        return [sys.executable, "-P", "-m", "service.process.worker_main"], {}
+        return [sys.executable, "-P", "-m", "service.process.worker_main"], {"MALLOC_ARENA_MAX": "1"}

@@ -24,7 +24,8 @@ _PORTS = count(os.getpid())
 
 
 def environment(**settings: str) -> dict[str, str]:
-    """The environment without any DIGITS_ setting but the given ones."""
+    """The environment without any DIGITS_ setting but the given ones, and a cache of weights for tests."""
+    settings = {"DIGITS_WEIGHTS_CACHE": str(ROOT / ".cache" / "tests" / "weights")} | settings
     kept = {key: value for key, value in os.environ.items() if not key.startswith("DIGITS_")}
     return kept | settings
 

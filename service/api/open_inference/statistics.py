@@ -48,9 +48,7 @@ class MetricsCollector:
             ],
             "digits_refused_total": self._refused(count_calls),
             "digits_deadline_dropped_total": [[labels, each.dropped] for labels, each in count_calls],
-            "digits_model_ready": [
-                [[version.name, version.version], int(version.answers)] for version in versions
-            ],
+            "digits_model_ready": [[[version.name, version.version], int(version.answers)] for version in versions],
             "digits_model_load_duration_seconds": [
                 [labels, each.load_seconds] for labels, each in count_calls if each.load_seconds
             ],

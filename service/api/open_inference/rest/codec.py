@@ -61,7 +61,9 @@ class RestCodec:
         return call.infer.message
 
     async def _read_raw(self, path: PathFields, pixels: memoryview) -> InferRequest:
-        version = await find_version(self._repository, path["model_name"], path.get("model_version", ""), "model_version")
+        version = await find_version(
+            self._repository, path["model_name"], path.get("model_version", ""), "model_version"
+        )
         features = version.session.card.features
         if len(pixels) % features:
             raise InvalidInput("body", f"has {len(pixels)} bytes, expected {features} an image, one byte a pixel")
