@@ -7,7 +7,7 @@ BIN     := $(VENV)/bin
 TREE    := artifact benchmarks cli client deploy docs engine examples imaging scoring scripts service tests training
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev serve test coverage page page-picture docs reference links examples check release-check lint types soak endure fuzz long openapi ray image deployment audit sbom bench bench-peers compare-triton bench-scoring bench-variants train proto lock clean
+.PHONY: help setup setup-dev serve test coverage page page-picture docs reference links examples check release-check lint types soak endure fuzz long openapi ray image deployment audit sbom bench bench-call bench-peers compare-triton bench-scoring bench-variants train proto lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -120,6 +120,9 @@ sbom: image  ## what the image is made of, as CycloneDX: sbom.cdx.json
 
 bench: setup-dev  ## measure speed and memory; results go to benchmarks/ (shorter: ARGS="--rounds 1 --seconds 0.3")
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-call: setup-dev  ## what one call costs its server, by thread, alone and at half load (two minutes)
+	$(BIN)/python -m benchmarks.call_costs $(ARGS)
 
 bench-peers: setup-dev  ## the same of other model servers in one run, each in an environment of its own (half an hour)
 	$(BIN)/python -m benchmarks.peers $(ARGS)
