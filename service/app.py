@@ -60,7 +60,9 @@ class App:
         self.methods: Methods = table(*map(self._observe_and_guard, methods.values()))
         """Every RPC by its path."""
         rest_infer = replace(methods[INFER], fast_path=RestFastPath(self.repository, memory, max_rows).start)
-        self.rest = RestApi({**self.methods, INFER: self._observe_and_guard(rest_infer)}, RestCodec(self.repository))
+        self.rest = RestApi(
+            {**self.methods, INFER: self._observe_and_guard(rest_infer)}, RestCodec(self.repository, max_rows)
+        )
         """The same as REST has them."""
         self._metrics = MetricsCollector(self.methods, self.repository)
         self._broadcast = broadcast

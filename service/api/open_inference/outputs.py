@@ -26,6 +26,10 @@ WARNINGS = "warnings"
 """The codes of each image's warnings, joined by commas; not of the graph, and only given when asked for by name."""
 
 
+# Clients of Triton may ask for one twice; a message has room for a million, which would hold up all other calls.
+MAX_OUTPUTS = 1000
+
+
 @dataclass(frozen=True, slots=True)
 class Output:
     """One output that is wanted."""
@@ -100,6 +104,8 @@ def read_plan(request: pb.ModelInferRequest, card: Card, memory: SharedMemory) -
     typed = is_typed(only_input(request))
     if not request.outputs:
         return Plan(_DEFAULT, typed) if typed else PLAIN
+    if len(request.outputs) > MAX_OUTPUTS:
+        raise InvalidInput("outputs", f"has {len(request.outputs)} entries, expected at most {MAX_OUTPUTS}")
     plain = main_outputs(card)
     names = (*plain, *card.hidden_names, WARNINGS)
     outputs: list[Output] = []

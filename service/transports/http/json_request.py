@@ -9,10 +9,12 @@ from google.protobuf.message import Message
 
 from engine.errors import InvalidInput, quoted
 from service.api.base64_text import check_base64, kind_of
+from service.api.json_limits import MAX_NAMES, check_size, reason
 
 
 def read_json(data: bytes, kind: type[Message]) -> Message:
     """The message of that kind. Bytes may be a `data:` URL as well. Raises `InvalidInput` naming the field."""
+    check_size("message", data, MAX_NAMES)
     try:
         found = json.loads(data.decode(), object_pairs_hook=_fields)
         if isinstance(found, dict):
@@ -22,7 +24,7 @@ def read_json(data: bytes, kind: type[Message]) -> Message:
         return ParseDict(found, kind())
     except (ParseError, ValueError, RecursionError) as error:
         # It repeats what the client wrote, halves of surrogate pairs too, which no UTF-8 has.
-        text = " ".join(str(error).split()).encode(errors="backslashreplace").decode()
+        text = reason(error).encode(errors="backslashreplace").decode()
         raise InvalidInput("message", f"no {kind.DESCRIPTOR.full_name} in JSON: {text}") from None
 
 

@@ -12,6 +12,7 @@ from engine.errors import InvalidInput
 from engine.models.repository import Repository
 from service.api.method import LocalContext, Method, Methods
 from service.api.open_inference.rest.requests import (
+    MAX_VALUES,
     InferRequest,
     PathFields,
     raw_request,
@@ -22,6 +23,8 @@ from service.api.open_inference.rest.requests import (
 from service.api.open_inference.rest.responses import write_infer, write_other
 from service.api.open_inference.terms import find_version
 
+# Pixels of an image, with room for larger ones than those of MNIST.
+_VALUES_OF_A_ROW = 1024
 # Bytes from which on JSON is read or written in a thread, so that the event loop gets its turns.
 THREAD_BYTES = 32 * 1024
 
@@ -45,8 +48,10 @@ class RestCall(LocalContext):
 class RestCodec:
     """Reads and writes messages as `service.api.pipeline.Codec`. The JSON of a request is `data[:start]`."""
 
-    def __init__(self, repository: Repository) -> None:
+    def __init__(self, repository: Repository, max_rows: int) -> None:
+        """`max_rows` is the most images in one call."""
         self._repository = repository
+        self._max_values = MAX_VALUES + max_rows * _VALUES_OF_A_ROW
 
     async def read(self, method: Method, context: Any, data: bytes, start: int) -> Message:
         """The request. Raises `InvalidInput`, and what finding a model raises."""
@@ -57,8 +62,11 @@ class RestCodec:
         if not start and data:
             call.infer = await self._read_raw(call.fields, binary)
         else:
-            call.infer = await _in_thread(start, lambda: read_infer(call.fields, read_object(data[:start]), binary))
+            call.infer = await _in_thread(start, self._read_infer, call.fields, data[:start], binary)
         return call.infer.message
+
+    def _read_infer(self, path: PathFields, text: bytes, binary: memoryview) -> InferRequest:
+        return read_infer(path, read_object(text, self._max_values), binary)
 
     async def _read_raw(self, path: PathFields, pixels: memoryview) -> InferRequest:
         version = await find_version(

@@ -16,6 +16,7 @@ from google.protobuf.message import Message
 
 from engine.errors import WORD, InvalidInput, quoted
 from service.api.base64_text import check_base64, kind_of
+from service.api.json_limits import check_size, reason
 from service.api.open_inference.inputs import DTYPES, IMAGE, MAX_DIMENSIONS
 from service.api.open_inference.pictures import LENGTH_BYTES
 
@@ -23,15 +24,18 @@ Object = dict[str, Any]
 PathFields = Mapping[str, Any]
 """Fields of a request that stand in its path, all of them text."""
 
+# Of JSON that holds no pixels.
+MAX_VALUES = 100_000
 _INT64, _UINT64 = range(-(2**63), 2**63), range(2**63, 2**64)
 # Parameters that say how values are sent: they are for this module, and no RPC knows them.
 BINARY_SIZE, BINARY, ALL_BINARY = "binary_data_size", "binary_data", "binary_data_output"
 
 
-def read_object(text: bytes) -> Object:
-    """A JSON object; nothing at all is an empty one. Raises `InvalidInput`."""
+def read_object(text: bytes, max_values: int = MAX_VALUES) -> Object:
+    """A JSON object of at most about `max_values` values; nothing at all is an empty one. Raises `InvalidInput`."""
     if not text.strip():
         return {}
+    check_size("body", text, max_values)
     try:
         found = json.loads(text.decode(), object_pairs_hook=_fields, parse_constant=_refuse_constant)
     except RecursionError:
@@ -40,7 +44,7 @@ def read_object(text: bytes) -> Object:
         raise InvalidInput("body", "is no UTF-8, and tensors in binary need the header field "
                            "Inference-Header-Content-Length") from None  # fmt: skip
     except ValueError as error:
-        raise InvalidInput("body", f"is no JSON: {error}") from None
+        raise InvalidInput("body", f"is no JSON: {reason(error)}") from None
     if not isinstance(found, dict):
         raise InvalidInput("body", f"is {kind_of(found)}, expected an object")
     return found

@@ -53,14 +53,19 @@ def floats(value: float) -> pb.ModelInferRequest:
 
 WANTED_SHAPE = "expected [N, 784] or [N, 28, 28] for model mnist-16x16"
 CASES = {
+    "a million outputs": (
+        changed(lambda r: r.outputs.extend([pb.ModelInferRequest.InferRequestedOutputTensor(name="scores")] * 1001)),
+        "outputs",
+        "has 1001 entries, expected at most 1000",
+    ),
     "an output twice in two ways": (
         changed(
             lambda r: (
-                [r.outputs.add(name="scores") for _ in range(3000)],
-                set_parameters(r.outputs[2999], classification=3),
+                [r.outputs.add(name="scores") for _ in range(1000)],
+                set_parameters(r.outputs[999], classification=3),
             )
         ),
-        "outputs[2999].name",
+        "outputs[999].name",
         "is scores again with other parameters, expected it once",
     ),
     **{

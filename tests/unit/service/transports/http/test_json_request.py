@@ -142,6 +142,7 @@ def test_null_is_as_if_it_were_not_there(message: dict):
         '{"' + "x" * 100_000 + '": 1}',
         '{"model": "' + "x" * 100_000,
         "[" * 100_000,
+        '{"model": ' + "7" * 5000 + "}",
     ],
 )
 def test_what_is_no_message_is_refused_in_a_sentence_of_bounded_length(text: str):
@@ -150,3 +151,14 @@ def test_what_is_no_message_is_refused_in_a_sentence_of_bounded_length(text: str
         read_json(text.encode(), pb.ClassifyRequest)
     assert raised.value.field == "message"
     assert len(translate(raised.value, CLASSIFY).message) <= 300
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [('{"encodedImages": [' + '"",' * 100_001 + '""]}', "values"), ('{"a": ' + '{"a":' * 100_001, "names")],
+    ids=["values", "names"],
+)
+def test_json_that_holds_up_others_is_not_read(text: str, what: str):
+    """Whatever it says; 100,000 pictures of one byte are far more than a call may have."""
+    with pytest.raises(InvalidInput, match=f"has more than 100000 {what} in its JSON"):
+        read_json(text.encode(), pb.ClassifyRequest)

@@ -44,6 +44,8 @@ JSON = {
     "depth": (b'{"a":' * 100_000, "body: is JSON nested too deeply"),
     "depth of lists": (b"[" * 100_000, "body: is JSON nested too deeply"),
     "a number of 5,000 digits": (b'{"a": 1' + b"0" * 5000 + b"}", "body: is no JSON: Exceeds the limit"),
+    "a million names": (b'{"a": [' + b'{"a":0},' * 100_000 + b"0]}", "body: has more than 100000 names in its JSON"),
+    "millions of values": (b'{"a": [' + b"0," * 2**21 + b"0]}", "body: has more than 1148576 values in its JSON"),
     "a key twice": (b'{"id": "a", "id": "b"}', "body: is no JSON: 'id' is there twice"),
     "nothing": ({}, "inputs: is empty, expected one input, pixels or image"),
     "inputs as an object": ({"inputs": {}}, "inputs: is an object, expected a list"),
