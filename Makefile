@@ -124,7 +124,7 @@ bench: setup-dev  ## measure speed and memory; results go to benchmarks/ (shorte
 bench-call: setup-dev  ## what one call costs its server, by thread, alone and at half load (two minutes)
 	$(BIN)/python -m benchmarks.call_costs $(ARGS)
 
-bench-peers: setup-dev  ## the same of other model servers in one run, each in an environment of its own (half an hour)
+bench-peers: setup-dev  ## the same of other model servers each in an environment of its own (half an hour; in parts: ARGS="--part rates --rounds 1")
 	$(BIN)/python -m benchmarks.peers $(ARGS)
 
 compare-triton: setup-dev  ## the same two hundred requests over REST to Triton and to this server (two minutes)

@@ -10,7 +10,7 @@ import os
 import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 
@@ -27,6 +27,8 @@ CLASSIFY = "/digits.v1.DigitsService/Classify"
 INFER = "/inference.GRPCInferenceService/ModelInfer"
 REGISTER = "/inference.GRPCInferenceService/SystemSharedMemoryRegister"
 MODEL = VersionFolder(Path(__file__).resolve().parents[2] / "models", "mnist-16x16", 2)
+LARGE = replace(MODEL, name="mnist-large", version=1)
+"""Where the model counts, and not the transport alone."""
 TOLERANCE = 1e-5
 PREFIX = "digits-bench"
 
@@ -52,9 +54,9 @@ class LoadRequest:
         return self.body if self.rest is not None else struct.pack(">BI", 0, len(self.body)) + self.body
 
 
-def images(count: int) -> np.ndarray:
+def images(count: int, model: VersionFolder = MODEL) -> np.ndarray:
     """Test images of MNIST, uint8 [count, 784]: the 64 golden rows repeated."""
-    return np.resize(MODEL.read_golden().pixels, (count, 784))
+    return np.resize(model.read_golden().pixels, (count, 784))
 
 
 def classify(count: int) -> LoadRequest:
@@ -67,10 +69,10 @@ def classify(count: int) -> LoadRequest:
     return LoadRequest(CLASSIFY, pb.ClassifyRequest(pixels=images(count).tobytes()).SerializeToString(), count, check)
 
 
-def infer(count: int, datatype: str = "UINT8") -> LoadRequest:
+def infer(count: int, datatype: str = "UINT8", model: VersionFolder = MODEL) -> LoadRequest:
     """Raw contents by the Open Inference Protocol, `UINT8` or `FP32`; the label and the scores come back."""
-    pixels = images(count) if datatype == "UINT8" else images(count).astype(np.float32)
-    return _infer(pixels, datatype)
+    pixels = images(count, model) if datatype == "UINT8" else images(count, model).astype(np.float32)
+    return _infer(pixels, datatype, model)
 
 
 def infer_scaled(count: int) -> LoadRequest:
@@ -80,8 +82,8 @@ def infer_scaled(count: int) -> LoadRequest:
     return _infer(scale_pixels(images(count), pixel_scale=scale, pixel_offset=offset, dtype=np.float32), "FP32")
 
 
-def _infer(pixels: np.ndarray, datatype: str) -> LoadRequest:
-    request = oip.ModelInferRequest(model_name=MODEL.name)
+def _infer(pixels: np.ndarray, datatype: str, model: VersionFolder = MODEL) -> LoadRequest:
+    request = oip.ModelInferRequest(model_name=model.name)
     request.inputs.add(name="pixels", datatype=datatype, shape=pixels.shape)
     request.raw_input_contents.append(pixels.tobytes())
 
@@ -90,7 +92,7 @@ def _infer(pixels: np.ndarray, datatype: str) -> LoadRequest:
         scores = tensors.get("scores", tensors.get("probabilities"))
         if "label" not in tensors or scores is None:
             raise WrongAnswerError(f"outputs are {', '.join(tensors) or 'none'}, expected label and scores")
-        compare(tensors["label"], scores, len(pixels))
+        compare(tensors["label"], scores, len(pixels), model)
 
     return LoadRequest(INFER, request.SerializeToString(), len(pixels), check)
 
@@ -133,9 +135,9 @@ def outputs(response: oip.ModelInferResponse) -> dict[str, np.ndarray]:
     return tensors
 
 
-def compare(labels: object, scores: object, count: int) -> None:
+def compare(labels: object, scores: object, count: int, model: VersionFolder = MODEL) -> None:
     """Raise `WrongAnswerError` unless these are scikit-learn's labels and scores of the first `count` images."""
-    golden = MODEL.read_golden()
+    golden = model.read_golden()
     got_labels, got_scores = np.ravel(np.asarray(labels)), np.asarray(scores)
     if got_labels.shape != (count,) or got_scores.shape != (count, 10):
         raise WrongAnswerError(f"{len(got_labels)} labels and scores of shape {list(got_scores.shape)} for {count}")

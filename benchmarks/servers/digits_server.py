@@ -7,6 +7,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from artifact.store import VersionFolder
 from benchmarks.load.requests import MODEL, PREFIX, LoadRequest, answer
 from benchmarks.servers.process import ServerCommand, run_server
 
@@ -27,21 +28,22 @@ def fronts() -> list[str]:
     return ["grpcio", "envoy"] if importlib.util.find_spec("pyvoy") else ["grpcio"]
 
 
-def measured_models() -> Path:
+def measured_models(model: VersionFolder = MODEL) -> Path:
     """A models folder with the measured version alone, so that it is the one that answers."""
-    folder = CACHE / "models" / MODEL.name
+    folder = CACHE / "models" / f"only-{model.name}" / model.name
     folder.mkdir(parents=True, exist_ok=True)
     with suppress(FileExistsError):
-        (folder / str(MODEL.version)).symlink_to(MODEL.path)
+        (folder / str(model.version)).symlink_to(model.path)
     return folder.parent
 
 
-def digits(front: str) -> ServerCommand:
+def digits(front: str, model: VersionFolder = MODEL, workers: int = 1) -> ServerCommand:
     """`digits serve` with the measured model."""
-    command = [program("digits"), "serve", "--port={port}", "--log-format=json", f"--models={measured_models()}"]
+    command = [program("digits"), "serve", "--port={port}", "--log-format=json", f"--models={measured_models(model)}"]
     command += [*LIMITS, f"--shared-memory={PREFIX}"]
-    command += [f"--front={front}", "--http-port={port_2}"]
-    return ServerCommand(f"digits, {front} front", tuple(command))
+    command += [f"--front={front}", "--http-port={port_2}", f"--workers={workers}"]
+    several = f", {workers} workers" if workers > 1 else ""
+    return ServerCommand(f"digits, {front} front{several}", tuple(command))
 
 
 def echo(front: str, recorded: Path) -> ServerCommand:

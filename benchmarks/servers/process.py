@@ -37,6 +37,17 @@ class ServerCommand:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class ProcessMemory:
+    """The memory of a server, all its processes together, MiB."""
+
+    processes: int
+    private_mb: float
+    """Pages that no other process maps."""
+    pss_mb: float
+    """The same, and of pages that several processes map each one's share."""
+
+
 @dataclass
 class RunningServer:
     """A server that has given a correct answer."""
@@ -48,6 +59,12 @@ class RunningServer:
     pid: int
     ready_seconds: float
     """From the start of the process to the first correct answer."""
+
+    def memory(self) -> "ProcessMemory":
+        """What its processes hold now."""
+        found = [_rollup(pid) for pid in (self.pid, *descendants(self.pid))]
+        sums = [sum(column) / 1024 for column in zip(*filter(None, found), strict=True)]
+        return ProcessMemory(len([each for each in found if each]), *sums)
 
     def resident_mb(self) -> float:
         """Resident memory of all its processes, MiB; shared memory counts for each of them."""
@@ -124,6 +141,16 @@ def descendants(pid: int) -> list[int]:
         for child in children:
             found += [child, *descendants(child)]
     return found
+
+
+def _rollup(pid: int) -> tuple[int, int] | None:
+    """Private memory and proportional share of a process, KiB; None for one that has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    except OSError:
+        return None
+    sizes = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines)}
+    return sizes["Private_Clean"] + sizes["Private_Dirty"], sizes["Pss"]
 
 
 def alive(pid: int) -> bool:

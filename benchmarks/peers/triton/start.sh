@@ -2,7 +2,7 @@
 # The `tritonserver` binary inside the PyPI package nvidia-pytriton, with its Python backend calling onnxruntime.
 # (PyPI's package has no onnxruntime backend; pytriton's own way of binding models costs another hop.)
 # VENV: its virtual environment. MODEL: the ONNX file. SCRATCH: an empty folder. PORT.
-# DATATYPE and SCORES: what the model's input is, and what it calls its scores. VERSION: of the model, 1 by default.
+# DATATYPE and SCORES: what the model's input is, and what it calls its scores. NAME and VERSION: of the model, mnist-16x16 and 1 by default.
 # Arguments are passed on to the server.
 set -e
 here=$(cd "$(dirname "$0")" && pwd)
@@ -14,7 +14,7 @@ triton=$site/pytriton/tritonserver
 cp -r "$triton/backends" "$SCRATCH/backends"
 cp "$triton/python_backend_stubs/$release/triton_python_backend_stub" "$SCRATCH/backends/python/"
 
-repository=$SCRATCH/models/mnist-16x16
+repository=$SCRATCH/models/${NAME:-mnist-16x16}
 mkdir -p "$repository/${VERSION:-1}"
 cp "$here/model.py" "$MODEL" "$repository/${VERSION:-1}/"
 sed "s/@DATATYPE@/$DATATYPE/; s/@SCORES@/$SCORES/" "$here/config.pbtxt" > "$repository/config.pbtxt"
