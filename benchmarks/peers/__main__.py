@@ -53,7 +53,7 @@ def main() -> None:
     if results.loads:
         for table in tables(results):
             table.show(console)
-    (chosen.out / "peers.md").write_text(page(file.machines))
+    (chosen.out / "peers.md").write_text(page([machine for machine in file.machines if machine.loads]))
     console.print(f"written to {chosen.out}")
 
 
