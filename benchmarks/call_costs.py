@@ -31,15 +31,18 @@ console = Console()
 
 
 def thread_counts(pid: int) -> dict[str, tuple[float, int, int]]:
-    """By thread, named with its place in its process: CPU seconds, voluntary and involuntary context switches."""
+    """By thread, named with its place in its process: CPU seconds, voluntary and involuntary context switches.
+
+    Of several processes the later ones have their number before the name.
+    """
     found = {}
-    for process in (pid, *descendants(pid)):
+    for number, process in enumerate((pid, *descendants(pid))):
         tasks = sorted(Path(f"/proc/{process}/task").iterdir(), key=lambda task: int(task.name))
         for place, task in enumerate(tasks):
             status = dict(line.split(":", 1) for line in (task / "status").read_text().splitlines())
             seconds = int((task / "schedstat").read_text().split()[0]) / 1e9
             switches = (int(status[f"{kind}_ctxt_switches"]) for kind in ("voluntary", "nonvoluntary"))
-            found[f"{status['Name'].strip()} {place}"] = (seconds, *switches)
+            found[f"{f'{number}: ' if number > 1 else ''}{status['Name'].strip()} {place}"] = (seconds, *switches)
     return found
 
 
