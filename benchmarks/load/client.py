@@ -68,8 +68,8 @@ def open_loop(connections: list[Connection], message: bytes, due: np.ndarray) ->
             connection.flush()
         if now > schedule[-1] + LINGER_SECONDS:
             raise TimeoutError(f"{len(schedule) - finished} calls never came back")
-        # Spin for the last moments only, since the system would oversleep: a client that always spins takes its core from
-        # servers that may use every core.
+        # Spin for the last moments only, since the system would oversleep: a client that always spins would take its
+        # core from servers that may use every core.
         wait = schedule[begun] - now - SPIN_SECONDS if begun < len(schedule) else 0.1
         for ready in select.select(by_socket, (), (), max(0.0, wait))[0]:
             connection = by_socket[ready]
