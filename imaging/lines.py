@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imaging.ground import slide
-from imaging.marks import find_marks, main_mark
+from imaging.marks import Marks, find_marks, main_mark
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -25,6 +25,9 @@ _ROUNDS = 3
 _HAIR, _DOT = 0.025, 0.05
 # So many lines are a grid, whatever is left: no digit has as many.
 _GRID = 3
+# A line so far from what is left, as a part of the side, is no stroke of it. What is so many times as wide as high is
+# no whole digit.
+_APART, _FLAT = 0.04, 1.2
 _SMALLEST = 40
 
 
@@ -49,13 +52,23 @@ def without_lines(ink: Floats) -> tuple[Floats, bool]:
     if not len(marks) or int(marks.sizes.max()) < _DOT * max(ink.shape):
         hairs = np.count_nonzero(taken) <= _HAIR * count * mask.size
         return (rest, True) if hairs else (ink, False)
-    if count < _GRID:
-        main = main_mark(marks)
-        digit = marks.mask(np.arange(len(marks)) == main)
-        fills = marks.borders(1 + max(ink.shape) // 50)[main] >= 2
-        if fills or _leave(level, digit) or _leave(upright, digit.T):
-            return ink, False
+    if count < _GRID and _are_strokes(level, upright, marks):
+        return ink, False
     return rest, True
+
+
+def _are_strokes(level: Mask, upright: Mask, marks: Marks) -> bool:
+    """Whether lines are strokes of a digit that fills the picture, by the marks that are left without them."""
+    main = main_mark(marks)
+    digit = marks.mask(np.arange(len(marks)) == main)
+    near = slide((level | upright.T).astype(np.float32), 1 + 2 * round(_APART * max(digit.shape)), np.maximum) > 0
+    if not (near & digit).any():
+        return False
+    # What is left of a 7 or a 4 without its stem lies flat; no digit does.
+    height, width = marks.bottom[main] - marks.top[main] + 1, marks.right[main] - marks.left[main] + 1
+    flat = bool(upright.any()) and width > _FLAT * height
+    fills = bool(marks.borders(1 + max(digit.shape) // 50)[main] >= 2)
+    return fills or flat or _leave(level, digit) or _leave(upright, digit.T)
 
 
 def _leave(lines: Mask, digit: Mask) -> bool:

@@ -61,6 +61,25 @@ def test_a_bar_across_a_stroke_that_fills_the_picture_is_no_line():
     assert rest is picture
 
 
+def test_the_stem_of_a_crossed_stroke_is_no_line():
+    """It goes from border to border, as that of a crossed 7 in a narrow cell; what is left of it lies flat."""
+    rows, cols = np.indices((SIDE, SIDE))
+    picture = (np.abs(cols + rows // 10 - 120) < 6).astype(np.float32)
+    picture[110:122, 70:160] = 1
+    assert not without_lines(picture)[1]
+
+
+def test_a_line_beside_a_digit_that_is_cut_by_two_borders_is_taken_off():
+    """The line does not touch the digit, so it is no stroke of it."""
+    digit = np.zeros((SIDE, SIDE), np.float32)
+    digit[:120, :12] = digit[:12, :90] = 1
+    picture = digit.copy()
+    picture[:, 150:156] = 1
+    rest, found = without_lines(picture)
+    assert found
+    assert np.array_equal(rest, digit)
+
+
 @pytest.mark.parametrize("inked", [[(30, 170)], [(0, 160)], [(0, 60), (140, 200)]], ids=["middle", "left", "ends"])
 def test_a_stroke_that_does_not_go_from_border_to_border_is_no_line(inked: list[tuple[int, int]]):
     """It stops short of both borders or of one, or is broken off in the middle."""
