@@ -25,6 +25,7 @@ _LATER = (
     "detector_width",
     "detector_reads_hidden",
     "snapshots",
+    "averaged",
 )
 
 
@@ -78,6 +79,8 @@ class Recipe:
     snapshots: int = 0
     """Greatest number of snapshots of the network, of an ensemble of the first one, see `artifact.snapshots`. It
     needs `calibration`."""
+    averaged: float = 0.0
+    """The weights are the mean of those after each epoch of this last part, 0..1, of the fit; 0: after the last one."""
     validation_epochs: int | None = None
     """Epochs of the validation run, where they differ from the final fit; JSON key `rehearsal_epochs`."""
     member_seeds: tuple[int, ...] = ()

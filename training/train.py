@@ -34,15 +34,17 @@ def train_all(
     images: Path | None = None,
     without: Collection[str] = (),
     seed: int | None = None,
+    checkpoints: Path | None = None,
     say: Say = lambda line: None,
 ) -> list[VersionFolder]:
     """Train the versions one after the other; existing versions are replaced.
 
     `seed` replaces that of the recipes, and the folder `images` (see `training.data.images`) their data. The sources
     in `without` are not learned from; the accuracy on them is said and stands on the card.
-    Checkpoints are kept until all versions are trained, so that an interrupted call can be repeated. Raises
-    `DatasetError`, `EpochError` and `ExportError`.
+    Checkpoints are kept in `checkpoints`, a hidden folder of `models` by default, until all versions are trained, so
+    that an interrupted call can be repeated. Raises `DatasetError`, `EpochError` and `ExportError`.
     """
+    checkpoints = checkpoints or models / ".training"  # servers ignore it
     folders = []
     for recipe in recipes:
         if images is None:
@@ -53,17 +55,19 @@ def train_all(
         else:
             dataset = _image_folder(recipe, images)
             recipe = _own_images_recipe(recipe, dataset)
-        folders.append(train(recipe, dataset, models, seed=recipe.seed if seed is None else seed, say=say))
+        unfinished = unfinished_folder(checkpoints, recipe)
+        seed_of = recipe.seed if seed is None else seed
+        folders.append(train(recipe, dataset, models, unfinished=unfinished, seed=seed_of, say=say))
     for recipe in recipes:
-        shutil.rmtree(unfinished_folder(models, recipe), ignore_errors=True)
+        shutil.rmtree(unfinished_folder(checkpoints, recipe), ignore_errors=True)
     with contextlib.suppress(OSError):  # another recipe may be training at the same time
-        unfinished_folder(models, recipes[0]).parent.rmdir()
+        checkpoints.rmdir()
     return folders
 
 
-def unfinished_folder(models: Path, recipe: Recipe) -> Path:
-    """The folder of the checkpoints of `recipe`: a hidden folder, which servers ignore."""
-    return models / ".training" / f"{recipe.name}-{recipe.version}"
+def unfinished_folder(checkpoints: Path, recipe: Recipe) -> Path:
+    """The folder of the checkpoints of `recipe`."""
+    return checkpoints / f"{recipe.name}-{recipe.version}"
 
 
 def _image_folder(recipe: Recipe, images: Path) -> Dataset:
@@ -84,15 +88,22 @@ def _own_images_recipe(recipe: Recipe, dataset: Dataset) -> Recipe:
     )
 
 
-def train(recipe: Recipe, dataset: Dataset, models: Path, *, seed: int, say: Say = lambda line: None) -> VersionFolder:
-    """Train one version. A call after an interrupted one continues from its checkpoints.
+def train(
+    recipe: Recipe,
+    dataset: Dataset,
+    models: Path,
+    *,
+    unfinished: Path,
+    seed: int,
+    say: Say = lambda line: None,
+) -> VersionFolder:
+    """Train one version. A call after an interrupted one continues from the checkpoints in the folder `unfinished`.
 
     The exported model is evaluated on the test set once, at the end. A recipe with member seeds makes an ensemble
     (see `training.ensemble`), any other recipe a single network without calibration.
     """
     learning = len(dataset.train) + sum(map(len, dataset.more.values()))
     say(f"{recipe.key}: {learning} images to learn from, {len(dataset.test)} to be judged by")
-    unfinished = unfinished_folder(models, recipe)
     if not recipe.member_seeds:
         return _train_single(recipe, dataset, models, seed=seed, unfinished=unfinished, say=say)
     if seed != recipe.seed:

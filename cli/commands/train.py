@@ -13,8 +13,8 @@ def train(
     recipe: Annotated[
         str,
         typer.Argument(
-            help="digits-8x8, mnist-16x16 (all its versions), mnist-256x128, mnist-large, mnist-committee; "
-            "one version: mnist-16x16:2."
+            help="digits-8x8, mnist-16x16 (all its versions), mnist-256x128, mnist-large, mnist-1500x1000x500, "
+            "mnist-committee; one version: mnist-16x16:2."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Models folder; an existing version is replaced.")] = Path("models"),
@@ -35,6 +35,10 @@ def train(
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the model.", show_default="the recipe's")] = None,
     seed: Annotated[int | None, typer.Option(help="Random seed.", min=0, show_default="the recipe's")] = None,
+    checkpoints: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the state after each epoch.", show_default="a hidden folder in --out"),
+    ] = None,
 ) -> None:
     """Train a recipe, export it and write its report; after Ctrl-C or a crash, the same command continues."""
     import skl2onnx  # noqa: F401 - a package that is missing is named before anything is downloaded
@@ -62,7 +66,16 @@ def train(
     if name is not None:
         recipes = [dataclasses.replace(one, name=name) for one in recipes]
     try:
-        folders = train_all(recipes, out, data_dir=data_dir, images=images, without=without or (), seed=seed, say=_log)
+        folders = train_all(
+            recipes,
+            out,
+            data_dir=data_dir,
+            images=images,
+            without=without or (),
+            seed=seed,
+            checkpoints=checkpoints,
+            say=_log,
+        )
     except KeyboardInterrupt:
         fail("stopped; the same command continues", code=130)
     except EpochError as error:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from imaging.reading.costs import COSTS, Costs, features
 from imaging.reading.segment import Candidate, Chain, Segmented
 
+
 @dataclass(frozen=True, slots=True)
 class ReadLine:
     """The digits of one line, from the left."""
@@ -33,9 +34,10 @@ def choose(
     """
     lines = []
     for line in segmented.lines:
-        chosen = [
-            (chain, best) for chain in line.chains for best in best_way(chain, weigh(chain, scores, labels, not_a_digit))
-        ]
+        chosen: list[tuple[Chain, Candidate]] = []
+        for chain in line.chains:
+            weights = weigh(chain, scores, labels, not_a_digit)
+            chosen += [(chain, candidate) for candidate in best_way(chain, weights)]
         cells = tuple((chain.cell.row, chain.cell.col) if chain.cell else None for chain, _ in chosen)
         lines.append(ReadLine(tuple(candidate for _, candidate in chosen), cells, line.columns))
     return lines
@@ -46,13 +48,13 @@ def weigh(
     scores: NDArray[np.float32],
     labels: NDArray[np.int64],
     not_a_digit: NDArray[np.float32] | None,
-    costs: Costs = COSTS,
 ) -> list[float]:
     """How likely each candidate of the chain is a digit, as logarithms that are not normalised."""
     rows = [candidate.row for candidate in chain.candidates]
     chances = None if not_a_digit is None else not_a_digit[rows]
-    found: list[float] = costs.weigh(features(chain.candidates, chain.height, scores[rows], chances), labels[rows]).tolist()
-    return found
+    found = features(chain.candidates, chain.height, scores[rows], chances)
+    weights: list[float] = COSTS.weigh(found, labels[rows]).tolist()
+    return weights
 
 
 def best_way(chain: Chain, weights: Sequence[float], costs: Costs = COSTS) -> list[Candidate]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 Arrays = list[NDArray[np.float32]]
 
-_LISTS = ("parameters", "first_moments", "second_moments", "snapshots")
+_LISTS = ("parameters", "first_moments", "second_moments", "snapshots", "averages")
 
 
 @dataclass(slots=True)
@@ -35,6 +35,8 @@ class Checkpoint:
     """Accuracy, 0..1, on them after each epoch."""
     snapshots: list[NDArray[np.float16]] = field(default_factory=list)
     """For each of `parameters` its values after some of the epochs, [snapshots, …]; empty without snapshots."""
+    averages: list[NDArray[np.float32]] = field(default_factory=list)
+    """For each of `parameters` the mean after the last epochs so far; empty before them and without averaging."""
 
     def write(self, file: Path, fingerprint: dict[str, Any]) -> None:
         """Replace `file` atomically; `fingerprint` identifies the recipe, the seed and the data."""

@@ -99,6 +99,7 @@ class _Run:
         self.validation_losses: list[float] = []
         self.validation_accuracies: list[float] = []
         self._snapshots: list[NDArray[np.float16]] = []
+        self._averages: list[NDArray[np.float32]] = []
         wanted = recipe.snapshots and validation is not None
         self._snapshot_epochs = snapshot_epochs(recipe.epochs, recipe.snapshots) if wanted else []
         self._classifier = MLPClassifier(
@@ -142,6 +143,11 @@ class _Run:
             self.validation_accuracies.append(accuracy)
         if self.epoch in self._snapshot_epochs:
             self._snapshots = _appended(self._snapshots, classifier)
+        averaged = self.epoch - round(recipe.epochs * (1 - recipe.averaged))
+        if averaged > 0:
+            present = [*classifier.coefs_, *classifier.intercepts_]
+            before = self._averages or [np.zeros_like(array) for array in present]
+            self._averages = [mean + (array - mean) / averaged for mean, array in zip(before, present, strict=True)]
 
     def _epoch_seed(self, epoch: int) -> int:
         """The seed of the order of the images. With one fixed seed every epoch would shuffle alike."""
@@ -196,6 +202,7 @@ class _Run:
             validation_losses=self.validation_losses,
             validation_accuracies=self.validation_accuracies,
             snapshots=self._snapshots,
+            averages=self._averages,
         )
 
     def _restore(self, state: Checkpoint) -> None:
@@ -210,10 +217,14 @@ class _Run:
         self.epoch = state.epoch
         self.losses, self.validation_losses = list(state.losses), list(state.validation_losses)
         self.validation_accuracies, self._snapshots = list(state.validation_accuracies), state.snapshots
+        self._averages = list(state.averages)
 
     def finished(self) -> Any:
         """The classifier without attributes that only fitting needs, independent of where the fit was interrupted."""
         classifier = self._classifier
+        if self._averages:
+            layers = len(classifier.coefs_)
+            classifier.coefs_, classifier.intercepts_ = self._averages[:layers], self._averages[layers:]
         classifier.random_state = self._seed
         classifier.n_iter_, classifier.t_ = self.epoch, self.epoch * len(self._labels)
         classifier.loss_curve_, classifier.loss_ = list(self.losses), self.losses[-1]

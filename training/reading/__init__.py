@@ -1,0 +1,1 @@
+"""Fits how Read divides lines of digits."""

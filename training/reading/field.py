@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize  # type: ignore[import-untyped]
+from scipy.optimize import minimize
 
 from imaging.reading.costs import DIGIT_FEATURES, SHAPE_FEATURES, Costs
 from imaging.reading.segment import Chain
@@ -119,7 +119,7 @@ def right_way(example: Example, walk: Sequence[_Step], weights: Floats, extra: F
 
 
 def expected_steps(walk: Sequence[_Step], pieces: int, weights: Floats, extra: Floats) -> tuple[float, Floats]:
-    """The logarithm of the sum over all ways of their likelihood, and how likely each step is taken, float64 [steps]."""
+    """The logarithm of the sum of the likelihood of all ways, and how likely each step is taken, float64 [steps]."""
     last = 2 * pieces + 1
     forward, backward = [-math.inf] * (last + 1), [-math.inf] * (last + 1)
     forward[1] = 0.0
@@ -131,7 +131,8 @@ def expected_steps(walk: Sequence[_Step], pieces: int, weights: Floats, extra: F
         backward[step.start] = _add(backward[step.start], backward[step.end] + gain)
     total = _add(forward[last], forward[last - 1])
     chances = [
-        math.exp(forward[step.start] + gain + backward[step.end] - total) for step, gain in zip(walk, gains, strict=True)
+        math.exp(forward[step.start] + gain + backward[step.end] - total)
+        for step, gain in zip(walk, gains, strict=True)
     ]
     return total, np.array(chances)
 

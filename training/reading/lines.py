@@ -43,7 +43,8 @@ def paste_line(sources: Mapping[str, Part], side: int, random: np.random.Generat
     count = int(random.integers(1, _MOST + 1))
     ink = np.zeros((round(2 * height), round((count + 1) * _WIDEST * 1.3 * height)), np.float32)
     lean = random.uniform(-_LEAN, _LEAN)
-    left, before, labels = round(0.4 * height), 0, []
+    left, before = round(0.4 * height), 0
+    labels: list[int] = []
     for _ in range(count):
         digit, label = _digit(sources, side, random)
         rows = max(8, round(height * random.uniform(*_SIZES)))

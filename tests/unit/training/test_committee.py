@@ -188,7 +188,7 @@ def test_more_held_out_than_there_is(tmp_path):
     dataset = digits()
     recipe = dataclasses.replace(TINY, calibration=len(dataset.train))
     with pytest.raises(DatasetError, match="tiny:1 holds out 1347 training images, and digits has 1347"):
-        train(recipe, dataset, tmp_path, seed=1)
+        train(recipe, dataset, tmp_path, unfinished=tmp_path / "unfinished", seed=1)
     assert not list(tmp_path.iterdir())
 
 

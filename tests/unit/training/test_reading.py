@@ -87,9 +87,7 @@ def test_fitting_makes_the_right_ways_the_likeliest():
 
     def right(costs: Costs) -> int:
         ways = [best_way(each.chain, costs.weigh(each.features, each.read).tolist(), costs) for each in examples]
-        return sum(
-            tuple(part.row for part in way) == each.labels for way, each in zip(ways, examples, strict=True)
-        )
+        return sum(tuple(part.row for part in way) == each.labels for way, each in zip(ways, examples, strict=True))
 
     assert right(wrong) < 10
     assert right(fit_costs(examples, wrong)) == 20

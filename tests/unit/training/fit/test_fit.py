@@ -130,9 +130,44 @@ def test_validation_rows_teach_nothing(tmp_path):
     assert skops_bytes(judged.classifier) == skops_bytes(alone.classifier)
 
 
+def test_the_last_epochs_are_averaged(tmp_path):
+    """The weights are the mean of those after each of the last epochs, cut off among them or not."""
+    dataset, recipe = digits(), dataclasses.replace(TINY, epochs=6, averaged=0.5)
+    file, after = tmp_path / "a.checkpoint", []
+
+    def note(epoch: int, loss: float) -> None:
+        if epoch == 6 and len(after) < 5:
+            raise EOFError
+        if epoch > 1:
+            with np.load(file) as arrays:
+                after.append(arrays["parameters_0"])
+
+    with pytest.raises(EOFError):
+        fit(recipe, dataset, dataset.train, seed=1, checkpoint=file, on_epoch=note)
+    after.append(np.load(file)["parameters_0"])
+    cut_off = fit(recipe, dataset, dataset.train, seed=1, checkpoint=file, on_epoch=note).classifier.coefs_[0]
+    after[-1] = np.load(file)["parameters_0"]
+    whole = fit(recipe, dataset, dataset.train, seed=1, checkpoint=tmp_path / "b.checkpoint").classifier.coefs_[0]
+    assert np.array_equal(cut_off, whole)
+    np.testing.assert_allclose(whole, np.mean(after[-3:], axis=0), rtol=1e-5, atol=1e-7)
+
+
 def test_a_validation_run_may_be_shorter(tmp_path):
-    """A recipe may give its validation run another number of epochs; card and report have both numbers."""
-    [folder] = train_all([dataclasses.replace(TINY, epochs=5, validation_epochs=3)], tmp_path)
+    """A recipe may give its validation run another number of epochs; card and report have both numbers.
+
+    The checkpoints are kept in the folder that was named, which is gone at the end.
+    """
+    kept, seen = tmp_path / "kept", []
+    recipe = dataclasses.replace(TINY, epochs=5, validation_epochs=3)
+
+    def note(_: str) -> None:
+        seen.extend(path.name for path in kept.rglob("*.checkpoint"))
+
+    [folder] = train_all([recipe], tmp_path / "models", checkpoints=kept, say=note)
+    assert seen == ["rehearsal.checkpoint"]
+    assert [path.name for path in tmp_path.rglob("*.checkpoint")] == []
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["tiny"]
+    assert not kept.exists()
     recipe = json.loads(folder.card.read_text())["recipe"]
     assert (recipe["rehearsal_epochs"], recipe["epochs"]) == (3, 5)
     page = (folder.report / "report.md").read_text()

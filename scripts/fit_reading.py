@@ -1,4 +1,4 @@
-"""Fits the costs by which Read divides lines: python -m training.reading MODEL… [--lines N].
+"""Fits the costs by which Read divides lines: python -m scripts.fit_reading MODEL… [--lines N].
 
 MODEL is a version's folder, as models/mnist-256x128/1. The lines are of digits that no model of the recipes learned
 from; the last fifth of them is not learned from here either and says how many are read wholly right.
@@ -33,7 +33,7 @@ _SIDE = 28
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Fits, says the share of lines that are right before and after, and writes `imaging/reading/costs.json`."""
-    parser = argparse.ArgumentParser(prog="python -m training.reading", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m scripts.fit_reading", description=__doc__)
     parser.add_argument("models", nargs="+", type=Path, metavar="MODEL", help="folder of a version")
     parser.add_argument("--lines", type=int, default=6000, help="lines to paste, a fifth of them to evaluate")
     parser.add_argument("--seed", type=int, default=1)
@@ -45,13 +45,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in range(options.lines):
         examples.append(list(_examples(paste_line(sources, _SIDE, random), models)))
         if number % 500 == 499:
-            print(f"{number + 1} of {options.lines} lines", file=sys.stderr)
+            sys.stderr.write(f"{number + 1} of {options.lines} lines\n")
     learned = examples[: options.lines * 4 // 5]
     unseen = examples[len(learned) :]
     fitted = fit_costs([each for line in learned for each in line], COSTS)
     for name, costs in (("before", COSTS), ("after", fitted)):
         right = [_is_right(each, costs) for line in unseen for each in line]
-        print(f"{name}: {sum(right)} of {len(unseen) * len(models)} lines right that were not learned from")
+        sys.stdout.write(f"{name}: {sum(right)} of {len(unseen) * len(models)} unseen lines right\n")
     fitted.save(Path(costs_of_read.__file__).with_name("costs.json"))
     return 0
 
