@@ -257,7 +257,7 @@ RECIPES = (
     ),
     Recipe(
         **_MNIST,
-        **(_PEOPLE | {"member_seeds": (1, 2, 3, 4, 5)}),
+        **(_PEOPLE | {"member_seeds": (1, 2, 3, 4)}),
         name="mnist-committee",
         version=2,
         hidden=(1024, 512, 256),
