@@ -1,7 +1,7 @@
 """Fits the costs by which Read divides lines: python -m scripts.fit_reading MODEL… [--lines N].
 
-MODEL is a version's folder, as models/mnist-256x128/1. The lines are of digits that no model of the recipes learned
-from; the last fifth of them is not learned from here either and says how many are read wholly right.
+MODEL is a version's folder, as models/mnist-256x128/1; all take images of one form. The lines are of digits that no
+model of the recipes learned from; the last fifth of them is not learned from here either and says how many are right.
 """
 
 import argparse
@@ -77,12 +77,12 @@ def _held_out(form: Card) -> dict[str, Part]:
 
 def _examples(line: PastedLine, models: Sequence[_Model]) -> Iterator[Example]:
     """The line as each model sees it; none if it is not one chain, whoever divides it."""
-    for model in models:
-        segmented = segment(line.grey, model.card)
-        chains = [chain for each in segmented.lines for chain in each.chains]
-        if len(chains) == 1 and chains[0].candidates:
-            chain = chains[0]
-            rows = [candidate.row for candidate in chain.candidates]
+    segmented = segment(line.grey, models[0].card)
+    chains = [chain for each in segmented.lines for chain in each.chains]
+    if len(chains) == 1 and chains[0].candidates:
+        chain = chains[0]
+        rows = [candidate.row for candidate in chain.candidates]
+        for model in models:
             labels, scores, chances = model(segmented.pixels)
             found = features(chain.candidates, chain.height, scores[rows], chances[rows])
             yield Example(chain, found, labels[rows], line.labels)
