@@ -80,7 +80,7 @@ class Visit:
         about = self.page.locator(".about").nth(panel)
         card = {
             "mnist-large 1": "784-1536",
-            "mnist-committee 1": "5 networks",
+            "mnist-committee 2": "4 networks",
             "digits-8x8 1": "64-64",
             "mnist-16x16 1": "sigmoid",
             "mnist-16x16 2": "ReLU",

@@ -24,7 +24,7 @@ def digit(mnist_test) -> bytes:
     return mnist_test[0][4].tobytes()
 
 
-@pytest.mark.parametrize(("version", "members"), [("mnist-16x16:4", 1), ("mnist-16x16:3", 1), ("mnist-committee:1", 5)])
+@pytest.mark.parametrize(("version", "members"), [("mnist-16x16:4", 1), ("mnist-16x16:3", 1), ("mnist-committee:2", 4)])
 def test_the_parts_sum_up_and_the_change_is_another_class(stub: Stub, digit: bytes, version: str, members: int):
     """Of every network of the model; the prediction is that of Classify, of the changed image too."""
     name, _, number = version.partition(":")

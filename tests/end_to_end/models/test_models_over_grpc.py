@@ -78,7 +78,7 @@ COMMITTED = [
     ("mnist-16x16", "3"),
     ("mnist-16x16", "4"),
     ("mnist-256x128", "1"),
-    ("mnist-committee", "1"),
+    ("mnist-committee", "2"),
     ("mnist-large", "1"),
 ]
 # Either front is asked for one of them: it does not know which model answers.

@@ -96,13 +96,13 @@ def test_boxes_fit_pictures_that_are_turned_or_sent_smaller(visit: Visit, how: s
         noise = np.random.default_rng(0).integers(-9, 10, (1200, 4800))
         large = np.asarray(picture.resize((4800, 1200)), int) + noise
         data = file_of(Image.fromarray(large.clip(0, 255).astype(np.uint8)))
-    visit.choose("mnist-committee 1")
+    visit.choose("mnist-committee 2")
     give(visit, data)
     assert text(visit) == ["7352"]
     sent = asked(visit, "Read")[-1]["encodedImage"]
     assert (base64.b64decode(sent) == data) == (how != "large")
     expect(reading(visit).locator(".note")).to_contain_text(
-        "turned upright" if how == "on its side" else "by mnist-committee 1"
+        "turned upright" if how == "on its side" else "by mnist-committee 2"
     )
     left, _, right, _ = edges(reading(visit).get_by_role("img", name="The picture"))
     for place, digit in enumerate("7352"):

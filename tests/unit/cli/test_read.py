@@ -87,7 +87,7 @@ def test_lines_in_the_terminal(where, two, lines):
     done = run(lines, two, where, COMMITTEE)
     assert done.returncode == 0
     text = done.stdout.decode().splitlines()
-    assert text[0] == f"{lines}  by mnist-committee 1"
+    assert text[0] == f"{lines}  by mnist-committee 2"
     assert [line[:7] for line in text[1:3]] == ["  72   ", "  104  "]
     assert text[1].endswith("%")
     assert text[4].startswith(str(two))
