@@ -16,9 +16,9 @@ from imaging.reading.segment import Candidate
 
 Floats = NDArray[np.float64]
 
-SHAPE_FEATURES = ("not_a_digit", "unsure", "cut", "cut_root", "apart", "low", "whole")
-"""Logarithm of the chance to be a digit; entropy of the scores; strokes that are cut, and their root; marks that stand
-apart; how much lower than the line it is, in parts of the line's height; 1 if it is not put together."""
+SHAPE_FEATURES = ("not_a_digit", "cut", "cut_root", "apart", "low")
+"""Logarithm of the chance to be a digit; strokes that are cut, and their root; marks that stand apart; how much lower
+than the line it is, in parts of the line's height."""
 DIGIT_FEATURES = ("score", "bias", "aspect", "aspect_squared")
 """Logarithm of the best score; 1; logarithm of width by height, and its square."""
 
@@ -70,18 +70,15 @@ def features(
     """
     tops, bottoms, lefts, rights = np.array([each.box for each in candidates], np.float64).reshape(-1, 4).T
     cut = np.array([each.cut for each in candidates])
-    chances = np.maximum(scores.astype(np.float64), _LEAST)
     digit = np.ones(len(scores)) if not_a_digit is None else np.maximum(1.0 - not_a_digit, _LEAST)
     aspect = np.clip(np.log((rights - lefts) / (bottoms - tops)), -_ASPECT, _ASPECT)
     columns = [
         np.log(digit),
-        -(chances * np.log(chances)).sum(axis=1),
         cut,
         np.sqrt(cut),
         np.array([each.apart for each in candidates]),
         np.maximum(0, _LOW - (bottoms - tops) / height),
-        np.array([each.last - each.first == 1 for each in candidates]),
-        np.log(chances.max(axis=1, initial=_LEAST)),
+        np.log(np.maximum(scores.max(axis=1, initial=0).astype(np.float64), _LEAST)),
         np.ones(len(scores)),
         aspect,
         aspect**2,

@@ -249,15 +249,17 @@ def test_an_unsure_default_model_names_a_larger_one(tmp_path, mnist_test):
         if line.startswith(str(tmp_path)):
             file = line.split("  ")[0]
         elif line.startswith("  unsure, "):
-            assert line.endswith(": a larger model may know, --model mnist-256x128")
+            assert line.endswith(": a larger model may know, --model mnist-committee")
             hinted.add(file)
     assert hinted == unsure
     assert b"larger model" not in run(*unsure, "--local", "--model=mnist-16x16", **default).stdout
     doubtful = tmp_path / "doubtful.png"
-    doubtful.write_bytes(file_of(255 - mnist_test[0][340].reshape(28, 28)))
-    [found] = objects(run(doubtful, "--local", "--json"))
+    doubtful.write_bytes(file_of(255 - mnist_test[0][659].reshape(28, 28)))
+    largest = {"DIGITS_DEFAULT_MODEL": "mnist-committee"}
+    [found] = objects(run(doubtful, "--local", "--json", **largest))
     assert found["margin"] < 0.5
-    assert b"larger model" not in run(doubtful, "--local").stdout
+    assert b"larger model" in run(doubtful, "--local").stdout
+    assert b"larger model" not in run(doubtful, "--local", **largest).stdout
 
 
 @pytest.mark.parametrize("options", [["--local", "--server=localhost:1"], ["--models=models", "--server=localhost:1"]])
