@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 
 _DIGITS = 10
 _SIZE = len(SHAPE_FEATURES) + _DIGITS * len(DIGIT_FEATURES) + 2
-_ROUNDS, _STEPS = 3, 80
+_ROUNDS, _STEPS = 12, 15
 _PENALTY = 1e-4  # of the squared weights
 
 
