@@ -37,7 +37,7 @@ def choose(
         chosen: list[tuple[Chain, Candidate]] = []
         for chain in line.chains:
             weights = weigh(chain, scores, labels, not_a_digit)
-            chosen += [(chain, candidate) for candidate in best_way(chain, weights)]
+            chosen += [(chain, candidate) for candidate in best_way(chain, weights, COSTS)]
         cells = tuple((chain.cell.row, chain.cell.col) if chain.cell else None for chain, _ in chosen)
         lines.append(ReadLine(tuple(candidate for _, candidate in chosen), cells, line.columns))
     return lines
@@ -57,7 +57,7 @@ def weigh(
     return weights
 
 
-def best_way(chain: Chain, weights: Sequence[float], costs: Costs = COSTS) -> list[Candidate]:
+def best_way(chain: Chain, weights: Sequence[float], costs: Costs) -> list[Candidate]:
     """The candidates of the likeliest way through all pieces of the chain, in their order.
 
     `weights` are those of its candidates. Pieces that belong to no candidate are skipped at a cost.
