@@ -9,7 +9,6 @@ from imaging.reading.costs import Costs
 from imaging.reading.segment import Candidate, Chain, Line, Segmented
 from imaging.reading.sheet import Cell
 
-
 # A cut costs something, and so does an unusual width by height: zeros are nearly as wide as high, ones half as wide.
 SIMPLE = Costs(
     shape=(1.0, -1.33, 0.0, -0.5, -3.1),
