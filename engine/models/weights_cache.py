@@ -21,7 +21,7 @@ import onnxruntime
 from engine.log import log
 from engine.models.providers import CPU, session_options
 
-GRAPH, WEIGHTS = "model.onnx", "weights.bin"
+GRAPH, WEIGHTS, DIGEST = "model.onnx", "weights.bin", "sha256"
 # Smaller models gain nothing that is worth a file.
 MIN_BYTES = 4 * 2**20
 # An entry that no server has opened for so long is removed when another is made.
@@ -38,14 +38,16 @@ class WeightsCache:
     def find(self, model: bytes, sha256: str) -> Path | None:
         """The ONNX file that is `model` with its weights mapped; made if there is none, in a fraction of a second.
 
-        None for a small model, and where the folder cannot be used. `sha256` is that of `model`.
+        None for a small model, and where the folder cannot be used. `sha256` is that of `model`. An entry whose bytes
+        have changed since it was made is made anew.
         """
         if self._folder is None or len(model) < MIN_BYTES:
             return None
         entry = self._entry(sha256)
         try:
             with _locked(self._folder):
-                if not entry.is_dir():
+                if not _is_whole(entry):
+                    shutil.rmtree(entry, ignore_errors=True)
                     _remove_old(self._folder)
                     _derive(model, entry)
                 os.utime(entry)
@@ -108,7 +110,26 @@ def _derive(model: bytes, entry: Path) -> None:
         whole.mkdir()
         for name in (GRAPH, WEIGHTS):
             Path(making, name).rename(whole / name)
+        (whole / DIGEST).write_text(_digest(whole))
         whole.rename(entry)
+
+
+def _digest(entry: Path) -> str:
+    """The SHA-256 of both files, one after the other."""
+    digest = hashlib.sha256()
+    for name in (GRAPH, WEIGHTS):
+        with (entry / name).open("rb") as file:
+            while chunk := file.read(2**20):
+                digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _is_whole(entry: Path) -> bool:
+    """Whether the entry is there with the bytes that it was made with."""
+    try:
+        return (entry / DIGEST).read_text() == _digest(entry)
+    except (OSError, ValueError):
+        return False
 
 
 def _remove_old(folder: Path) -> None:

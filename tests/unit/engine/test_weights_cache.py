@@ -12,7 +12,7 @@ from artifact.store import VersionFolder
 from engine.models import weights_cache
 from engine.models.providers import CPU
 from engine.models.session import Session, load_session
-from engine.models.weights_cache import GRAPH, KEEP_SECONDS, WEIGHTS, WeightsCache, processor
+from engine.models.weights_cache import DIGEST, GRAPH, KEEP_SECONDS, WEIGHTS, WeightsCache, processor
 from tests.support.server import MODELS
 
 FOLDER = VersionFolder(MODELS, "mnist-16x16", 3)
@@ -52,23 +52,29 @@ def test_a_mapped_model_answers_the_same_bits_under_the_name_of_its_file(folder)
     assert (entry / GRAPH).stat().st_ino == inode
 
 
-@pytest.mark.parametrize("name", [GRAPH, WEIGHTS])
-def test_a_broken_entry_is_replaced_and_the_model_loaded_all_the_same(folder, name):
+@pytest.mark.parametrize("damage", [lambda raw: raw[:-9], lambda raw: raw[:-9] + b"x" + raw[-8:]], ids=["cut", "byte"])
+@pytest.mark.parametrize("name", [GRAPH, WEIGHTS, DIGEST])
+def test_an_entry_that_has_changed_is_made_anew(folder, name, damage):
+    """Even if a single byte is another."""
     cache = WeightsCache(folder)
     path = cache.find(MODEL, SHA256).with_name(name)
-    whole = path.stat().st_size
-    path.write_bytes(path.read_bytes()[: whole // 2])
+    whole = path.read_bytes()
+    path.write_bytes(damage(whole))
     assert loaded(cache).sha256 == SHA256
-    assert not path.exists()
-    loaded(cache)
-    assert path.stat().st_size == whole
+    assert path.read_bytes() == whole
+    path.unlink()
+    assert loaded(cache).sha256 == SHA256
+    assert path.read_bytes() == whole
 
 
 def test_an_entry_with_other_weights_is_refused_by_the_golden_rows(folder):
+    """If it says of itself that it is whole."""
     cache = WeightsCache(folder)
     path = cache.find(MODEL, SHA256).with_name(WEIGHTS)
     weights = np.frombuffer(path.read_bytes(), np.float32)
     path.write_bytes((weights * np.float32(1.5)).tobytes())
+    both = path.with_name(GRAPH).read_bytes() + path.read_bytes()
+    path.with_name(DIGEST).write_text(hashlib.sha256(both).hexdigest())
     assert loaded(cache).sha256 == SHA256
     assert not path.exists()
 
