@@ -7,7 +7,7 @@ BIN     := $(VENV)/bin
 TREE    := artifact benchmarks cli client deploy docs engine examples imaging scoring scripts service tests training
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev serve test coverage page page-picture docs reference links examples check release-check lint types soak endure fuzz long openapi ray image deployment audit sbom bench bench-call bench-peers compare-triton bench-scoring bench-variants train read-costs proto lock clean
+.PHONY: help setup setup-dev serve test coverage page page-picture docs reference links examples check release-check lint types soak endure fuzz long openapi ray image deployment audit sbom bench bench-call bench-peers compare-triton bench-scoring bench-variants train proto lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -138,9 +138,6 @@ bench-variants: setup-dev  ## the same of int8 and float16 beside float32 (short
 
 train: setup-dev  ## train every recipe again and export it (some hours; goes on where it was)
 	for recipe in digits-8x8 mnist-16x16 mnist-256x128 mnist-large mnist-committee; do $(BIN)/digits train $$recipe $(ARGS) || exit; done
-
-read-costs: setup-dev  ## fit the costs by which Read divides lines (a quarter of an hour)
-	$(BIN)/python -m scripts.fit_reading models/mnist-256x128/1 models/mnist-committee/2 $(ARGS)
 
 proto: setup-dev  ## generate client/digits_protocol/ and openapi.json from proto/ again
 	$(BIN)/python -m scripts.generate_protocol

@@ -3,25 +3,9 @@
 import numpy as np
 import pytest
 
-from imaging.reading import choose as choosing
 from imaging.reading.choose import choose, quality
-from imaging.reading.costs import Costs
 from imaging.reading.segment import Candidate, Chain, Line, Segmented
 from imaging.reading.sheet import Cell
-
-# A cut costs something, and so does an unusual width by height: zeros are nearly as wide as high, ones half as wide.
-SIMPLE = Costs(
-    shape=(1.0, -1.33, 0.0, -0.5, -3.1),
-    digits=((1.0, 1.0, -0.3, -1.0), (1.0, 0.8, -1.4, -1.0), *[(1.0, 1.0, 0.0, 0.0)] * 8),
-    skipped=-9.2,
-    shared=0.5,
-)
-
-
-@pytest.fixture(autouse=True)
-def simple_costs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of the project are fitted anew now and then."""
-    monkeypatch.setattr(choosing, "COSTS", SIMPLE)
 
 
 def chain(*spans: tuple[int, int], pieces: int, narrow: tuple[int, ...] = (), cell: Cell | None = None) -> Chain:

@@ -1,1 +1,0 @@
-"""Fits how Read divides lines of digits."""
