@@ -114,14 +114,15 @@ def load_session(
     """
     try:
         model = folder.read_onnx()
+        sha256 = hashlib.sha256(model).hexdigest()
     except LayoutError as error:
         raise ModelError(str(error)) from None
     reasons = []
     for provider in providers:
         try:
-            session = _open_cached(folder, model, provider, threads, cache)
+            session = _open_cached(folder, model, sha256, provider, threads, cache)
             if session is None:
-                session = _open(folder, model, model, provider, threads, alone=len(providers) == 1)
+                session = _open(folder, model, sha256, provider, threads, alone=len(providers) == 1)
                 _check_golden(session, folder)
         except ModelError as error:
             reasons.append(str(error))
@@ -133,15 +134,14 @@ def load_session(
 
 
 def _open_cached(
-    folder: VersionFolder, model: bytes, provider: Provider, threads: int, cache: WeightsCache
+    folder: VersionFolder, model: bytes, sha256: str, provider: Provider, threads: int, cache: WeightsCache
 ) -> Session | None:
     """With its weights mapped; None if they are not in the cache, or what is there is broken, which is then removed."""
-    sha256 = hashlib.sha256(model).hexdigest()
     cached = cache.find(model, sha256) if provider[0] == CPU else None
     if cached is None:
         return None
     try:
-        session = _open(folder, model, cached, provider, threads, alone=False)
+        session = _open(folder, cached, sha256, provider, threads, alone=False)
         _check_golden(session, folder)
     except ModelError as error:
         log.warning("cached weights refused", model=folder.name, version=folder.version, reason=str(error))
@@ -151,9 +151,9 @@ def _open_cached(
 
 
 def _open(
-    folder: VersionFolder, model: bytes, source: bytes | Path, provider: Provider, threads: int, *, alone: bool
+    folder: VersionFolder, source: bytes | Path, sha256: str, provider: Provider, threads: int, *, alone: bool
 ) -> Session:
-    """A session over `source`, which is `model` or was derived from it."""
+    """A session over `source`: the model whose SHA-256 is `sha256`, or a file that was derived from it."""
     try:
         session = open_session(source, provider, threads, alone=alone)
     except Exception as error:  # onnxruntime has no common base for what it raises
@@ -173,7 +173,7 @@ def _open(
     if card.variant != folder.variant:
         raise ModelError(f"{folder.onnx} says its variant is {card.variant!r}, expected {folder.variant!r}")
     _check_graph(session, card, folder)
-    return Session(card, hashlib.sha256(model).hexdigest(), provider[0], session)
+    return Session(card, sha256, provider[0], session)
 
 
 def _check_graph(session: onnxruntime.InferenceSession, card: Card, folder: VersionFolder) -> None:

@@ -68,9 +68,12 @@ class WeightsCache:
 NO_CACHE = WeightsCache(None)
 
 
-def default_folder() -> Path:
-    """`digits` in the user's cache folder, by the XDG Base Directory Specification."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "digits"
+def default_folder() -> Path | None:
+    """`digits` in the user's cache folder, by the XDG Base Directory Specification; None for a user without a home."""
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "digits"
+    except RuntimeError:
+        return None
 
 
 def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:

@@ -99,7 +99,7 @@ async def test_a_default_model_that_is_broken_stops_the_start_only_if_it_was_nam
 
 
 async def test_listings_health_and_metrics_say_what_is_true(both):
-    """Ready means that calls are answered; loaded is told apart, and the first call by any RPC loads."""
+    """A model on demand counts as ready but not as loaded. The first call of any RPC loads it."""
     async with App.open(Settings(models=both, load="lazy", log_level="error")) as app:
 
         async def ask(path: str, request):

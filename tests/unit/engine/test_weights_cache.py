@@ -12,7 +12,7 @@ from artifact.store import VersionFolder
 from engine.models import weights_cache
 from engine.models.providers import CPU
 from engine.models.session import Session, load_session
-from engine.models.weights_cache import DIGEST, GRAPH, KEEP_SECONDS, WEIGHTS, WeightsCache, processor
+from engine.models.weights_cache import DIGEST, GRAPH, KEEP_SECONDS, WEIGHTS, WeightsCache, default_folder, processor
 from tests.support.server import MODELS
 
 FOLDER = VersionFolder(MODELS, "mnist-16x16", 3)
@@ -102,6 +102,14 @@ def test_entries_that_no_server_opens_are_removed_when_another_is_made(folder):
     folder.chmod(0o700)
     found = cache.find(MODEL, SHA256)
     assert {each for each in folder.iterdir() if each.is_dir()} == {recent, found.parent}
+
+
+def test_a_user_without_a_home_has_no_cache(monkeypatch):
+    """As in a container whose user is a bare number."""
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 987_654)
+    assert default_folder() is None
 
 
 def test_an_entry_is_for_one_processor(tmp_path):
