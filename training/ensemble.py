@@ -18,6 +18,7 @@ from artifact.card import Card
 from artifact.store import VersionFolder
 from training.data.dataset import Dataset, DatasetError, Part, concatenate
 from training.data.inputs import scale_pixels
+from training.data.lines import draw_crops
 from training.data.sources.more_digits import read_outliers
 from training.evaluate.calibration import apply_temperature, evaluate_calibration, with_temperature
 from training.evaluate.detector import Curve, draw_fragments, fit_detector
@@ -44,6 +45,12 @@ def train_ensemble(
     """
     learning, held_out_parts = _split(recipe, dataset)
     held_out = concatenate(list(held_out_parts.values()))
+    crops = None
+    if recipe.lines:
+        cut = draw_crops(learning, recipe.lines, description, recipe.seed).digits
+        say(f"{recipe.key}: {len(cut)} digits cut out of {recipe.lines} lines to learn from")
+        learning = concatenate([cut, learning])
+        crops = draw_crops(held_out, recipe.lines // 3, description, recipe.seed + 1)
     fits = _fit_all(recipe, dataset, learning, held_out, unfinished)
     networks = [each.classifier for each in fits]
     scores = _scores(recipe, networks, held_out)
@@ -76,6 +83,7 @@ def train_ensemble(
         inputs,
         fitted_outliers,
         width=recipe.detector_width,
+        crops=crops,
         reads_hidden=recipe.detector_reads_hidden,
     )
 

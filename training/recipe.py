@@ -26,6 +26,7 @@ _LATER = (
     "detector_reads_hidden",
     "snapshots",
     "averaged",
+    "lines",
 )
 
 
@@ -76,6 +77,9 @@ class Recipe:
     """Neurons of the hidden layer that the detector has of its own; 0 if it reads those of the networks."""
     detector_reads_hidden: bool = False
     """Whether that layer reads all hidden layers of the networks, and not the pixels."""
+    lines: int = 0
+    """Pictures of lines of digits (see `training.data.lines`) that are drawn to learn from: the networks learn the
+    digits that are cut out of them, and a third as many of held-out digits teach the detector what none is."""
     snapshots: int = 0
     """Greatest number of snapshots of the network, of an ensemble of the first one, see `artifact.snapshots`. It
     needs `calibration`."""
@@ -97,8 +101,10 @@ class Recipe:
     """Each evaluation on the test set beside the one for this model's figures, and its reason."""
 
     def __post_init__(self) -> None:
-        if not self.member_seeds and (self.sources or self.real_outliers):
-            raise RecipeError(f"{self.key}: sources and real_outliers need member_seeds")
+        if not self.member_seeds and (self.sources or self.real_outliers or self.lines):
+            raise RecipeError(f"{self.key}: sources, real_outliers and lines need member_seeds")
+        if self.lines and not self.detector_width:
+            raise RecipeError(f"{self.key}: lines need a detector_width")
 
     @property
     def key(self) -> str:
@@ -123,6 +129,7 @@ class Recipe:
             calibration=0,
             sources=(),
             real_outliers=False,
+            lines=0,
             detector_width=0,
             detector_reads_hidden=False,
         )

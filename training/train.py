@@ -82,6 +82,7 @@ def _own_images_recipe(recipe: Recipe, dataset: Dataset) -> Recipe:
         dataset=dataset.name,
         sources=(),
         real_outliers=False,
+        lines=0,
         calibration=min(recipe.calibration, dataset.validation_rows),
         chosen_on="",
         trials=(),

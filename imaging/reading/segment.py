@@ -151,7 +151,7 @@ class _Piece:
     box: Box
     ink: Floats
     cut: float
-    """The ink of the cut on its right."""
+    """The ink of the cut on its right, in widths of its part's stroke."""
     part: int
     """The part of the line that it is of."""
 
@@ -164,7 +164,6 @@ def _chain(
     pieces = [piece for number, part in enumerate(parts) for piece in _pieces(sheet, marks, part, number, height)]
     if not pieces:
         return Chain(0, (), (), height, cell)
-    stroke = max(1.0, float(np.median([stroke_width(piece.ink) for piece in pieces])))
     candidates = []
     for first in range(len(pieces)):
         for last in range(first + 1, len(pieces) + 1):
@@ -184,7 +183,7 @@ def _chain(
                 raise TooManyMarksError(
                     f"the marks of the picture have more than {MOST_CANDIDATES} parts to try, expected fewer digits"
                 )
-            candidates.append(Candidate(first, last, box, sum(cuts) / stroke, _apart(joined, height), len(images)))
+            candidates.append(Candidate(first, last, box, sum(cuts), _apart(joined, height), len(images)))
             images.append(place(ink, form))
     narrow = tuple(piece.box[3] - piece.box[2] <= _NARROW * height for piece in pieces)
     return Chain(len(pieces), tuple(candidates), narrow, height, cell)
@@ -197,6 +196,7 @@ def _pieces(sheet: Sheet, marks: Marks, part: Part, number: int, height: float) 
     kept[part.marks] = True
     ink = np.where(marks.mask(kept)[top:bottom, left:right], sheet.ink[top:bottom, left:right], np.float32(0))
     seams = find_seams(ink, height)
+    stroke = max(1.0, stroke_width(ink)) if seams else 1.0
     columns = np.arange(ink.shape[1])
     starts = [np.zeros(len(ink), np.int64), *(seam.cols for seam in seams)]
     ends = [*(seam.cols for seam in seams), np.full(len(ink), ink.shape[1])]
@@ -208,7 +208,7 @@ def _pieces(sheet: Sheet, marks: Marks, part: Part, number: int, height: float) 
             continue
         inner = own[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
         box = top + int(rows[0]), top + int(rows[-1]) + 1, left + int(cols[0]), left + int(cols[-1]) + 1
-        pieces.append(_Piece(box, inner, cut, number))
+        pieces.append(_Piece(box, inner, cut / stroke, number))
     return pieces
 
 

@@ -22,6 +22,7 @@ from training.data.augment import Distortion, augment
 from training.data.dataset import Part
 from training.data.fragments import draw_pairs, draw_parts
 from training.data.letters import printed_letters
+from training.data.lines import Crops
 from training.data.outliers import FAMILIES, draw_outliers
 
 ALL = "all"
@@ -36,6 +37,7 @@ PAIRS, PARTS = "pairs of digits", "parts of digits"
 _FIT_EACH, _JUDGE_EACH = 4000, 2000  # at most so many images of a family, and no more than there are digits
 _OWN_EACH = 10_000  # the same, for the fit of a detector with a hidden layer of its own
 _FIT_SEED, _JUDGE_SEED = 1, 2
+_CROPS = 20_000  # at most so many crops of lines that are digits, and as many that are none
 _OWN_ALPHA, _OWN_EPOCHS = 1e-2, 15  # of the network that a detector with a hidden layer of its own is
 _PENALTY = 100.0  # weight of the squared weights against the loss of all images
 # Digits that are more distorted than the held-out ones are digits too.
@@ -87,12 +89,14 @@ def fit_detector(
     outliers: NDArray[np.uint8] | None = None,
     *,
     width: int = 0,
+    crops: Crops | None = None,
     reads_hidden: bool = False,
 ) -> Detector:
     """Fit the neuron on the digits of `part`, and on images without one.
 
     Those are drawn; `outliers` uint8 [M, rows*cols] are added to them. With a `width` the neuron has a hidden layer of
-    its own, see `Detector.reads_hidden`, and pairs and parts of the digits are no digits to it. A neuron that reads
+    its own, see `Detector.reads_hidden`, and pairs and parts of the digits are no digits to it; it learns from `crops`
+    of lines, too. A neuron that reads
     layers of the networks needs a `part` that they did not learn from. Digits and images without one have the same
     total weight. The result is deterministic.
     """
@@ -110,6 +114,9 @@ def fit_detector(
     if width:
         bent = augment(others.astype(np.float32), _BENT, rows=form.rows, cols=form.cols, random=random)
         others = np.concatenate([others, np.rint(bent).clip(0, form.pixel_max).astype(np.uint8)])
+        if crops is not None:
+            shown = np.concatenate([shown, _some(crops.digits.pixels, random)])
+            others = np.concatenate([others, _some(crops.others, random)])
         if not reads_hidden:
             return _fit_own(inputs(shown), inputs(others), width)
         digit, other = (all_hidden(networks, inputs(pixels)) for pixels in (shown, others))
@@ -125,6 +132,11 @@ def fit_detector(
     regression.fit((hidden - middle) / spread, np.repeat([0, 1], [len(shown), len(others)]))
     weights = regression.coef_[0] / spread
     return Detector(weights, float(regression.intercept_[0] - weights @ middle))
+
+
+def _some(pixels: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
+    """At most `_CROPS` of the images."""
+    return pixels[random.permutation(len(pixels))[:_CROPS]]
 
 
 def _middle_and_spread(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

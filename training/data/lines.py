@@ -1,0 +1,153 @@
+"""Digits as they are cut out of lines of digits: with bits of their neighbours, and without bits of their own."""
+
+import os
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from imaging.ink import crop
+from imaging.prepare import Form, place
+from imaging.reading.segment import TooManyMarksError, segment
+from training.data.augment import Distortion, augment
+from training.data.dataset import Part, concatenate
+
+Floats = NDArray[np.float32]
+
+_LONGEST = 8  # digits of a line
+_HEIGHTS = 28.0, 90.0  # of the digits, in pixels
+_UNEVEN, _MOVED = 0.15, 0.08  # of the height: by so much digits of a line differ in height, and in place
+_LAP, _GAPS = 0.17, (0.05, 0.5)  # of the narrower digit: how far digits overlap; of the height: how far they stand apart
+_TOUCHING = 0.6  # this part of the lines has digits that touch
+_WIDEST = 1.6  # of the height
+_BENT = Distortion(rotation=9, scale=0.1, shear=0.18, shift=0.0, alpha=0, sigma=6)
+_PAPERS = "plain", "plain", "ruled", "squared"
+# A candidate is a digit if the cosine of its image and that of one digit alone is at least the first, and none if all
+# are below the second. What is between is neither.
+_IS, _IS_NOT = 0.78, 0.55
+_NONE = -1
+_CHUNK = 100  # lines that a process draws at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Crops:
+    """What the pictures of lines were cut into."""
+
+    digits: Part
+    """Candidates that are one digit, with its class."""
+    others: NDArray[np.uint8]
+    """uint8 [M, rows*cols], candidates that are none, or more than one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pasted:
+    """A line of digits."""
+
+    ink: Floats
+    """[height, width], 0 none to 1 full."""
+    labels: list[int]
+    images: Floats
+    """[digits, rows*cols], each digit alone, as a model is given it."""
+
+
+def draw_crops(digits: Part, lines: int, form: Form, seed: int) -> Crops:
+    """The candidates of `lines` pictures of one line of `digits` each, as `Read` finds them; `form` is a digit's.
+
+    Half of the pictures are on ruled or squared paper, and in most the digits touch. All processors draw; what they
+    draw depends on `seed` alone.
+    """
+    random = np.random.default_rng(seed)
+    tasks = []
+    for start in range(0, lines, _CHUNK):
+        count = min(_CHUNK, lines - start)
+        chosen = random.integers(0, len(digits), count * _LONGEST)
+        tasks.append((Part(digits.pixels[chosen], digits.labels[chosen]), count, int(random.integers(2**31))))
+    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), get_context("spawn")) as processes:
+        drawn = list(processes.map(partial(_draw, form), tasks))
+    nothing = np.zeros((0, form.rows * form.cols), np.uint8)
+    crops = concatenate([Part(nothing, np.zeros(0, np.int64)), *(each.digits for each in drawn)])
+    return Crops(crops, np.concatenate([nothing, *(each.others for each in drawn)]))
+
+
+def _draw(form: Form, task: tuple[Part, int, int]) -> Crops:
+    """The crops of some lines; `task` is the digits for them, how many lines, and the seed."""
+    digits, lines, seed = task
+    random = np.random.default_rng(seed)
+    labels: list[int] = []
+    images: list[NDArray[np.uint8]] = []
+    others: list[NDArray[np.uint8]] = []
+    for number in range(lines):
+        height = random.uniform(*_HEIGHTS)
+        own = slice(number * _LONGEST, number * _LONGEST + int(random.integers(1, _LONGEST + 1)))
+        line = _paste(digits[own], height, form, random)
+        try:
+            found = segment(_on_paper(line.ink, height, random), form)
+        except TooManyMarksError:
+            continue
+        for candidate in (each for row in found.lines for chain in row.chains for each in chain.candidates):
+            label = _label(found.pixels[candidate.row], line)
+            if label == _NONE:
+                others.append(found.pixels[candidate.row])
+            elif label is not None:
+                labels.append(label)
+                images.append(found.pixels[candidate.row])
+    nothing = np.zeros((0, form.rows * form.cols), np.uint8)
+    return Crops(
+        Part(np.stack(images) if images else nothing, np.array(labels, np.int64)),
+        np.stack(others) if others else nothing,
+    )
+
+
+def _label(pixels: NDArray[np.uint8], line: _Pasted) -> int | None:
+    """The class of a candidate's image, `_NONE` if it is no digit, None if it is hard to say."""
+    image = pixels.astype(np.float32)
+    likeness = line.images @ image / (np.linalg.norm(line.images, axis=1) * np.linalg.norm(image))
+    nearest = int(likeness.argmax())
+    if likeness[nearest] >= _IS:
+        return line.labels[nearest]
+    return _NONE if likeness[nearest] < _IS_NOT else None
+
+
+def _paste(digits: Part, height: float, form: Form, random: np.random.Generator) -> _Pasted:
+    """The digits side by side, each of about `height` pixels."""
+    bent = augment(digits.pixels.astype(np.float32), _BENT, rows=form.rows, cols=form.cols, random=random)
+    room = round(0.4 * height)
+    ink = np.zeros((round(2 * height), round((len(bent) + 1) * _WIDEST * 1.3 * height)), np.float32)
+    images: list[NDArray[np.uint8]] = []
+    touching = random.random() < _TOUCHING
+    column, before = room, 0
+    for image in bent:
+        digit = crop((image.reshape(form.rows, form.cols) / form.pixel_max).clip(0, 1))
+        rows = max(8, round(height * random.uniform(1 - _UNEVEN, 1 + _UNEVEN)))
+        cols = min(max(3, round(digit.shape[1] * rows / len(digit))), round(_WIDEST * rows))
+        large = np.asarray(Image.fromarray(digit).resize((cols, rows), Image.Resampling.BICUBIC)).clip(0, 1)
+        if images and touching:
+            column -= 1 + int(random.uniform(0, _LAP) * min(cols, before))
+        elif images:
+            column += int(random.uniform(*_GAPS) * height)
+        top = max(0, round(0.5 * height + random.uniform(-_MOVED, _MOVED) * height))
+        part = ink[top : top + rows, column : column + cols]
+        np.maximum(part, large[: len(part), : part.shape[1]], out=part)
+        images.append(place(large, form))
+        column, before = column + cols, cols
+    return _Pasted(ink[:, : column + room], digits.labels.tolist(), np.stack(images).astype(np.float32))
+
+
+def _on_paper(ink: Floats, height: float, random: np.random.Generator) -> Floats:
+    """A picture of the ink on plain, ruled or squared paper: float32 [height, width], 0 black to 1 white."""
+    paper = (random.uniform(0.85, 1) + random.normal(0, 0.01, ink.shape)).astype(np.float32)
+    kind = _PAPERS[random.integers(len(_PAPERS))]
+    if kind != "plain":
+        apart = round(height * (random.uniform(0.45, 0.8) if kind == "squared" else random.uniform(1.2, 1.8)))
+        tone, wide = random.uniform(0.15, 0.35), max(1, round(height / 40))
+        lines = np.zeros(ink.shape, np.bool_)
+        lines[(np.arange(len(ink)) + random.integers(apart)) % apart < wide] = True
+        if kind == "squared":
+            lines[:, (np.arange(ink.shape[1]) + random.integers(apart)) % apart < wide] = True
+        paper[lines] -= np.float32(tone)
+    picture: Floats = (paper * (1 - ink * np.float32(random.uniform(0.7, 0.95)))).clip(0, 1)
+    return picture
