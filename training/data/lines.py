@@ -21,7 +21,10 @@ Floats = NDArray[np.float32]
 _LONGEST = 8  # digits of a line
 _HEIGHTS = 28.0, 90.0  # of the digits, in pixels
 _UNEVEN, _MOVED = 0.15, 0.08  # of the height: by so much digits of a line differ in height, and in place
-_LAP, _GAPS = 0.17, (0.05, 0.5)  # of the narrower digit: how far digits overlap; of the height: how far they stand apart
+_LAP, _GAPS = (
+    0.17,
+    (0.05, 0.5),
+)  # of the narrower digit: how far digits overlap; of the height: how far they stand apart
 _TOUCHING = 0.6  # this part of the lines has digits that touch
 _WIDEST = 1.6  # of the height
 _BENT = Distortion(rotation=9, scale=0.1, shear=0.18, shift=0.0, alpha=0, sigma=6)

@@ -72,6 +72,19 @@ def test_digits_that_touch_are_cut_where_they_touch(cut: int):
     assert all(candidate.cut > 0 for candidate in chain.candidates if candidate.last - candidate.first < chain.pieces)
 
 
+def test_cuts_are_counted_in_strokes_of_what_is_cut():
+    """A thin ring beside thick bars: a cut through it goes through two of its strokes, not through a part of one."""
+    image, draw = sheet(160, 760)
+    for left in range(30, 630, 60):
+        draw.rectangle([left, 40, left + 14, 119], fill=20)
+    draw.ellipse([660, 40, 730, 119], outline=20, width=2)
+    found = segment(grey(image), FORM)
+    ((chain,),) = [line.chains for line in found.lines]
+    halves = [each for each in chain.candidates if each.box[2] > 650 and each.box[3] - each.box[2] < 50]
+    assert halves
+    assert min(each.cut for each in halves) > 0.9
+
+
 @pytest.mark.parametrize("squares", [False, True])
 def test_rules_are_taken_off(squares: bool):
     """Two digits on ruled or squared paper, whose lines cross them, lean a little and touch all borders."""

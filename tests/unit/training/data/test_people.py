@@ -1,6 +1,7 @@
 """One network that learns from several sources: what is held out, what is left out, and what card and report say."""
 
 import dataclasses
+import re
 from unittest.mock import patch
 
 import numpy as np
@@ -35,6 +36,7 @@ TINY = dataclasses.replace(
     strokes=find("mnist-16x16:4")[0].strokes,
     real_outliers=True,
     detector_width=4,
+    lines=6,
     member_seeds=(1,),
     calibration=337,
     snapshots=3,
@@ -113,6 +115,15 @@ def test_a_source_that_was_left_out_is_said_and_evaluated(folder, card, said):
     assert "tiny:1: 1377 images to learn from, 450 to be judged by" in said
 
 
+def test_digits_cut_out_of_lines_are_learned_too(card, said):
+    """They are many times as many as the lines, of which the recipe on the card speaks."""
+    [line] = [each for each in said if "cut out of" in each]
+    found = re.fullmatch(r"tiny:1: (\d+) digits cut out of 6 lines to learn from", line)
+    assert found
+    assert int(found[1]) >= 6
+    assert card.recipe["lines"] == 6
+
+
 def test_the_detector_is_on_the_card_for_real_letters_too(folder, card):
     assert {REAL_LETTERS, SLASHES_AND_DOTS} < card.outlier_auc.keys()
     model = folder.onnx.read_bytes()
@@ -163,7 +174,7 @@ def test_unknown_sources_are_named(tmp_path):
 
 
 def test_sources_and_real_outliers_need_calibration():
-    with pytest.raises(RecipeError, match="digits-8x8:1: sources and real_outliers need member_seeds"):
+    with pytest.raises(RecipeError, match="digits-8x8:1: sources, real_outliers and lines need member_seeds"):
         dataclasses.replace(find("digits-8x8")[0], real_outliers=True)
 
 

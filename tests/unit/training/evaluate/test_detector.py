@@ -15,6 +15,7 @@ from tests.unit.training.running import run
 from training.data.datasets import digits
 from training.data.inputs import scale_pixels
 from training.data.letters import printed_letters
+from training.data.lines import Crops
 from training.data.outliers import FAMILIES, draw_outliers
 from training.evaluate.detector import ALL, Detector, areas, detector_curves, fit_detector, last_hidden
 from training.export.checks import ExportError
@@ -101,6 +102,20 @@ def test_one_with_a_hidden_layer_of_its_own_reads_the_pixels(network, own):
     np.testing.assert_array_equal(own.chances([network], INPUTS(test)), chances)
     found = areas(detector_curves(own, [network], chances, FORM, INPUTS))
     assert min(found[family] for family in (ALL, *FAMILIES)) > 0.8
+
+
+def test_it_learns_from_crops_of_lines(network, own):
+    """Mirrored digits, shown as crops without a digit, are less of a digit to it than they were."""
+    part = digits().train
+
+    def mirrored(pixels: np.ndarray) -> np.ndarray:
+        return pixels.reshape(-1, 8, 8).transpose(0, 2, 1).reshape(-1, 64)
+
+    crops = Crops(part[:300], mirrored(part.pixels[300:700]))
+    with patch("training.evaluate.detector._OWN_EACH", 300):
+        taught = fit_detector([network], part[:700], FORM, INPUTS, width=8, crops=crops)
+    shown = INPUTS(mirrored(digits().test.pixels))
+    assert taught.chances([], shown).mean() > own.chances([], shown).mean() + 0.2
 
 
 @pytest.mark.parametrize("kind", ["int8", "fp16"])
