@@ -196,7 +196,7 @@ def _pieces(sheet: Sheet, marks: Marks, part: Part, number: int, height: float) 
     kept[part.marks] = True
     ink = np.where(marks.mask(kept)[top:bottom, left:right], sheet.ink[top:bottom, left:right], np.float32(0))
     seams = find_seams(ink, height)
-    stroke = max(1.0, stroke_width(ink)) if seams else 1.0
+    stroke = max(1.0, float(stroke_width(ink))) if seams else 1.0
     columns = np.arange(ink.shape[1])
     starts = [np.zeros(len(ink), np.int64), *(seam.cols for seam in seams)]
     ends = [*(seam.cols for seam in seams), np.full(len(ink), ink.shape[1])]
