@@ -23,6 +23,7 @@ from training.data.sources.more_digits import read_outliers
 from training.evaluate.calibration import apply_temperature, evaluate_calibration, with_temperature
 from training.evaluate.detector import Curve, draw_fragments, fit_detector
 from training.evaluate.ensemble_evaluation import evaluate_ensemble, evaluate_sources
+from training.evaluate.reading import evaluate_reading
 from training.export.checks import Description
 from training.export.export import export
 from training.fit.fit import FitResult, fit
@@ -30,6 +31,8 @@ from training.fit.progress import Say, progress
 from training.recipe import Recipe
 from training.report.report import write_report
 
+_LINES_READ = 200  # of digits that stand apart, and as many of digits that touch
+_NO_LABELS = np.zeros(0, np.int64)
 _DETECTOR_DIGITS = 20_000  # at least so many, where there are, for a detector with a hidden layer of its own
 
 
@@ -86,6 +89,14 @@ def train_ensemble(
         crops=crops,
         reads_hidden=recipe.detector_reads_hidden,
     )
+
+    if recipe.lines:
+
+        def score(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+            calibrated = apply_temperature(_scores(recipe, networks, Part(pixels, _NO_LABELS)), found.temperature)
+            return calibrated, detector.chances(networks, inputs(pixels))
+
+        figures["lines_read"] = evaluate_reading(score, dataset.test, description, _LINES_READ)
 
     def report(path: Path, card: Card, scores: NDArray[Any], curves: Mapping[str, Curve]) -> None:
         write_report(

@@ -18,7 +18,8 @@ from training.data.dataset import Part, concatenate
 
 Floats = NDArray[np.float32]
 
-_LONGEST = 8  # digits of a line
+LONGEST = 8
+"""Digits of a line at most."""
 _HEIGHTS = 28.0, 90.0  # of the digits, in pixels
 _UNEVEN, _MOVED = 0.15, 0.08  # of the height: by so much digits of a line differ in height, and in place
 _LAP, _GAPS = (
@@ -47,14 +48,15 @@ class Crops:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pasted:
-    """A line of digits."""
+class LinePicture:
+    """A picture of one line of digits."""
 
-    ink: Floats
-    """[height, width], 0 none to 1 full."""
+    grey: Floats
+    """float32 [height, width], 0 black to 1 white."""
     labels: list[int]
+    """The classes of its digits, from the left."""
     images: Floats
-    """[digits, rows*cols], each digit alone, as a model is given it."""
+    """float32 [digits, rows*cols], each digit alone, as a model is given it."""
 
 
 def draw_crops(digits: Part, lines: int, form: Form, seed: int) -> Crops:
@@ -67,7 +69,7 @@ def draw_crops(digits: Part, lines: int, form: Form, seed: int) -> Crops:
     tasks = []
     for start in range(0, lines, _CHUNK):
         count = min(_CHUNK, lines - start)
-        chosen = random.integers(0, len(digits), count * _LONGEST)
+        chosen = random.integers(0, len(digits), count * LONGEST)
         tasks.append((Part(digits.pixels[chosen], digits.labels[chosen]), count, int(random.integers(2**31))))
     with ProcessPoolExecutor(len(os.sched_getaffinity(0)), get_context("spawn")) as processes:
         drawn = list(processes.map(partial(_draw, form), tasks))
@@ -84,11 +86,10 @@ def _draw(form: Form, task: tuple[Part, int, int]) -> Crops:
     images: list[NDArray[np.uint8]] = []
     others: list[NDArray[np.uint8]] = []
     for number in range(lines):
-        height = random.uniform(*_HEIGHTS)
-        own = slice(number * _LONGEST, number * _LONGEST + int(random.integers(1, _LONGEST + 1)))
-        line = _paste(digits[own], height, form, random)
+        own = slice(number * LONGEST, number * LONGEST + int(random.integers(1, LONGEST + 1)))
+        line = draw_line(digits[own], form, random, touching=random.random() < _TOUCHING)
         try:
-            found = segment(_on_paper(line.ink, height, random), form)
+            found = segment(line.grey, form)
         except TooManyMarksError:
             continue
         for candidate in (each for row in found.lines for chain in row.chains for each in chain.candidates):
@@ -105,7 +106,7 @@ def _draw(form: Form, task: tuple[Part, int, int]) -> Crops:
     )
 
 
-def _label(pixels: NDArray[np.uint8], line: _Pasted) -> int | None:
+def _label(pixels: NDArray[np.uint8], line: LinePicture) -> int | None:
     """The class of a candidate's image, `_NONE` if it is no digit, None if it is hard to say."""
     image = pixels.astype(np.float32)
     likeness = line.images @ image / (np.linalg.norm(line.images, axis=1) * np.linalg.norm(image))
@@ -115,13 +116,16 @@ def _label(pixels: NDArray[np.uint8], line: _Pasted) -> int | None:
     return _NONE if likeness[nearest] < _IS_NOT else None
 
 
-def _paste(digits: Part, height: float, form: Form, random: np.random.Generator) -> _Pasted:
-    """The digits side by side, each of about `height` pixels."""
+def draw_line(digits: Part, form: Form, random: np.random.Generator, *, touching: bool) -> LinePicture:
+    """A picture of all `digits` side by side, on plain, ruled or squared paper; the images of `digits` are of `form`.
+
+    Those that touch overlap by up to 17 % of the narrower one.
+    """
+    height = random.uniform(*_HEIGHTS)
     bent = augment(digits.pixels.astype(np.float32), _BENT, rows=form.rows, cols=form.cols, random=random)
     room = round(0.4 * height)
     ink = np.zeros((round(2 * height), round((len(bent) + 1) * _WIDEST * 1.3 * height)), np.float32)
     images: list[NDArray[np.uint8]] = []
-    touching = random.random() < _TOUCHING
     column, before = room, 0
     for image in bent:
         digit = crop((image.reshape(form.rows, form.cols) / form.pixel_max).clip(0, 1))
@@ -137,11 +141,12 @@ def _paste(digits: Part, height: float, form: Form, random: np.random.Generator)
         np.maximum(part, large[: len(part), : part.shape[1]], out=part)
         images.append(place(large, form))
         column, before = column + cols, cols
-    return _Pasted(ink[:, : column + room], digits.labels.tolist(), np.stack(images).astype(np.float32))
+    grey = _on_paper(ink[:, : column + room], height, random)
+    return LinePicture(grey, digits.labels.tolist(), np.stack(images).astype(np.float32))
 
 
 def _on_paper(ink: Floats, height: float, random: np.random.Generator) -> Floats:
-    """A picture of the ink on plain, ruled or squared paper: float32 [height, width], 0 black to 1 white."""
+    """A picture of the ink, float32 [height, width], 0 black to 1 white."""
     paper = (random.uniform(0.85, 1) + random.normal(0, 0.01, ink.shape)).astype(np.float32)
     kind = _PAPERS[random.integers(len(_PAPERS))]
     if kind != "plain":

@@ -139,6 +139,8 @@ def _page(
             + (f" The final fit took {epochs} epochs." if epochs != validation_epochs else ""),
             "",
         ]
+    if "lines_read" in card.recipe:
+        lines += _lines_read(card)
     if card.attributions:
         lines += ["It learned from images of these sources as well:", ""]
         lines += [f"- {attribution}" for attribution in card.attributions] + [""]
@@ -227,6 +229,21 @@ def _outliers(card: Card) -> list[str]:
             "",
         ]
     return lines
+
+
+def _lines_read(card: Card) -> list[str]:
+    """How many lines of test images it reads."""
+    lines = [
+        f"It also learned the digits cut out of {card.recipe['lines']:,} drawn lines of its training images. Lines of "
+        "two to eight test images, drawn in the same way, on plain, ruled and squared paper, that it reads without a "
+        "mistake:",
+        "",
+        "| digits | lines | right |",
+        "|---|---|---|",
+    ]
+    for kind, found in card.recipe["lines_read"].items():
+        lines += [f"| {kind} | {found['lines']:,} | {found['right'] / found['lines']:.1%} |"]
+    return [*lines, ""]
 
 
 def _candidates(card: Card, test: Part, scores: NDArray[Any]) -> list[str]:

@@ -65,6 +65,7 @@ def folder(tmp_path_factory, said) -> VersionFolder:
     with (
         patch.object(more_digits, "_read", few),
         patch.multiple("training.evaluate.detector", _FIT_EACH=30, _OWN_EACH=30, _JUDGE_EACH=10, printed_letters=blank),
+        patch("training.ensemble._LINES_READ", 3),
         patch.multiple("training.report.report", **dict.fromkeys(PICTURES, drawn)),
     ):
         [made] = train_all([TINY], tmp_path_factory.mktemp("people"), without=["semeion"], say=said.append)
@@ -122,6 +123,15 @@ def test_digits_cut_out_of_lines_are_learned_too(card, said):
     assert found
     assert int(found[1]) >= 6
     assert card.recipe["lines"] == 6
+
+
+def test_the_report_says_how_many_lines_are_read(folder, card):
+    """What stands on the card."""
+    found = card.recipe["lines_read"]
+    assert {kind: each["lines"] for kind, each in found.items()} == {"apart": 3, "touching": 3}
+    page = (folder.report / "report.md").read_text()
+    for kind, each in found.items():
+        assert f"| {kind} | 3 | {each['right'] / 3:.1%} |" in page
 
 
 def test_the_detector_is_on_the_card_for_real_letters_too(folder, card):
