@@ -1,10 +1,14 @@
 """Digits as they are cut out of lines of digits: with bits of their neighbours, and without bits of their own."""
 
 import os
+import signal
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,11 +75,35 @@ def draw_crops(digits: Part, lines: int, form: Form, seed: int) -> Crops:
         count = min(_CHUNK, lines - start)
         chosen = random.integers(0, len(digits), count * LONGEST)
         tasks.append((Part(digits.pixels[chosen], digits.labels[chosen]), count, int(random.integers(2**31))))
-    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), get_context("spawn")) as processes:
-        drawn = list(processes.map(partial(_draw, form), tasks))
+    count = len(os.sched_getaffinity(0))
+    with ProcessPoolExecutor(count, get_context("spawn"), initializer=_end_with_parent) as processes:
+        with _interrupts_held_back():  # processes that start here leave Ctrl-C to this one
+            drawing = processes.map(partial(_draw, form), tasks)
+        drawn = list(drawing)
     nothing = np.zeros((0, form.rows * form.cols), np.uint8)
     crops = concatenate([Part(nothing, np.zeros(0, np.int64)), *(each.digits for each in drawn)])
     return Crops(crops, np.concatenate([nothing, *(each.others for each in drawn)]))
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it has ended, however that did."""
+
+    def wait() -> None:
+        parent = parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    Thread(target=wait, daemon=True).start()
 
 
 def _draw(form: Form, task: tuple[Part, int, int]) -> Crops:

@@ -1,9 +1,15 @@
 """Digits cut out of pictures of lines."""
 
+import os
+import signal
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from tests.support.cards import card
+from tests.support.processes import ROOT
 from training.data.dataset import Part
 from training.data.lines import draw_crops
 
@@ -52,3 +58,36 @@ def test_no_line_gives_no_crop():
     nothing = draw_crops(DIGITS, 0, FORM, seed=1)
     assert nothing.digits.pixels.shape == nothing.others.shape == (0, 784)
     assert len(nothing.digits) == 0
+
+
+_ENDLESS = """
+import sys
+from tests.unit.training.data.test_lines import DIGITS, FORM
+from training.data import lines
+if __name__ == "__main__":
+    lines._CHUNK = 2
+    lines.draw_crops(DIGITS, 4_000, FORM, seed=1)
+print("drawing", file=sys.stderr, flush=True)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_the_processes_that_draw_end_with_the_first_one(tmp_path, number: signal.Signals):
+    """By Ctrl-C, which reaches all of them and which the first one alone reports, and when the first one is killed."""
+    program = tmp_path / "endless.py"
+    program.write_text(_ENDLESS)
+    process = subprocess.Popen(
+        [sys.executable, program],
+        env={"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline() == "drawing\n"  # a process that draws has begun
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)
+    else:
+        process.kill()
+    _, rest = process.communicate(timeout=120)  # it returns when no process has the pipe any more
+    assert rest.count("Traceback") == (number == signal.SIGINT)
