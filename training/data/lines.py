@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from imaging.ink import crop
-from imaging.prepare import Form, place
-from imaging.reading.segment import TooManyMarksError, segment
+from imaging.prepare import Form
+from imaging.reading.segment import Candidate, TooManyMarksError, segment
 from training.data.augment import Distortion, augment
 from training.data.dataset import Part, concatenate
 
@@ -34,9 +34,9 @@ _TOUCHING = 0.6  # this part of the lines has digits that touch
 _WIDEST = 1.6  # of the height
 _BENT = Distortion(rotation=9, scale=0.1, shear=0.18, shift=0.0, alpha=0, sigma=6)
 _PAPERS = "plain", "plain", "ruled", "squared"
-# A candidate is a digit if the cosine of its image and that of one digit alone is at least the first, and none if all
-# are below the second. What is between is neither.
-_IS, _IS_NOT = 0.78, 0.55
+# A candidate is a digit if it and the digit have more than the first share of the columns that either has. It is none
+# if it has less of every digit than the second, or more of a second digit than the third. What is between is neither.
+_IS, _LESS, _SECOND = 0.85, 0.7, 0.6
 _NONE = -1
 _CHUNK = 100  # lines that a process draws at a time
 
@@ -59,8 +59,8 @@ class LinePicture:
     """float32 [height, width], 0 black to 1 white."""
     labels: list[int]
     """The classes of its digits, from the left."""
-    images: Floats
-    """float32 [digits, rows*cols], each digit alone, as a model is given it."""
+    spans: list[tuple[int, int]]
+    """The columns of each digit: from, to before."""
 
 
 def draw_crops(digits: Part, lines: int, form: Form, seed: int) -> Crops:
@@ -121,7 +121,7 @@ def _draw(form: Form, task: tuple[Part, int, int]) -> Crops:
         except TooManyMarksError:
             continue
         for candidate in (each for row in found.lines for chain in row.chains for each in chain.candidates):
-            label = _label(found.pixels[candidate.row], line)
+            label = _label(candidate, line, found.factor)
             if label == _NONE:
                 others.append(found.pixels[candidate.row])
             elif label is not None:
@@ -134,14 +134,17 @@ def _draw(form: Form, task: tuple[Part, int, int]) -> Crops:
     )
 
 
-def _label(pixels: NDArray[np.uint8], line: LinePicture) -> int | None:
-    """The class of a candidate's image, `_NONE` if it is no digit, None if it is hard to say."""
-    image = pixels.astype(np.float32)
-    likeness = line.images @ image / (np.linalg.norm(line.images, axis=1) * np.linalg.norm(image))
-    nearest = int(likeness.argmax())
-    if likeness[nearest] >= _IS:
+def _label(candidate: Candidate, line: LinePicture, factor: float) -> int | None:
+    """The class of a candidate, `_NONE` if it is no digit, None if it is hard to say."""
+    left, right = candidate.box[2] * factor, candidate.box[3] * factor
+    common = [max(0.0, min(right, end) - max(left, start)) for start, end in line.spans]
+    shares = [part / (end - start) for part, (start, end) in zip(common, line.spans, strict=True)]
+    both = [part / (max(right, end) - min(left, start)) for part, (start, end) in zip(common, line.spans, strict=True)]
+    nearest = int(np.argmax(both))
+    if both[nearest] > _IS:
         return line.labels[nearest]
-    return _NONE if likeness[nearest] < _IS_NOT else None
+    second = max((share for place, share in enumerate(shares) if place != nearest), default=0.0)
+    return _NONE if shares[nearest] < _LESS or second > _SECOND else None
 
 
 def draw_line(digits: Part, form: Form, random: np.random.Generator, *, touching: bool) -> LinePicture:
@@ -153,24 +156,24 @@ def draw_line(digits: Part, form: Form, random: np.random.Generator, *, touching
     bent = augment(digits.pixels.astype(np.float32), _BENT, rows=form.rows, cols=form.cols, random=random)
     room = round(0.4 * height)
     ink = np.zeros((round(2 * height), round((len(bent) + 1) * _WIDEST * 1.3 * height)), np.float32)
-    images: list[NDArray[np.uint8]] = []
-    column, before = room, 0
+    spans: list[tuple[int, int]] = []
+    column = room
     for image in bent:
         digit = crop((image.reshape(form.rows, form.cols) / form.pixel_max).clip(0, 1))
         rows = max(8, round(height * random.uniform(1 - _UNEVEN, 1 + _UNEVEN)))
         cols = min(max(3, round(digit.shape[1] * rows / len(digit))), round(_WIDEST * rows))
         large = np.asarray(Image.fromarray(digit).resize((cols, rows), Image.Resampling.BICUBIC)).clip(0, 1)
-        if images and touching:
-            column -= 1 + int(random.uniform(0, _LAP) * min(cols, before))
-        elif images:
+        if spans and touching:
+            column -= 1 + int(random.uniform(0, _LAP) * min(cols, spans[-1][1] - spans[-1][0]))
+        elif spans:
             column += int(random.uniform(*_GAPS) * height)
         top = max(0, round(0.5 * height + random.uniform(-_MOVED, _MOVED) * height))
         part = ink[top : top + rows, column : column + cols]
         np.maximum(part, large[: len(part), : part.shape[1]], out=part)
-        images.append(place(large, form))
-        column, before = column + cols, cols
+        spans.append((column, column + cols))
+        column += cols
     grey = _on_paper(ink[:, : column + room], height, random)
-    return LinePicture(grey, digits.labels.tolist(), np.stack(images).astype(np.float32))
+    return LinePicture(grey, digits.labels.tolist(), spans)
 
 
 def _on_paper(ink: Floats, height: float, random: np.random.Generator) -> Floats:
