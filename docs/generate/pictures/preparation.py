@@ -33,7 +33,7 @@ from docs.generate.pictures.drawn import (
 )
 from imaging.prepare import Prepared, prepare_grey
 
-MODEL = Path(__file__).resolve().parents[3] / "models" / "mnist-256x128" / "1"
+MODEL = Path(__file__).resolve().parents[3] / "models" / "mnist-256x128" / "2"
 _GAP, _WORDS = 12, 22
 
 

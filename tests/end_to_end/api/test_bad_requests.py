@@ -115,7 +115,7 @@ def test_bad_input_is_invalid_argument_and_names_the_field(stub: Stub, case: str
             pb.ClassifyRequest(model="mnist-99", pixels=ONE),
             f"there is no model 'mnist-99'; there is {NAMES}",
         ),
-        (pb.ClassifyRequest(version="7", pixels=ONE), "model mnist-256x128 has no version '7'; it has 1"),
+        (pb.ClassifyRequest(version="7", pixels=ONE), "model mnist-256x128 has no version '7'; it has 2"),
         (pb.ClassifyRequest(version="newest", pixels=ONE), "has no version 'newest'"),
         (pb.ClassifyRequest(version="01", pixels=ONE), "has no version '01'"),
     ],
