@@ -19,6 +19,9 @@ from artifact.default_folder import default_folder
 
 PREFIX = "DIGITS_"
 
+# The settings that name a file or a folder.
+_PATHS = ("models", "weights_cache", "tls_cert", "tls_key", "tls_client_ca", "token_file")
+
 # Equal to `artifact.card.Variant`, whose module imports NumPy; the supervisor reads settings without it.
 Variant = Literal["int8", "fp16"]
 # As browsers write it: no path, and no port that is the scheme's own.
@@ -375,5 +378,7 @@ def _sentence(item: dict[str, Any]) -> str:
 
 
 def variables(settings: Settings) -> dict[str, str]:
-    """The environment from which another process reads the same settings."""
-    return {variable(name): str(value) for name, value in settings.model_dump().items()}
+    """The environment from which another process reads the same settings, in whatever folder that runs."""
+    values = {name: str(value) for name, value in settings.model_dump().items()}
+    paths = {name: str(Path(values[name]).absolute()) for name in _PATHS if values[name] not in {"", "none"}}
+    return {variable(name): value for name, value in (values | paths).items()}

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Self
 
 from engine.cpus import SHARE
@@ -50,9 +51,9 @@ class Worker:
         """
         ours, theirs = socket.socketpair()
         with theirs:
-            command, extra = program.command(settings)
+            command, extra, folder = program.command(settings)
             own = {NUMBER: str(number), SOCKET: str(theirs.fileno()), SHARE: str(cores)}
-            process = _started(command, variables(settings) | own | extra, theirs)
+            process = _started(command, variables(settings) | own | extra, folder, theirs)
         return cls(number, program, process, await IpcConnection.open(ours, answer))
 
     @property
@@ -102,9 +103,12 @@ class Worker:
             loop.call_soon_threadsafe(self._ended.set)
 
 
-def _started(command: list[str], variables: dict[str, str], inherited: socket.socket) -> subprocess.Popen[bytes]:
+def _started(
+    command: list[str], variables: dict[str, str], folder: Path | None, inherited: socket.socket
+) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603 - the command is from a `Launcher`
         command,
+        cwd=folder,
         env=os.environ | variables,
         pass_fds=[inherited.fileno()],
         stdin=subprocess.DEVNULL,

