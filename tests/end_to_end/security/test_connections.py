@@ -3,6 +3,7 @@
 import os
 import socket
 import stat
+import struct
 import subprocess
 import time
 from contextlib import suppress
@@ -13,6 +14,8 @@ import pytest
 from digits_protocol.digits.v1 import digits_pb2 as pb
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from benchmarks.load import http2
+from benchmarks.load.requests import CLASSIFY
 from service.config import Settings
 from service.transports.envoy import program
 from service.transports.envoy.program import EnvoyMissing, EnvoyProgram, check_envoy
@@ -255,6 +258,33 @@ def test_a_server_without_stderr_serves(front: str, tmp_path):
     finally:
         process.terminate()
         assert process.wait(30) == 0
+
+
+@pytest.mark.front("envoy")  # grpc's own server decides by itself
+def test_a_request_may_come_in_one_large_frame(server: Server):
+    """One of more than 16 KiB, which is the limit of a server that does not set another."""
+    request = pb.ClassifyRequest(pixels=bytes(50 * 784)).SerializeToString()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        received = connection.makefile("rb")
+
+        def wait_for(*kinds: int) -> bytes:
+            """What the next frame of one of these kinds holds."""
+            while True:
+                head = received.read(9)
+                assert len(head) == 9, "the server closed the connection"
+                payload = received.read(int.from_bytes(head[:3]))
+                if head[3] in kinds:
+                    return payload
+
+        connection.sendall(http2.PREFACE + http2.frame(http2.SETTINGS, 0, 0))
+        wait_for(http2.SETTINGS)
+        connection.sendall(
+            http2.frame(http2.SETTINGS, http2.ACK, 0)
+            + http2.frame(http2.HEADERS, http2.END_HEADERS, 1, http2.first_headers(CLASSIFY, server.address))
+            + http2.frame(http2.DATA, http2.END_STREAM, 1, struct.pack(">BI", 0, len(request)) + request)
+        )
+        answer = wait_for(http2.DATA, http2.RST_STREAM, http2.GOAWAY)
+    assert len(pb.ClassifyResponse.FromString(answer[5:]).predictions) == 50
 
 
 @pytest.mark.front("envoy")
