@@ -94,6 +94,7 @@ def servers_of(front: str) -> Iterator[StartServer]:
         env: dict[str, str] | None = None,
         port: int | None = 0,
         group: bool = False,
+        cwd: Path | None = None,
     ) -> Server:
         given = [f"--front={front}", "--http-port=0", *([] if port is None else [f"--port={port}"])]
         process = start_digits(
@@ -105,6 +106,7 @@ def servers_of(front: str) -> Iterator[StartServer]:
             stderr=subprocess.PIPE,
             env=environment(**(env or {})),
             start_new_session=group,
+            cwd=cwd,
         )
         server = Server(process)
         servers.append(server)

@@ -3,6 +3,7 @@
 import os
 import socket
 import stat
+import struct
 import subprocess
 import time
 from contextlib import suppress
@@ -13,6 +14,8 @@ import pytest
 from digits_protocol.digits.v1 import digits_pb2 as pb
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from benchmarks.load import http2
+from benchmarks.load.requests import CLASSIFY
 from service.config import Settings
 from service.transports.envoy import program
 from service.transports.envoy.program import EnvoyMissing, EnvoyProgram, check_envoy
@@ -257,30 +260,31 @@ def test_a_server_without_stderr_serves(front: str, tmp_path):
         assert process.wait(30) == 0
 
 
-def test_folders_where_a_server_starts_are_not_its_code(front: str, tmp_path):
-    """A folder `service` there is not taken for ours, and paths of settings are meant from there."""
-    (tmp_path / "service").mkdir()
-    (tmp_path / "service" / "__init__.py").write_text("raise SystemExit('foreign code')")
-    (tmp_path / "models").symlink_to(small_models())
-    (tmp_path / "tokens").write_text("anna:secret-of-anna-0123456789")
-    (tmp_path / "tokens").chmod(0o600)
-    port = free_port()
-    flags = f"--front={front} --workers=2 --port={port} --http-port=-1 --models=models"
-    tokens = "--token-file=tokens --allow-plaintext-tokens"
-    process = subprocess.Popen([DIGITS, "serve", *flags.split(), *tokens.split()], cwd=tmp_path, env=environment())
-    try:
-        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-            watch = health_pb2_grpc.HealthStub(channel).Watch(
-                health_pb2.HealthCheckRequest(), timeout=60, wait_for_ready=True
-            )
-            while next(watch).status != health_pb2.HealthCheckResponse.SERVING:
-                pass  # models are being loaded
-            with pytest.raises(grpc.RpcError) as refused:
-                Stub(channel).classify(IMAGE, timeout=30)
-            assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
-    finally:
-        process.terminate()
-        assert process.wait(30) == 0
+@pytest.mark.front("envoy")  # grpc's own server decides by itself
+def test_a_request_may_come_in_one_large_frame(server: Server):
+    """One of more than 16 KiB, which is the limit of a server that does not set another."""
+    request = pb.ClassifyRequest(pixels=bytes(50 * 784)).SerializeToString()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        received = connection.makefile("rb")
+
+        def wait_for(*kinds: int) -> bytes:
+            """What the next frame of one of these kinds holds."""
+            while True:
+                head = received.read(9)
+                assert len(head) == 9, "the server closed the connection"
+                payload = received.read(int.from_bytes(head[:3]))
+                if head[3] in kinds:
+                    return payload
+
+        connection.sendall(http2.PREFACE + http2.frame(http2.SETTINGS, 0, 0))
+        wait_for(http2.SETTINGS)
+        connection.sendall(
+            http2.frame(http2.SETTINGS, http2.ACK, 0)
+            + http2.frame(http2.HEADERS, http2.END_HEADERS, 1, http2.first_headers(CLASSIFY, server.address))
+            + http2.frame(http2.DATA, http2.END_STREAM, 1, struct.pack(">BI", 0, len(request)) + request)
+        )
+        answer = wait_for(http2.DATA, http2.RST_STREAM, http2.GOAWAY)
+    assert len(pb.ClassifyResponse.FromString(answer[5:]).predictions) == 50
 
 
 @pytest.mark.front("envoy")

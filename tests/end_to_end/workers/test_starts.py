@@ -5,6 +5,7 @@ import signal
 import time
 from pathlib import Path
 
+import grpc
 import pytest
 
 from engine.cpus import usable_cores
@@ -14,7 +15,7 @@ from tests.end_to_end.workers.two_workers import (
     pids,
 )
 from tests.support.repositories import place
-from tests.support.server import StartServer
+from tests.support.server import StartServer, small_models
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,19 @@ def test_a_second_server_on_the_port_is_refused(start_server: StartServer, first
         assert "".join(other.text).strip() == sentence
     with server.channel() as channel:
         classify(channel)
+
+
+def test_folders_where_a_server_starts_are_not_its_code(start_server: StartServer, tmp_path: Path):
+    """A folder `service` there is not taken for ours, and paths of settings are meant from there."""
+    (tmp_path / "service").mkdir()
+    (tmp_path / "service" / "__init__.py").write_text("raise SystemExit('foreign code')")
+    (tmp_path / "models").symlink_to(small_models())
+    (tmp_path / "tokens").write_text("anna:secret-of-anna-0123456789")
+    tokens = ("--token-file=tokens", "--allow-plaintext-tokens")
+    server = start_server("--workers=2", *tokens, models=Path("models"), cwd=tmp_path)
+    with server.channel() as channel, pytest.raises(grpc.RpcError) as refused:
+        classify(channel)
+    assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED  # so the tokens were found
 
 
 @pytest.mark.front("grpcio")  # behind Envoy one worker has a supervisor too

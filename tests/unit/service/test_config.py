@@ -1,5 +1,7 @@
 """Which variables are settings, and which are passed over."""
 
+from pathlib import Path
+
 import pytest
 
 from service.config import Settings, SettingsError, read_settings, variables
@@ -101,12 +103,12 @@ def test_settings_that_are_not_asked_for_are_not_read(monkeypatch: pytest.Monkey
 
 
 def test_settings_reach_another_process_by_its_environment(monkeypatch: pytest.MonkeyPatch):
-    """Every one of them as it was."""
+    """Every one of them as it was, and paths are absolute."""
     given = read_settings({"workers": "auto", "reflection": False, "grace_seconds": 0.5, "models": "some/where"})
     assert given.workers == 0
     for name, value in variables(given).items():
         monkeypatch.setenv(name, value)
-    assert read_settings({}) == given
+    assert read_settings({}) == given.model_copy(update={"models": Path("some/where").absolute()})
 
 
 def test_an_empty_variable_is_as_if_unset(monkeypatch: pytest.MonkeyPatch):
