@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 from imaging.reading.segment import Candidate, Chain, Segmented
 
 # What speaks against a candidate, as a natural logarithm of a chance. Chosen on pasted lines of training digits.
-_EACH = -1.0  # for each digit
-_OUTLIER = 1.0  # times the chance that it is none
-_CUT = 1.33  # for each stroke that is cut
-_SHARED = -0.53  # for ink that two digits share
-_APART = 0.5  # for marks that stand apart
-_LOW, _LOW_COST = 0.98, 3.1  # for each part of the line's height that it is lower than this part of it
-_ASPECT = 0.055  # for its aspect, times the square of its distance from the digit's typical one in spreads
+_EACH = -1.08  # for each digit
+_OUTLIER = 0.62  # times the chance that it is none
+_CUT = 0.35  # for each stroke that is cut
+_APART = 0.9  # for marks that stand apart
+_LOW, _LOW_COST = 0.98, 4.6  # for each part of the line's height that it is lower than this part of it
+_ASPECT = 0.11  # for its aspect, times the square of its distance from the digit's typical one in spreads
 # Width by height of each digit, and the spread of its logarithm, over the training digits of all sources.
 _ASPECTS = np.log([0.86, 0.42, 0.89, 0.78, 0.71, 0.88, 0.70, 0.75, 0.72, 0.66])
 _SPREADS = np.array([0.23, 0.48, 0.24, 0.22, 0.28, 0.27, 0.22, 0.22, 0.24, 0.20])
@@ -75,8 +74,8 @@ def _best(chain: Chain, costs: NDArray[np.float32], labels: NDArray[np.int64]) -
             # The first piece may be the last one of the digit before, too, if neither is that piece alone.
             before = came[first + 1][1]
             shared = first + 1 < end and chain.narrow[first] and before is not None and before.first < first
-            if shared and cheapest[first + 1] + own + _SHARED < cheapest[end]:
-                cheapest[end], came[end] = cheapest[first + 1] + own + _SHARED, (first + 1, candidate)
+            if shared and cheapest[first + 1] + own < cheapest[end]:
+                cheapest[end], came[end] = cheapest[first + 1] + own, (first + 1, candidate)
     way: list[Candidate] = []
     end = chain.pieces
     while end:
