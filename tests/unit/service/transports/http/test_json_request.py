@@ -84,6 +84,17 @@ def test_text_that_is_no_base64_is_refused(field: str, text: str):
 
 
 @pytest.mark.parametrize(
+    "message", [{"\ud800pixels": PLAIN}, {"pixels": PLAIN, "a\udfff": 1}, {"model": {"\ud800": {"b": 1}}}]
+)
+def test_a_name_that_holds_half_of_a_surrogate_pair_is_refused(message: dict):
+    """protobuf has a SystemError for it."""
+    with pytest.raises(InvalidInput) as raised:
+        read(message)
+    assert "holds half of a surrogate pair" in raised.value.description
+    translate(raised.value, CLASSIFY).message.encode()
+
+
+@pytest.mark.parametrize(
     ("message", "field", "found"),
     [
         ({"pixels": [0] * 784}, "pixels", "is a list"),
