@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,8 @@ class EnvoyTransport:
         while not await self._admin.ready():  # noqa: ASYNC110 - it cannot be awaited, only asked
             await asyncio.sleep(POLL_SECONDS)
         if self._certificates is not None:
-            self._renewing = asyncio.create_task(self._renew(self._certificates))
+            folder = Path(os.environ[ADMIN]).parent
+            self._renewing = asyncio.create_task(self._certificates.keep_renewed(partial(write_secrets, folder)))
         return {}
 
     async def stop(self, grace: float, stopped_listening: Callable[[], Awaitable[None]] | None) -> None:
@@ -89,10 +91,6 @@ class EnvoyTransport:
             await self._admin.drain(max(0.0, until - time.monotonic()))
             os.kill(os.getpid(), signal.SIGTERM)
         await self.shutdown
-
-    async def _renew(self, certificates: Certificates) -> None:
-        async for pem in certificates.renewals():
-            write_secrets(Path(os.environ[ADMIN]).parent, pem)
 
 
 class EnvoyApp:

@@ -5,7 +5,7 @@ import os
 import re
 import ssl
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,14 +62,19 @@ class Certificates:
             log.info("certificates read again", certificate=str(self._paths[0]))
         return self._pem
 
-    async def renewals(self) -> AsyncIterator[Pem]:
-        """Each new content, without end."""
-        pem = self.current()
+    async def keep_renewed(self, use: Callable[[Pem], None]) -> None:
+        """Call `use` with each new content, until cancelled. Where that fails it is logged, and tried again."""
+        used, trouble = self._pem, ""
         while True:
             await asyncio.sleep(CHECK_SECONDS)
-            if (now := self.current()) is not pem:
-                pem = now
-                yield pem
+            try:
+                if (now := self.current()) is not used:
+                    use(now)
+                    used, trouble = now, ""
+            except OSError as error:
+                if str(error) != trouble:
+                    log.error("new certificates not used", certificate=str(self._paths[0]), reason=str(error))
+                trouble = str(error)
 
     def load_into(self, context: ssl.SSLContext) -> None:
         """Use the newest valid content for new connections of `context`, which goes on to trust a removed authority."""

@@ -7,7 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context, parent_process
+from multiprocessing import active_children, get_context, parent_process
 from threading import Thread
 
 import numpy as np
@@ -79,7 +79,12 @@ def draw_crops(digits: Part, lines: int, form: Form, seed: int) -> Crops:
     with ProcessPoolExecutor(count, get_context("spawn"), initializer=_end_with_parent) as processes:
         with _interrupts_held_back():  # processes that start here leave Ctrl-C to this one
             drawing = processes.map(partial(_draw, form), tasks)
-        drawn = list(drawing)
+        try:
+            drawn = list(drawing)
+        except BaseException:
+            for process in active_children():
+                process.terminate()
+            raise
     nothing = np.zeros((0, form.rows * form.cols), np.uint8)
     crops = concatenate([Part(nothing, np.zeros(0, np.int64)), *(each.digits for each in drawn)])
     return Crops(crops, np.concatenate([nothing, *(each.others for each in drawn)]))

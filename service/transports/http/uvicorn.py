@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -54,11 +53,12 @@ class HttpServer:
     def start(self, host: str, port: int, *, shared_port: bool = False) -> int:
         """Listen and answer; returns the port, a free one for 0. Raises `ListenError`."""
         listener = listen(host, port, "--http-port", shared=shared_port)
-        if self._certificates is not None:
-            context = server_context(self._certificates)
+        if (certificates := self._certificates) is not None:
+            context = server_context(certificates)
             self._server.config.load()
             self._server.config.ssl = context
-            self._renewing = asyncio.get_running_loop().create_task(_renew(context, self._certificates))
+            renewing = certificates.keep_renewed(lambda _: certificates.load_into(context))
+            self._renewing = asyncio.get_running_loop().create_task(renewing)
         self._serving = asyncio.get_running_loop().create_task(self._server.serve([listener]))
         bound: int = listener.getsockname()[1]
         return bound
@@ -102,8 +102,3 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave signals to the process."""
         yield
-
-
-async def _renew(context: ssl.SSLContext, certificates: Certificates) -> None:
-    async for _ in certificates.renewals():
-        certificates.load_into(context)

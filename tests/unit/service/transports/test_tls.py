@@ -1,14 +1,16 @@
 """The files for TLS, which may change at any moment."""
 
+import asyncio
 import os
 import ssl
 from pathlib import Path
 
 import pytest
+import structlog.testing
 import trustme
 
 import service.transports.tls
-from service.transports.tls import Certificates, TlsError, server_context
+from service.transports.tls import Certificates, Pem, TlsError, server_context
 from service.watched_files import read_regular
 
 
@@ -56,3 +58,29 @@ def test_an_authority_without_certificates_is_named(files: tuple[Path, Path, Pat
     files[2].write_text("nothing")
     with pytest.raises(TlsError, match=rf"^tls_client_ca: {files[2]} holds no certificates in PEM"):
         Certificates(*files)
+
+
+async def test_new_certificates_are_used_until_it_works(files: tuple[Path, Path, Path], monkeypatch):
+    """Where they cannot be used, as on a full disk, that is logged once, and the next ones are not forgotten."""
+    monkeypatch.setattr(service.transports.tls, "CHECK_SECONDS", 0)
+    monkeypatch.setattr("service.watched_files.CHECK_SECONDS", 0)
+    certificates = Certificates(files[0], files[1], None)
+    tried: list[bytes] = []
+    used = asyncio.Event()
+
+    def use(pem: Pem) -> None:
+        tried.append(pem.certificate)
+        if len(tried) < 3:
+            raise OSError(28, "No space left on device")
+        used.set()
+
+    renewed = trustme.CA().issue_cert("localhost")
+    with structlog.testing.capture_logs() as lines:
+        task = asyncio.create_task(certificates.keep_renewed(use))
+        renewed.cert_chain_pems[0].write_to_path(files[0])
+        renewed.private_key_pem.write_to_path(files[1])
+        async with asyncio.timeout(30):
+            await used.wait()
+        task.cancel()
+    assert tried == [files[0].read_bytes()] * 3
+    assert [line["reason"] for line in lines if line["log_level"] == "error"] == ["[Errno 28] No space left on device"]

@@ -61,13 +61,16 @@ def test_no_line_gives_no_crop():
 
 
 _ENDLESS = """
-import sys
+import sys, time
 from tests.unit.training.data.test_lines import DIGITS, FORM
 from training.data import lines
+def draw(form, task):
+    print("drawing", file=sys.stderr, flush=True)
+    while True:
+        time.sleep(60)
 if __name__ == "__main__":
-    lines._CHUNK = 2
-    lines.draw_crops(DIGITS, 4_000, FORM, seed=1)
-print("drawing", file=sys.stderr, flush=True)
+    lines._draw = draw
+    lines.draw_crops(DIGITS, 400, FORM, seed=1)
 """
 
 
