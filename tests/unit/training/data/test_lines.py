@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -86,11 +87,15 @@ def test_the_processes_that_draw_end_with_the_first_one(tmp_path, number: signal
         text=True,
         start_new_session=True,
     )
-    assert process.stderr is not None
-    assert process.stderr.readline() == "drawing\n"  # a process that draws has begun
-    if number == signal.SIGINT:
-        os.killpg(process.pid, number)
-    else:
-        process.kill()
-    _, rest = process.communicate(timeout=120)  # it returns when no process has the pipe any more
+    try:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "drawing\n"  # a process that draws has begun
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)
+        else:
+            process.kill()
+        _, rest = process.communicate(timeout=120)  # it returns when no process has the pipe any more
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
     assert rest.count("Traceback") == (number == signal.SIGINT)
