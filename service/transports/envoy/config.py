@@ -49,7 +49,7 @@ _JSON_LOG = {
     "timestamp": "%START_TIME%",
     "level": "warning",
     "event": "request refused by envoy",
-    "path": "%REQ(:PATH)%",
+    "path": "%REQ(:PATH):256%",
     "code": "%RESPONSE_CODE%",
     "reason": "%RESPONSE_CODE_DETAILS%",
     "peer": "%DOWNSTREAM_REMOTE_ADDRESS%",
