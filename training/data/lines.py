@@ -26,10 +26,8 @@ LONGEST = 8
 """Digits of a line at most."""
 _HEIGHTS = 28.0, 90.0  # of the digits, in pixels
 _UNEVEN, _MOVED = 0.15, 0.08  # of the height: by so much digits of a line differ in height, and in place
-_LAP, _GAPS = (
-    0.17,
-    (0.05, 0.5),
-)  # of the narrower digit: how far digits overlap; of the height: how far they stand apart
+_LAP = 0.17  # of the narrower digit: how far two overlap at most
+_GAPS = 0.05, 0.5  # of the height: how far digits stand apart
 _TOUCHING = 0.6  # this part of the lines has digits that touch
 _WIDEST = 1.6  # of the height
 _BENT = Distortion(rotation=9, scale=0.1, shear=0.18, shift=0.0, alpha=0, sigma=6)
@@ -75,8 +73,8 @@ def draw_crops(digits: Part, lines: int, form: Form, seed: int) -> Crops:
         count = min(_CHUNK, lines - start)
         chosen = random.integers(0, len(digits), count * LONGEST)
         tasks.append((Part(digits.pixels[chosen], digits.labels[chosen]), count, int(random.integers(2**31))))
-    count = len(os.sched_getaffinity(0))
-    with ProcessPoolExecutor(count, get_context("spawn"), initializer=_end_with_parent) as processes:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    with ProcessPoolExecutor(cores, get_context("spawn"), initializer=_end_with_parent) as processes:
         with _interrupts_held_back():  # processes that start here leave Ctrl-C to this one
             drawing = processes.map(partial(_draw, form), tasks)
         try:
@@ -92,6 +90,7 @@ def draw_crops(digits: Part, lines: int, form: Form, seed: int) -> Crops:
 
 @contextmanager
 def _interrupts_held_back() -> Iterator[None]:
+    """SIGINT waits, and processes that are started inside do not get it."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
