@@ -113,9 +113,10 @@ def test_the_page_of_the_browser_example_classifies_a_file(shared: Session, tmp_
 
 
 def _copy(name: str, folder: Path, *programs: str) -> Path:
-    """A copy of an example beside what it reads; skips where a program is missing."""
+    """A copy of an example beside what it reads; skips where a program is missing, unless extras are required."""
     for program in programs:
         if shutil.which(program) is None:
+            assert not os.environ.get("REQUIRE_EXTRAS"), f"{program} is not on the PATH"
             pytest.skip(f"{program} is not on the PATH")
     ignored = shutil.ignore_patterns("node_modules", "target", "generated", "digits", "bin")
     copy = folder / "examples" / name

@@ -34,7 +34,8 @@ def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         raise ParseError(f"{quoted(next(name for name in names if names.count(name) > 1))} is there twice")
     for name in found:
-        if any("\ud800" <= character <= "\udfff" for character in name):  # protobuf looks up names in UTF-8
+        # protobuf looks up names in UTF-8, and ends in a SystemError.
+        if not name.isascii() and any("\ud800" <= character <= "\udfff" for character in name):
             raise ParseError(f"the name {quoted(name)} holds half of a surrogate pair")
     return found
 
