@@ -1,10 +1,13 @@
 """Which variables are settings, and which are passed over."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from service.config import Settings, SettingsError, read_settings, variables
+from service.config import Settings, SettingsError, read_settings, variable, variables
+
+_FILE = re.compile("(PEM )?(file|folder) ")
 
 # Of Services called digits, digits-http and digits-8 with ports of every protocol, by IPv4 and by IPv6.
 KUBERNETES = {
@@ -109,6 +112,14 @@ def test_settings_reach_another_process_by_its_environment(monkeypatch: pytest.M
     for name, value in variables(given).items():
         monkeypatch.setenv(name, value)
     assert read_settings({}) == given.model_copy(update={"models": Path("some/where").absolute()})
+
+
+def test_settings_that_name_a_file_or_folder_are_known():
+    """By how their help begins, so that a new one is not forgotten: a worker may run in another folder."""
+    named = [name for name, field in Settings.model_fields.items() if _FILE.match(field.description or "")]
+    given = Settings.model_construct(**dict.fromkeys(named, "some/where"))
+    changed = {name for name in named if variables(given)[variable(name)] == str(Path("some/where").absolute())}
+    assert changed == set(named) == {"models", "weights_cache", "tls_cert", "tls_key", "tls_client_ca", "token_file"}
 
 
 def test_an_empty_variable_is_as_if_unset(monkeypatch: pytest.MonkeyPatch):
