@@ -42,7 +42,7 @@ def train_all(
     `seed` replaces that of the recipes, and the folder `images` (see `training.data.images`) their data. The sources
     in `without` are not learned from; the accuracy on them is said and stands on the card.
     Checkpoints are kept in `checkpoints`, a hidden folder of `models` by default, until all versions are trained, so
-    that an interrupted call can be repeated. Raises `DatasetError`, `EpochError` and `ExportError`.
+    that an interrupted call can be repeated. Raises `DatasetError`, `ChildError` and `ExportError`.
     """
     checkpoints = checkpoints or models / ".training"  # servers ignore it
     folders = []

@@ -46,9 +46,9 @@ def train(
     import threadpoolctl  # type: ignore[import-untyped]  # noqa: F401
 
     from artifact.card import NAME
+    from training.child import ChildError
     from training.data.dataset import DatasetError
     from training.export.checks import ExportError
-    from training.fit.epochs import EpochError
     from training.recipe import RecipeError
     from training.recipes import find
     from training.train import train_all
@@ -78,7 +78,7 @@ def train(
         )
     except KeyboardInterrupt:
         fail("stopped; the same command continues", code=130)
-    except EpochError as error:
+    except ChildError as error:
         fail(f"{error}; the same command continues")
     except (DatasetError, ExportError) as error:
         fail(str(error))

@@ -21,6 +21,9 @@ WRITTEN = ("client", "examples")
 """Folders into which commands of the pages write: a session has copies of them."""
 BUILT = ("build", "*.egg-info", "node_modules", "target", "generated", "bin", "__pycache__")
 
+_MAKES = ("ARGS", "MAKEFLAGS")
+"""What `make test ARGS=…` hands down, which is not meant for another `make` in a test."""
+
 
 class Session:
     """Runs the commands of a page as a reader would, but on free ports and on 127.0.0.1 alone."""
@@ -92,7 +95,8 @@ class Session:
             settings = {"DIGITS_PORT": str(self.server.port), "DIGITS_HTTP_PORT": str(self.server.http_port)} | settings
         path = f"{VENV / 'bin'}:{ROOT / '.cache' / 'bin'}:{os.environ['PATH']}"
         built = str(ROOT / ".cache" / "examples" / "rust")
-        return environment(PATH=path, COLUMNS="100", CARGO_TARGET_DIR=built, **settings)
+        given = environment(PATH=path, COLUMNS="100", CARGO_TARGET_DIR=built, **settings)
+        return {name: value for name, value in given.items() if name not in _MAKES}
 
     def _adapted(self, code: str) -> str:
         code = code.replace("0.0.0.0", "127.0.0.1")

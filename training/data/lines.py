@@ -1,14 +1,10 @@
 """Digits as they are cut out of lines of digits: with bits of their neighbours, and without bits of their own."""
 
 import os
-import signal
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
-from multiprocessing import active_children, get_context, parent_process
-from threading import Thread
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +13,7 @@ from PIL import Image
 from imaging.ink import crop
 from imaging.prepare import Form
 from imaging.reading.segment import Candidate, TooManyMarksError, segment
+from training.child import Child, compute
 from training.data.augment import Distortion, augment
 from training.data.dataset import Part, concatenate
 
@@ -65,7 +62,7 @@ def draw_crops(digits: Part, lines: int, form: Form, seed: int) -> Crops:
     """The candidates of `lines` pictures of one line of `digits` each, as `Read` finds them; `form` is a digit's.
 
     Half of the pictures are on ruled or squared paper, and in most the digits touch. All processors draw; what they
-    draw depends on `seed` alone.
+    draw depends on `seed` alone. Raises `ChildError`.
     """
     random = np.random.default_rng(seed)
     tasks = []
@@ -73,41 +70,28 @@ def draw_crops(digits: Part, lines: int, form: Form, seed: int) -> Crops:
         count = min(_CHUNK, lines - start)
         chosen = random.integers(0, len(digits), count * LONGEST)
         tasks.append((Part(digits.pixels[chosen], digits.labels[chosen]), count, int(random.integers(2**31))))
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    with ProcessPoolExecutor(cores, get_context("spawn"), initializer=_end_with_parent) as processes:
-        with _interrupts_held_back():  # processes that start here leave Ctrl-C to this one
-            drawing = processes.map(partial(_draw, form), tasks)
-        try:
-            drawn = list(drawing)
-        except BaseException:
-            for process in active_children():
-                process.terminate()
-            raise
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with ExitStack() as stack:
+        shares = [tasks[core::cores] for core in range(min(cores, len(tasks)))]
+        children = [stack.enter_context(Child("training.data.lines", "draws lines", (form, each))) for each in shares]
+        drawn = [_received(children[number % cores], form) for number in range(len(tasks))]
     nothing = np.zeros((0, form.rows * form.cols), np.uint8)
     crops = concatenate([Part(nothing, np.zeros(0, np.int64)), *(each.digits for each in drawn)])
     return Crops(crops, np.concatenate([nothing, *(each.others for each in drawn)]))
 
 
-@contextmanager
-def _interrupts_held_back() -> Iterator[None]:
-    """SIGINT waits, and processes that are started inside do not get it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+def _received(child: Child, form: Form) -> Crops:
+    """The next task's crops."""
+    labels = np.frombuffer(child.receive(), np.int64)
+    images, others = (np.frombuffer(child.receive(), np.uint8).reshape(-1, form.rows * form.cols) for _ in range(2))
+    return Crops(Part(images, labels), others)
 
 
-def _end_with_parent() -> None:
-    """End this process when the one that started it has ended, however that did."""
-
-    def wait() -> None:
-        parent = parent_process()
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    Thread(target=wait, daemon=True).start()
+def _drawn(form: Form, tasks: list[tuple[Part, int, int]]) -> Iterator[NDArray[Any]]:
+    """In a second process: three arrays for each task."""
+    for task in tasks:
+        crops = _draw(form, task)
+        yield from (crops.digits.labels, crops.digits.pixels, crops.others)
 
 
 def _draw(form: Form, task: tuple[Part, int, int]) -> Crops:
@@ -194,3 +178,7 @@ def _on_paper(ink: Floats, height: float, random: np.random.Generator) -> Floats
         paper[lines] -= np.float32(tone)
     picture: Floats = (paper * (1 - ink * np.float32(random.uniform(0.7, 0.95)))).clip(0, 1)
     return picture
+
+
+if __name__ == "__main__":
+    compute(_drawn)

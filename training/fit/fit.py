@@ -55,7 +55,7 @@ def fit(
     The state is written to the file `checkpoint` after each epoch. Ctrl-C raises KeyboardInterrupt at the end of
     the current epoch. If the file holds an earlier state of the same fit, the fit continues from it. The result
     has the same bits as that of an uninterrupted fit, because every random number depends only on the seed and
-    the epoch. Raises `EpochError`.
+    the epoch. Raises `ChildError`.
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 

@@ -1,16 +1,14 @@
 """Digits cut out of pictures of lines."""
 
 import os
-import signal
 import subprocess
-import sys
-from contextlib import suppress
 
 import numpy as np
 import pytest
 
 from tests.support.cards import card
-from tests.support.processes import ROOT
+from training.child import ChildError
+from training.data import lines
 from training.data.dataset import Part
 from training.data.lines import draw_crops
 
@@ -61,41 +59,36 @@ def test_no_line_gives_no_crop():
     assert len(nothing.digits) == 0
 
 
-_ENDLESS = """
-import sys, time
-from tests.unit.training.data.test_lines import DIGITS, FORM
-from training.data import lines
-def draw(form, task):
-    print("drawing", file=sys.stderr, flush=True)
-    while True:
-        time.sleep(60)
-if __name__ == "__main__":
-    lines._draw = draw
-    lines.draw_crops(DIGITS, 400, FORM, seed=1)
-"""
+@pytest.mark.parametrize("cores", [1, 2, 5])
+def test_any_number_of_processes_draws_the_same(monkeypatch, cores: int):
+    """What they draw is put together in the order of the lines."""
+    monkeypatch.setattr(lines, "_CHUNK", 1)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(cores), raising=False)
+    drawn = draw_crops(DIGITS, 3, FORM, seed=3)
+    random = np.random.default_rng(3)
+    alone = []
+    for _ in range(3):
+        chosen = random.integers(0, 2, lines.LONGEST)
+        part = Part(DIGITS.pixels[chosen], DIGITS.labels[chosen])
+        alone.append(lines._draw(FORM, (part, 1, int(random.integers(2**31)))))
+    np.testing.assert_array_equal(drawn.digits.pixels, np.concatenate([each.digits.pixels for each in alone]))
+    np.testing.assert_array_equal(drawn.digits.labels, np.concatenate([each.digits.labels for each in alone]))
+    np.testing.assert_array_equal(drawn.others, np.concatenate([each.others for each in alone]))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_the_processes_that_draw_end_with_the_first_one(tmp_path, number: signal.Signals):
-    """By Ctrl-C, which reaches all of them and which the first one alone reports, and when the first one is killed."""
-    program = tmp_path / "endless.py"
-    program.write_text(_ENDLESS)
-    process = subprocess.Popen(
-        [sys.executable, program],
-        env={"PYTHONPATH": str(ROOT)},
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        assert process.stderr is not None
-        assert process.stderr.readline() == "drawing\n"  # a process that draws has begun
-        if number == signal.SIGINT:
-            os.killpg(process.pid, number)
-        else:
-            process.kill()
-        _, rest = process.communicate(timeout=120)  # it returns when no process has the pipe any more
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    assert rest.count("Traceback") == (number == signal.SIGINT)
+def test_a_process_that_is_killed_is_an_error(monkeypatch):
+    """Nothing waits for it, and the others end."""
+    started = []
+
+    class Killed(subprocess.Popen):
+        def __init__(self, *given, **named):
+            super().__init__(*given, **named)
+            started.append(self)
+            self.kill()
+
+    monkeypatch.setattr(subprocess, "Popen", Killed)
+    monkeypatch.setattr(lines, "_CHUNK", 6)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(2), raising=False)
+    with pytest.raises(ChildError, match=r"^the process that draws lines ended, exit code -9$"):
+        draw_crops(DIGITS, 12, FORM, seed=3)
+    assert [each.returncode for each in started] == [-9, -9]

@@ -15,11 +15,12 @@ from typer.testing import CliRunner
 
 from cli.commands.train import train
 from tests.support.processes import ROOT
+from training.child import ChildError
 from training.data.augment import Distortion, SharedDistortion, augment
 from training.data.datasets import digits
 from training.data.strokes import StrokeChanges, change_strokes
 from training.export.skops_file import skops_bytes
-from training.fit.epochs import EpochError, epoch_images
+from training.fit.epochs import epoch_images
 from training.fit.fit import fit
 from training.recipes import find
 
@@ -140,7 +141,7 @@ def test_a_second_process_that_dies_is_an_error_and_the_fit_goes_on_later(tmp_pa
     with pytest.MonkeyPatch.context() as patch:
         if moment == "at once":
             patch.setattr(sys, "executable", shutil.which("false"))
-        with pytest.raises(EpochError, match=r"distorts the images ended, exit code (-9|1)$"):
+        with pytest.raises(ChildError, match=r"distorts the images ended, exit code (-9|1)$"):
             fit(TINY, dataset, dataset.train, seed=1, checkpoint=file, on_epoch=kill)
     epochs: list[int] = []
     again = fit(
@@ -155,7 +156,7 @@ def test_digits_train_says_that_the_second_process_died(tmp_path, monkeypatch):
     """One sentence with what to do, exit code 1, no traceback."""
 
     def died(*_: object, **__: object) -> None:
-        raise EpochError("the process that distorts the images ended, exit code -9")
+        raise ChildError("the process that distorts the images ended, exit code -9")
 
     monkeypatch.setattr("training.train.fit", died)
     app = typer.Typer()
