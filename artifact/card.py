@@ -23,7 +23,7 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass
 
-from artifact.classes import class_numbers
+from artifact.classes import are_names, class_numbers
 from artifact.prediction_sets import COVERAGES
 
 CARD_KEY = "digits.card"
@@ -142,6 +142,7 @@ class Card:
         numbers, classes = class_numbers(card.classes), len(card.classes)
         outputs = 1 if card.output_activation == "logistic" else classes
         for name, wanted, holds in (
+            ("classes", "different names, not blank, of printable characters", are_names(card.classes)),
             ("pixel_scale", "another number than 0", card.pixel_scale != 0),
             ("labels", "one for each class", len(card.labels) == classes),
             (

@@ -34,6 +34,11 @@ def class_numbers(names: Iterable[Any]) -> tuple[int, ...] | None:
     return numbers if len(set(numbers)) == len(found) else None
 
 
+def are_names(classes: Sequence[str]) -> bool:
+    """Whether people can tell the classes apart by them: no two the same, none blank, all characters printable."""
+    return len(set(classes)) == len(classes) and all(name.strip() and name.isprintable() for name in classes)
+
+
 class ClassIndex:
     """Finds the class that a value means: its name, another way to write the number that it is called, or its label."""
 

@@ -33,6 +33,9 @@ COMMANDS = {
     "export": ("Export a fitted MLPClassifier to ONNX.", "train,cpu"),
 }
 
+# Commands that write folders, of which half is no use.
+_TIDY = ("train", "export", "quantize")
+
 
 def build(arguments: list[str]) -> Any:
     """The Typer app for these arguments: the called command, and a placeholder for each other one."""
@@ -82,6 +85,11 @@ def _stop_early(number: int, frame: FrameType | None) -> None:
     os._exit(0)
 
 
+def _exit(number: int, frame: FrameType | None) -> None:
+    """End as after an error, which removes what is half written."""
+    sys.exit(128 + number)
+
+
 def main() -> None:
     """Run the command line on `sys.argv`; exits with code 2 for wrong usage."""
     arguments = sys.argv[1:]
@@ -95,6 +103,8 @@ def main() -> None:
                 signal.signal(number, _stop_early)
     else:  # gRPC would log its traces before the one sentence of a failed command
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    if called in _TIDY and signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN:
+        signal.signal(signal.SIGTERM, _exit)
     try:
         with Needs(COMMANDS.get(called, ("", "serve"))[1]):
             build(arguments)(arguments, prog_name="digits")

@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-import shutil
+import tempfile
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from training.data.sources.more_digits import attributions
 from training.ensemble import train_ensemble
 from training.export.checks import Description
 from training.export.export import export
+from training.fit.checkpoint import checkpoint_folder
 from training.fit.fit import FitResult, fit
 from training.fit.progress import Say, progress
 from training.recipe import Recipe
@@ -42,27 +43,40 @@ def train_all(
     `seed` replaces that of the recipes, and the folder `images` (see `training.data.images`) their data. The sources
     in `without` are not learned from; the accuracy on them is said and stands on the card.
     Checkpoints are kept in `checkpoints`, a hidden folder of `models` by default, until all versions are trained, so
-    that an interrupted call can be repeated. Raises `DatasetError`, `ChildError` and `ExportError`.
+    that an interrupted call can be repeated. Raises `DatasetError`, `CheckpointError`, `ChildError`, `ExportError` and
+    `OSError`.
     """
-    checkpoints = checkpoints or models / ".training"  # servers ignore it
+    hidden = models / ".training"  # servers ignore it
     folders = []
-    for recipe in recipes:
-        if images is None:
-            dataset = load(recipe.dataset, data_dir)
-            form = make_description(recipe, dataset, recipe.seed, {})
-            dataset = with_sources(dataset, recipe.sources, form, without=without, say=say)
-            recipe = dataclasses.replace(recipe, sources=tuple(dataset.more))
-        else:
-            dataset = _image_folder(recipe, images)
-            recipe = _own_images_recipe(recipe, dataset)
-        unfinished = unfinished_folder(checkpoints, recipe)
-        seed_of = recipe.seed if seed is None else seed
-        folders.append(train(recipe, dataset, models, unfinished=unfinished, seed=seed_of, say=say))
-    for recipe in recipes:
-        shutil.rmtree(unfinished_folder(checkpoints, recipe), ignore_errors=True)
-    with contextlib.suppress(OSError):  # another recipe may be training at the same time
-        checkpoints.rmdir()
+    with contextlib.ExitStack() as stack:
+        stack.callback(_remove_empty, hidden)
+        for recipe in recipes:
+            recipe, dataset = _with_data(recipe, data_dir=data_dir, images=images, without=without, say=say)
+            unfinished = stack.enter_context(checkpoint_folder(unfinished_folder(checkpoints or hidden, recipe)))
+            models.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=models):
+                pass  # better now than after the fits
+            seed_of = recipe.seed if seed is None else seed
+            folders.append(train(recipe, dataset, models, unfinished=unfinished, seed=seed_of, say=say))
     return folders
+
+
+def _remove_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # it has checkpoints, or there is none
+        folder.rmdir()
+
+
+def _with_data(
+    recipe: Recipe, *, data_dir: Path | None, images: Path | None, without: Collection[str], say: Say
+) -> tuple[Recipe, Dataset]:
+    """The data, and the recipe with what depends on them."""
+    if images is not None:
+        dataset = _image_folder(recipe, images)
+        return _own_images_recipe(recipe, dataset), dataset
+    dataset = load(recipe.dataset, data_dir, say=say)
+    form = make_description(recipe, dataset, recipe.seed, {})
+    dataset = with_sources(dataset, recipe.sources, form, without=without, say=say)
+    return dataclasses.replace(recipe, sources=tuple(dataset.more)), dataset
 
 
 def unfinished_folder(checkpoints: Path, recipe: Recipe) -> Path:

@@ -34,7 +34,9 @@ def train(
         typer.Option(help="Source of digits to leave out and to evaluate the model on; repeatable; needs --name."),
     ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the model.", show_default="the recipe's")] = None,
-    seed: Annotated[int | None, typer.Option(help="Random seed.", min=0, show_default="the recipe's")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Random seed.", min=0, max=2**31 - 1, show_default="the recipe's")
+    ] = None,
     checkpoints: Annotated[
         Path | None,
         typer.Option(help="Folder for the state after each epoch.", show_default="a hidden folder in --out"),
@@ -49,6 +51,8 @@ def train(
     from training.child import ChildError
     from training.data.dataset import DatasetError
     from training.export.checks import ExportError
+    from training.fit.checkpoint import CheckpointError
+    from training.fit.progress import log
     from training.recipe import RecipeError
     from training.recipes import find
     from training.train import train_all
@@ -74,10 +78,12 @@ def train(
             without=without or (),
             seed=seed,
             checkpoints=checkpoints,
-            say=_log,
+            say=log,
         )
     except KeyboardInterrupt:
         fail("stopped; the same command continues", code=130)
+    except CheckpointError as error:
+        fail(str(error))
     except ChildError as error:
         fail(f"{error}; the same command continues")
     except (DatasetError, ExportError) as error:
@@ -85,8 +91,4 @@ def train(
     except OSError as error:
         fail(f"{error.filename or out}: {error.strerror or error}")
     for folder in folders:
-        _log(f"{folder.path} written; its report: {folder.report / 'report.md'}")
-
-
-def _log(line: str) -> None:
-    typer.echo(line, err=True)
+        log(f"{folder.path} written; its report: {folder.report / 'report.md'}")

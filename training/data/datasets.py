@@ -21,15 +21,15 @@ SHAPES = {"digits": (8, 8, 16), "mnist": (28, 28, 255)}
 """Rows, columns and greatest pixel of the data sets that `load` knows."""
 
 
-def load(name: str, data_dir: Path | None = None) -> Dataset:
+def load(name: str, data_dir: Path | None = None, say: Callable[[str], None] = lambda line: None) -> Dataset:
     """The data set `digits` or `mnist`; `data_dir` is the folder of the MNIST files.
 
-    Raises `DatasetError`.
+    `say` is told of a download. Raises `DatasetError`.
     """
     if name == "digits":
         return digits()
     if name == "mnist":
-        return mnist(data_dir)
+        return mnist(data_dir, say)
     raise DatasetError(f"no data set {name!r}; known are digits and mnist")
 
 

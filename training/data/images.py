@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artifact.card import Card, CardError, Preparation
+from artifact.classes import are_names
 from imaging.folder import is_hidden, walk
 from imaging.prepare import ImageError, prepare
 from training.data.dataset import Dataset, DatasetError, Part
@@ -29,6 +30,11 @@ def read_images(
     classes = sorted(path for path in folder.iterdir() if path.is_dir() and not is_hidden(path.name))
     if len(classes) < 2:
         raise DatasetError(f"{folder} has {len(classes)} subfolders; it takes one for each class, at least two")
+    for subfolder in classes:
+        if not are_names([subfolder.name]):
+            raise DatasetError(
+                f"{folder} has the subfolder {subfolder.name!r}, expected a name of printable characters"
+            )
     pixels, labels = [], []
     for subfolder in classes:
         try:

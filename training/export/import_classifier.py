@@ -80,7 +80,7 @@ def import_classifier(
 
     def report(folder: Path, card: Card, scores: NDArray[Any], _: object) -> None:
         positions = class_positions(classifier.classes_.tolist(), labels, options.classes)
-        losses = list(getattr(given, "loss_curve_", []))
+        losses = _losses(given)
         write_report(
             folder,
             card,
@@ -92,6 +92,15 @@ def import_classifier(
 
     folder = export(given, pixels, labels, description, models, force=force, report=report)
     return folder, Card.from_json(folder.card.read_text(encoding="utf-8"))
+
+
+def _losses(classifier: Any) -> list[float]:
+    """The losses of its fit, for the picture; empty where it has none, or others than positive numbers."""
+    try:
+        losses = np.array(getattr(classifier, "loss_curve_", []), np.float64)
+    except (TypeError, ValueError):
+        return []
+    return losses.tolist() if losses.ndim == 1 and (losses > 0).all() and np.isfinite(losses).all() else []
 
 
 def read_npz(file: Path) -> tuple[NDArray[np.uint8], NDArray[Any]]:

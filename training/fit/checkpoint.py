@@ -1,7 +1,11 @@
-"""The state of an interrupted fit in one file, which is replaced atomically."""
+"""The state of an interrupted fit in one file, which is replaced atomically, and the folder of such files."""
 
+import fcntl
+import io
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +16,34 @@ from numpy.typing import NDArray
 Arrays = list[NDArray[np.float32]]
 
 _LISTS = ("parameters", "first_moments", "second_moments", "snapshots", "averages")
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint that cannot be gone on from, or a folder that another training uses; the message says what to do."""
+
+
+@contextmanager
+def checkpoint_folder(folder: Path) -> Iterator[Path]:
+    """The folder of one training's checkpoints, which is made, and locked against a second training.
+
+    Without an error its checkpoints are deleted at the end, and the folder if nothing else is in it. Raises
+    `CheckpointError`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = folder / ".lock"
+    with lock.open("w") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CheckpointError(f"another training has its checkpoints in {folder}; choose another folder") from None
+        try:
+            yield folder
+            for file in folder.glob("*.checkpoint"):
+                file.unlink()
+        finally:
+            lock.unlink(missing_ok=True)
+            with suppress(OSError):  # it has checkpoints, or files of others
+                folder.rmdir()
 
 
 @dataclass(slots=True)
@@ -54,24 +86,40 @@ class Checkpoint:
             for position, array in enumerate(getattr(self, name)):
                 arrays[f"{name}_{position}"] = array
         beside = file.with_suffix(".partial")
-        with beside.open("wb") as stream:
-            np.savez(stream, meta=np.array(json.dumps(meta)), **arrays)
-            stream.flush()
-            os.fsync(stream.fileno())
-        beside.replace(file)
+        try:
+            with beside.open("wb") as stream:
+                np.savez(stream, meta=np.array(json.dumps(meta)), **arrays)
+                stream.flush()
+                os.fsync(stream.fileno())
+            beside.replace(file)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(file)) from None
+        finally:
+            beside.unlink(missing_ok=True)
 
     @classmethod
     def read(cls, file: Path, fingerprint: dict[str, Any]) -> "Checkpoint | None":
-        """The checkpoint in `file`; None if it is missing, damaged, or of another fit."""
+        """The checkpoint in `file`; None if there is none. Raises `CheckpointError` and `OSError`."""
         try:
-            with np.load(file, allow_pickle=False) as arrays:
+            raw = io.BytesIO(file.read_bytes())
+        except FileNotFoundError:
+            return None
+        try:
+            with np.load(raw, allow_pickle=False) as arrays:
                 meta = json.loads(str(arrays["meta"]))
-                if meta.pop("fingerprint") != json.loads(json.dumps(fingerprint)):
-                    return None
+                ours = meta.pop("fingerprint") == json.loads(json.dumps(fingerprint))
                 lists: dict[str, Any] = {
                     name: [arrays[f"{name}_{i}"] for i in range(sum(key.startswith(f"{name}_") for key in arrays))]
                     for name in _LISTS
                 }
-            return cls(**meta, **lists)
-        except Exception:  # a damaged zip raises many types; the fit then starts over
-            return None
+                checkpoint = cls(**meta, **lists)
+        except MemoryError:
+            raise
+        except Exception:  # a damaged zip raises many types
+            raise CheckpointError(f"{file} is damaged; without it the training begins anew") from None
+        if not ours:
+            raise CheckpointError(
+                f"{file} is of another recipe, seed or data; without it, or with other --checkpoints, this training "
+                "begins anew"
+            )
+        return checkpoint

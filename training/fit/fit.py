@@ -55,7 +55,7 @@ def fit(
     The state is written to the file `checkpoint` after each epoch. Ctrl-C raises KeyboardInterrupt at the end of
     the current epoch. If the file holds an earlier state of the same fit, the fit continues from it. The result
     has the same bits as that of an uninterrupted fit, because every random number depends only on the seed and
-    the epoch. Raises `ChildError`.
+    the epoch. Raises `CheckpointError`, `ChildError` and `OSError`.
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -262,10 +262,11 @@ def _deferred_interrupt() -> Iterator[threading.Event]:
     A second Ctrl-C takes effect immediately.
     """
     event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():  # only the main thread may set signal handlers
+    before = signal.getsignal(signal.SIGINT)
+    # Only the main thread may set handlers; and Ctrl-C may be ignored, as in the background of a script.
+    if threading.current_thread() is not threading.main_thread() or before is signal.SIG_IGN:
         yield event
         return
-    before = signal.getsignal(signal.SIGINT)
 
     def note(number: int, frame: FrameType | None) -> None:
         event.set()

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from training.fit.fit import OnEpoch
 
@@ -60,5 +60,11 @@ class _Lines:
         left = ""
         if epoch > first_epoch:
             left = f", {(now - began) / (epoch - first_epoch) * (self._epochs - epoch):.0f} s left"
-        sys.stderr.write(f"{self._title}: epoch {epoch} of {self._epochs}, loss {loss:.4f}{left}\n")
+        log(f"{self._title}: epoch {epoch} of {self._epochs}, loss {loss:.4f}{left}")
+
+
+def log(line: str) -> None:
+    """Write `line` to stderr. Where that cannot be written, as on a full disk, the training goes on all the same."""
+    with suppress(OSError, AttributeError):  # a closed one is None
+        sys.stderr.write(f"{line}\n")
         sys.stderr.flush()

@@ -16,6 +16,8 @@ _ACCENT = "#c8553d"
 _SECOND = "#3d7ea6"
 _MISTAKES = 24
 _NEURONS = 64
+_NAMED_CLASSES = 40
+"""Of more classes there is no room for names and numbers."""
 _LOSS_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
 STYLE: dict[Any, Any] = {
@@ -41,12 +43,13 @@ def draw_confusion(card: Card) -> Any:
     counts = np.array(card.confusion)
     wrong = counts - np.diag(np.diag(counts))
     size = len(counts)
-    edge = max(3.2, 0.52 * size + 0.9)
+    named = size <= _NAMED_CLASSES
+    edge = max(3.2, 0.52 * min(size, _NAMED_CLASSES) + 0.9)
     figure = Figure(figsize=(edge, edge))
     axes = figure.subplots()
     colours = LinearSegmentedColormap.from_list("mistakes", ["#ffffff", "#f2c9b8", _ACCENT])
     axes.imshow(np.sqrt(wrong), cmap=colours)
-    for row in range(size):
+    for row in range(size if named else 0):
         axes.add_patch(Rectangle((row - 0.5, row - 0.5), 1, 1, color="#dbe6ee", zorder=1))
         for col in range(size):
             if counts[row, col]:
@@ -61,8 +64,8 @@ def draw_confusion(card: Card) -> Any:
                     weight="bold" if row == col else "normal",
                     fontsize=8,
                 )
-    axes.set_xticks(range(size), card.classes)
-    axes.set_yticks(range(size), card.classes)
+    axes.set_xticks(range(size) if named else [], card.classes if named else [])
+    axes.set_yticks(range(size) if named else [], card.classes if named else [])
     axes.set_xlabel("what the network said")
     axes.set_ylabel("what it was")
     axes.tick_params(length=0)
@@ -124,7 +127,10 @@ def draw_mistakes(card: Card, test: Part, scores: NDArray[Any]) -> Any:
         bars.bar(range(len(card.classes)), scores[row], color=colours, width=0.8)
         bars.set_ylim(0, 1)
         bars.set_yticks([])
-        bars.set_xticks(range(len(card.classes)), card.classes, fontsize=6.5)
+        if len(card.classes) <= _NAMED_CLASSES:
+            bars.set_xticks(range(len(card.classes)), card.classes, fontsize=6.5)
+        else:
+            bars.set_xticks([])
         bars.tick_params(length=0, pad=1.5)
         bars.spines["left"].set_visible(False)
         bars.text(said, scores[row, said] + 0.04, f"{scores[row, said]:.2f}", ha="center", fontsize=6.5)

@@ -3,7 +3,6 @@
 import pickle
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -22,8 +21,7 @@ from artifact.card import Card
 from artifact.store import VersionFolder
 from cli.commands.export import export
 from cli.commands.train import train
-
-ROOT = Path(__file__).resolve().parents[3]
+from tests.support.processes import DIGITS, ROOT
 
 
 def run(command, *arguments) -> Result:
@@ -70,6 +68,34 @@ def test_a_stranger_s_model(files, make_stranger):
     session = onnxruntime.InferenceSession(folder.onnx, providers=["CPUExecutionProvider"])
     [labels] = session.run(["label"], {"pixels": stranger.pixels})
     np.testing.assert_array_equal(labels, stranger.classifier.predict(stranger.inputs()))
+
+
+@pytest.mark.parametrize("losses", [5, ["x"], [float("nan")] * 3, [-1.0], [[1.0]]], ids=str)
+def test_odd_losses_are_not_drawn(files, losses):
+    """A file may hold anything there; the model does not depend on it."""
+    classifier = joblib.load(files / "model.joblib")
+    classifier.loss_curve_ = losses
+    joblib.dump(classifier, files / "odd.joblib")
+    given = ("--trust", "--test-data", files / "test.npz", "--pixel-max", 200, "--out", files / "models")
+    result = run(export, files / "odd.joblib", *given)
+    assert result.exit_code == 0, result.output
+    page = (files / "models" / "odd" / "1" / "report" / "report.md").read_text()
+    assert "confusion.png" in page
+    assert "loss.png" not in page
+
+
+def test_a_thousand_classes_have_a_picture_of_bounded_size(make_stranger, files):
+    """Names and numbers have no room in it; the file says how large the picture is."""
+    stranger = make_stranger(list(range(300)), hidden=(3,), rows=2, cols=2, images=300, pixel_offset=0.0)
+    skops.io.dump(stranger.classifier, files / "many.skops")
+    np.savez(files / "many.npz", pixels=stranger.pixels, labels=stranger.labels)
+    given = ("--test-data", files / "many.npz", "--pixel-max", 200, "--out", files / "models")
+    result = run(export, files / "many.skops", *given)
+    assert result.exit_code == 0, result.output
+    report = files / "models" / "many" / "1" / "report"
+    for name in ("confusion.png", "mistakes.png"):
+        with Image.open(report / name) as picture:
+            assert max(picture.size) < 3000
 
 
 def test_a_pickle_needs_trust(files):
@@ -160,23 +186,41 @@ def test_out_is_a_file(tmp_path):
     assert result.stderr.splitlines()[-1].startswith(f"digits: {tmp_path / 'models'}")
 
 
-def test_ctrl_c_says_how_to_go_on(tmp_path):
-    """Ctrl-C in training: one sentence, exit code 130, no traceback."""
-    code = "import typer; from cli.commands.train import train; a = typer.Typer(); a.command()(train); a()"
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_training_is_ended(tmp_path, number: signal.Signals, code: int):
+    """Ctrl-C in training says how to go on; SIGTERM ends it too; both without a traceback, and with its checkpoint."""
     process = subprocess.Popen(
-        [sys.executable, "-c", code, "digits-8x8", "--out", str(tmp_path)],
-        cwd=ROOT,
-        stderr=subprocess.PIPE,
-        text=True,
+        [DIGITS, "train", "digits-8x8", "--out", tmp_path], cwd=ROOT, stderr=subprocess.PIPE, text=True
     )
     while not list(tmp_path.rglob("*.checkpoint")):
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     told = process.communicate(timeout=30)[1]
-    assert process.returncode == 130
-    assert told.endswith("digits: stopped; the same command continues\n")
+    assert process.returncode == code
+    assert told.endswith("digits: stopped; the same command continues\n") == (number == signal.SIGINT)
     assert "Traceback" not in told
+    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} == {".checkpoint"}
+
+
+def test_a_script_s_training_in_the_background_is_not_ended_by_ctrl_c(tmp_path):
+    """A shell starts it with SIGINT ignored."""
+    process = subprocess.Popen(
+        ["sh", "-c", f"trap '' INT; exec {DIGITS} train digits-8x8 --out {tmp_path}"],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    seen: set[int] = set()
+    while len(seen) < 4:  # Ctrl-C would end it with the second one
+        assert process.poll() is None, process.stderr.read()
+        seen |= {file.stat().st_mtime_ns for file in tmp_path.rglob("*.checkpoint")}
+        if len(seen) == 1:
+            process.send_signal(signal.SIGINT)
+        time.sleep(0.01)
+    process.terminate()
+    process.communicate(timeout=30)
+    assert process.returncode == 143
 
 
 def test_training_on_a_folder_of_images(tmp_path):

@@ -1,6 +1,7 @@
 """Data sets are the ones that the recipes were made for, or there is a sentence that helps."""
 
 import gzip
+import os
 import shutil
 import struct
 from pathlib import Path
@@ -188,6 +189,15 @@ def test_a_folder_with_something_else(tmp_path):
     write_images(tmp_path, ("a", "b"))
     (tmp_path / "a" / "notes.txt").write_text("hello")
     with pytest.raises(DatasetError, match=r"a/notes\.txt"):
+        read_images(tmp_path, rows=28, cols=28, pixel_max=255, preparation="mass")
+
+
+@pytest.mark.parametrize("name", [b" ", b"a\nb", b"\x1b[31m", b"\xff"])
+def test_a_folder_whose_name_names_no_class(tmp_path, name: bytes):
+    """It is said before anything is learned; the card could not have it."""
+    write_images(tmp_path, ("a",))
+    os.mkdir(os.path.join(os.fsencode(tmp_path), name))
+    with pytest.raises(DatasetError, match=r"has the subfolder '.*', expected a name of printable characters$"):
         read_images(tmp_path, rows=28, cols=28, pixel_max=255, preparation="mass")
 
 

@@ -67,6 +67,11 @@ def test_what_a_classifier_lacks_is_named(make_stranger, tmp_path, lacking):
     [
         {"coefs_": [np.zeros((108, 3)), np.zeros((4, 5))]},
         {"coefs_": [[[1.0], [1.0, 2.0]]]},
+        {
+            "coefs_": [np.zeros((108, 0)), np.zeros((0, 5))],
+            "intercepts_": [np.zeros(0), np.zeros(5)],
+            "n_layers_": 3,
+        },
         {"intercepts_": []},
         {"n_layers_": 2},
         {"classes_": [1, 1, 2, 3, 4]},
