@@ -4,7 +4,6 @@ The package pyvoy embeds Python in Envoy; it and Envoy's binary come with the ex
 """
 
 import json
-import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 from sysconfig import get_python_version
@@ -12,14 +11,12 @@ from typing import Any
 
 from service.config import Settings
 from service.transports.envoy.config import envoy_config, log_format
+from service.transports.envoy.private_folder import PrivateFolder
 from service.transports.envoy.secrets import write_secrets
 from service.transports.tls import Certificates, TlsError
 
 ADMIN = "SERVICE_ADMIN"
 """Variable with the path of Envoy's administration socket, for the worker inside."""
-
-# Paths of Unix sockets end after 107 characters.
-MAX_FOLDER = 100
 
 
 class EnvoyMissing(Exception):
@@ -45,11 +42,8 @@ class EnvoyProgram:
     def __init__(self, application: str = "service.process.envoy_main:app") -> None:
         """`application` is an ASGI application, `module:name`."""
         self._application = application
-        # Only this user can enter it. It is removed with this object.
-        self._folder = tempfile.TemporaryDirectory(prefix="digits-envoy-")
-        if len(self._folder.name) > MAX_FOLDER:
-            self._folder = tempfile.TemporaryDirectory(prefix="digits-envoy-", dir="/tmp")
-        self._socket = Path(self._folder.name, "admin")
+        self._folder = PrivateFolder()
+        self._socket = self._folder.path / "admin"
 
     def command(self, settings: Settings) -> tuple[list[str], dict[str, str], Path | None]:
         """See `Launcher`."""
@@ -61,7 +55,7 @@ class EnvoyProgram:
         [listener] = made["static_resources"]["listeners"]
         application: dict[str, Any] = listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"][-1]
         ports = [settings.port] + ([settings.http_port] if settings.http_port >= 0 else [])
-        folder = Path(self._folder.name)
+        folder = self._folder.path
         try:
             certificates = Certificates.of(settings)
         except TlsError as error:  # valid when the server started
