@@ -59,6 +59,7 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing version and its variants.")] = False,
 ) -> None:
     """Export a fitted MLPClassifier to ONNX, if the model's scores are scikit-learn's on all test data."""
+    from imaging.pixels import WarningCode, find_warnings
     from training.data.dataset import DatasetError
     from training.export.checks import ExportError
     from training.export.import_classifier import ExportOptions, import_classifier
@@ -82,9 +83,21 @@ def export(
         fail(str(error))
     except OSError as error:
         fail(f"{error.filename or out}: {error.strerror or error}")
+    golden = folder.read_golden()
     typer.echo(
         f"{folder.path} written: {'-'.join(map(str, card.layer_widths))} {card.activation}, "
         f"{card.accuracy:.2%} of {card.test_rows:,} test images right"
     )
-    if card.accuracy < _LOW_ACCURACY:
-        typer.echo("the accuracy is low; if it was fitted on pixels of another scale, see --pixel-scale", err=True)
+    inverted = [row for row, warning in find_warnings(golden.pixels, card) if warning.code is WarningCode.INVERTED]
+    if 2 * len(inverted) > len(golden.pixels):
+        typer.echo(
+            "most test images have bright corners, as of dark ink on a bright ground: calls with such pixels are "
+            "answered alike, but image files become bright ink on a dark ground first",
+            err=True,
+        )
+    elif card.accuracy < _LOW_ACCURACY:
+        typer.echo(
+            "the accuracy is low: was it fitted on pixels of another scale (--pixel-scale), another shape (--rows), or "
+            "images prepared in another way (--preparation; ink is bright)?",
+            err=True,
+        )

@@ -17,7 +17,9 @@ def train(
             "mnist-committee; one version: mnist-16x16:2."
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Models folder; an existing version is replaced.")] = Path("models"),
+    out: Annotated[Path, typer.Option(help="Models folder; an existing version of the same name is replaced.")] = Path(
+        "models"
+    ),
     data_dir: Annotated[
         Path | None,
         typer.Option(help="Folder with MNIST's four IDX files, plain or .gz.", show_default="the cache folder"),
@@ -59,6 +61,8 @@ def train(
 
     if images is not None and name is None:
         fail("--images needs --name, since it would replace the recipe's own model", code=2)
+    if images is not None and without:
+        fail("--without is for the sources of a recipe, which --images replaces", code=2)
     if without and name is None:
         fail("--without needs --name, since it would replace the recipe's own model", code=2)
     if name is not None and not NAME.fullmatch(name):

@@ -15,6 +15,7 @@ from tests.support.processes import ROOT
 ELSEWHERE = {
     "make test": "Makefile",  # `make examples` begins with it
     "make serve VARIANT=gpu": "tests/unit/engine/test_gpu.py",
+    "digits train mnist-16x16:2 --images": "tests/unit/training/test_commands.py",
     "make image": "tests/deployment/test_pages.py",
     "docker run": "tests/deployment/test_pages.py",
     "docker-compose up": "tests/deployment/test_pages.py",

@@ -47,7 +47,7 @@ def with_sources(
     also if `without` names another source.
     """
     if unknown := sorted(set(without) - set(sources)):
-        known = f"its sources are {', '.join(sources)}" if sources else "it has no further sources"
+        known = f"its sources are {', '.join(sources)}" if sources else "the recipe has no further sources"
         raise DatasetError(f"{unknown[0]} cannot be left out: {known}")
     parts = {}
     for source in sources:

@@ -66,7 +66,7 @@ def image_folder(folder: Path, *, rows: int, cols: int, pixel_max: int, preparat
     classes, labels, counts = np.unique(names, return_inverse=True, return_counts=True)
     if counts.min() < _FEWEST:
         raise DatasetError(
-            f"{folder / classes[counts.argmin()]} has {counts.min()} images; a class takes at least {_FEWEST}"
+            f"{folder / classes[counts.argmin()]} has too few images: {counts.min()}, expected at least {_FEWEST}"
         )
     split = train_test_split(np.arange(len(labels)), test_size=0.25, stratify=labels, random_state=_SPLIT_SEED)
     train, test = (Part(pixels[part], labels[part].astype(np.int64)) for part in split)

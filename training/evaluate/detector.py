@@ -151,7 +151,9 @@ def _fit_own(digits: NDArray[np.float32], others: NDArray[np.float32], width: in
 
     count = len(digits) + len(others)
     weights = np.repeat([count / 2 / len(digits), count / 2 / len(others)], [len(digits), len(others)])
-    network = MLPClassifier((width,), alpha=_OWN_ALPHA, batch_size=256, max_iter=_OWN_EPOCHS, random_state=_FIT_SEED)
+    network = MLPClassifier(
+        (width,), alpha=_OWN_ALPHA, batch_size=min(256, count), max_iter=_OWN_EPOCHS, random_state=_FIT_SEED
+    )
     # One thread, so that sums have the same order on every machine.
     with threadpool_limits(1), warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
         truth = np.repeat([0, 1], [len(digits), len(others)])

@@ -56,7 +56,8 @@ def check_classifier(classifier: Any, names: Sequence[str] | None = None) -> Any
     from sklearn.neural_network import MLPClassifier
 
     if not isinstance(classifier, MLPClassifier):
-        raise ExportError(f"expected a fitted MLPClassifier, got {type(classifier).__name__}")
+        steps = "; its steps before go into --pixel-scale and --pixel-offset" if hasattr(classifier, "steps") else ""
+        raise ExportError(f"expected a fitted MLPClassifier, got {type(classifier).__name__}{steps}")
     if not hasattr(classifier, "coefs_"):
         raise ExportError("the MLPClassifier is not fitted: it has no coefs_")
     missing = [name for name in _PREDICTS_BY if not hasattr(classifier, name)]

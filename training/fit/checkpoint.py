@@ -35,7 +35,9 @@ def checkpoint_folder(folder: Path) -> Iterator[Path]:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise CheckpointError(f"another training has its checkpoints in {folder}; choose another folder") from None
+            raise CheckpointError(
+                f"another training has its checkpoints in {folder}; name another by --checkpoints"
+            ) from None
         try:
             yield folder
             for file in folder.glob("*.checkpoint"):
@@ -116,10 +118,10 @@ class Checkpoint:
         except MemoryError:
             raise
         except Exception:  # a damaged zip raises many types
-            raise CheckpointError(f"{file} is damaged; without it the training begins anew") from None
+            raise CheckpointError(f"{file} is damaged; delete it, and the training begins anew") from None
         if not ours:
             raise CheckpointError(
-                f"{file} is of another recipe, seed or data; without it, or with other --checkpoints, this training "
-                "begins anew"
+                f"{file} is of another recipe, seed or data; delete it, or name another folder by --checkpoints, and "
+                "the training begins anew"
             )
         return checkpoint

@@ -163,7 +163,18 @@ def test_poor_accuracy_hints_at_the_scale(files, make_stranger):
         *("--pixel-scale", 0.0001),
     )
     assert result.exit_code == 0
-    assert "see --pixel-scale" in result.stderr
+    assert "was it fitted on pixels of another scale (--pixel-scale)" in result.stderr
+
+
+def test_images_of_dark_ink_are_told(make_stranger, files):
+    """Their accuracy is not that for image files, whose ink becomes bright; with bright ink there is no such line."""
+    stranger = make_stranger(hidden=(6,), pixel_offset=0.0)
+    for name, pixels in (("dark", 200 - stranger.pixels // 3), ("bright", stranger.pixels // 3)):
+        np.savez(files / "test.npz", pixels=pixels.reshape(-1, 12, 9), labels=stranger.labels)
+        given = ("--test-data", files / "test.npz", "--pixel-max", 200, "--name", name, "--out", files / "models")
+        result = run(export, files / "model.skops", *given)
+        assert result.exit_code == 0
+        assert ("most test images have bright corners" in result.stderr) == (name == "dark")
 
 
 def test_unknown_recipe(tmp_path):
@@ -233,11 +244,12 @@ def test_training_on_a_folder_of_images(tmp_path):
             start, length = random.integers(4, 10, 2)
             picture[18 : 22 + number % 2, start : start + 16 + length] = 0
             Image.fromarray(np.rot90(picture, angle)).save(tmp_path / "photos" / name / f"{number}.png")
-    given = ("digits-8x8", "--images", tmp_path / "photos", "--out", tmp_path / "models")
+    given = ("mnist-16x16:2", "--images", tmp_path / "photos", "--out", tmp_path / "models")
     assert "--images needs --name" in refused(run(train, *given), code=2)
+    assert "--without is for the sources" in refused(run(train, *given, "--name", "marks", "--without", "a"), code=2)
     result = run(train, *given, "--name", "marks")
     assert result.exit_code == 0, result.output
-    card = Card.from_json((tmp_path / "models" / "marks" / "1" / "card.json").read_text())
+    card = Card.from_json((tmp_path / "models" / "marks" / "2" / "card.json").read_text())
     assert card.classes == ("bar", "pole")
     assert card.output_activation == "logistic"
     assert card.accuracy == 1.0

@@ -206,7 +206,7 @@ def test_a_folder_with_too_few(tmp_path):
     with pytest.raises(DatasetError, match="has 0 subfolders"):
         image_folder(tmp_path, rows=8, cols=8, pixel_max=16, preparation="blocks")
     write_images(tmp_path, ("a", "b"), count=3)
-    with pytest.raises(DatasetError, match="has 3 images; a class takes at least 8"):
+    with pytest.raises(DatasetError, match="has too few images: 3, expected at least 8"):
         image_folder(tmp_path, rows=8, cols=8, pixel_max=16, preparation="blocks")
     (tmp_path / "c").mkdir()
     with pytest.raises(DatasetError, match="c has no images"):

@@ -175,7 +175,7 @@ def test_snapshots_lie_beside_the_model(folder, card):
 def test_unknown_sources_are_named(tmp_path):
     with pytest.raises(DatasetError, match="emnist cannot be left out: its sources are hwd1000, semeion"):
         train_all([TINY], tmp_path, without=["emnist"])
-    with pytest.raises(DatasetError, match="hwd1000 cannot be left out: it has no further sources"):
+    with pytest.raises(DatasetError, match="hwd1000 cannot be left out: the recipe has no further sources"):
         train_all(find("digits-8x8"), tmp_path, without=["hwd1000"])
     own = ("digits-8x8", "--without", "semeion", "--name", "own", "--out", tmp_path)
     assert "semeion cannot be left out" in refused(run_command(train_command, *own))

@@ -10,6 +10,8 @@ import pytest
 from scipy.special import expit, softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import training.export.export
 from artifact.card import CARD_KEY, Card
@@ -264,9 +266,10 @@ def several_labels():
         (lambda: LogisticRegression().fit(np.eye(108)[:4], [0, 1, 0, 1]), "got LogisticRegression"),
         (lambda: MLPRegressor((3,)), "got MLPRegressor"),
         (lambda: "text", "got str"),
+        (lambda: make_pipeline(StandardScaler(), MLPClassifier()), "got Pipeline; its steps before go into --pixel-s"),
         (several_labels, "several labels"),
     ],
-    ids=["unfitted", "other classifier", "regressor", "no estimator", "multi-label"],
+    ids=["unfitted", "other classifier", "regressor", "no estimator", "pipeline", "multi-label"],
 )
 def test_other_estimators_are_refused(make_stranger, tmp_path, classifier, message):
     """Whatever is no fitted MLPClassifier of one label gets one clear sentence."""

@@ -52,7 +52,7 @@ def test_a_damaged_one_is_said_and_stays(tmp_path, damage):
     raw = damage(file.read_bytes())
     file.write_bytes(raw)
     dataset = digits()
-    with pytest.raises(CheckpointError, match=r"a\.checkpoint is damaged; without it the training begins anew$"):
+    with pytest.raises(CheckpointError, match=r"a\.checkpoint is damaged; delete it, and the training begins anew$"):
         fit(SHORT, dataset, dataset.train, seed=1, checkpoint=file)
     assert file.read_bytes() == raw
 
