@@ -123,9 +123,26 @@ RECIPES = (
             Trial("the same, seed 6", 120, 0.9734),
             Trial("the same, seed 8", 120, 0.9730),
             Trial("the same, seed 2", 300, 0.9746),
+            Trial(
+                "from here on later still, penalty 0.01, shared by 100; warps to 5° and 0.5 pixels, seed 2", 200, 0.9719
+            ),
+            Trial("the same, mean of the weights after each of the last 20 epochs", 200, 0.9720),
+            Trial("the same, mean of the last 80", 200, 0.9716),
+            Trial("learning rate 0.004", 200, 0.9712),
+            Trial("batch 256", 200, 0.9723),
+            Trial("batch 32", 200, 0.9741),
+            Trial("from here on with batch 32; learning rate 0.001", 200, 0.9709),
+            Trial("the best of seeds 1 to 16, which is 1; the worst has 96.49%", 40, 0.9726),
+            Trial("seed 6, the second best of them", 400, 0.9718),
+            Trial("from here on with seed 1; the same", 80, 0.9725),
+            Trial("warps that fade to none in the last 30% of the epochs", 80, 0.9713),
+            Trial("no shift (seed 2: 96.83%, and 97.10% with it)", 80, 0.9735),
+            Trial("no shift, rotation to 7°, 8% in size, shear 0.1", 80, 0.9702),
+            Trial("the same, elastic 0.5 pixels", 80, 0.9727),
+            Trial("shift to 0.25 pixels, shear 0.08, elastic 0.35 pixels, shared by 50", 300, 0.9733),
         ),
         evaluations=(
-            "After this model was made, the last recipe of the table was fitted to the whole training set as well: "
+            "After this model was made, the recipe with 97.46% at 300 epochs was fitted to the whole training set too: "
             "97.13% of the test images right. Neither there nor on the validation images is the difference more than "
             "chance (one standard error of a share of 10,000 is 0.16%), so the model stays.",
         ),
@@ -202,7 +219,8 @@ RECIPES = (
             Trial("the same with crops of lines, of which 96.29% were right", 12, 0.9898),
         ),
     ),
-    # The shape with which D. Cireşan et al. have 0.40% of the test images wrong after 800 epochs.
+    # The shape with which D. Cireşan et al. have 0.40% of the test images wrong after 800 epochs. Its model is not
+    # kept: it is no better than mnist-large, see docs/explanation/models.md.
     Recipe(
         **_MNIST,
         name="mnist-1500x1000x500",
@@ -218,6 +236,14 @@ RECIPES = (
         augmentation=_DISTORTION,
         seed=1,
         chosen_on="the last 10,000 training images",
+        trials=(
+            Trial("distorted to 12° and 1.5 pixels, alpha 38, sigma 6 (taken)", 20, 0.9924),
+            Trial("distorted to 15° and 1 pixel, up to 17% in size, alpha 38, sigma 5.5, seed 2", 20, 0.9934),
+        ),
+        evaluations=(
+            "The second recipe of the table was fitted to the whole training set as well, after the first one, for 120 "
+            "epochs: 99.48% of the test images right. This one has 99.51%, so neither is better than mnist-large.",
+        ),
     ),
     # Without trials: its networks are the smaller ones of the trials for mnist-large.
     Recipe(
