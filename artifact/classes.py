@@ -2,6 +2,7 @@
 
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -36,7 +37,8 @@ def class_numbers(names: Iterable[Any]) -> tuple[int, ...] | None:
 
 def are_names(classes: Sequence[str]) -> bool:
     """Whether people can tell the classes apart by them: no two the same, none blank, all characters printable."""
-    return len(set(classes)) == len(classes) and all(name.strip() and name.isprintable() for name in classes)
+    seen = {unicodedata.normalize("NFC", name).strip() for name in classes}
+    return len(seen) == len(classes) and "" not in seen and all(name.isprintable() for name in classes)
 
 
 class ClassIndex:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,15 +29,8 @@ def checkpoint_folder(folder: Path) -> Iterator[Path]:
     Without an error its checkpoints are deleted at the end, and the folder if nothing else is in it. Raises
     `CheckpointError`.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     lock = folder / ".lock"
-    with lock.open("w") as held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CheckpointError(
-                f"another training has its checkpoints in {folder}; name another by --checkpoints"
-            ) from None
+    with _locked(lock):
         try:
             yield folder
             for file in folder.glob("*.checkpoint"):
@@ -46,6 +39,26 @@ def checkpoint_folder(folder: Path) -> Iterator[Path]:
             lock.unlink(missing_ok=True)
             with suppress(OSError):  # it has checkpoints, or files of others
                 folder.rmdir()
+
+
+def _locked(lock: Path) -> TextIO:
+    """The open and locked file, whose folder is made. A training that ends may remove both meanwhile."""
+    while True:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            held = lock.open("w")
+        except FileNotFoundError:
+            continue
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            held.close()
+            raise CheckpointError(
+                f"another training has its checkpoints in {lock.parent}; name another by --checkpoints"
+            ) from None
+        if lock.exists() and os.path.samestat(lock.stat(), os.fstat(held.fileno())):
+            return held
+        held.close()
 
 
 @dataclass(slots=True)

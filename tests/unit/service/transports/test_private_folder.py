@@ -1,6 +1,7 @@
 """The folder that an Envoy runs in."""
 
 import fcntl
+import gc
 import os
 import shutil
 import stat
@@ -72,27 +73,33 @@ def test_one_that_is_removed_before_it_is_locked_is_made_again(monkeypatch):
     def removed_first(opened: int, how: int) -> None:
         made.append(os.readlink(f"/proc/self/fd/{opened}"))
         if len(made) == 1:
-            shutil.rmtree(made[0])
+            shutil.rmtree(Path(made[0]).parent)
         lock(opened, how)
 
     monkeypatch.setattr(fcntl, "flock", removed_first)
     folder = PrivateFolder()
-    assert [str(folder.path)] == made[1:]
+    assert [str(folder.path / "lock")] == made[1:]
     assert folder.path.is_dir()
 
 
 def test_other_things_of_that_name_stay(parent):
-    """A link, which another user may have made, and a file."""
+    """A link, which another user may have made, a file, and a folder that no server made."""
     (parent / "elsewhere").mkdir()
+    (parent / "elsewhere" / "lock").touch()
+    (parent / "digits-envoy-notes").mkdir()
+    (parent / "digits-envoy-notes" / "thesis.txt").touch()
     (parent / "digits-envoy-link").symlink_to(parent / "elsewhere")
     (parent / "digits-envoy-file").touch()
     folder = PrivateFolder()
     assert {path.name for path in parent.iterdir()} == {
         "elsewhere",
+        "digits-envoy-notes",
         "digits-envoy-link",
         "digits-envoy-file",
         folder.path.name,
     }
+    assert (parent / "digits-envoy-notes" / "thesis.txt").exists()
+    assert (parent / "elsewhere" / "lock").exists()
 
 
 def test_its_path_has_room_for_a_socket(monkeypatch, tmp_path):
@@ -103,3 +110,16 @@ def test_its_path_has_room_for_a_socket(monkeypatch, tmp_path):
     folder = PrivateFolder()
     assert len(str(folder.path / "admin")) < 108
     assert folder.path.is_dir()
+
+
+def test_one_that_cannot_be_made_leaves_no_other_error(monkeypatch, tmp_path):
+    """The folder that it would be in is gone; what was made of it ends without a word."""
+    seen: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", seen.append)
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+        with pytest.raises(FileNotFoundError) as caught:
+            PrivateFolder()
+    del caught
+    gc.collect()
+    assert seen == []

@@ -292,6 +292,8 @@ def test_other_estimators_are_refused(make_stranger, tmp_path, classifier, messa
         ({"pixel_scale": 0.0}, "pixel_scale is 0.0"),
         ({"classes": ("a", "b")}, "2 names of classes were given, and the MLPClassifier has 5"),
         ({"classes": ("a", "b", "c", "d", "a")}, "classes is .*, expected different names, not blank, of printable"),
+        ({"classes": ("a", "b", "c", "d", "a ")}, "classes is .*, expected different names"),
+        ({"classes": ("a", "b", "c", "\u00e9", "e\u0301")}, "classes is .*, expected different names"),
         ({"classes": ("a", "b", "c", "d", " ")}, "classes is .*, expected different names"),
         ({"classes": ("a", "b", "c", "d", "\x1b[31m")}, r"classes is .*'\\x1b\[31m'\), expected different names"),
         ({"classes": ("a", "b", "c", "d", "\udcff")}, r"classes is .*'\\udcff'\), expected different names"),

@@ -1,6 +1,7 @@
 """Checkpoints that cannot be gone on from, and the folder that they are in."""
 
 import dataclasses
+import fcntl
 import os
 from pathlib import Path
 
@@ -112,6 +113,28 @@ def test_a_second_training_in_the_folder_is_refused(tmp_path):
             train_all([SHORT], tmp_path, checkpoints=tmp_path / "kept")
         assert (folder / "a.checkpoint").exists()
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("gone", ["lock", "folder"])
+def test_a_training_that_ends_meanwhile_takes_no_lock_away(tmp_path, monkeypatch, gone):
+    """It removes the file, or the folder, between two steps of the next one, which then begins again."""
+    folder, lock = tmp_path / "kept" / "tiny-1", fcntl.flock
+    calls = []
+
+    def removed_first(held, how) -> None:
+        calls.append(held)
+        if len(calls) == 1:
+            (folder / ".lock").unlink()
+            if gone == "folder":
+                folder.rmdir()
+        lock(held, how)
+
+    monkeypatch.setattr(fcntl, "flock", removed_first)
+    with checkpoint_folder(folder):
+        assert len(calls) == 2
+        monkeypatch.undo()
+        with pytest.raises(CheckpointError), checkpoint_folder(folder):
+            pass
 
 
 def test_files_of_others_in_the_folder_stay(tmp_path):
