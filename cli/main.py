@@ -33,7 +33,7 @@ COMMANDS = {
     "export": ("Export a fitted MLPClassifier to ONNX.", "train,cpu"),
 }
 
-# Commands that write folders, of which half is no use.
+# Commands that write folders. SIGTERM removes what is half written.
 _TIDY = ("train", "export", "quantize")
 
 

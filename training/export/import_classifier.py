@@ -95,7 +95,7 @@ def import_classifier(
 
 
 def _losses(classifier: Any) -> list[float]:
-    """The losses of its fit, for the picture; empty where it has none, or others than positive numbers."""
+    """The loss of each epoch of its fit. The list is empty unless all of them are positive numbers."""
     try:
         losses = np.array(getattr(classifier, "loss_curve_", []), np.float64)
     except (TypeError, ValueError):

@@ -19,15 +19,15 @@ _LISTS = ("parameters", "first_moments", "second_moments", "snapshots", "average
 
 
 class CheckpointError(RuntimeError):
-    """A checkpoint that cannot be gone on from, or a folder that another training uses; the message says what to do."""
+    """A checkpoint cannot be used, or another training uses its folder. The message says what to do."""
 
 
 @contextmanager
 def checkpoint_folder(folder: Path) -> Iterator[Path]:
-    """The folder of one training's checkpoints, which is made, and locked against a second training.
+    """Make the folder of one training's checkpoints, and lock it against a second training.
 
-    Without an error its checkpoints are deleted at the end, and the folder if nothing else is in it. Raises
-    `CheckpointError`.
+    After a training without an error its checkpoints are deleted. The folder is deleted as well if it is empty then.
+    Raises `CheckpointError`.
     """
     lock = folder / ".lock"
     with _locked(lock):
@@ -42,7 +42,7 @@ def checkpoint_folder(folder: Path) -> Iterator[Path]:
 
 
 def _locked(lock: Path) -> TextIO:
-    """The open and locked file, whose folder is made. A training that ends may remove both meanwhile."""
+    """Open and lock the file; its folder is made. A training that ends may remove both in between: then again."""
     while True:
         lock.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -56,8 +56,9 @@ def _locked(lock: Path) -> TextIO:
             raise CheckpointError(
                 f"another training has its checkpoints in {lock.parent}; name another by --checkpoints"
             ) from None
-        if lock.exists() and os.path.samestat(lock.stat(), os.fstat(held.fileno())):
-            return held
+        with suppress(FileNotFoundError):
+            if os.path.samestat(lock.stat(), os.fstat(held.fileno())):
+                return held
         held.close()
 
 

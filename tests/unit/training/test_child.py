@@ -27,6 +27,7 @@ def test_its_arrays_arrive_in_order():
     with Child(MODULE, "computes", (7,)) as child:
         assert [np.frombuffer(child.receive(), np.int64).tolist() for _ in range(3)] == [[7], [8], [9]]
         assert child._process.poll() is None
+        assert os.getsid(child._process.pid) == child._process.pid  # a terminal's Ctrl-C does not reach it
     assert child._process.poll() == -signal.SIGKILL
 
 

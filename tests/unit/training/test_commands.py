@@ -174,7 +174,7 @@ def test_images_of_dark_ink_are_told(make_stranger, files):
         given = ("--test-data", files / "test.npz", "--pixel-max", 200, "--name", name, "--out", files / "models")
         result = run(export, files / "model.skops", *given)
         assert result.exit_code == 0
-        assert ("most test images have bright corners" in result.stderr) == (name == "dark")
+        assert ("most golden rows have bright corners" in result.stderr) == (name == "dark")
 
 
 def test_unknown_recipe(tmp_path):

@@ -88,12 +88,15 @@ def test_other_things_of_that_name_stay(parent):
     (parent / "elsewhere" / "lock").touch()
     (parent / "digits-envoy-notes").mkdir()
     (parent / "digits-envoy-notes" / "thesis.txt").touch()
+    (parent / "digits-envoy-odd").mkdir()
+    (parent / "digits-envoy-odd" / "lock").symlink_to(parent / "elsewhere" / "lock")
     (parent / "digits-envoy-link").symlink_to(parent / "elsewhere")
     (parent / "digits-envoy-file").touch()
     folder = PrivateFolder()
     assert {path.name for path in parent.iterdir()} == {
         "elsewhere",
         "digits-envoy-notes",
+        "digits-envoy-odd",
         "digits-envoy-link",
         "digits-envoy-file",
         folder.path.name,
